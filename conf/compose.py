@@ -1,0 +1,37 @@
+"""Write params.yaml from conf/, or check that it is in step.
+
+    python conf/compose.py           # after editing conf/
+    python conf/compose.py --check   # in CI and before a commit
+
+`dvc exp run` composes by itself; `dvc repro` reads params.yaml as it stands. This calls the same
+function of DVC as `dvc exp run` does, so that the bytes agree.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from dvc.utils.hydra import compose_and_dump
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def compose(output: Path, overrides: list[str] | None = None) -> str:
+    """Compose conf/ with Hydra overrides into `output`; returns what was written."""
+    compose_and_dump(output, str(ROOT / "conf"), None, "config", str(ROOT), overrides or [])
+    return output.read_text("utf-8")
+
+
+def main() -> None:
+    """Write params.yaml, or with --check exit with 1 when conf/ would give another."""
+    params = ROOT / "params.yaml"
+    if "--check" not in sys.argv:
+        compose(params)
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        if compose(Path(scratch) / "params.yaml") != params.read_text("utf-8"):
+            sys.exit("params.yaml is not what conf/ composes to: run `python conf/compose.py`.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""Write into README.md and docs/ what comes from files and commands, so that no number is typed.
+
+    python -m docs.fill      # or: make docs
+
+A page marks a block with `<!-- fill NAME -->` and `<!-- end -->`; NAME is a function below, or a
+file of docs/outputs/, which holds what a command printed when it was recorded.
+"""
+
+import csv
+import json
+import re
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = (ROOT / "README.md", ROOT / "docs" / "real-chats.md")
+BLOCK = re.compile(r"<!-- fill (?P<name>[\w.-]+) -->\n.*?<!-- end -->", re.DOTALL)
+
+MEASURES = {
+    "own_bits_per_character": "bits per character, the messages' own",
+    "bits_per_character": "bits per character, with separators and ends",
+    "own_perplexity": "perplexity, the messages' own tokens",
+    "perplexity": "perplexity, with separators and ends",
+}
+
+
+def _interval(measure: Mapping) -> str:
+    if "low" not in measure:
+        return f"{measure['value']:.3g} (too few sessions)"
+    return f"{measure['value']:.3f} [{measure['low']:.3f}, {measure['high']:.3f}]"
+
+
+def _scores(path: Path) -> str:
+    scores = json.loads(path.read_text("utf-8"))
+    rows = ["| measure (lower is better) | base | tuned |", "| --- | --- | --- |"]
+    for key, words in MEASURES.items():
+        rows.append(
+            f"| {words} | {_interval(scores['base'][key])} | {_interval(scores['tuned'][key])} |"
+        )
+    old = [f"{scores[name]['legacy_perplexity']:.1f}" for name in ("base", "tuned")]
+    rows.append(f"| the original notebooks' perplexity | {old[0]} | {old[1]} |")
+    test = scores["test"]
+    leak = scores["legacy_random_split_leak"]
+    return (
+        "\n".join(rows)
+        + f"\n\nn = {test['replies']} test replies in {test['sessions']} sessions "
+        + f"({test['own_characters']:,} characters); intervals: 95 %, bootstrap over sessions. "
+        + f"A random split, as the notebooks made it, would have put {leak:.0%} of its test "
+        + "replies into training examples as well."
+    )
+
+
+def scores() -> str:
+    """Base against tuned on the demo, from metrics/eval.json."""
+    return _scores(ROOT / "metrics" / "eval.json")
+
+
+def real_scores() -> str:
+    """Base against tuned on the real chats, from a recorded metric file."""
+    return _scores(ROOT / "docs" / "results" / "actionparsnip.json")
+
+
+def novelty() -> str:
+    """How much of the demo's author repeats itself, from metrics/group.json."""
+    shares = json.loads((ROOT / "metrics" / "group.json").read_text("utf-8"))["novelty"]
+    return (
+        f"{shares['repeated_turns']:.1%} of the author's turns longer than four words repeat "
+        f"another one, and {shares['fourgrams_in_train']:.1%} of the word 4-grams of the test "
+        "replies stand in train (`espejo novelty`)."
+    )
+
+
+def dag() -> str:
+    """The pipeline, as DVC draws it."""
+    drawn = subprocess.run(["dvc", "dag", "--md"], cwd=ROOT, capture_output=True, text=True)
+    drawn.check_returncode()
+    return drawn.stdout.strip()
+
+
+def experiments() -> str:
+    """The table of models, from docs/results/experiments.csv (`dvc exp show --csv`)."""
+    path = ROOT / "docs" / "results" / "experiments.csv"
+    rows = [
+        "| model | bits per character, own: base → tuned | perplexity: base → tuned "
+        "| weights trained | steps |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for row in csv.DictReader(path.open(encoding="utf-8")):
+        value = {key: float(row[key]) for key in row if key != "model" and row[key]}
+        rows.append(
+            f"| `{row['model']}` "
+            f"| {value['base.own_bits_per_character.value']:.3f} → "
+            f"**{value['tuned.own_bits_per_character.value']:.3f}** "
+            f"| {value['base.perplexity.value']:.1f} → {value['tuned.perplexity.value']:.1f} "
+            f"| {value['trainable_parameters'] / 1e6:.1f} M | {value['steps']:.0f} |"
+        )
+    return "\n".join(rows)
+
+
+FILLS: dict[str, Callable[[], str]] = {
+    fill.__name__: fill for fill in (scores, real_scores, novelty, dag, experiments)
+}
+
+
+def content(name: str) -> str:
+    """What belongs into the block of that name."""
+    if name in FILLS:
+        return FILLS[name]()
+    printed = (ROOT / "docs" / "outputs" / name).read_text("utf-8").rstrip()
+    return f"```\n{printed}\n```"
+
+
+def filled(page: str) -> str:
+    """A page with every block written anew."""
+    return BLOCK.sub(
+        lambda block: f"<!-- fill {block['name']} -->\n{content(block['name'])}\n<!-- end -->", page
+    )
+
+
+def main() -> None:
+    """Fill every page."""
+    for page in PAGES:
+        page.write_text(filled(page.read_text("utf-8")), "utf-8")
+        print(f"docs: {page.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""The command `espejo`: what people do with a model once the pipeline has run."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from espejo.errors import UserError
+
+commands = typer.Typer(
+    add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__
+)
+
+Folder = Annotated[Path, typer.Option(help="The trained model.")]
+
+
+@commands.callback()
+def _espejo() -> None:
+    """Talk to the model that the pipeline trained."""
+
+
+@commands.command()
+def chat(
+    model: Folder = Path("model"),
+    seed: Annotated[int | None, typer.Option(help="Makes replies repeatable.")] = None,
+) -> None:
+    """Talk to the tuned model in the terminal."""
+    from espejo.talk.terminal import chat as talk  # torch takes seconds: not for --help
+
+    talk(model, seed)
+
+
+@commands.command()
+def novelty() -> None:
+    """How much of the author's text repeats itself: turns, and word 4-grams of test in train."""
+    from espejo import novelty, people, tables
+    from espejo.stage import params
+
+    turns = Path("data/turns.parquet")
+    if not turns.is_file():
+        raise UserError(f"{turns} is missing: run `make repro` first, and this in the same folder.")
+    author = people.read(Path(params("data")["raw"])).author
+    for name, share in novelty.of_author(tables.read(turns, tables.TURNS), author).items():
+        print(f"{name}: {share:.1%}")
+
+
+def app() -> None:
+    """Entry point: a UserError prints its sentence and nothing else."""
+    try:
+        commands()
+    except UserError as error:
+        sys.exit(f"espejo: {error}")

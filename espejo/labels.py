@@ -1,0 +1,42 @@
+"""From text and spans to token ids, labels and the kind of each labelled token."""
+
+from collections.abc import Sequence
+from typing import TypedDict
+
+from transformers import PreTrainedTokenizerBase
+
+from espejo.prompts import Span
+
+IGNORED = -100  # torch's cross-entropy leaves out labels of this value
+
+
+class Encoded(TypedDict):
+    """One example as tokens; the three lists have one entry a token."""
+
+    input_ids: list[int]
+    labels: list[int]
+    kinds: list[str]  # message, separator, end, or "" where the token is not the author's
+
+
+def encode(
+    tokenizer: PreTrainedTokenizerBase, text: str, spans: Sequence[Span], loss: str = "reply"
+) -> Encoded:
+    """Tokenize `text` and label the tokens of the author's spans.
+
+    A token belongs to the span of its first character that lies in one. With `loss="text"` every
+    token is labelled, as in plain language modelling; kinds stay those of the spans. Nothing is
+    added: the text holds the template's own beginning and end.
+    """
+    tokens = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+    ids: list[int] = tokens["input_ids"]
+    kinds = [""] * len(ids)
+    at = 0
+    for index, (start, end) in enumerate(tokens["offset_mapping"]):
+        while at < len(spans) and spans[at]["end"] <= start:
+            at += 1
+        if at < len(spans) and end > spans[at]["start"]:
+            kinds[index] = spans[at]["kind"]
+    labels = [
+        token if kind or loss == "text" else IGNORED for token, kind in zip(ids, kinds, strict=True)
+    ]
+    return {"input_ids": ids, "labels": labels, "kinds": kinds}

@@ -1,0 +1,34 @@
+"""Metric files: accounts of rows, and JSON that is the same bytes for the same numbers."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def account(unit: str, rows_in: int, rows_out: int, dropped: Mapping[str, int]) -> dict:
+    """Where rows went: `{"unit", "in", "out", "dropped": {reason: count}}`.
+
+    Raises ValueError when they do not add up, because a row that vanished is a defect.
+    """
+    reasons = {reason: int(count) for reason, count in sorted(dropped.items())}
+    if rows_in != rows_out + sum(reasons.values()):
+        raise ValueError(f"{unit}: {rows_in} in is not {rows_out} out + {reasons}")
+    return {"unit": unit, "in": int(rows_in), "out": int(rows_out), "dropped": reasons}
+
+
+def rounded(value: object, digits: int = 6) -> object:
+    """Floats cut to `digits` decimals, all the way down: enough to compare and easy to read."""
+    if isinstance(value, Mapping):
+        return {key: rounded(inner, digits) for key, inner in value.items()}
+    return round(value, digits) if isinstance(value, float) else value
+
+
+def write(metrics: Mapping[str, object], path: Path) -> None:
+    """Write nested metrics as JSON. `dvc metrics` shows no lists, so there are none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(rounded(metrics), indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def read(path: Path) -> dict:
+    """Read one metric file."""
+    return json.loads(path.read_text("utf-8"))

@@ -1,0 +1,40 @@
+"""`make mine`: a place for one's own chats, all of it ignored by git."""
+
+from pathlib import Path
+
+RAW = Path("data/raw/mine")
+CONF = Path("conf/data/mine.yaml")
+
+PEOPLE = """\
+# Whose way of writing is learnt: the name exactly as it stands in the exports, before the colon.
+# One person under several names (another phone, another contact list): author: [Ana, Anita]
+author:
+"""
+SETTINGS = """\
+# @package _global_
+# Your own chats: `dvc exp run -S data=mine`. Git ignores this file, but what it sets is copied into
+# params.yaml, which git does not ignore: write no name in it.
+data:
+  raw: data/raw/mine
+
+# Chats in another language: the one sentence that the model is given. Remove the two # to use it.
+# format:
+#   system: Reply as you always do.
+"""
+
+
+def main() -> None:
+    """Make data/raw/mine/ with people.yaml, and conf/data/mine.yaml; what is there stays."""
+    RAW.mkdir(parents=True, exist_ok=True)
+    for path, content in ((RAW / "people.yaml", PEOPLE), (CONF, SETTINGS)):
+        if not path.exists():
+            path.write_text(content, "utf-8")
+    print(
+        f"1. Copy your exports (.txt or .zip) into {RAW}/\n"
+        f"2. Write your name into {RAW / 'people.yaml'}\n"
+        "3. dvc exp run -S data=mine"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+"""Loading base models and tokenizers, from the packages we embed or from the Hugging Face hub."""
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+
+import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from peft import PeftModel
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from espejo import embedded
+from espejo.errors import UserError
+
+FACTS = "espejo.json"  # beside the weights: how they were made, and all that a chat needs to know
+
+
+def device() -> torch.device:
+    """The first GPU, or the processor."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def locate(model: Mapping) -> tuple[str, str]:
+    """What `from_pretrained` takes for the params section `model`, and the revision it resolved to.
+
+    Raises UserError in one sentence when the model is not here and cannot be fetched.
+    """
+    if model["source"] == "embedded":
+        return str(embedded.folder(model["id"])), model["revision"]
+    name, revision = model["id"], model["revision"]
+    try:
+        found = snapshot_download(name, revision=revision, allow_patterns="config.json")
+    except GatedRepoError as error:
+        raise UserError(
+            f"The model {name} asks you to accept its licence: do so on its page on the hub, run "
+            "`hf auth login`, and try again."
+        ) from error
+    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
+        raise UserError(
+            f"The hub has no model {name} at revision {revision}: mend id and revision in "
+            f"conf/model/{model['name']}.yaml."
+        ) from error
+    except LocalEntryNotFoundError as error:
+        raise UserError(
+            f"The model {name} is not on this machine and the Hugging Face hub does not answer: "
+            f"run `hf download {name} --revision {revision}` where there is a network and copy its "
+            "cache folder here (HF_HOME), or use the embedded model with `-S model=smollm2`."
+        ) from error
+    return name, Path(found).name  # the folder of a snapshot bears the hash of its commit
+
+
+def load_tokenizer(model: Mapping) -> PreTrainedTokenizerBase:
+    """The tokenizer of the params section `model`, with its `added_tokens`.
+
+    Raises UserError when it cannot be fetched or cannot tell where its tokens lie in a text.
+    """
+    name, revision = locate(model)
+    pinned = {} if model["source"] == "embedded" else {"revision": revision}
+    tokenizer = AutoTokenizer.from_pretrained(name, **pinned)
+    if not tokenizer.is_fast:
+        raise UserError(
+            f"The tokenizer of {model['id']} gives no character offsets: choose another."
+        )
+    if model["added_tokens"]:
+        tokenizer.add_special_tokens({"additional_special_tokens": list(model["added_tokens"])})
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.unk_token or tokenizer.eos_token
+    return tokenizer
+
+
+def load_base(model: Mapping, dtype: str | None = None) -> PreTrainedModel:
+    """The base model of the params section `model`, on the device, in evaluation mode.
+
+    `dtype` replaces `model["precision"]`; training all weights wants float32.
+    """
+    name, revision = locate(model)
+    pinned = {} if model["source"] == "embedded" else {"revision": revision}
+    if model["quantization"] == "nf4":
+        pinned["quantization_config"] = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=model["double_quantization"],
+            bnb_4bit_compute_dtype=getattr(torch, model["precision"]),
+        )
+    torch.set_num_threads(model["threads"])
+    loaded = AutoModelForCausalLM.from_pretrained(
+        name,
+        dtype=getattr(torch, dtype or model["precision"]),
+        device_map=device(),
+        **pinned,
+    )
+    size = len(load_tokenizer(model))
+    if size > loaded.get_input_embeddings().num_embeddings:
+        torch.manual_seed(0)  # the new rows are drawn at random
+        loaded.resize_token_embeddings(size)
+    return loaded.eval()
+
+
+def save(
+    model: PreTrainedModel | PeftModel,
+    tokenizer: PreTrainedTokenizerBase,
+    folder: Path,
+    facts: Mapping[str, Mapping],
+) -> None:
+    """Write weights, tokenizer and `facts` (the params they were made with) into `folder`.
+
+    The same weights give the same bytes. That is why this is not `trainer.save_model`, which
+    embeds paths, and why PEFT's list of modules is sorted: it comes in the order of a set.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    extra = {}
+    if isinstance(model, PeftModel):
+        extra["save_embedding_layers"] = False  # PEFT would ask the hub whether they changed
+        config = model.peft_config["default"]
+        config.target_modules = sorted(config.target_modules)
+        # The path of this machine's cache says nothing elsewhere; `facts` names the model.
+        config.base_model_name_or_path = facts["model"]["id"]
+    model.save_pretrained(folder, **extra)
+    (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty form
+    tokenizer.save_pretrained(folder)
+    (folder / FACTS).write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+class Mirror:
+    """The model before and after training, held once where an adapter allows it.
+
+    `with mirror.base() as model` and `with mirror.tuned() as model` give either one;
+    `tokenizer` and `facts` (what `save` wrote) belong to both.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.facts = json.loads((folder / FACTS).read_text("utf-8"))
+        model = self.facts["model"]
+        self.tokenizer = AutoTokenizer.from_pretrained(folder)
+        if self.facts["train"]["method"] == "lora":
+            self._tuned = PeftModel.from_pretrained(load_base(model), folder).eval()
+            self._base = None
+        else:
+            dtype = getattr(torch, model["precision"])
+            self._base = load_base(model)
+            self._tuned = AutoModelForCausalLM.from_pretrained(
+                folder, dtype=dtype, device_map=device()
+            ).eval()
+
+    def tuned(self) -> AbstractContextManager[PreTrainedModel]:
+        """The trained model."""
+        return nullcontext(self._tuned)
+
+    def base(self) -> AbstractContextManager[PreTrainedModel]:
+        """The model as it was; an adapter is switched off while the context lasts."""
+        if self._base is not None:
+            return nullcontext(self._base)
+        return _without_adapter(self._tuned)
+
+    def both(self) -> Iterator[tuple[str, PreTrainedModel]]:
+        """("base", model), then ("tuned", model)."""
+        with self.base() as model:
+            yield "base", model
+        with self.tuned() as model:
+            yield "tuned", model
+
+
+@contextmanager
+def _without_adapter(model: PeftModel) -> Iterator[PeftModel]:
+    with model.disable_adapter():
+        yield model

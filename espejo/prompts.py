@@ -1,0 +1,205 @@
+"""What the model reads: a context and a reply as one text, with the spans that are the author's.
+
+Training, scoring and chat all go through `Prompter`, so that a model is never asked in another form
+than the one it learnt. Two forms: `chat` is the model's own chat template with roles; `tagged` is
+for models without a template, with tags of our own around each turn.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TypedDict
+
+from transformers import PreTrainedTokenizerBase
+
+from espejo.errors import UserError
+
+# The control tokens of every model family in conf/model, whichever is in use: all models are scored
+# on the same characters.
+_CONTROL = re.compile(
+    r"[<\[](?=[|｜]|<SYS>>|/?(?:s|bos|eos|pad|unk|think|start_of_turn|end_of_turn)>|/?INST\])"
+)
+
+
+class Turn(TypedDict):
+    """Consecutive messages of one author."""
+
+    author: str
+    messages: list[str]
+
+
+class Span(TypedDict):
+    """Characters `start:end` of a text that are the author's; kind is message, separator or end."""
+
+    start: int
+    end: int
+    kind: str
+
+
+@dataclass(frozen=True)
+class Tags:
+    """The strings of a tagged prompt: `start`, then each turn, `reply`, the reply, `end`."""
+
+    start: str
+    other: str
+    author: str
+    turn_end: str
+    reply: str
+    end: str
+
+
+@dataclass(frozen=True)
+class Prompter:
+    """Writes prompts for one tokenizer. `tags` is None where the chat template is used."""
+
+    tokenizer: PreTrainedTokenizerBase
+    system: str
+    silence: str
+    separator: str
+    max_context_chars: int
+    tags: Tags | None = None
+    system_role: bool = True
+    template_args: dict = field(default_factory=dict)
+
+    def prompt(self, context: Sequence[Turn], author: str, group: bool = False) -> str:
+        """The text before the reply; the model goes on from here."""
+        kept = trim(context, self.max_context_chars)
+        turns = [
+            (turn["author"] == author, self._say(turn, group and turn["author"] != author))
+            for turn in kept
+        ]
+        if self.tags:
+            body = "".join(
+                (self.tags.author if mine else self.tags.other) + said + self.tags.turn_end
+                for mine, said in turns
+            )
+            return self.tags.start + body + self.tags.reply
+        return self._render(self._roles(turns), add_generation_prompt=True)
+
+    def example(
+        self, context: Sequence[Turn], reply: Sequence[str], author: str, group: bool = False
+    ) -> tuple[str, list[Span]]:
+        """Prompt and reply as one text, and the spans of the reply's messages, separators and end.
+
+        Raises UserError when the template does not let a reply be continued from its own prompt.
+        """
+        prompt = self.prompt(context, author, group)
+        pieces: list[tuple[str, str]] = []
+        for message in reply:
+            if pieces:
+                pieces.append(("separator", self.separator))
+            pieces.append(("message", plain(message)))
+        pieces.append(("end", self.end))
+        spans: list[Span] = []
+        text = prompt
+        for kind, piece in pieces:
+            spans.append({"start": len(text), "end": len(text) + len(piece), "kind": kind})
+            text += piece
+        return text, spans
+
+    @cached_property
+    def end(self) -> str:
+        """The text of the token that ends a reply: the tag, or what the template writes there."""
+        if self.tags:
+            return self.tags.end
+        probe = "espejo"
+        user = {"role": "user", "content": probe}
+        prompt = self._render([user], add_generation_prompt=True)
+        whole = self._render([user, {"role": "assistant", "content": probe}])
+        ending = whole[len(prompt) + len(probe) :]
+        stops = [token for token in self.tokenizer.all_special_tokens if token in ending]
+        if not whole.startswith(prompt + probe) or not stops:
+            raise UserError(
+                "The chat template does not continue from its own generation prompt, or closes a "
+                f"reply with no special token (it wrote {ending!r}): set model.tags."
+            )
+        # What follows the end token (a line break, mostly) is never generated: it is not learnt.
+        first = min(stops, key=ending.index)
+        return ending[: ending.index(first) + len(first)]
+
+    def bubbles(self, reply: str) -> list[str]:
+        """A generated reply as the messages it stands for; empty ones are left out."""
+        return [part.strip() for part in reply.split(self.separator) if part.strip()]
+
+    def _say(self, turn: Turn, named: bool) -> str:
+        said = self.separator.join(plain(message) for message in turn["messages"])
+        return f"{plain(turn['author'])}: {said}" if named else said
+
+    def _roles(self, turns: Sequence[tuple[bool, str]]) -> list[dict[str, str]]:
+        """Turns as user and assistant in strict alternation, from a user turn to a user turn.
+
+        Many templates refuse anything else. Neighbours of one role become one message; where a
+        user turn is missing (the author opens, or writes again after a pause) stands `silence`.
+        """
+        roles: list[dict[str, str]] = []
+        for mine, said in turns:
+            role = "assistant" if mine else "user"
+            if roles and roles[-1]["role"] == role:
+                roles[-1]["content"] += self.separator + said
+            else:
+                roles.append({"role": role, "content": said})
+        if not roles or roles[0]["role"] == "assistant":
+            roles.insert(0, {"role": "user", "content": self.silence})
+        if roles[-1]["role"] == "assistant":
+            roles.append({"role": "user", "content": self.silence})
+        return roles
+
+    def _render(self, roles: list[dict[str, str]], add_generation_prompt: bool = False) -> str:
+        if self.system_role:
+            messages = [{"role": "system", "content": self.system}, *roles]
+        else:
+            first = {"role": "user", "content": f"{self.system}\n\n{roles[0]['content']}"}
+            messages = [first, *roles[1:]]
+        return self.tokenizer.apply_chat_template(
+            messages,
+            tokenize=False,
+            add_generation_prompt=add_generation_prompt,
+            **self.template_args,
+        )
+
+
+def plain(text: str) -> str:
+    """`text` with a space inside every control token it quotes, so that none acts as one."""
+    return _CONTROL.sub(r"\g<0> ", text)
+
+
+def trim(context: Sequence[Turn], max_chars: int) -> list[Turn]:
+    """The context without its oldest turns above `max_chars`; a last turn longer than that keeps
+    its end. Characters, not tokens: every model sees the same context."""
+    kept: list[Turn] = []
+    left = max_chars
+    for turn in reversed(context):
+        size = sum(map(len, turn["messages"]))
+        if size > left:
+            if not kept:
+                kept.append({"author": turn["author"], "messages": _tail(turn["messages"], left)})
+            break
+        kept.append(turn)
+        left -= size
+    return kept[::-1]
+
+
+def _tail(messages: Sequence[str], chars: int) -> list[str]:
+    kept: list[str] = []
+    for message in reversed(messages):
+        if chars <= 0:
+            break
+        kept.append(message[-chars:])
+        chars -= len(message)
+    return kept[::-1]
+
+
+def prompter(tokenizer: PreTrainedTokenizerBase, model: dict, form: dict) -> Prompter:
+    """The prompter that the params sections `model` and `format` describe."""
+    tags = model["tags"]
+    return Prompter(
+        tokenizer=tokenizer,
+        system=form["system"] + model["system_suffix"],
+        silence=form["silence"],
+        separator=model["separator"],
+        max_context_chars=form["max_context_chars"],
+        tags=Tags(**tags) if tags else None,
+        system_role=model["system_role"],
+        template_args=model["template_args"] or {},
+    )

@@ -1,0 +1,65 @@
+"""A conversation with a trained model: what was said, and the next reply, for any front end."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from espejo.errors import UserError
+from espejo.models import FACTS, Mirror
+from espejo.prompts import Turn, prompter
+from espejo.talk.replies import settings
+from espejo.talk.stream import messages, pieces
+
+BOT, PERSON = "bot", "person"
+
+
+class Conversation:
+    """Holds the turns of one conversation with the model in `folder` (the stage train's output).
+
+    Raises UserError when there is no trained model.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        if not (folder / FACTS).is_file():
+            raise UserError(f"There is no trained model in {folder}/: run `make repro` first.")
+        self.mirror = Mirror(folder)
+        facts, tokenizer = self.mirror.facts, self.mirror.tokenizer
+        self._prompter = prompter(tokenizer, facts["model"], facts["format"])
+        self._how = settings(tokenizer, self._prompter.end, facts["model"]["generate"])
+        self.turns: list[Turn] = []
+
+    @property
+    def name(self) -> str:
+        """The base model's short name."""
+        return self.mirror.facts["model"]["name"]
+
+    def say(self, said: Sequence[str]) -> None:
+        """Add a turn of the person: one or more messages."""
+        self.turns.append({"author": PERSON, "messages": list(said)})
+
+    def reply(self, base: bool = False) -> Iterator[str | None]:
+        """The reply to what was said last: text as it is written, None between two messages.
+
+        The tuned model's reply, once read to its end, becomes part of the conversation. With
+        `base`, the model before training answers in its place, and nothing is remembered.
+        """
+        # Up to the person's last turn: /base answers what the bot has answered already.
+        last = max(at for at, turn in enumerate(self.turns) if turn["author"] == PERSON)
+        history = self.mirror.facts["history"]
+        prompt = self._prompter.prompt(self.turns[: last + 1][-history:], BOT)
+        tokenizer = self.mirror.tokenizer
+        stops = (self._prompter.end, *tokenizer.all_special_tokens)
+        said = [""]
+        with self.mirror.base() if base else self.mirror.tuned() as model:
+            raw = pieces(model, tokenizer, prompt, self._how)
+            try:
+                for text in messages(raw, self._prompter.separator, stops):
+                    if text is None:
+                        said.append("")
+                    else:
+                        said[-1] += text
+                    yield text
+            finally:
+                raw.close()
+        spoken = [text.strip() for text in said if text.strip()]
+        if spoken and not base:
+            self.turns.append({"author": BOT, "messages": spoken})

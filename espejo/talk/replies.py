@@ -1,0 +1,64 @@
+"""Asking a model for replies, many at once."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from tqdm import tqdm
+from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase, set_seed
+
+
+def settings(
+    tokenizer: PreTrainedTokenizerBase, end: str, generate: Mapping[str, float]
+) -> GenerationConfig:
+    """How to sample: the params section `model.generate`, stopping at the token(s) `end`."""
+    stops = tokenizer(end, add_special_tokens=False)["input_ids"]
+    return GenerationConfig(
+        do_sample=generate["temperature"] > 0,
+        temperature=generate["temperature"] or None,
+        top_k=generate["top_k"],
+        top_p=generate["top_p"],
+        repetition_penalty=generate["repetition_penalty"],
+        max_new_tokens=generate["max_new_tokens"],
+        # A reply ends with the last token of `end`; the model's own end of text stops it as well.
+        eos_token_id=sorted({stops[-1], tokenizer.eos_token_id} - {None}),
+        pad_token_id=tokenizer.pad_token_id,
+    )
+
+
+@torch.inference_mode()
+def reply_all(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[str],
+    how: GenerationConfig,
+    end: str,
+    seed: int,
+    batch: int = 32,  # a step reads all weights, for one reply or for many
+    label: str = "replying",
+) -> list[str]:
+    """One sampled reply a prompt, without its end, in the order of `prompts`."""
+    set_seed(seed)
+    replies = [""] * len(prompts)
+    # Prompts of like length together: what is padded is computed for nothing.
+    order = sorted(range(len(prompts)), key=lambda at: len(prompts[at]))
+    for start in tqdm(range(0, len(order), batch), desc=label, unit="batch", leave=False):
+        chosen = order[start : start + batch]
+        asked = tokenizer(
+            [prompts[at] for at in chosen],
+            add_special_tokens=False,
+            padding=True,
+            padding_side="left",
+            return_tensors="pt",
+        ).to(model.device)
+        written = model.generate(**asked, generation_config=how)
+        texts = tokenizer.batch_decode(written[:, asked["input_ids"].shape[1] :])
+        for at, text in zip(chosen, texts, strict=True):
+            replies[at] = ended(text, end, tokenizer)
+    return replies
+
+
+def ended(text: str, end: str, tokenizer: PreTrainedTokenizerBase) -> str:
+    """`text` up to its end, or up to the first token that only a machine writes."""
+    for stop in (end, *tokenizer.all_special_tokens):
+        text = text.split(stop, 1)[0]
+    return text

@@ -1,0 +1,76 @@
+"""`espejo chat`: talk to the model in the terminal."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.history import InMemoryHistory
+from rich.console import Console
+from transformers import set_seed
+
+from espejo.talk.conversation import Conversation
+
+LEAVE = {"salir", "exit", "quit"}
+HELP = (
+    "/base asks the base model the same · salir, exit, quit or Ctrl-D leave · Ctrl-C stops a reply"
+)
+
+
+def chat(folder: Path, seed: int | None = None) -> None:
+    """Run the conversation until the person leaves."""
+    console = Console(highlight=False)
+    with console.status("Loading the model …"):
+        conversation = Conversation(folder)
+    if seed is not None:
+        set_seed(seed)
+    console.print(f"[bold]espejo[/bold] on {conversation.name} · {HELP}", style="dim")
+    # Kept in memory only: what people write here is nobody's business.
+    session: PromptSession[str] = PromptSession(history=InMemoryHistory())
+    while True:
+        try:
+            said = session.prompt("you › ").strip()
+        except EOFError:
+            break
+        except KeyboardInterrupt:
+            continue
+        if said.lower() in LEAVE:
+            break
+        if not said:
+            continue
+        if said == "/base" and not conversation.turns:
+            console.print("Say something first: /base answers your last message.", style="dim")
+            continue
+        if said.startswith("/") and said != "/base":
+            console.print(f"Unknown command {said}. {HELP}", style="dim", markup=False)
+            continue
+        if said != "/base":
+            conversation.say([said])
+        _show(
+            console, "base › " if said == "/base" else "bot › ", conversation.reply(said == "/base")
+        )
+    console.print("chau!", style="dim")
+
+
+def _show(console: Console, label: str, reply: Iterable[str | None]) -> None:
+    """Print a reply as it comes, each of its messages on a line of its own behind `label`."""
+    fresh, shown = True, False  # at the beginning of a message; has anything been printed
+    try:
+        for text in reply:
+            if text is None:
+                if not fresh:
+                    console.print()
+                fresh = True
+                continue
+            text = text.lstrip() if fresh else text
+            if not text:
+                continue
+            if fresh:
+                console.print(label, end="", style="green", markup=False)
+            console.print(text, end="", markup=False, soft_wrap=True)
+            fresh, shown = False, True
+    except KeyboardInterrupt:
+        console.print(" (stopped)", style="dim", end="")
+        shown = True
+    if not shown:
+        console.print(f"{label}(nothing)", style="dim", end="", markup=False)
+    console.print()

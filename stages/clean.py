@@ -1,0 +1,44 @@
+"""Keep what people wrote: drop notices, calls and bare media, and give the author one name.
+
+    python -m stages.clean data/messages.parquet data/raw/demo/people.yaml \\
+        data/clean.parquet metrics/clean.json
+"""
+
+import unicodedata
+from pathlib import Path
+
+import pandas as pd
+
+from espejo import metrics, people, tables, whatsapp
+from espejo.stage import params, run
+
+
+def clean(messages: pd.DataFrame, captions: bool, normalize: str) -> tuple[pd.DataFrame, dict]:
+    """The messages with words of their own, and how many were dropped for each reason."""
+    media = messages["kind"].eq("media")
+    caption = messages["text"].where(~media, messages["text"].map(whatsapp.caption))
+    text = caption.map(lambda words: unicodedata.normalize(normalize, words).strip())
+    reason = messages["kind"].where(messages["kind"].ne("message"))
+    if captions:
+        reason = reason.mask(media & text.ne(""))
+    reason = reason.mask(reason.isna() & text.eq(""), "empty")
+    reason = reason.mask(reason.isna() & messages["timestamp"].isna(), "no_time")
+    kept = messages.assign(text=text)[reason.isna()].reset_index(drop=True)
+    return kept, reason.value_counts().to_dict()
+
+
+def main(messages: Path, names: Path, cleaned: Path, account: Path) -> None:
+    """Table MESSAGES and people.yaml (NAMES) -> table CLEANED, and the ACCOUNT of its messages."""
+    table = tables.read(messages, tables.MESSAGES)
+    who = people.read(names.parent)
+    kept, dropped = clean(table, **params("clean"))
+    kept["author"] = kept["author"].mask(kept["author"].isin(who.aliases), who.author)
+
+    tables.write(kept, cleaned, tables.MESSAGES)
+    counts = metrics.account("messages", len(table), len(kept), dropped)
+    metrics.write({"messages": counts}, account)
+    print(f"clean: {len(kept)} of {len(table)} messages kept")
+
+
+if __name__ == "__main__":
+    run(main)

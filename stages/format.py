@@ -1,0 +1,38 @@
+"""Write each example as the text that the model reads, and mark what in it is the author's.
+
+    python -m stages.format data/filtered.parquet data/raw/demo/people.yaml \\
+        data/formatted.parquet metrics/format.json
+"""
+
+from pathlib import Path
+
+from espejo import metrics, people, tables
+from espejo.models import load_tokenizer
+from espejo.prompts import prompter, trim
+from espejo.stage import params, run
+
+
+def main(filtered: Path, names: Path, formatted: Path, account: Path) -> None:
+    """Table FILTERED -> table FORMATTED, and the ACCOUNT of its examples."""
+    form, model = params("format"), params("model")
+    author = people.read(names.parent).author
+    write = prompter(load_tokenizer(model), model, form)
+    examples = tables.read(filtered, tables.EXAMPLES)
+    written = [
+        write.example(row.context, row.reply, author, row.group) for row in examples.itertuples()
+    ]
+    table = examples[["id", "session", "split"]].assign(
+        text=[text for text, _ in written], spans=[spans for _, spans in written]
+    )
+
+    tables.write(table, formatted, tables.FORMATTED)
+    cut = sum(
+        trim(context, form["max_context_chars"]) != context for context in examples["context"]
+    )
+    counts = metrics.account("examples", len(examples), len(table), {})
+    metrics.write({"examples": counts, "context_cut": cut}, account)
+    print(f"format: {len(table)} examples in the form of {model['name']}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,79 @@
+"""Read every export in the folder of raw chats into one table of messages.
+
+python -m stages.parse data/raw/demo data/messages.parquet metrics/parse.json
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+from espejo import metrics, people, tables, whatsapp
+from espejo.errors import UserError
+from espejo.stage import params, run
+
+
+def understood(export: whatsapp.Export, least: float) -> whatsapp.Export:
+    """Raise UserError when too many lines of a file stand before any message."""
+    if export.lines_understood < least * export.lines:
+        first = "; ".join(f"line {number}: {text[:40]!r}" for number, text in export.lost[:3])
+        raise UserError(
+            f"{export.name}: only {export.lines_understood} of {export.lines} lines belong to a "
+            f"message. The first that do not: {first}. Remove them, or lower parse.min_understood."
+        )
+    return export
+
+
+def merged(exports: list[whatsapp.Export]) -> tuple[pd.DataFrame, int]:
+    """All messages once, and how many were left out because two files of one chat hold them.
+
+    Exports end at some ten thousand messages, so that people have several, overlapping. A message
+    that stands twice in one file was sent twice and stays.
+    """
+    files = [export.messages.assign(file=number) for number, export in enumerate(exports)]
+    table = pd.concat(files, ignore_index=True)
+    same = ["chat", "timestamp", "author", "kind", "text"]
+    again = table.groupby(["file", *same], dropna=False).cumcount()
+    twice = table[same].assign(again=again).duplicated()
+    chats = [chat for _, chat in table[~twice].groupby("chat", sort=False)]
+    in_order = [
+        # One file is left in its own order; between several only time can decide.
+        chat if chat["file"].nunique() == 1 else chat.sort_values("timestamp", kind="stable")
+        for chat in chats
+    ]
+    return pd.concat(in_order, ignore_index=True).drop(columns="file"), int(twice.sum())
+
+
+def main(raw: Path, messages: Path, account: Path) -> None:
+    """Exports in RAW -> table MESSAGES, and the ACCOUNT of their lines."""
+    least = params("parse")["min_understood"]
+    exports = [understood(whatsapp.read_file(path), least) for path in whatsapp.exports_in(raw)]
+    table, twice = merged(exports)
+    people.check(people.read(raw), table["author"].value_counts().to_dict(), raw)
+
+    tables.write(table, messages, tables.MESSAGES)
+    lines = sum(export.lines for export in exports)
+    known = sum(export.lines_understood for export in exports)
+    metrics.write(
+        {
+            "lines": metrics.account(
+                "lines", lines, known, {"before_first_message": lines - known}
+            ),
+            "messages": metrics.account(
+                "messages", len(table) + twice, len(table), {"exported_twice": twice}
+            ),
+            "files": len(exports),
+            "people": int(table["author"].nunique()),
+            "kinds": table["kind"].value_counts().sort_index().to_dict(),
+        },
+        account,
+    )
+    for export in exports:
+        print(f"  {export.name}: {len(export.messages)} messages, {export.decided}")
+    print(
+        f"parse: {len(table)} messages by {table['author'].nunique()} people "
+        f"in {len(exports)} files"
+    )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,28 @@
+"""Fixtures that several tests share."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "conf"))
+
+
+@pytest.fixture(scope="session")
+def composed(tmp_path_factory):
+    """composed("model=phi3") is the params that those overrides give."""
+    from compose import compose
+
+    def params(*overrides):
+        output = tmp_path_factory.mktemp("params") / "params.yaml"
+        return yaml.safe_load(compose(output, list(overrides)))
+
+    return params
+
+
+@pytest.fixture(scope="session")
+def smollm2(composed):
+    """The params section `model` of the embedded model."""
+    return composed("model=smollm2")["model"]

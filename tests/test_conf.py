@@ -1,0 +1,65 @@
+"""conf/: everything composes, and params.yaml is of its shape."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+GROUPS = ("data", "clean", "filter", "train", "model", "evaluate", "experiment")
+# conf/data/mine.yaml is a user's own: what they write in it is not for our tests.
+CHOICES = [
+    f"{group}={path.stem}"
+    for group in GROUPS
+    for path in sorted((ROOT / "conf" / group).glob("*.yaml"))
+    if path.stem != "mine"
+]
+
+
+def shape(params):
+    """Keys and types, all the way down; a number may be whole or not."""
+    if isinstance(params, dict):
+        return {key: shape(value) for key, value in params.items()}
+    return "number" if isinstance(params, int | float) else type(params).__name__
+
+
+def test_every_group_has_choices():
+    assert {choice.split("=")[0] for choice in CHOICES} == set(GROUPS)
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_every_choice_composes_to_the_same_sections_and_keys(composed, choice):
+    default, chosen = composed(), composed(choice)
+    assert chosen.keys() == default.keys()
+    for section in default:
+        assert chosen[section].keys() == default[section].keys(), section
+
+
+def test_params_yaml_has_the_shape_of_conf(composed):
+    params = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))
+    # A user's `dvc exp run -S …` may have rewritten the values: .ci/run checks those.
+    chosen = [f"model={params['model']['name']}"]
+    assert shape(params) == shape(composed(*chosen))
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "conf" / "model").glob("*.yaml")), ids=lambda p: p.stem
+)
+def test_a_model_is_named_like_its_file_and_has_a_revision(composed, path):
+    model = composed(f"model={path.stem}")["model"]
+    assert model["name"] == path.stem
+    assert model["revision"]
+    assert model["source"] in ("embedded", "hub")
+
+
+def test_added_tokens_are_trained_with_all_weights(composed):
+    for path in sorted((ROOT / "conf" / "model").glob("*.yaml")):
+        params = composed(f"model={path.stem}")
+        if params["model"]["added_tokens"]:
+            assert params["train"]["method"] == "full", path.stem
+
+
+def test_no_setting_of_the_demo_names_a_person():
+    names = ("Juli", "Cami", "Tincho", "Mechi", "Rocco", "Mamá")
+    written = (ROOT / "params.yaml").read_text("utf-8") + (ROOT / "dvc.lock").read_text("utf-8")
+    assert not [name for name in names if name in written]

@@ -1,0 +1,192 @@
+"""Likelihood: sums by hand, batches that change nothing, intervals that mean something."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+
+from espejo.scores import legacy, likelihood
+from tests import tiny
+
+WANTED = {"bootstrap": 500, "confidence": 0.95, "seed": 7}
+
+
+def rows(lengths, first_label, seed=1, vocabulary=50):
+    """Random examples; labels from place `first_label` on, the last token being the end."""
+    drawn = np.random.default_rng(seed)
+    made = []
+    for length in lengths:
+        ids = drawn.integers(1, vocabulary, length).tolist()
+        labels = [-100] * first_label + ids[first_label:]
+        kinds = [""] * first_label + ["message"] * (length - first_label - 1) + ["end"]
+        made.append({"input_ids": ids, "labels": labels, "kinds": kinds})
+    return made
+
+
+def one_by_one(model, row):
+    """The losses of one example by another way: log-softmax over all logits, no padding."""
+    with torch.no_grad():
+        logits = model(torch.tensor([row["input_ids"]])).logits[0]
+    foretold = torch.log_softmax(logits.double(), dim=-1)
+    return [
+        -foretold[at - 1, label].item()
+        for at, label in enumerate(row["labels"])
+        if label != -100 and at > 0
+    ]
+
+
+@pytest.mark.parametrize("batch_tokens", [10, 64, 10_000])
+def test_batches_give_the_losses_of_one_by_one(batch_tokens):
+    model = tiny.llama(50)
+    examples = rows([12, 5, 30, 7, 30, 19], first_label=4)
+    got = likelihood.token_losses(model, examples, batch_tokens)
+    for losses, row in zip(got, examples, strict=True):
+        assert losses.tolist() == pytest.approx(one_by_one(model, row), abs=1e-3)
+
+
+def test_labels_from_the_first_token_on_are_scored_but_for_the_first():
+    model = tiny.llama(50)
+    examples = rows([9, 6], first_label=0)
+    got = likelihood.token_losses(model, examples, 1000)
+    assert [len(losses) for losses in got] == [8, 5]
+    assert got[1].tolist() == pytest.approx(one_by_one(model, examples[1]), abs=1e-3)
+
+
+def test_the_losses_of_replies_are_picked_out_of_those_of_whole_texts():
+    model = tiny.llama(50)
+    replies = rows([9, 14, 6], first_label=4)
+    whole = [{**row, "labels": row["input_ids"]} for row in replies]
+    got = likelihood.of_reply(likelihood.token_losses(model, whole, 1000), whole)
+    for losses, row in zip(got, replies, strict=True):
+        assert losses.tolist() == pytest.approx(one_by_one(model, row), abs=1e-3)
+
+
+def test_an_adapter_is_scored_with_and_without():
+    model = get_peft_model(tiny.llama(50), LoraConfig(target_modules=["q_proj"], r=4)).eval()
+    for name, weight in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight, std=5.0)
+    examples = rows([9, 14], first_label=4)
+    tuned = likelihood.token_losses(model, examples, 1000)
+    with model.disable_adapter():
+        base = likelihood.token_losses(model, examples, 1000)
+        assert base[1].tolist() == pytest.approx(one_by_one(model, examples[1]), abs=1e-3)
+    assert tuned[1].tolist() == pytest.approx(one_by_one(model, examples[1]), abs=1e-3)
+    assert np.abs(tuned[1] - base[1]).max() > 0.01
+
+
+def test_sums_count_a_separator_and_an_end_as_one_character_each():
+    # "hola" + separator + "si" + end: 4 + 1 + 2 + 1 = 8 characters, 6 of them the messages' own.
+    spans = [
+        {"start": 10, "end": 14, "kind": "message"},
+        {"start": 14, "end": 25, "kind": "separator"},
+        {"start": 25, "end": 27, "kind": "message"},
+        {"start": 27, "end": 37, "kind": "end"},
+    ]
+    kinds = ["", "", "message", "separator", "separator", "message", "end"]
+    losses = np.array([1.0, 0.5, 0.25, 2.0, 0.125])
+    (row,) = likelihood.per_example([losses], [{"kinds": kinds}], [spans]).to_dict("records")
+    assert row == {
+        "nats": 3.875,
+        "tokens": 5,
+        "chars": 8,
+        "own_nats": 3.0,
+        "own_tokens": 2,
+        "own_chars": 6,
+    }
+
+
+def test_measures_weigh_tokens_and_characters_not_examples():
+    sums = pd.DataFrame(
+        {
+            "nats": [30.0, 1.0],
+            "tokens": [10, 2],
+            "chars": [40, 4],
+            "own_nats": [27.0, 0.5],
+            "own_tokens": [9, 1],
+            "own_chars": [39, 3],
+        }
+    )
+    got = likelihood.measured(sums, pd.Series([1, 2]), WANTED)
+    assert got["perplexity"]["value"] == pytest.approx(math.exp(31 / 12))
+    assert got["bits_per_character"]["value"] == pytest.approx(31 / math.log(2) / 44)
+    assert got["own_perplexity"]["value"] == pytest.approx(math.exp(27.5 / 10))
+    assert got["own_bits_per_character"]["value"] == pytest.approx(27.5 / math.log(2) / 42)
+    # Two sessions give no interval.
+    assert got["perplexity"]["interval"] == "too few"
+    assert "low" not in got["perplexity"]
+
+
+def sessions(nats):
+    table = pd.DataFrame({"nats": nats, "tokens": 10, "chars": 20})
+    return table.assign(own_nats=table["nats"], own_tokens=10, own_chars=20)
+
+
+def test_the_interval_holds_the_value_and_narrows_with_more_sessions():
+    drawn = np.random.default_rng(3)
+    few, many = drawn.normal(30, 5, 12), drawn.normal(30, 5, 1200)
+    widths = []
+    for nats in (few, many):
+        got = likelihood.measured(sessions(nats), pd.Series(range(len(nats))), WANTED)
+        measure = got["bits_per_character"]
+        assert measure["low"] < measure["value"] < measure["high"]
+        assert measure["sessions"] == len(nats)
+        widths.append(measure["high"] - measure["low"])
+    # The width goes with one over the root of n: a hundredfold n, a tenth of it.
+    assert widths[1] < widths[0] / 5
+
+
+def test_the_interval_is_that_of_the_normal_theory_where_that_holds():
+    # All sessions have 20 characters: the ratio is a mean, whose 95 % interval is ± 1.96 s / √n.
+    nats = np.random.default_rng(5).normal(30, 5, 400)
+    got = likelihood.measured(sessions(nats), pd.Series(range(400)), WANTED)
+    half = 1.96 * nats.std(ddof=1) / math.sqrt(400) / 20 / math.log(2)
+    measure = got["bits_per_character"]
+    assert measure["value"] - measure["low"] == pytest.approx(half, rel=0.2)
+    assert measure["high"] - measure["value"] == pytest.approx(half, rel=0.2)
+
+
+def test_replies_of_one_session_are_drawn_together():
+    # Ten sessions of a hundred equal replies: as replies there are 1,000, as sessions ten.
+    nats = np.repeat(np.random.default_rng(5).normal(30, 5, 10), 100)
+    together = likelihood.measured(sessions(nats), pd.Series(np.repeat(range(10), 100)), WANTED)
+    apart = likelihood.measured(sessions(nats), pd.Series(range(1000)), WANTED)
+    widths = [
+        measures["bits_per_character"]["high"] - measures["bits_per_character"]["low"]
+        for measures in (together, apart)
+    ]
+    assert widths[0] > 5 * widths[1]
+
+
+def test_legacy_perplexity_averages_the_examples_means():
+    # Means 1 and 3, whatever the lengths: exp(2), while all tokens together would give exp(1.2).
+    losses = [np.ones(9), np.array([3.0])]
+    assert legacy.perplexity(losses) == pytest.approx(math.exp(2))
+
+
+def test_legacy_scores_the_prompt_too_and_so_flatters():
+    # A model that knows the prompt by heart (loss 0) and nothing of the reply (loss 4).
+    known = np.concatenate([np.zeros(30), np.full(10, 4.0)])
+    assert legacy.perplexity([known]) == pytest.approx(math.e)
+
+
+def test_the_leak_of_a_random_split_is_counted():
+    # A session of replies a, b, c: b's context holds a, c's context holds a and b.
+    def said(*texts):
+        return [{"author": "Juli", "messages": [text]} for text in texts]
+
+    table = pd.DataFrame(
+        {
+            "session": [1, 1, 1],
+            "context": [said(), said("a"), said("a", "b")],
+            "reply": [["a"], ["b"], ["c"]],
+        }
+    )
+    # With every reply but one in train, a and b leak whenever drawn, c never does.
+    seen = {legacy.leak(table, 1 / 3, seed) for seed in range(20)}
+    assert seen == {0.0, 1.0}
+    apart = table.assign(session=[1, 2, 3])
+    assert legacy.leak(apart, 1 / 3, seed=0) == 0.0

@@ -1,0 +1,101 @@
+"""Loading: the embedded model, 4-bit weights, and a hub that does not answer."""
+
+import threading
+
+import pytest
+import torch
+
+from espejo import embedded, models
+from espejo.errors import UserError
+
+
+def test_the_embedded_model_is_the_trained_one(smollm2):
+    tokenizer, model = models.load_tokenizer(smollm2), models.load_base(smollm2)
+    assert model.num_parameters() == 134_515_008
+    assert model.dtype == torch.bfloat16
+    # A model of random weights gives every token about ln 49,152 = 10.8 nats.
+    ids = tokenizer(
+        "The capital of France is Paris, and the capital of Italy is", return_tensors="pt"
+    )["input_ids"]
+    with torch.no_grad():
+        assert model(input_ids=ids, labels=ids).loss < 5
+
+
+def test_four_bit_weights_are_really_in_four_bits(composed):
+    qlora = composed("model=smollm2-qlora")["model"]
+    small, large = models.load_base(qlora), models.load_base(composed()["model"])
+    # Linear layers hold 106 of 135 million weights: half a byte each in place of two.
+    assert small.get_memory_footprint() < 0.5 * large.get_memory_footprint()
+    assert type(small.model.layers[0].self_attn.q_proj).__name__ == "Linear4bit"
+
+
+def test_a_package_that_is_missing_says_how_to_install_it(monkeypatch, tmp_path):
+    monkeypatch.setattr(embedded, "user_cache_path", lambda name: tmp_path)
+    monkeypatch.setattr(
+        embedded, "PACKAGES", {"gemma3": embedded.Package(("no_such_module",), "0", "make gemma3")}
+    )
+    with pytest.raises(UserError, match=r"not installed: run `make gemma3`"):
+        embedded.folder("gemma3")
+
+
+def test_a_damaged_package_is_refused_and_leaves_nothing(monkeypatch, tmp_path):
+    damaged = tmp_path / "broken_model_package"
+    damaged.mkdir()
+    (damaged / "__init__.py").write_text("")
+    (damaged / "model.gguf").write_bytes(b"GGUF and nothing more")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(embedded, "user_cache_path", lambda name: tmp_path / "cache")
+    package = embedded.Package(("broken_model_package",), "0" * 64, "make setup")
+    monkeypatch.setattr(embedded, "PACKAGES", {"smollm2": package})
+    with pytest.raises(UserError, match="is damaged"):
+        embedded.folder("smollm2")
+    assert list((tmp_path / "cache" / "models").iterdir()) == []
+
+
+def test_two_processes_that_convert_at_once_end_with_one_model(monkeypatch, tmp_path):
+    source = tmp_path / "fine_model_package"
+    source.mkdir()
+    (source / "__init__.py").write_text("")
+    (source / "model.gguf").write_bytes(b"weights")
+    digest = "9d9b2e2a2f0b7d5e0dd1a2d8c9a3b1f1"
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(embedded, "user_cache_path", lambda name: tmp_path / "cache")
+    import hashlib
+
+    digest = hashlib.sha256(b"weights").hexdigest()
+    package = embedded.Package(("fine_model_package",), digest, "make setup")
+    monkeypatch.setattr(embedded, "PACKAGES", {"smollm2": package})
+    both_convert = threading.Barrier(2, timeout=20)
+
+    def convert(gguf, target):
+        target.mkdir()
+        (target / "model.safetensors").write_bytes(gguf.read_bytes())
+        both_convert.wait()  # neither has renamed yet: this really is the race
+
+    monkeypatch.setattr(embedded, "_convert", convert)
+    found = []
+    workers = [
+        threading.Thread(target=lambda: found.append(embedded.folder("smollm2"))) for _ in range(2)
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert len(found) == 2
+    assert found[0] == found[1]
+    assert [path.name for path in found[0].parent.iterdir()] == [found[0].name]
+    assert (found[0] / "model.safetensors").read_bytes() == b"weights"
+
+
+@pytest.mark.parametrize("name", ["smollm3", "phi3", "gpt2-spanish"])
+def test_a_hub_model_without_a_network_stops_with_one_sentence(composed, name, monkeypatch):
+    # An address on this machine where nothing listens: as good as no network, and as quick.
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", "/nonexistent")
+    model = composed(f"model={name}")["model"]
+    with pytest.raises(UserError) as error:
+        models.load_tokenizer(model)
+    text = str(error.value)
+    assert text.startswith(f"The model {model['id']} is not on this machine")
+    assert f"hf download {model['id']}" in text
+    assert "\n" not in text

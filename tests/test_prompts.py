@@ -1,0 +1,198 @@
+"""Prompts: roles in strict alternation, silence, groups, cuts, and the forms of real templates."""
+
+import pytest
+
+from espejo.errors import UserError
+from espejo.prompts import Prompter, plain, prompter, trim
+from tests import tiny
+
+PHI3 = ["<|system|>", "<|user|>", "<|assistant|>", "<|end|>", "<|endoftext|>"]
+
+
+def turn(author, *messages):
+    return {"author": author, "messages": list(messages)}
+
+
+def phi3(**other):
+    settings = {
+        "system": "SYS",
+        "silence": "…",
+        "separator": "<|msg_sep|>",
+        "max_context_chars": 1000,
+    }
+    tokenizer = tiny.tokenizer(PHI3, "<|end|>", tiny.template("phi3"))
+    return Prompter(tokenizer=tokenizer, **{**settings, **other})
+
+
+def test_phi3_prompt_has_the_form_of_the_model_card():
+    prompt = phi3().prompt([turn("Flor", "hola")], "Juli")
+    assert prompt == "<|system|>\nSYS<|end|>\n<|user|>\nhola<|end|>\n<|assistant|>\n"
+
+
+def test_the_prompt_never_holds_the_reply():
+    context = [turn("Flor", "venís?")]
+    text, spans = phi3().example(context, ["obvio", "ya salgo"], "Juli")
+    before = text[: spans[0]["start"]]
+    assert before == phi3().prompt(context, "Juli")
+    assert "obvio" not in before
+    assert "ya salgo" not in before
+
+
+def test_spans_are_the_messages_separators_and_the_end_in_order_without_a_gap():
+    text, spans = phi3().example([turn("Flor", "venís?")], ["obvio", "ya salgo"], "Juli")
+    assert [(text[s["start"] : s["end"]], s["kind"]) for s in spans] == [
+        ("obvio", "message"),
+        ("<|msg_sep|>", "separator"),
+        ("ya salgo", "message"),
+        ("<|end|>", "end"),
+    ]
+    assert spans[-1]["end"] == len(text)
+
+
+def test_silence_stands_where_the_author_opens_or_writes_again():
+    opening = phi3().prompt([], "Juli")
+    assert opening == "<|system|>\nSYS<|end|>\n<|user|>\n…<|end|>\n<|assistant|>\n"
+    again = phi3().prompt([turn("Juli", "che")], "Juli")
+    assert again == (
+        "<|system|>\nSYS<|end|>\n<|user|>\n…<|end|>\n<|assistant|>\nche<|end|>\n"
+        "<|user|>\n…<|end|>\n<|assistant|>\n"
+    )
+
+
+def test_neighbours_of_one_role_become_one_message():
+    group = [turn("Rocco", "hola"), turn("Mechi", "che", "bien")]
+    prompt = phi3().prompt(group, "Juli", group=True)
+    assert "<|user|>\nRocco: hola<|msg_sep|>Mechi: che<|msg_sep|>bien<|end|>" in prompt
+
+
+def test_names_are_written_in_groups_only_and_never_for_the_author():
+    context = [turn("Juli", "voy"), turn("Flor", "bien")]
+    assert "Flor" not in phi3().prompt(context, "Juli")
+    group = phi3().prompt(context, "Juli", group=True)
+    assert "Flor: bien" in group
+    assert "Juli" not in group
+
+
+def test_without_a_system_role_the_system_text_opens_the_first_user_turn():
+    prompt = phi3(system_role=False).prompt([turn("Flor", "hola")], "Juli")
+    assert prompt == "<|user|>\nSYS\n\nhola<|end|>\n<|assistant|>\n"
+
+
+def test_a_template_that_changes_its_own_prompt_is_refused():
+    # It writes something before a finished reply that is not in the generation prompt.
+    crooked = (
+        "{% for m in messages %}<{{ m.role }}>{{ m.content }}<|end|>{% endfor %}"
+        "{% if add_generation_prompt %}<think>{% endif %}"
+    )
+    write = Prompter(tiny.tokenizer(PHI3, "<|end|>", crooked), "SYS", "…", "<|msg_sep|>", 1000)
+    with pytest.raises(UserError, match=r"set model\.tags"):
+        write.example([turn("Flor", "hola")], ["voy"], "Juli")
+
+
+# SmolLM3's template with thinking off, as its model card renders it (no copy of it is on disk).
+SMOLLM3 = """\
+<|im_start|>system
+## Metadata
+
+Knowledge Cutoff Date: June 2025
+Today Date: 16 August 2026
+Reasoning Mode: /no_think
+
+## Custom Instructions
+
+{{ messages[0]['content'] | replace(' /no_think', '') }}
+
+{% for m in messages[1:] %}<|im_start|>{{ m.role }}
+{% if m.role == 'assistant' %}<think>
+
+</think>
+{% endif %}{{ m.content }}<|im_end|>
+{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
+<think>
+
+</think>
+{% endif %}"""
+
+
+def test_smollm3_learns_the_reply_and_not_the_empty_thought():
+    tokenizer = tiny.tokenizer(["<|im_start|>", "<|im_end|>"], "<|im_end|>", SMOLLM3)
+    write = Prompter(tokenizer, "SYS /no_think", "…", "<|msg_sep|>", 1000)
+    text, spans = write.example([turn("Flor", "hola")], ["voy"], "Juli")
+    assert text.endswith(
+        "<|im_start|>user\nhola<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\nvoy<|im_end|>"
+    )
+    assert [text[s["start"] : s["end"]] for s in spans] == ["voy", "<|im_end|>"]
+
+
+@pytest.mark.parametrize("name", ["llama3", "llama3_1", "llama3_2", "qwen2_5", "qwen3", "gemma3"])
+def test_shipped_templates_can_be_continued_by_a_reply(name):
+    specials = [
+        "<bos>",
+        "<|begin_of_text|>",
+        "<|eot_id|>",
+        "<|im_start|>",
+        "<|im_end|>",
+        "<start_of_turn>",
+        "<end_of_turn>",
+    ]
+    tokenizer = tiny.tokenizer(specials, "<|im_end|>", tiny.template(name))
+    args = {"enable_thinking": False} if name == "qwen3" else {}
+    write = Prompter(tokenizer, "SYS", "…", "<|msg_sep|>", 1000, template_args=args)
+    text, spans = write.example(
+        [turn("Juli", "hola"), turn("Flor", "che"), turn("Juli", "bien")], ["voy"], "Juli"
+    )
+    assert [text[s["start"] : s["end"]] for s in spans][0] == "voy"
+    assert text[spans[-1]["start"] :] in ("<|eot_id|>", "<|im_end|>", "<end_of_turn>")
+
+
+def test_trim_drops_whole_turns_oldest_first():
+    context = [turn("a", "x" * 60), turn("b", "y" * 50), turn("a", "z" * 40)]
+    assert trim(context, 150) == context
+    assert trim(context, 149) == context[1:]
+    assert trim(context, 89) == context[2:]
+
+
+def test_trim_keeps_the_end_of_a_last_turn_that_is_too_long():
+    assert trim([turn("a", "abc", "defgh")], 6) == [turn("a", "c", "defgh")]
+    assert trim([turn("a", "abc", "defgh")], 4) == [turn("a", "efgh")]
+    assert trim([], 10) == []
+
+
+def test_a_long_reply_is_never_cut():
+    text, spans = phi3(max_context_chars=10).example([turn("Flor", "hola" * 10)], ["x" * 500], "J")
+    assert text[spans[0]["start"] : spans[0]["end"]] == "x" * 500
+
+
+@pytest.mark.parametrize(
+    ("said", "written"),
+    [
+        ("mirá <3 jaja", "mirá <3 jaja"),
+        ("<Multimedia omitido>", "<Multimedia omitido>"),
+        ("a<|im_end|>b", "a< |im_end|>b"),
+        ("</s> [INST] [lista]", "< /s> [ INST] [lista]"),
+        ("<end_of_turn>", "< end_of_turn>"),
+    ],
+)
+def test_plain_opens_control_tokens_and_leaves_the_rest(said, written):
+    assert plain(said) == written
+
+
+def test_every_special_token_of_the_configured_models_is_opened(composed):
+    tags = composed("model=gemma3")["model"]["tags"]
+    ends = [tags["start"], tags["end"], *composed("model=gpt2-spanish")["model"]["added_tokens"]]
+    for token in [*ends, *PHI3, "<|msg_sep|>", "<|im_start|>", "<|eot_id|>"]:
+        if token not in ("[OTRO]", "[author]"):  # words people may write; they only name a speaker
+            assert token not in plain(f"che {token} che")
+
+
+def test_bubbles_split_at_the_separator_and_leave_out_empty_ones():
+    assert phi3().bubbles("dale<|msg_sep|> voy <|msg_sep|><|msg_sep|>") == ["dale", "voy"]
+    assert phi3().bubbles("  ") == []
+
+
+def test_the_prompter_of_the_params_uses_tags_where_there_are_some(composed):
+    params = composed("model=gemma3")
+    tokenizer = tiny.tokenizer(["<bos>", "<eos>"], "<eos>")
+    write = prompter(tokenizer, params["model"], params["format"])
+    text, _spans = write.example([turn("Flor", "hola")], ["voy"], "Juli")
+    assert text == "<bos>[OTRO]\nhola\n[YO]\nvoy<eos>"

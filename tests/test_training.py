@@ -1,0 +1,166 @@
+"""Training on tiny models: what is learnt, what is refused, and that two runs agree bit by bit."""
+
+import json
+
+import pytest
+import torch
+import trl.trainer.utils
+from transformers import AutoModelForCausalLM, Phi3Config, SmolLM3Config
+
+from espejo import models, training
+from espejo.errors import UserError
+from tests import tiny
+
+VOCABULARY = 40
+IDS = [5, 6, 7, 8, 9, 10, 11, 12]
+
+
+def example(prompt, reply):
+    """A prompt and a reply as token ids, the reply labelled."""
+    return {
+        "input_ids": prompt + reply,
+        "labels": [-100] * len(prompt) + reply,
+        "kinds": [""] * len(prompt) + ["message"] * len(reply),
+    }
+
+
+PAIRS = [example([1, 20 + n], [IDS[n], IDS[n - 1], 2]) for n in range(8)]
+
+
+@pytest.fixture
+def wanted(composed):
+    """The default training settings, hastened."""
+    return composed()["train"] | {"epochs": 2, "batch_size": 2, "evaluations": 2, "log_steps": 1}
+
+
+@pytest.fixture
+def tokenizer():
+    return tiny.tokenizer(["<s>", "</s>"], "</s>")
+
+
+def adapter(trained):
+    return {
+        name: weight.detach().clone()
+        for name, weight in trained.model.named_parameters()
+        if "lora" in name
+    }
+
+
+def run(wanted, tokenizer, tmp_path, rows=PAIRS, **model):
+    return training.train(tiny.llama(VOCABULARY, **model), tokenizer, rows, rows, wanted, tmp_path)
+
+
+def test_a_model_learns_the_replies_and_the_curve_shows_it(wanted, tokenizer, tmp_path):
+    trained = run(
+        wanted | {"epochs": 60, "learning_rate": 0.02, "method": "full"}, tokenizer, tmp_path
+    )
+    assert trained.curve["validation"].dropna().iloc[-1] < 0.1
+    ids = torch.tensor([PAIRS[3]["input_ids"][:2]])
+    with torch.no_grad():
+        for _ in range(3):
+            following = trained.model(input_ids=ids).logits[:, -1].argmax(-1, keepdim=True)
+            ids = torch.cat([ids, following], dim=1)
+    assert ids[0].tolist() == PAIRS[3]["input_ids"]
+
+
+def test_facts_count_steps_and_tokens(wanted, tokenizer, tmp_path):
+    facts = run(wanted, tokenizer, tmp_path).facts
+    # 8 examples of 5 tokens, 3 of them labelled, in batches of 2, twice over.
+    assert facts["steps"] == 8
+    assert facts["tokens_per_epoch"] == 40
+    assert facts["learnt_tokens_per_epoch"] == 24
+    # 2 layers, rank 16, hidden 32: q and o are 32 to 32, k and v 32 to 16.
+    assert facts["trainable_parameters"] == 2 * 16 * (2 * (32 + 32) + 2 * (32 + 16))
+
+
+def test_two_runs_give_the_same_adapter_and_another_seed_gives_another(wanted, tokenizer, tmp_path):
+    first, second = (adapter(run(wanted, tokenizer, tmp_path)) for _ in range(2))
+    other = adapter(run(wanted | {"seed": 8}, tokenizer, tmp_path))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert not all(torch.equal(first[name], other[name]) for name in first)
+
+
+def test_logits_at_labels_only_give_the_same_adapter_as_all_logits(
+    wanted, tokenizer, tmp_path, monkeypatch
+):
+    asked = []
+
+    def switch(value):
+        def use(device):
+            asked.append(value)
+            return value
+
+        monkeypatch.setattr(trl.trainer.utils, "_use_triton", use)
+
+    assert trl.trainer.utils._use_triton(torch.device("cpu")) is True  # as espejo sets it
+    switch(True)
+    few = adapter(run(wanted, tokenizer, tmp_path))
+    switch(False)
+    every = adapter(run(wanted, tokenizer, tmp_path))
+    assert {True, False} == set(asked)  # the setting is still read by TRL's loss
+    for name in few:
+        torch.testing.assert_close(few[name], every[name], rtol=0, atol=1e-6)
+
+
+def test_what_is_not_labelled_is_not_learnt(wanted, tokenizer, tmp_path):
+    # The same labels behind prompts whose own tokens differ in what would be learnt of them.
+    trained = run(
+        wanted | {"epochs": 60, "learning_rate": 0.02, "method": "full"}, tokenizer, tmp_path
+    )
+    with torch.no_grad():
+        logits = trained.model(input_ids=torch.tensor([[1]])).logits[0, -1]
+    prompts = logits.softmax(-1)[[20 + n for n in range(8)]].sum()
+    assert prompts < 0.5  # a model that had learnt the prompts would give them nearly all
+
+
+def test_loss_on_text_trains_all_weights(wanted, tokenizer, tmp_path):
+    before = tiny.llama(VOCABULARY)
+    trained = run(wanted | {"method": "full", "learning_rate": 0.01}, tokenizer, tmp_path)
+    assert trained.facts["trainable_parameters"] == before.num_parameters()
+    changed = [
+        not torch.equal(a, b)
+        for a, b in zip(before.parameters(), trained.model.parameters(), strict=True)
+    ]
+    assert all(changed)
+
+
+def test_targets_that_match_nothing_are_an_error(wanted, tokenizer, tmp_path):
+    with pytest.raises(UserError, match="does not have: gate_up_proj, qkv_proj"):
+        run(wanted | {"targets": ["qkv_proj", "gate_up_proj", "o_proj"]}, tokenizer, tmp_path)
+
+
+def test_a_loss_that_is_no_number_stops_with_advice(wanted, tokenizer, tmp_path):
+    settings = wanted | {"learning_rate": 1e30, "method": "full", "max_grad_norm": 1e30}
+    with pytest.raises(UserError, match=r"lower train\.learning_rate"):
+        run(settings, tokenizer, tmp_path)
+
+
+def test_saving_twice_gives_the_same_bytes_and_no_path(wanted, tokenizer, tmp_path):
+    facts = {"model": {"id": "tiny"}, "train": wanted}
+    folders = [tmp_path / "first", tmp_path / "second"]
+    for folder in folders:
+        trained = run(wanted, tokenizer, tmp_path / "work")
+        models.save(trained.model, tokenizer, folder, facts)
+    first, second = (
+        {file.name: file.read_bytes() for file in sorted(folder.iterdir())} for folder in folders
+    )
+    assert first == second
+    assert "adapter_model.safetensors" in first
+    config = json.loads(first["adapter_config.json"])
+    assert config["target_modules"] == sorted(wanted["targets"])
+    assert config["base_model_name_or_path"] == "tiny"
+    assert not [name for name, content in first.items() if str(tmp_path).encode() in content]
+
+
+@pytest.mark.parametrize(
+    ("name", "architecture"), [("phi3", Phi3Config), ("smollm3", SmolLM3Config)]
+)
+def test_every_target_of_a_hub_model_is_a_module_of_its_architecture(composed, name, architecture):
+    params = composed(f"model={name}")
+    shape = {"hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 4}
+    config = architecture(
+        vocab_size=VOCABULARY, num_hidden_layers=2, num_key_value_heads=2, pad_token_id=0, **shape
+    )
+    model = training.adapted(AutoModelForCausalLM.from_config(config), params["train"])
+    touched = [name for name, _ in model.named_modules() if name.endswith("lora_A.default")]
+    assert len(touched) == 2 * len(params["train"]["targets"])
