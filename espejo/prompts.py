@@ -119,7 +119,11 @@ class Prompter:
         return ending[: ending.index(first) + len(first)]
 
     def bubbles(self, reply: str) -> list[str]:
-        """A generated reply as the messages it stands for; empty ones are left out."""
+        """A generated reply as the messages it stands for, without empty ones.
+
+        Where the limit of new tokens fell inside a separator, its beginning is left out.
+        """
+        reply = reply[: len(reply) - begun(reply, self.separator)]
         return [part.strip() for part in reply.split(self.separator) if part.strip()]
 
     def _say(self, turn: Turn, named: bool) -> str:
@@ -162,6 +166,12 @@ class Prompter:
 def plain(text: str) -> str:
     """`text` with a space inside every control token it quotes, so that none acts as one."""
     return _CONTROL.sub(r"\g<0> ", text)
+
+
+def begun(text: str, mark: str) -> int:
+    """Length of the longest end of `text` with which `mark` begins, 0 for none."""
+    longest = min(len(text), len(mark) - 1)
+    return next((size for size in range(longest, 0, -1) if text.endswith(mark[:size])), 0)
 
 
 def trim(context: Sequence[Turn], max_chars: int) -> list[Turn]:

@@ -1,5 +1,6 @@
 """`espejo chat` in a real terminal, with the embedded model and an adapter that changes nothing."""
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -39,10 +40,15 @@ def talk(model):
     """A terminal of 100 columns in which the chat has started."""
     command = [ESPEJO, "chat", "--model", str(model), "--seed", "3"]
     child = pexpect.spawn(
-        command[0], command[1:], cwd=ROOT, encoding="utf-8", dimensions=(40, 100), timeout=120
+        command[0],
+        command[1:],
+        cwd=ROOT,
+        encoding="utf-8",
+        dimensions=(40, 100),
+        timeout=120,
+        env={**os.environ, "PROMPT_TOOLKIT_NO_CPR": "1"},
     )
-    child.expect("Ctrl-C stops a reply")
-    child.expect("you › ")
+    child.expect("you ›")
     yield child
     child.close(force=True)
 
@@ -51,7 +57,7 @@ def said(child, text, label):
     """Say `text`; the words of the reply that comes behind `label`, up to the next prompt."""
     child.sendline(text)
     child.expect(label)
-    child.expect("you › ")
+    child.expect("you ›")
     return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", child.before).strip()
 
 
@@ -61,7 +67,7 @@ def test_a_conversation_with_history_base_and_a_goodbye(talk):
     assert said(talk, "/base", "base › ")
     talk.sendline("/nada")
     talk.expect("Unknown command /nada")
-    talk.expect("you › ")
+    talk.expect("you ›")
     talk.sendline("salir")
     talk.expect("chau!")
     talk.expect(pexpect.EOF)
@@ -82,7 +88,7 @@ def test_every_way_out(talk, word):
 def test_base_before_anything_was_said(talk):
     talk.sendline("/base")
     talk.expect("Say something first")
-    talk.expect("you › ")
+    talk.expect("you ›")
 
 
 def test_without_a_model_one_sentence_says_what_to_do(tmp_path):

@@ -1,5 +1,6 @@
 """Loading: the embedded model, 4-bit weights, and a hub that does not answer."""
 
+import hashlib
 import threading
 
 import pytest
@@ -57,11 +58,8 @@ def test_two_processes_that_convert_at_once_end_with_one_model(monkeypatch, tmp_
     source.mkdir()
     (source / "__init__.py").write_text("")
     (source / "model.gguf").write_bytes(b"weights")
-    digest = "9d9b2e2a2f0b7d5e0dd1a2d8c9a3b1f1"
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(embedded, "user_cache_path", lambda name: tmp_path / "cache")
-    import hashlib
-
     digest = hashlib.sha256(b"weights").hexdigest()
     package = embedded.Package(("fine_model_package",), digest, "make setup")
     monkeypatch.setattr(embedded, "PACKAGES", {"smollm2": package})

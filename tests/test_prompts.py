@@ -190,6 +190,11 @@ def test_bubbles_split_at_the_separator_and_leave_out_empty_ones():
     assert phi3().bubbles("  ") == []
 
 
+def test_bubbles_leave_out_a_separator_that_the_limit_of_tokens_left_unfinished():
+    assert phi3().bubbles("dale<|msg_sep|>voy ya<|msg_") == ["dale", "voy ya"]
+    assert phi3().bubbles("dale <3") == ["dale <3"]
+
+
 def test_the_prompter_of_the_params_uses_tags_where_there_are_some(composed):
     params = composed("model=gemma3")
     tokenizer = tiny.tokenizer(["<bos>", "<eos>"], "<eos>")

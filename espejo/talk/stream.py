@@ -12,6 +12,8 @@ from transformers import (
     TextIteratorStreamer,
 )
 
+from espejo.prompts import begun
+
 
 class _Stop(StoppingCriteria):
     def __init__(self, event: Event) -> None:
@@ -56,8 +58,8 @@ def pieces(
 def messages(written: Iterable[str], separator: str, stops: Sequence[str]) -> Iterator[str | None]:
     """Text to show at once, and None where one message ends and the next begins.
 
-    Nothing after the first of `stops` is shown, and nothing that may yet turn out to be the
-    beginning of `separator` or of a stop.
+    Nothing after the first of `stops` is shown, and nothing that may be the beginning of
+    `separator` or of a stop, not even when the limit of new tokens leaves it unfinished.
     """
     waiting = ""
     for piece in written:
@@ -73,15 +75,7 @@ def messages(written: Iterable[str], separator: str, stops: Sequence[str]) -> It
                 return
             yield None
             waiting = waiting[at + len(mark) :]
-        certain = len(waiting) - max(_begun(waiting, mark) for mark in (separator, *stops))
+        certain = len(waiting) - max(begun(waiting, mark) for mark in (separator, *stops))
         if certain:
             yield waiting[:certain]
             waiting = waiting[certain:]
-    if waiting:
-        yield waiting
-
-
-def _begun(text: str, mark: str) -> int:
-    """Length of the longest end of `text` with which `mark` begins."""
-    longest = min(len(text), len(mark) - 1)
-    return next((size for size in range(longest, 0, -1) if text.endswith(mark[:size])), 0)
