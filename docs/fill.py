@@ -38,6 +38,9 @@ def _scores(path: Path) -> str:
         rows.append(
             f"| {words} | {_interval(scores['base'][key])} | {_interval(scores['tuned'][key])} |"
         )
+    for key in ("own_bits_per_character", "bits_per_character"):
+        saved = _interval(scores["gain"][key])
+        rows.append(f"| gain, session by session: {MEASURES[key]} | | {saved} |")
     old = [f"{scores[name]['legacy_perplexity']:.1f}" for name in ("base", "tuned")]
     rows.append(f"| the original notebooks' perplexity | {old[0]} | {old[1]} |")
     test = scores["test"]
@@ -67,7 +70,7 @@ def novelty() -> str:
     return (
         f"{shares['repeated_turns']:.1%} of the author's turns longer than four words repeat "
         f"another one, and {shares['fourgrams_in_train']:.1%} of the word 4-grams of the test "
-        "replies stand in train (`espejo novelty`)."
+        "replies stand in train (real chats: some 5 %; where it is 50 %, knowing by heart wins)."
     )
 
 

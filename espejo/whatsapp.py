@@ -96,7 +96,9 @@ def exports_in(folder: str | Path) -> list[Path]:
         if file.suffix.lower() in (".txt", ".zip") and not file.name.startswith(".")
     )
     if not files:
-        raise ExportError(f"{folder.name}: expected WhatsApp exports (.txt or .zip) here; {HOW}.")
+        raise ExportError(
+            f"{folder}: expected WhatsApp exports (.txt or .zip) in this folder; copy yours there."
+        )
     return files
 
 

@@ -20,14 +20,15 @@ from espejo.talk.replies import reply_all, settings
 def scored(table: pd.DataFrame, mirror: Mirror, wanted: dict) -> dict[str, dict]:
     """Likelihood of the test replies and the notebooks' figure, for base and tuned."""
     rows = [encode(mirror.tokenizer, row.text, row.spans, "text") for row in table.itertuples()]
-    result = {}
+    result, sums = {}, {}
     for name, model in mirror.both():
         # One pass over whole texts serves both: the replies' tokens are among all tokens.
         whole = likelihood.token_losses(model, rows, wanted["batch_tokens"], f"scoring {name}")
         replies = likelihood.of_reply(whole, rows)
-        sums = likelihood.per_example(replies, rows, table["spans"])
-        result[name] = likelihood.measured(sums, table["session"], wanted)
+        sums[name] = likelihood.per_example(replies, rows, table["spans"])
+        result[name] = likelihood.measured(sums[name], table["session"], wanted)
         result[name]["legacy_perplexity"] = legacy.perplexity(whole[: wanted["legacy_examples"]])
+    result["gain"] = likelihood.gain(sums["base"], sums["tuned"], table["session"], wanted)
     return result
 
 
@@ -78,7 +79,10 @@ def main(
     funnel.to_csv(pictures / "funnel.csv", index=False)
     plots.save(plots.lengths(lengths), pictures / "reply_lengths.png")
     plots.save(plots.funnel(funnel), pictures / "funnel.png")
-    plots.save(plots.base_against_tuned(**scores), pictures / "base_against_tuned.png")
+    plots.save(
+        plots.base_against_tuned(scores["base"], scores["tuned"]),
+        pictures / "base_against_tuned.png",
+    )
 
     tested = everything[everything["split"] == "test"]
     random_split = legacy.leak(everything, params("group")["test"], wanted["seed"])

@@ -2,6 +2,7 @@
 
 import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -83,6 +84,20 @@ def test_every_way_out(talk, word):
         talk.sendline(word)
     talk.expect("chau!")
     talk.expect(pexpect.EOF)
+
+
+def test_lines_from_a_pipe_are_answered_without_a_terminal(model):
+    ran = subprocess.run(
+        [ESPEJO, "chat", "--model", str(model), "--seed", "3"],
+        input="hola\nsalir\n",
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert ran.returncode == 0
+    assert "bot › " in ran.stdout
+    assert "chau!" in ran.stdout
+    assert "Warning" not in ran.stdout + ran.stderr
 
 
 def test_base_before_anything_was_said(talk):

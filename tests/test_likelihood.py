@@ -120,6 +120,26 @@ def test_measures_weigh_tokens_and_characters_not_examples():
     assert "low" not in got["perplexity"]
 
 
+def test_the_gain_is_paired_by_session():
+    # Sessions of very different difficulty, each a little easier after training: 20 characters and
+    # 2 to 3 nats saved in each. Apart the intervals overlap widely; the gain's is narrow.
+    hard = np.random.default_rng(5).normal(60, 25, 40)
+    saved = np.linspace(2, 3, 40)
+    before, after = sessions(hard), sessions(hard - saved)
+    number = pd.Series(range(40))
+    apart = [likelihood.measured(sums, number, WANTED) for sums in (before, after)]
+    assert apart[1]["bits_per_character"]["high"] > apart[0]["bits_per_character"]["low"]
+    got = likelihood.gain(before, after, number, WANTED)["own_bits_per_character"]
+    assert got["value"] == pytest.approx(2.5 / 20 / math.log(2))
+    assert 2 / 20 / math.log(2) < got["low"] < got["value"] < got["high"] < 3 / 20 / math.log(2)
+
+
+def test_no_training_is_no_gain():
+    sums = sessions(np.random.default_rng(5).normal(60, 25, 40))
+    got = likelihood.gain(sums, sums, pd.Series(range(40)), WANTED)["bits_per_character"]
+    assert (got["low"], got["value"], got["high"]) == (0, 0, 0)
+
+
 def sessions(nats):
     table = pd.DataFrame({"nats": nats, "tokens": 10, "chars": 20})
     return table.assign(own_nats=table["nats"], own_tokens=10, own_chars=20)

@@ -155,7 +155,7 @@ def raw(place, name, **files):
 @pytest.mark.parametrize(
     ("name", "files", "expected"),
     [
-        ("none", {}, "expected WhatsApp exports (.txt or .zip)"),
+        ("none", {}, "data/raw/none: expected WhatsApp exports (.txt or .zip)"),
         ("empty", {"chat__txt": ""}, "chat.txt: the file is empty"),
         ("other", {"notes__txt": "comprar pan\n"}, "notes.txt: no line looks like a message"),
         ("damaged", {"chat__zip": b"PK\x03\x04 broken"}, "chat.zip"),

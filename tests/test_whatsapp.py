@@ -850,7 +850,8 @@ def test_folder_without_exports(tmp_path):
         with pytest.raises(whatsapp.ExportError) as error:
             read(tmp_path)
         assert str(error.value) == (
-            f"{tmp_path.name}: expected WhatsApp exports (.txt or .zip) here; {AGAIN}"
+            f"{tmp_path}: expected WhatsApp exports (.txt or .zip) in this folder; "
+            "copy yours there."
         )
     with pytest.raises(whatsapp.ExportError, match="nowhere: expected a folder"):
         whatsapp.exports_in(tmp_path / "nowhere")

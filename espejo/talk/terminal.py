@@ -1,5 +1,6 @@
 """`espejo chat`: talk to the model in the terminal."""
 
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from prompt_toolkit import PromptSession
 from prompt_toolkit.history import InMemoryHistory
 from rich.console import Console
 from transformers import set_seed
+from transformers.utils.logging import disable_progress_bar
 
 from espejo.talk.conversation import Conversation
 
@@ -19,16 +21,17 @@ HELP = (
 def chat(folder: Path, seed: int | None = None) -> None:
     """Run the conversation until the person leaves."""
     console = Console(highlight=False)
+    disable_progress_bar()  # it would break into the line below
     with console.status("Loading the model …"):
         conversation = Conversation(folder)
     if seed is not None:
         set_seed(seed)
     console.print(f"[bold]espejo[/bold] on {conversation.name} · {HELP}", style="dim")
-    # Kept in memory only: what people write here is nobody's business.
-    session: PromptSession[str] = PromptSession(history=InMemoryHistory())
+    # Kept in memory only: what people write here is nobody's business. Piped lines need no editing.
+    ask = PromptSession(history=InMemoryHistory()).prompt if sys.stdin.isatty() else input
     while True:
         try:
-            said = session.prompt("you › ").strip()
+            said = ask("you › ").strip()
         except EOFError:
             break
         except KeyboardInterrupt:
