@@ -18,10 +18,11 @@ def clean(messages: pd.DataFrame, captions: bool, normalize: str) -> tuple[pd.Da
     media = messages["kind"].eq("media")
     caption = messages["text"].where(~media, messages["text"].map(whatsapp.caption))
     text = caption.map(lambda words: unicodedata.normalize(normalize, words).strip())
-    reason = messages["kind"].where(messages["kind"].ne("message"))
+    withheld = messages["kind"].eq("withheld")  # group needs to see where they were
+    reason = messages["kind"].where(messages["kind"].ne("message") & ~withheld)
     if captions:
         reason = reason.mask(media & text.ne(""))
-    reason = reason.mask(reason.isna() & text.eq(""), "empty")
+    reason = reason.mask(reason.isna() & text.eq("") & ~withheld, "empty")
     reason = reason.mask(reason.isna() & messages["timestamp"].isna(), "no_time")
     kept = messages.assign(text=text)[reason.isna()].reset_index(drop=True)
     return kept, reason.value_counts().to_dict()

@@ -19,7 +19,10 @@ def main(formatted: Path, folder: Path, report: Path, plots: Path) -> None:
     table = tables.read(formatted, tables.FORMATTED)
     tokenizer = models.load_tokenizer(model)
     sets = {
-        name: [encode(tokenizer, row.text, row.spans, wanted["loss"]) for row in part.itertuples()]
+        name: [
+            encode(tokenizer, row.text, row.spans, wanted["loss"], row.never)
+            for row in part.itertuples()
+        ]
         for name, part in table.groupby("split")
         if name != "test"
     }

@@ -167,3 +167,9 @@ def test_the_stage_gives_the_author_one_name_and_accounts_for_every_message(tmp_
     assert metrics.read(tmp_path / "clean.json") == {
         "messages": {"unit": "messages", "in": 4, "out": 3, "dropped": {"call": 1}}
     }
+
+
+def test_a_withheld_message_stays_as_a_row_without_text():
+    kept, dropped = clean(table(("message", "una"), ("withheld", "")), True, "NFC")
+    assert kept[["kind", "text"]].values.tolist() == [["message", "una"], ["withheld", ""]]
+    assert dropped == {}
