@@ -13,11 +13,31 @@ from espejo import metrics, people, tables, whatsapp
 from espejo.stage import params, run
 
 
-def clean(messages: pd.DataFrame, captions: bool, normalize: str) -> tuple[pd.DataFrame, dict]:
+def written(text: pd.Series, normalize: str, lowercase: bool, characters: str | None) -> pd.Series:
+    """Texts as people wrote them, or as the recipe of the notebooks left them.
+
+    `characters` is a class of regular expressions: what is not in it is removed, a line break
+    becomes a space.
+    """
+    text = text.map(lambda words: unicodedata.normalize(normalize, words))
+    if lowercase:
+        text = text.str.lower()
+    if characters:
+        text = text.str.replace("\n", " ").str.replace(f"[^{characters}]", "", regex=True)
+    return text.str.strip()
+
+
+def clean(
+    messages: pd.DataFrame,
+    captions: bool = True,
+    normalize: str = "NFC",
+    lowercase: bool = False,
+    characters: str | None = None,
+) -> tuple[pd.DataFrame, dict]:
     """The messages with words of their own, and how many were dropped for each reason."""
     media = messages["kind"].eq("media")
     caption = messages["text"].where(~media, messages["text"].map(whatsapp.caption))
-    text = caption.map(lambda words: unicodedata.normalize(normalize, words).strip())
+    text = written(caption, normalize, lowercase, characters)
     withheld = messages["kind"].eq("withheld")  # group needs to see where they were
     reason = messages["kind"].where(messages["kind"].ne("message") & ~withheld)
     if captions:

@@ -2,10 +2,12 @@
 
 import pandas as pd
 import pytest
+import yaml
 
 from espejo import metrics, tables, whatsapp
 from stages import clean as stage
 from stages.clean import clean
+from tests.workshop import ROOT
 
 EXPORT = """\
 1/3/2024, 21:00 - Los mensajes y las llamadas están cifrados de extremo a extremo. Nadie fuera \
@@ -151,7 +153,9 @@ def test_the_table_given_is_left_as_it_was():
 
 def test_the_stage_gives_the_author_one_name_and_accounts_for_every_message(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "params.yaml").write_text("clean: {captions: true, normalize: NFC}\n", "utf-8")
+    (tmp_path / "params.yaml").write_text(
+        "clean: {captions: true, normalize: NFC, lowercase: false, characters: null}\n", "utf-8"
+    )
     (tmp_path / "people.yaml").write_text("author: [Juli, Juli (viejo)]\n", "utf-8")
     messages = table(("message", "una"), ("message", "dos"), ("message", "tres"), ("call", "x"))
     messages["author"] = ["Juli (viejo)", "Cami", "Juli", "Cami"]
@@ -173,3 +177,22 @@ def test_a_withheld_message_stays_as_a_row_without_text():
     kept, dropped = clean(table(("message", "una"), ("withheld", "")), True, "NFC")
     assert kept[["kind", "text"]].values.tolist() == [["message", "una"], ["withheld", ""]]
     assert dropped == {}
+
+
+def test_the_recipe_of_the_notebooks():
+    recipe = yaml.safe_load((ROOT / "conf" / "clean" / "original.yaml").read_text("utf-8"))
+    messages = table(
+        ("message", "¡Holaaa! ¿TODO bien? 😂👍"),
+        ("message", "Ñandú & Pingüino (2 kg) a $3.500; l'été"),
+        ("message", "CAFE\u0301 -\nya"),
+        ("message", "😂😂"),
+        ("media", "la foto"),
+    )
+    kept, dropped = clean(messages, **recipe)
+    # "&", "(", ")", "$" and "-" go without leaving a space; é stays, in its decomposed form too
+    assert kept["text"].tolist() == [
+        "¡holaaa! ¿todo bien?",
+        "ñandú  pingüino 2 kg a 3.500; l'été",
+        "café  ya",
+    ]
+    assert dropped == {"empty": 1, "media": 1}
