@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from espejo import facts
 from espejo.errors import UserError
 
 commands = typer.Typer(
@@ -26,7 +27,8 @@ def chat(
     seed: Annotated[int | None, typer.Option(help="Makes replies repeatable.")] = None,
 ) -> None:
     """Talk to the tuned model in the terminal."""
-    from espejo.talk.terminal import chat as talk  # torch takes seconds: not for --help
+    facts.read(model)  # torch takes seconds to load: not for --help, nor to say there is no model
+    from espejo.talk.terminal import chat as talk
 
     talk(model, seed)
 

@@ -30,14 +30,15 @@ def main(formatted: Path, folder: Path, report: Path, plots: Path) -> None:
     with tempfile.TemporaryDirectory() as workplace:
         trained = train(base, tokenizer, sets["train"], sets["validation"], wanted, Path(workplace))
 
-    facts = {
+    made = {
+        "data": params("data")["raw"],
         "model": model,
         "resolved_revision": models.locate(model)[1],
         "format": params("format"),
         "history": params("group")["history"],
         "train": wanted,
     }
-    models.save(trained.model, tokenizer, folder, facts)
+    models.save(trained.model, tokenizer, folder, made)
     metrics.write(trained.facts, report)
     trained.curve.to_csv(plots / "loss.csv", index=False)
     save(loss(trained.curve), plots / "loss.png")
