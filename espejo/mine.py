@@ -9,6 +9,13 @@ PEOPLE = """\
 # Whose way of writing is learnt: the name exactly as it stands in the exports, before the colon.
 # One person under several names (another phone, another contact list): author: [Ana, Anita]
 author:
+
+# What the others allow. Ask them: their words are in your chats. The first run lists everybody here
+# and stops; after each name write
+#   train      their words may be learnt from
+#   context    the model may read their words as context, and never learns them
+#   withhold   left out, with every reply that answers them
+people:
 """
 SETTINGS = """\
 # @package _global_
@@ -32,7 +39,7 @@ def main() -> None:
     print(
         f"1. Copy your exports (.txt or .zip) into {RAW}/\n"
         f"2. Write your name into {RAW / 'people.yaml'}\n"
-        "3. dvc exp run -S data=mine"
+        "3. dvc exp run -S data=mine (the first run stops, and asks what the others allow)"
     )
 
 

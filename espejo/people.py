@@ -98,8 +98,8 @@ def settled(folder: Path, messages_by_author: Mapping[str, int]) -> People:
     open_ = [name for name in ranked if name not in known.aliases and not known.consents.get(name)]
     if open_:
         raise UserError(
-            f"{path} does not say what {_listed(open_, messages_by_author)} allow: ask them, and "
-            f"write after each name under people: {MEANING}."
+            f"{path} does not say what these people allow: {_listed(open_, messages_by_author)}. "
+            f"Ask them and write after each name, under people, {MEANING}."
         )
     return known
 
@@ -113,8 +113,8 @@ def _no_author(missing: str, ranked: Sequence[str], messages: Mapping[str, int],
     hint = f" The closest: {', '.join(close)}." if close else ""
     return (
         f"{problem}. Authors in the chats, with their messages: {_listed(ranked, messages)}.{hint}"
-        " Write `author: NAME` with one of these names, and after each of the others, under "
-        f"people, {MEANING}."
+        " Write `author: NAME` with one of these names and, under people, after each of the "
+        f"others what they allow: {MEANING}."
     )
 
 

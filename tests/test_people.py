@@ -127,7 +127,7 @@ def test_the_first_run_writes_the_file_and_stops(tmp_path):
 
 def test_a_missing_answer_stops_and_says_whose_and_what_to_write(tmp_path):
     told = complaint("author: Juli\npeople:\n  Cami: train\n  Rocco:\n", tmp_path)
-    assert "does not say what Rocco (3) allow" in told
+    assert "these people allow: Rocco (3)." in told
     assert "train (" in told
     assert "context (" in told
     assert "withhold (" in told

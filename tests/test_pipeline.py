@@ -163,7 +163,7 @@ def raw(place, name, **files):
         (
             "unasked",
             {"chat__txt": workshop.chat(2), "people__yaml": f"author: {AUTHOR}\n"},
-            f"does not say what {PARTNER} (4) allow",
+            f"does not say what these people allow: {PARTNER} (4)",
         ),
         (
             "misspelt",
