@@ -11,6 +11,7 @@ import phonenumbers
 
 _BLOCK = re.compile(r"\(?\+?\d++(?:[.-]\d++)*+\)?")
 _CHAIN = re.compile(rf"(?<![\w#/.,$-]){_BLOCK.pattern}(?:[ /-]{{0,3}}{_BLOCK.pattern})*(?![\w%€])")
+_Block = tuple[int, int, list[str]]  # start, end, groups of digits
 _FEWEST = 6  # digits: local numbers of small places in Argentina
 _BLOCKS = 8  # of one number: +54 9 11 55 55 43 21 has seven
 _BEFORE = 60  # characters before a number in which it may be announced
@@ -27,7 +28,10 @@ def find(text: str, regions: Sequence[str], cue: re.Pattern[str]) -> Iterator[tu
     for chain in _CHAIN.finditer(text):
         if len(chain[0]) < _FEWEST:
             continue
-        blocks = [block.span() for block in _BLOCK.finditer(text, *chain.span())]
+        blocks = [
+            (*block.span(), re.findall(r"\d+", block[0]))
+            for block in _BLOCK.finditer(text, *chain.span())
+        ]
         cued = bool(cue.search(text[max(0, chain.start() - _BEFORE) : chain.start()]))
         first = 0
         while first < len(blocks):
@@ -42,7 +46,7 @@ def find(text: str, regions: Sequence[str], cue: re.Pattern[str]) -> Iterator[tu
             first, cued = first + 1, False
 
 
-def _runs(text: str, blocks: list[tuple[int, int]], cued: bool) -> list[tuple[int, str]]:
+def _runs(text: str, blocks: Sequence[_Block], cued: bool) -> list[tuple[int, str]]:
     """The runs from the first block on that have the shape of a number, the longest first.
 
     Each with the index of its last block. A number has enough digits and is no row of scores
@@ -50,11 +54,13 @@ def _runs(text: str, blocks: list[tuple[int, int]], cued: bool) -> list[tuple[in
     round.
     """
     runs, groups = [], []
-    for last, (start, end) in enumerate(blocks):
-        groups += re.findall(r"\d+", text[start:end])
+    for last, (_, end, more) in enumerate(blocks):
+        groups += more
         digits = "".join(groups)
         if len(digits) > 15 or sum(len(group) == 1 for group in groups) > 1:
             break
+        if len(digits) < _FEWEST:
+            continue
         candidate = text[blocks[0][0] : end]
         fewest = _FEWEST if cued else 8 if "+" in candidate else 9
         prices = len(groups) > 1 and all(group.endswith("00") for group in groups)
