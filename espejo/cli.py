@@ -42,8 +42,8 @@ def novelty() -> None:
     turns = Path("data/turns.parquet")
     if not turns.is_file():
         raise UserError(f"{turns} is missing: run `make repro` first, and this in the same folder.")
-    author = people.read(Path(params("data")["raw"])).author
-    shares = novelty.of_author(tables.read(turns, tables.TURNS), author)
+    who = people.read(Path(params("data")["raw"])).under(params("clean")["pseudonyms"])
+    shares = novelty.of_author(tables.read(turns, tables.TURNS), who.author)
     print(
         f"{shares['repeated_turns']:.1%} of the author's turns longer than four words repeat "
         "another; above some 5 %, much was forwarded or copied.\n"

@@ -24,6 +24,11 @@ SETTINGS = """\
 data:
   raw: data/raw/mine
 
+# Names become PERSON_1, PERSON_2 ... (their place in people.yaml), in what people say as well.
+# null keeps the names: the bot will say them to whoever talks to it.
+clean:
+  pseudonyms: PERSON_{n}
+
 # Chats in another language: the one sentence that the model is given. Remove the two # to use it.
 # format:
 #   system: Reply as you always do.

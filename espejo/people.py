@@ -9,6 +9,7 @@
 It stands beside the chats, not in params.yaml, because params go into git.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -41,6 +42,27 @@ class People:
     def who(self, answer: str) -> frozenset[str]:
         """The names of those who gave this answer."""
         return frozenset(name for name, given in self.consents.items() if given == answer)
+
+    def pseudonyms(self, pattern: str) -> dict[str, str]:
+        """Every name and its pseudonym: number 0 for the author, the place in the file for others.
+
+        Raises UserError when `pattern` is not one word with {n} in it.
+        """
+        if not re.fullmatch(r"\w*\{n\}\w*", pattern):
+            raise UserError(
+                f"clean.pseudonyms is {pattern!r}, which is not one word with {{n}} in it."
+            )
+        others = {name: pattern.format(n=at) for at, name in enumerate(self.consents, 1)}
+        return dict.fromkeys(sorted(self.aliases), pattern.format(n=0)) | others
+
+    def under(self, pattern: str | None) -> "People":
+        """The same people as the stage clean calls them (params clean.pseudonyms)."""
+        if pattern is None:
+            return self
+        given = self.pseudonyms(pattern)
+        author = given[self.author]
+        consents = {given[name]: answer for name, answer in self.consents.items()}
+        return People(author, frozenset({author}), consents)
 
 
 def read(folder: Path) -> People:

@@ -15,7 +15,7 @@ from espejo.stage import params, run
 def main(filtered: Path, names: Path, formatted: Path, account: Path) -> None:
     """Table FILTERED -> table FORMATTED, and the ACCOUNT of its examples."""
     form, model = params("format"), params("model")
-    who = people.read(names.parent)
+    who = people.read(names.parent).under(params("clean")["pseudonyms"])
     write = prompter(load_tokenizer(model), model, form)
     examples = tables.read(filtered, tables.EXAMPLES)
     written = [

@@ -14,7 +14,7 @@ from espejo.turns import examples, left_out, split, turns
 def main(cleaned: Path, names: Path, turned: Path, replies: Path, account: Path) -> None:
     """Table CLEANED -> tables TURNED and REPLIES, and the ACCOUNT of messages and replies."""
     wanted = params("group")
-    author = people.read(names.parent).author
+    author = people.read(names.parent).under(params("clean")["pseudonyms"]).author
     messages = tables.read(cleaned, tables.MESSAGES)
     everything = turns(messages, wanted["turn_gap"], wanted["session_gap"])
     why = left_out(everything, author)

@@ -160,3 +160,39 @@ def test_an_answer_that_is_none_is_named(answer, tmp_path):
 def test_people_that_are_no_mapping_are_refused(tmp_path):
     with pytest.raises(UserError, match="expected lines `NAME: ANSWER`"):
         written("author: Juli\npeople: [Cami]\n", tmp_path)
+
+
+# Pseudonyms
+
+
+def test_a_pseudonym_is_the_place_in_the_file_and_the_author_has_none_of_the_others(tmp_path):
+    who = written(
+        "author: [Juli, Juli (viejo)]\npeople: {Rocco: train, Juli: train, Ana: context}\n",
+        tmp_path,
+    )
+    assert who.pseudonyms("PERSONA_{n}") == {
+        "Juli": "PERSONA_0",
+        "Juli (viejo)": "PERSONA_0",
+        "Rocco": "PERSONA_1",
+        "Ana": "PERSONA_2",
+    }
+    under = who.under("PERSONA_{n}")
+    assert under.author == "PERSONA_0"
+    assert under.who("context") == {"PERSONA_2"}
+    assert who.under(None) is who
+
+
+def test_somebody_new_leaves_the_pseudonyms_of_the_others_alone(tmp_path):
+    written("author: Juli\npeople: {Rocco: train, Cami: train}\n", tmp_path)
+    before = people.read(tmp_path).pseudonyms("P{n}")
+    with pytest.raises(UserError):
+        people.settled(tmp_path, {**WRITERS, "Abril": 50})
+    after = people.read(tmp_path).pseudonyms("P{n}")
+    assert before.items() <= after.items()
+    assert after["Abril"] == "P3"
+
+
+@pytest.mark.parametrize("pattern", ["PERSONA", "PERSON {n}", "<{n}>", "{n}{n} {m}", ""])
+def test_a_pattern_must_be_one_word_with_a_number(pattern, tmp_path):
+    with pytest.raises(UserError, match="one word with {n}"):
+        written("author: Juli\n", tmp_path).pseudonyms(pattern)
