@@ -834,7 +834,7 @@ def test_error(name, data, sentence, tmp_path):
 
 
 def test_a_zip_that_unpacks_to_too_much(tmp_path, monkeypatch):
-    monkeypatch.setattr(whatsapp, "UNPACKED_LIMIT", 1000)
+    monkeypatch.setattr(whatsapp.files, "LIMIT", 1000)
     (tmp_path / "a.zip").write_bytes(zipped(**{"_chat.txt": CHAT * 100}))
     with pytest.raises(whatsapp.ExportError) as error:
         whatsapp.read(tmp_path / "a.zip")
