@@ -23,6 +23,18 @@ def understood(export: whatsapp.Export, least: float) -> whatsapp.Export:
     return export
 
 
+def whole(export: whatsapp.Export) -> whatsapp.Export:
+    """Raise UserError when a line or character of a file went nowhere: our defect, not the user's."""
+    lines, characters = export.account.missing
+    if lines or characters:
+        raise UserError(
+            f"{export.name}: the reader lost count of {lines} lines and {characters} characters; "
+            "the file is right and espejo is not: please report this with the account "
+            f"{export.account} (it holds no words of the chat)."
+        )
+    return export
+
+
 def merged(exports: list[whatsapp.Export]) -> tuple[pd.DataFrame, int]:
     """All messages once, and how many were left out because two files of one chat hold them.
 
@@ -43,20 +55,28 @@ def merged(exports: list[whatsapp.Export]) -> tuple[pd.DataFrame, int]:
     return pd.concat(in_order, ignore_index=True).drop(columns="file"), int(twice.sum())
 
 
+def total(unit: str, accounts: list[dict[str, int]], kept: str) -> dict:
+    """The account of all files: what stands in `kept` is out, all else was taken off."""
+    parts = {reason: sum(account[reason] for account in accounts) for reason in accounts[0]}
+    out = parts.pop(kept)
+    return metrics.account(unit, out + sum(parts.values()), out, parts)
+
+
 def main(raw: Path, messages: Path, account: Path) -> None:
     """Exports in RAW -> table MESSAGES, and the ACCOUNT of their lines."""
     least = params("parse")["min_understood"]
-    exports = [understood(whatsapp.read_file(path), least) for path in whatsapp.exports_in(raw)]
+    exports = [
+        understood(whole(whatsapp.read_file(path)), least) for path in whatsapp.exports_in(raw)
+    ]
     table, twice = merged(exports)
     people.check(people.read(raw), table["author"].value_counts().to_dict(), raw)
 
     tables.write(table, messages, tables.MESSAGES)
-    lines = sum(export.lines for export in exports)
-    known = sum(export.lines_understood for export in exports)
     metrics.write(
         {
-            "lines": metrics.account(
-                "lines", lines, known, {"before_first_message": lines - known}
+            "lines": total("lines", [export.account.lines for export in exports], "messages"),
+            "characters": total(
+                "characters", [export.account.characters for export in exports], "texts"
             ),
             "messages": metrics.account(
                 "messages", len(table) + twice, len(table), {"exported_twice": twice}

@@ -27,7 +27,7 @@ def name(raw: str) -> str | None:
 
 
 def doubtful(raw: str | None) -> bool:
-    """Whether what stands before the first colon may be no name, so that its lines are looked at."""
+    """Whether what stands before the first colon may be no name: its lines need a closer look."""
     return raw is None or name(raw) is None or _MARKS.sub("", raw).startswith(NOTICE_STARTS)
 
 

@@ -63,7 +63,7 @@ def contents(path: Path) -> tuple[Source, str]:
     if path.suffix.lower() == ".zip" or data.startswith(b"PK\x03\x04"):
         data, inner = zips.chat(data, path, LIMIT)
     source = Source(utf8(data))
-    if not source.data.strip():
+    if not source.data or source.data.isspace():
         raise ExportError(f"{path.name}: the file is empty, expected a WhatsApp export; {HOW}.")
     line = source.longest_line()
     if line[1] > LINE_LIMIT:

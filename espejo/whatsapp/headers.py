@@ -5,6 +5,7 @@
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 from espejo import names
@@ -24,9 +25,10 @@ _PARTS = (
     rf"(?:[{S}{M}]*{_WORD}{{0,14}}?)?",  # a word after it
     rf"(?:[{S}{M}]*\]|[{S}{M}]+[-–](?=[{S}\n]|\Z)|:(?=[{S}]))[{S}]?",  # what ends it
 )
+_DIGIT = re.compile(r"\d")
 HEADER = re.compile("({})({})({})({})({})({})({})".format(*_PARTS))
-# A line that can begin with a header; most that people typed cannot.
-LIKELY = re.compile(rf"\n[{M}{BOM}\[]*\d")
+# A line that can begin with a header, or is blank; most that people typed do neither.
+UNUSUAL = re.compile(rf"\n(?:[{M}{BOM}\[]*\d|\s|\Z)")
 _NAME = r"(?:([^:\n]++): )?"  # the commonest form of an author; the others are looked at one by one
 # Splits a text into: what stands before, then for each message its header, date, time (with the
 # words around it), author and what follows up to the next header.
@@ -58,8 +60,24 @@ class Style(NamedTuple):
         return f"{'iPhone' if self.iphone else 'Android'}, {hours}"
 
 
-def style_of(header: re.Match[str]) -> Style | None:
-    """The style of a match of HEADER, None when it only looks like a header."""
+def style_of(header: str) -> tuple[Style, "Variant"] | None:
+    """The style of a whole header and how it is written, None when it only looks like a header."""
+    return _style_of_form(_DIGIT.sub(_any_digit, header))
+
+
+def _any_digit(digit: re.Match[str]) -> str:
+    return "1" if digit[0].isascii() else "١"
+
+
+@lru_cache(maxsize=10_000)
+def _style_of_form(header: str) -> tuple[Style, "Variant"] | None:
+    """The same for a header whose digits were all made alike: they make no difference."""
+    match = HEADER.fullmatch(header)
+    style = _style(match) if match else None
+    return (style, _variant(match)) if style else None
+
+
+def _style(header: re.Match[str]) -> Style | None:
     opening, day, middle, before, time, after, end = header.groups()
     date_form, _ = numbers_of(day)
     before, after, end = bare(before), bare(after), end.rstrip(S)[-1].replace("–", "-")
@@ -77,7 +95,10 @@ def style_of(header: re.Match[str]) -> Style | None:
 
 
 class Variant(NamedTuple):
-    """The parts of one way to write a style's header, as regular expressions."""
+    """The parts of one way to write a style's header, as regular expressions.
+
+    Its digits are any digits, all else is literal.
+    """
 
     opening: str
     day: str
@@ -86,8 +107,7 @@ class Variant(NamedTuple):
     end: str
 
 
-def variant_of(header: re.Match[str]) -> Variant:
-    """How a match of HEADER is written: its digits are any digits, all else is literal."""
+def _variant(header: re.Match[str]) -> Variant:
     opening, day, middle, before, time, after, end = header.groups()
     blank = "" if end[-1] in S else rf"(?![{S}])" if end[-1] == "]" else r"(?=\n|\Z)"
     return Variant(
@@ -100,7 +120,7 @@ def variant_of(header: re.Match[str]) -> Variant:
 
 
 def _any_digits(written: str, day: str) -> str:
-    """A date or (without `day`) a time with digits of any value; only some numbers may be padded."""
+    """A date or (without `day`) a time with any digits; some leading zeros may be left out."""
     runs = re.findall(r"\d+", written)
     year_first = len(runs[0]) == 4
 

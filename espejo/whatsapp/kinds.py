@@ -1,10 +1,11 @@
-"""What a message is (message, media, deleted, call or system) and which of its words are a person's.
+"""What a message is (message, media, deleted, call, system), and which of its words are a person's.
 
 WhatsApp's own words are told by their place and always against a whole text: people write "left"
 and "image omitted" too. Few messages need a close look; `suspects` finds those.
 """
 
 import re
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -71,25 +72,34 @@ _WRAPPED = re.compile(  # or the votes of a poll
 )
 
 
-_MARK_SIGNS = [chr(code) for code in range(0x3000) if MARKS.match(chr(code))]
 _STRINGS = pa.large_string()
 _BLANKS = pa.array(["", *(chr(code) for code in range(0x3001) if chr(code).isspace())], _STRINGS)
 _LOW_STARTS, _LOW_ENDS = (
     pc.utf8_lower(pa.array(sorted(some), _STRINGS)) for some in (_STARTS, _ENDS)
 )
+_MARK_BYTES = [chr(code).encode() for code in range(0x3000) if MARKS.match(chr(code))]
 NOTICE_STARTS = tuple({form.split("{")[0][:10] for form in forms("encrypted", "security_code")})
 
 
-def suspects(texts: pa.LargeStringArray, data: bytes) -> np.ndarray:
-    """Which texts are blank or hold direction marks (bool). `data` is the whole file.
+def suspects(texts: pa.LargeStringArray) -> np.ndarray:
+    """Which texts are blank or hold direction marks (bool).
 
     Where WhatsApp's own words stand behind its mark, all others are people's plain words.
     """
     found = pc.is_in(pc.utf8_slice_codeunits(texts, 0, 1), _BLANKS)
-    for sign in _MARK_SIGNS:
-        if sign.encode() in data:
-            found = pc.or_(found, pc.match_substring(texts, sign))
-    return found.to_numpy(zero_copy_only=False)
+    found = found.to_numpy(zero_copy_only=False).copy()
+    _, offsets, data = texts.buffers()
+    starts = np.frombuffer(offsets, np.int64)[texts.offset : texts.offset + len(texts) + 1]
+    data = np.frombuffer(data or b"", np.uint8)[: starts[-1]]
+    for lead in {mark[0] for mark in _MARK_BYTES}:
+        at = np.flatnonzero(data == lead)
+        marks = np.zeros(len(at), bool)
+        for mark in _MARK_BYTES:
+            if mark[0] == lead:
+                same = [data[at + i] == byte for i, byte in enumerate(mark)]
+                marks |= np.logical_and.reduce(same)
+        found[np.searchsorted(starts, at[marks], "right") - 1] = True
+    return found
 
 
 def unmarked_suspects(texts: pa.LargeStringArray, iphone: bool) -> np.ndarray:
@@ -114,6 +124,11 @@ def caption(text: str) -> str:
 
 def row(author: str | None, body: str, iphone: bool, strict: bool) -> Row:
     """One message; `strict` where WhatsApp's words are those behind its mark, whatever they say."""
+    decide = _known_row if len(body) < 64 else _row  # placeholders come again and again
+    return decide(author, body, iphone, strict)
+
+
+def _row(author: str | None, body: str, iphone: bool, strict: bool) -> Row:
     text = body if body.isascii() else MARKS.sub("", body)
     if author is None:
         return None, "call" if _own_kind(text) == "call" else "system", text, False
@@ -134,6 +149,9 @@ def row(author: str | None, body: str, iphone: bool, strict: bool) -> Row:
     if iphone and own and _is_notice(author, text, strict):
         return None, "system", text, False
     return author, "message", text, edited
+
+
+_known_row = lru_cache(maxsize=2_000)(_row)
 
 
 def _plain(text: str, author: str) -> bool:

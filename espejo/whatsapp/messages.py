@@ -17,7 +17,7 @@ _STR = pd.StringDtype("pyarrow", na_value=np.nan)  # what pandas calls "str"
 class Messages:
     """Some of a file's pieces; those between them are text of the message before."""
 
-    def __init__(self, pieces: Pieces, rows: np.ndarray, source: Source):
+    def __init__(self, pieces: Pieces, rows: np.ndarray, source: Source) -> None:
         self.pieces, self.rows, self.source = pieces, rows, source
         self.said = pieces.said if len(rows) == len(pieces.lines) else pieces.said.take(rows)
         self.changed: dict[int, str] = {}  # by row: a text in place of the one in `said`
@@ -74,7 +74,7 @@ class Messages:
     def find_kinds(self, iphone: bool) -> None:
         """Decide what each message is, one by one where it may be more than plain words."""
         strict = iphone and kinds.LRM.encode() in self.source.data
-        close = kinds.suspects(self.said, self.source.data) | (self.authors < 0)
+        close = kinds.suspects(self.said) | (self.authors < 0)
         close[list(self.changed)] = True
         if not strict:
             close |= kinds.unmarked_suspects(self.said, iphone)

@@ -8,7 +8,6 @@ import re
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -17,22 +16,22 @@ import pyarrow.compute as pc
 from espejo.whatsapp.headers import (
     GENERAL,
     HEADER,
-    LIKELY,
+    UNUSUAL,
     Style,
     Variant,
     quick_pattern,
     style_of,
-    variant_of,
 )
 from espejo.whatsapp.text import Source
 
-GLANCE = 2000  # lines that suffice to guess a file's style
+GLANCE = 500  # lines that suffice to guess a file's style
 
 
 class Codes(dict):
     """A number for each value, given as it is first asked for: 0, 1, 2 …"""
 
     def __missing__(self, value: str | None) -> int:
+        """The next number, for a value that has none."""
         self[value] = number = len(self)
         return number
 
@@ -44,7 +43,7 @@ class Codes(dict):
 class Column:
     """A column that grows by parts: `codes` index the distinct `values`."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._known = Codes()
         self._parts: list[np.ndarray] = []
 
@@ -87,7 +86,7 @@ class Pieces:
 class _Pass:
     """Splits a text chunk by chunk; a message goes on through chunks until the next header."""
 
-    def __init__(self, pattern: re.Pattern[str], style: Style | None):
+    def __init__(self, pattern: re.Pattern[str], style: Style | None) -> None:
         self.pattern = pattern
         self.style = style  # of all that the pattern finds, None for the general one
         self.days, self.times, self.names, self.found = Column(), Column(), Column(), Column()
@@ -110,7 +109,8 @@ class _Pass:
         self.times.add(pieces[2::5])
         self.names.add(pieces[3::5])
         if self.style is None:
-            self.found.add([_style_of_text(header) for header in headers])
+            styles = [found and found[0] for found in map(style_of, headers)]
+            self.found.add(styles)
         self.headers.append(np.fromiter(map(len, headers), np.int32, len(headers)))
         self.close(said[:-1])
         self.open = [said[-1]]
@@ -143,14 +143,18 @@ class _Pass:
 
     def below(self, text: str, line: int) -> int:
         """Look at what stands below the first line of a text; returns its number of line feeds."""
+        if not UNUSUAL.search(text):
+            feeds = text.count("\n")
+            self.typed_lines += feeds
+            return feeds
         typed = text.split("\n")[1:]
         self.typed_lines += sum(map(bool, map(str.strip, typed)))
-        if LIKELY.search(text):
-            for number, words in enumerate(typed, line + 1):
-                header = HEADER.match(words)
-                if header and (style := style_of(header)):
-                    self.seen.setdefault(style, [0, number])[0] += 1
-                    self.variants[style].add(variant_of(header))
+        for number, words in enumerate(typed, line + 1):
+            header = HEADER.match(words)
+            if header and (found := style_of(header[0])):
+                style, variant = found
+                self.seen.setdefault(style, [0, number])[0] += 1
+                self.variants[style].add(variant)
         return len(typed)
 
     def done(self) -> Pieces:
@@ -180,12 +184,6 @@ class _Pass:
             lookalikes=sum(count for count, _ in self.seen.values()),
             in_style=np.ones(len(lines), bool),
         )
-
-
-@lru_cache(maxsize=100_000)
-def _style_of_text(header: str) -> Style | None:
-    match = HEADER.fullmatch(header)
-    return style_of(match) if match else None
 
 
 def _commonest(seen: dict[Style, list]) -> Style | None:

@@ -26,7 +26,7 @@ def utf8(data: bytes) -> bytes:
 class Source:
     """The text of one chat, by chunks and by lines. A line ends at a line feed and only there."""
 
-    def __init__(self, data: bytes):
+    def __init__(self, data: bytes) -> None:
         self.data = data  # valid UTF-8
 
     @cached_property
