@@ -24,7 +24,7 @@ def understood(export: whatsapp.Export, least: float) -> whatsapp.Export:
 
 
 def whole(export: whatsapp.Export) -> whatsapp.Export:
-    """Raise UserError when a line or character of a file went nowhere: our defect, not the user's."""
+    """Raise UserError when a line or character of a file went nowhere: a defect of ours."""
     lines, characters = export.account.missing
     if lines or characters:
         raise UserError(

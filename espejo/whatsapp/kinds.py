@@ -34,7 +34,12 @@ def _iphone_medium(mark: str, whole: str) -> re.Pattern[str]:
 
 _FLAGS = re.IGNORECASE | re.DOTALL
 _AFTER = rf"[{M}{S}]*(?:\n(?P<after>.*))?"
-_OWN = re.compile(rf"(?:(?P<deleted>{either('deleted')})|(?P<call>{either('call')}))\.?", _FLAGS)
+_OWN = {  # by whether WhatsApp's mark stands before it: then what to tap may follow a call
+    marked: re.compile(
+        rf"(?:(?P<deleted>{either('deleted')})|(?P<call>{either('call')}{more}))\.?", _FLAGS
+    )
+    for marked, more in ((True, r"(?:[.,][^\n]{1,80}?)?"), (False, ""))
+}
 NOTICE = re.compile(rf"[{M}]*(?:{either('encrypted')}|{either('security_code')}\.?$)")
 _ACTOR = re.compile(rf"{either('actor')}\.?", re.IGNORECASE)
 _EDITED = {  # by whether WhatsApp's words need its mark
@@ -79,6 +84,11 @@ _LOW_STARTS, _LOW_ENDS = (
 )
 _MARK_BYTES = [chr(code).encode() for code in range(0x3000) if MARKS.match(chr(code))]
 NOTICE_STARTS = tuple({form.split("{")[0][:10] for form in forms("encrypted", "security_code")})
+
+
+def marked(data: bytes) -> bool:
+    """Whether WhatsApp's mark stands in its places in an iPhone's file (old ones have none)."""
+    return any(place.encode() in data for place in (f": {LRM}", f"{LRM}["))
 
 
 def suspects(texts: pa.LargeStringArray) -> np.ndarray:
@@ -131,7 +141,7 @@ def row(author: str | None, body: str, iphone: bool, strict: bool) -> Row:
 def _row(author: str | None, body: str, iphone: bool, strict: bool) -> Row:
     text = body if body.isascii() else MARKS.sub("", body)
     if author is None:
-        return None, "call" if _own_kind(text) == "call" else "system", text, False
+        return None, "call" if _own_kind(text, False) == "call" else "system", text, False
     if text is body and text and not text.isspace() and _plain(text, author):
         return author, "message", text, False
     shorter = _EDITED[strict].sub("", body) if ">" in body[-4:] else body
@@ -139,7 +149,7 @@ def _row(author: str | None, body: str, iphone: bool, strict: bool) -> Row:
     if edited:
         body, text = shorter, MARKS.sub("", shorter)
     own = body.startswith(LRM) or not strict
-    if own and (kind := _own_kind(text)):
+    if own and (kind := _own_kind(text, strict)):
         return author, kind, text, edited
     words = _placeholder(text, iphone) if own or not text.strip() else None
     if words is None:
@@ -165,9 +175,9 @@ def _plain(text: str, author: str) -> bool:
     )
 
 
-def _own_kind(text: str) -> str | None:
+def _own_kind(text: str, marked: bool) -> str | None:
     """Deleted or call, for a text that is wholly WhatsApp's."""
-    if text[:6].casefold() in _STARTS and (match := _OWN.fullmatch(text)):
+    if text[:6].casefold() in _STARTS and (match := _OWN[marked].fullmatch(text)):
         return match.lastgroup
     return None
 

@@ -73,7 +73,7 @@ class Messages:
 
     def find_kinds(self, iphone: bool) -> None:
         """Decide what each message is, one by one where it may be more than plain words."""
-        strict = iphone and kinds.LRM.encode() in self.source.data
+        strict = iphone and kinds.marked(self.source.data)
         close = kinds.suspects(self.said) | (self.authors < 0)
         close[list(self.changed)] = True
         if not strict:

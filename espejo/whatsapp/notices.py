@@ -7,7 +7,12 @@ from pathlib import Path
 
 NOTICES = json.loads(Path(__file__).with_name("notices.json").read_text("utf-8"))
 
-_TOKENS = {"{name}": ".{1,120}?", "{time}": r"\d[\w:.,•\s]{0,30}?", "{.}": "[.,]"}
+# A time of day, or a duration ("1 hr 3 min") with how many joined behind a dot.
+_TIME = (
+    r"\d[\d:.,]{0,7}(?:\s?[ap]\.?\s?m|(?:\s?\w{1,9}\.?(?:\s\d{1,3}\s?\w{1,9}\.?){0,3})?)"
+    r"(?:\s•\s\d{1,3}\s\w{1,15})?"
+)
+_TOKENS = {"{name}": ".{1,120}?", "{time}": _TIME, "{.}": "[.,]"}
 _LANGUAGE_KINDS = ("encrypted", "android_media", "attached", "ios_omitted", "deleted", "edited")
 
 
@@ -17,8 +22,8 @@ def forms(*kinds: str) -> list[str]:
 
 
 def either(*kinds: str) -> str:
-    """The forms of some kinds as one regular expression, the longest first."""
-    parts = [re.split(r"(\{.+?\})", form) for form in forms(*kinds)]
+    """The forms of some kinds, without final full stop, as one regular expression."""
+    parts = [re.split(r"(\{.+?\})", form.removesuffix(".")) for form in forms(*kinds)]
     found = ["".join(_TOKENS.get(part) or re.escape(part) for part in form) for form in parts]
     return "(?:" + "|".join(sorted(found, key=len, reverse=True)) + ")"
 
