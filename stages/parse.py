@@ -71,22 +71,28 @@ def main(raw: Path, messages: Path, account: Path) -> None:
     table, twice = merged(exports)
     people.check(people.read(raw), table["author"].value_counts().to_dict(), raw)
 
-    tables.write(table, messages, tables.MESSAGES)
-    metrics.write(
-        {
-            "lines": total("lines", [export.account.lines for export in exports], "messages"),
-            "characters": total(
-                "characters", [export.account.characters for export in exports], "texts"
-            ),
-            "messages": metrics.account(
-                "messages", len(table) + twice, len(table), {"exported_twice": twice}
-            ),
-            "files": len(exports),
-            "people": int(table["author"].nunique()),
-            "kinds": table["kind"].value_counts().sort_index().to_dict(),
-        },
-        account,
-    )
+    try:
+        tables.write(table, messages, tables.MESSAGES)
+        metrics.write(
+            {
+                "lines": total("lines", [export.account.lines for export in exports], "messages"),
+                "characters": total(
+                    "characters", [export.account.characters for export in exports], "texts"
+                ),
+                "messages": metrics.account(
+                    "messages", len(table) + twice, len(table), {"exported_twice": twice}
+                ),
+                "files": len(exports),
+                "people": int(table["author"].nunique()),
+                "kinds": table["kind"].value_counts().sort_index().to_dict(),
+            },
+            account,
+        )
+    except OSError as error:
+        raise UserError(
+            f"{messages}: cannot be written ({error.strerror or error}); "
+            "make room on the disk, or allow writing there, and run it again."
+        ) from None
     for export in exports:
         print(f"  {export.name}: {len(export.messages)} messages, {export.decided}")
     print(

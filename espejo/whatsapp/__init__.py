@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from espejo.whatsapp.account import Account
 from espejo.whatsapp.errors import ExportError
 from espejo.whatsapp.files import exports_in
 from espejo.whatsapp.kinds import caption
 from espejo.whatsapp.reader import Export, read_file
 
-__all__ = ["Export", "ExportError", "caption", "exports_in", "read", "read_file"]
+__all__ = ["Account", "Export", "ExportError", "caption", "exports_in", "read", "read_file"]
 
 
 def read(path: str | Path) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """The files of a folder, what they hold as bytes, and whom a chat is with."""
 
 import re
+import stat
 from pathlib import Path
 
 from espejo.whatsapp import zips
@@ -35,10 +36,6 @@ def exports_in(folder: str | Path) -> list[Path]:
 def _unreadable(path: Path, error: OSError) -> ExportError:
     if isinstance(error, FileNotFoundError):
         return ExportError(f"{path.name}: there is no such file; {HOW}.")
-    if isinstance(error, IsADirectoryError):
-        return ExportError(
-            f"{path.name}: this is a folder, expected a file; rename it or move it away."
-        )
     if isinstance(error, PermissionError):
         return ExportError(
             f"{path.name}: there is no permission to read it; allow it (chmod u+r) or copy it anew."
@@ -52,7 +49,13 @@ def contents(path: Path) -> tuple[Source, str]:
     Raises ExportError when the file is missing, unreadable, damaged, empty or far too large.
     """
     try:
-        if path.stat().st_size > LIMIT and path.suffix.lower() != ".zip":
+        about = path.stat()
+        if not stat.S_ISREG(about.st_mode):  # reading a pipe would wait for ever
+            kind = "a folder" if stat.S_ISDIR(about.st_mode) else "no ordinary file"
+            raise ExportError(
+                f"{path.name}: this is {kind}, expected a .txt or .zip; rename it or move it away."
+            )
+        if about.st_size > LIMIT and path.suffix.lower() != ".zip":
             raise ExportError(
                 f"{path.name}: holds more than {LIMIT:,} bytes, far beyond any export; {HOW}."
             )
@@ -73,6 +76,19 @@ def contents(path: Path) -> tuple[Source, str]:
     return source, inner
 
 
+def no_chat(path: Path, data: bytes) -> ExportError:
+    """The error about a file in which no line is a message: what it is instead, if that shows."""
+    start = data[:1000].lstrip().lower()
+    what = "no line looks like a message of WhatsApp"
+    if b"\0" in data or start.startswith(b"%pdf"):
+        what = "this is no text, but a picture or some other binary file"
+    elif start.startswith((b"{", b"[")) and b'":' in data[:1000]:
+        what = "this is JSON, as Telegram and others export, and no chat of WhatsApp"
+    elif start.startswith((b"<!doctype html", b"<html", b"<?xml")):
+        what = "this is a web page, as Telegram and others export, and no chat of WhatsApp"
+    return ExportError(f"{path.name}: {what}; {HOW}.")
+
+
 _CHAT_FILES = [
     re.compile(re.escape(form).replace(r"\{name\}", "(.+)"), re.IGNORECASE)
     for form in forms("chat_file")
@@ -81,7 +97,8 @@ _CHAT_FILES = [
 
 def chat_name(path: Path, inner: str) -> str:
     """Whom the chat is with, as the file's name tells, else the file's stem."""
-    for stem in (path.stem, Path(inner).stem):
+    folder = path.parent.name if path.stem == "_chat" else ""  # of an unpacked zip
+    for stem in (path.stem, Path(inner).stem, folder):
         for form in _CHAT_FILES:  # some systems put _ for every space
             if match := form.fullmatch(stem if " " in stem else stem.replace("_", " ")):
                 return match[1].strip()

@@ -70,11 +70,14 @@ _STARTS = {"null"}.union(f"{form}: "[:6].casefold() for form in _SUSPECTS)
 _ENDS = {
     (f + dot)[-4:].casefold() for f in forms("ios_omitted", "ios_document") for dot in ("", ".")
 }
-_WRAPPED = re.compile(  # or the votes of a poll
-    rf"[(<](?:{either('attached', 'ios_attached', 'ios_omitted', 'ios_document', 'edited')}"
-    r"|\d+ \w+\)\Z)",
-    re.IGNORECASE,
-)
+# What cannot be missing in a medium or an edit: finding it first is what keeps a long text quick.
+_MEDIA_WORDS = [
+    form.casefold() for form in forms("attached", "ios_attached", "ios_omitted", "ios_document")
+]
+_WRAPPED_WORDS = [f"({form.casefold()}" for form in forms("attached")] + [
+    f"<{form.casefold()}" for form in forms("ios_attached", "ios_omitted", "ios_document", "edited")
+]
+_VOTES = re.compile(r"\(\d+ \w+\)\Z")
 
 
 _STRINGS = pa.large_string()
@@ -122,7 +125,7 @@ def unmarked_suspects(texts: pa.LargeStringArray, iphone: bool) -> np.ndarray:
     bracketed = pc.or_(pc.match_substring(texts, "<"), pc.match_substring(texts, "("))
     rows = np.flatnonzero(bracketed.to_numpy(zero_copy_only=False))
     for index, text in zip(rows.tolist(), texts.take(rows).to_pylist(), strict=True):
-        found[index] |= text[0] == "<" or bool(_WRAPPED.search(text))
+        found[index] |= text[0] == "<" or _wrapped(text)
     return found
 
 
@@ -168,11 +171,17 @@ def _plain(text: str, author: str) -> bool:
     """Whether a text is surely a person's: most are, and need no closer look."""
     return not (
         text[0] == "<"
-        or (("<" in text or "(" in text) and _WRAPPED.search(text))
+        or (("<" in text or "(" in text) and _wrapped(text))
         or text[:6].casefold() in _STARTS
         or text[-4:].casefold() in _ENDS
         or text.startswith(author)
     )
+
+
+def _wrapped(text: str) -> bool:
+    """Whether some of WhatsApp's words stand in brackets, or the votes of a poll at the end."""
+    low = text.casefold()
+    return any(words in low for words in _WRAPPED_WORDS) or bool(_VOTES.search(text[-60:]))
 
 
 def _own_kind(text: str, marked: bool) -> str | None:
@@ -203,6 +212,9 @@ def _placeholder(text: str, iphone: bool) -> str | None:
 def _medium(body: str, iphone: bool, strict: bool) -> str | None:
     """The words around an attachment or what stands for it, None when there is neither."""
     if strict and LRM not in body:
+        return None
+    low = MARKS.sub("", body).casefold()
+    if not any(words in low for words in _MEDIA_WORDS):
         return None
     match = (iphone and _IPHONE[strict].fullmatch(body)) or _ATTACHED.fullmatch(body)
     return _words(match) if match else None

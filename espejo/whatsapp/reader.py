@@ -11,7 +11,7 @@ from espejo.whatsapp import pasted
 from espejo.whatsapp.account import Account
 from espejo.whatsapp.dates import DAY, NEVER, Order, day_number, order_of, second_of_day
 from espejo.whatsapp.errors import HOW, ExportError
-from espejo.whatsapp.files import chat_name, contents
+from espejo.whatsapp.files import chat_name, contents, no_chat
 from espejo.whatsapp.headers import Style
 from espejo.whatsapp.messages import Messages
 from espejo.whatsapp.notices import language
@@ -62,7 +62,7 @@ def read_file(path: str | Path) -> Export:
     source, inner = contents(path)
     found = take_apart(source)
     if found is None:
-        raise ExportError(f"{path.name}: no line looks like a message of WhatsApp; {HOW}.")
+        raise no_chat(path, source.data)
     pieces, style = found
     order, why = _order(pieces, style, path.stem, source)
     times = _times(pieces, order)

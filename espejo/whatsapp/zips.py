@@ -10,6 +10,7 @@ from espejo.whatsapp.headers import HEADER
 from espejo.whatsapp.text import utf8
 
 GLANCE = 1 << 20  # bytes read of each of several texts to find the chat among them
+MOST_TEXTS = 200
 
 
 def chat(data: bytes, path: Path, limit: int) -> tuple[bytes, str]:
@@ -35,6 +36,12 @@ def _name(member: zipfile.ZipInfo) -> str:
 
 def _chat_member(archive: zipfile.ZipFile, path: Path, limit: int) -> zipfile.ZipInfo:
     """The chat among a zip's texts: people also send .txt files as attachments."""
+    for name in archive.namelist():
+        if name.startswith("/") or ".." in PurePosixPath(name.replace("\\", "/")).parts:
+            raise ExportError(
+                f"{path.name}: the zip holds a path that leads out of it ({name[:60]!r}), "
+                f"as no export does; {HOW}."
+            )
     texts = [
         member
         for member in archive.infolist()
@@ -59,7 +66,7 @@ def _chat_member(archive: zipfile.ZipFile, path: Path, limit: int) -> zipfile.Zi
             lines = utf8(file.read(GLANCE)).decode().split("\n")
         return sum(1 for line in lines if HEADER.match(line))
 
-    return max(texts, key=headers)
+    return max(texts[:MOST_TEXTS], key=headers)
 
 
 def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path, limit: int) -> bytes:
