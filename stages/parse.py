@@ -24,6 +24,18 @@ def understood(export: whatsapp.Export, least: float) -> whatsapp.Export:
     return export
 
 
+def whole(export: whatsapp.Export) -> whatsapp.Export:
+    """Raise UserError when a line or character of a file went nowhere: a defect of ours."""
+    lines, characters = export.account.missing
+    if lines or characters:
+        raise UserError(
+            f"{export.name}: the reader lost count of {lines} lines and {characters} characters; "
+            "the file is right and espejo is not: please report this with the account "
+            f"{export.account} (it holds no words of the chat)."
+        )
+    return export
+
+
 def merged(exports: list[whatsapp.Export]) -> tuple[pd.DataFrame, int]:
     """All messages once, and how many were left out because two files of one chat hold them.
 
@@ -59,31 +71,45 @@ def withheld(table: pd.DataFrame, names: Collection[str]) -> pd.DataFrame:
     )
 
 
+def total(unit: str, accounts: list[dict[str, int]], kept: str) -> dict:
+    """The account of all files: what stands in `kept` is out, all else was taken off."""
+    parts = {reason: sum(account[reason] for account in accounts) for reason in accounts[0]}
+    out = parts.pop(kept)
+    return metrics.account(unit, out + sum(parts.values()), out, parts)
+
+
 def main(raw: Path, messages: Path, account: Path) -> None:
     """Exports in RAW -> table MESSAGES, and the ACCOUNT of their lines."""
     least = params("parse")["min_understood"]
-    exports = [understood(whatsapp.read_file(path), least) for path in whatsapp.exports_in(raw)]
+    exports = [
+        understood(whole(whatsapp.read_file(path)), least) for path in whatsapp.exports_in(raw)
+    ]
     table, twice = merged(exports)
     who = people.settled(raw, table["author"].value_counts().to_dict())
     table = withheld(table, who.who("withhold"))
 
-    tables.write(table, messages, tables.MESSAGES)
-    lines = sum(export.lines for export in exports)
-    known = sum(export.lines_understood for export in exports)
-    metrics.write(
-        {
-            "lines": metrics.account(
-                "lines", lines, known, {"before_first_message": lines - known}
-            ),
-            "messages": metrics.account(
-                "messages", len(table) + twice, len(table), {"exported_twice": twice}
-            ),
-            "files": len(exports),
-            "people": int(table["author"].nunique()),
-            "kinds": table["kind"].value_counts().sort_index().to_dict(),
-        },
-        account,
-    )
+    try:
+        tables.write(table, messages, tables.MESSAGES)
+        metrics.write(
+            {
+                "lines": total("lines", [export.account.lines for export in exports], "messages"),
+                "characters": total(
+                    "characters", [export.account.characters for export in exports], "texts"
+                ),
+                "messages": metrics.account(
+                    "messages", len(table) + twice, len(table), {"exported_twice": twice}
+                ),
+                "files": len(exports),
+                "people": int(table["author"].nunique()),
+                "kinds": table["kind"].value_counts().sort_index().to_dict(),
+            },
+            account,
+        )
+    except OSError as error:
+        raise UserError(
+            f"{messages}: cannot be written ({error.strerror or error}); "
+            "make room on the disk, or allow writing there, and run it again."
+        ) from None
     for export in exports:
         print(f"  {export.name}: {len(export.messages)} messages, {export.decided}")
     print(

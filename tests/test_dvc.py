@@ -55,8 +55,8 @@ def test_deps_name_every_module_that_a_stage_imports(stage):
 
 def test_the_notices_are_a_dep_wherever_the_reader_is():
     for name, stage in STAGES.items():
-        if "espejo/whatsapp.py" in stage["deps"]:
-            assert "espejo/notices.json" in stage["deps"], name
+        if "espejo/whatsapp/__init__.py" in stage["deps"]:
+            assert "espejo/whatsapp/notices.json" in stage["deps"], name
 
 
 @pytest.mark.parametrize("stage", STAGES)

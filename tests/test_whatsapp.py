@@ -798,6 +798,7 @@ def test_what_was_decided(tmp_path):
 AGAIN = "export the chat again from WhatsApp (Export chat) and use its .txt or .zip as it comes."
 EMPTY = "a.txt: the file is empty, expected a WhatsApp export; "
 NO_MESSAGE = "a.txt: no line looks like a message of WhatsApp; "
+NO_TEXT = "a.txt: this is no text, but a picture or some other binary file; "
 NO_CHAT = "a.zip: expected a chat (.txt) in the zip, found none; "
 CUT_ZIP = zipped(**{"_chat.txt": CHAT * 200})[:-40]
 BAD_ZIP = bytearray(zipped(**{"_chat.txt": CHAT * 200}))
@@ -814,7 +815,7 @@ for at in (LOCKED.index(b"PK\x03\x04") + 6, LOCKED.index(b"PK\x01\x02") + 8):
         ("a.txt", b"", EMPTY),
         ("a.txt", b"\xef\xbb\xbf \r\n\n", EMPTY),
         ("a.txt", b"Dear diary,\n17/5 was good", NO_MESSAGE),
-        ("a.txt", bytes(range(256)) * 9, NO_MESSAGE),
+        ("a.txt", bytes(range(256)) * 9, NO_TEXT),
         ("a.txt", b"31/2/2024, 10:00 - V: x", "a.txt: no line has a date that exists; "),
         ("a.zip", b"PK, not", "a.zip: the zip is damaged; copy it again or "),
         ("a.zip", CUT_ZIP, "a.zip: the zip is damaged; copy it again or "),
@@ -834,7 +835,7 @@ def test_error(name, data, sentence, tmp_path):
 
 
 def test_a_zip_that_unpacks_to_too_much(tmp_path, monkeypatch):
-    monkeypatch.setattr(whatsapp, "UNPACKED_LIMIT", 1000)
+    monkeypatch.setattr(whatsapp.files, "LIMIT", 1000)
     (tmp_path / "a.zip").write_bytes(zipped(**{"_chat.txt": CHAT * 100}))
     with pytest.raises(whatsapp.ExportError) as error:
         whatsapp.read(tmp_path / "a.zip")

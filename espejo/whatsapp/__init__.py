@@ -1,0 +1,31 @@
+"""Read chats as WhatsApp exports them: a .txt, a .zip or a folder of them, as one table.
+
+An export says nothing about itself: neither language, nor phone, nor whether 3/4 is in March or in
+April. Everything is decided once for a whole file, from all of its lines, and told in `Export`.
+WhatsApp's own words are data, in notices.json.
+
+    from espejo import whatsapp
+    whatsapp.read("WhatsApp Chat with Ana.zip")
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+from espejo.whatsapp.account import Account
+from espejo.whatsapp.errors import ExportError
+from espejo.whatsapp.files import exports_in
+from espejo.whatsapp.kinds import caption
+from espejo.whatsapp.reader import Export, read_file
+
+__all__ = ["Account", "Export", "ExportError", "caption", "exports_in", "read", "read_file"]
+
+
+def read(path: str | Path) -> pd.DataFrame:
+    """The messages of a .txt, of a .zip or of all exports in a folder; columns as in `Export`.
+
+    Raises ExportError when there is nothing to read or a file is no export.
+    """
+    path = Path(path)
+    files = exports_in(path) if path.is_dir() else [path]
+    return pd.concat([read_file(file).messages for file in files], ignore_index=True)

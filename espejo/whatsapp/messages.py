@@ -1,0 +1,149 @@
+"""The messages of one file as columns, from the pieces of its text to the finished table."""
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from espejo.whatsapp import authors, kinds
+from espejo.whatsapp.account import Account, characters_in, lines_in
+from espejo.whatsapp.pieces import Codes, Pieces
+from espejo.whatsapp.text import Source
+
+KINDS = Codes((kind, code) for code, kind in enumerate(kinds.KINDS))
+_STR = pd.StringDtype("pyarrow", na_value=np.nan)  # what pandas calls "str"
+
+
+class Messages:
+    """Some of a file's pieces; those between them are text of the message before."""
+
+    def __init__(self, pieces: Pieces, rows: np.ndarray, source: Source) -> None:
+        self.pieces, self.rows, self.source = pieces, rows, source
+        self.said = pieces.said if len(rows) == len(pieces.lines) else pieces.said.take(rows)
+        self.changed: dict[int, str] = {}  # by row: a text in place of the one in `said`
+        self.known = Codes()  # the authors' names
+        self.authors = np.zeros(0, np.int32)  # index of `known`, -1 for WhatsApp itself
+        self.written = np.zeros(0, np.int32)  # characters of the name and its colon
+
+    @property
+    def lines(self) -> np.ndarray:
+        """Number of each message's first line, from 1."""
+        return self.pieces.lines[self.rows]
+
+    def find_authors(self) -> None:
+        """Decide who wrote each message: once for a name, one by one where a name is doubtful."""
+        raws, codes = self.pieces.names.values, self.pieces.names.codes[self.rows]
+        long_names = authors.with_colon(raws, codes, self.said)
+        short = {name.partition(": ")[0] for name in long_names}
+        doubt = np.array([authors.doubtful(raw) or raw in short for raw in raws], bool)
+        names = [
+            -1 if doubted else self.known[authors.name(raw)]
+            for raw, doubted in zip(raws, doubt, strict=True)
+        ]
+        self.authors = np.array(names, np.int32)[codes]
+        self.written = np.array([len(raw or "") + 2 for raw in raws], np.int32)[codes]
+        rows = np.flatnonzero(doubt[codes])
+        for row, said in zip(rows.tolist(), self.said.take(rows).to_pylist(), strict=True):
+            first, feed, rest = authors.whole(raws[codes[row]], said).partition("\n")
+            author, text = authors.split(first, tuple(long_names))
+            self.authors[row] = -1 if author is None else self.known[author]
+            self.written[row] = len(first) - len(text)
+            self.changed[row] = text + feed + rest
+
+    def keep(self, kept: np.ndarray) -> None:
+        """Make the other messages, and all pieces that are none, text of the message before."""
+        if not kept.all():
+            rows = np.flatnonzero(kept)
+            new = {old: row for row, old in enumerate(rows.tolist())}
+            self.changed = {new[row]: text for row, text in self.changed.items() if row in new}
+            self.said, self.rows = self.said.take(rows), self.rows[rows]
+            self.authors, self.written = self.authors[rows], self.written[rows]
+        self.blank_ends = self.pieces.blank_ends[self.rows]
+        after = np.append(self.rows[1:], len(self.pieces.lines))
+        ends = np.append(self.lines[1:], len(self.source.starts) + 1)
+        for row in np.flatnonzero(after != self.rows + 1).tolist():
+            first = self.text(row).partition("\n")[0]
+            below = self.source.lines(int(self.lines[row]) + 1, int(ends[row]))
+            self.changed[row] = f"{first}\n{below}".rstrip("\n")
+            self.blank_ends[row] = len(first) + 1 + len(below) - len(self.changed[row])
+
+    def text(self, row: int) -> str:
+        """What a message says, before WhatsApp's own words are taken off."""
+        return self.changed[row] if row in self.changed else self.said[row].as_py()
+
+    def find_kinds(self, iphone: bool) -> None:
+        """Decide what each message is, one by one where it may be more than plain words."""
+        strict = iphone and kinds.marked(self.source.data)
+        close = kinds.suspects(self.said) | (self.authors < 0)
+        close[list(self.changed)] = True
+        if not strict:
+            close |= kinds.unmarked_suspects(self.said, iphone)
+        names = [*self.known, None]  # the last is number -1
+        if iphone and not strict:
+            close |= [
+                author is not None and text.startswith(author)
+                for author, text in zip(
+                    map(names.__getitem__, self.authors.tolist()),
+                    self.said.to_pylist(),
+                    strict=True,
+                )
+            ]
+        rows = np.flatnonzero(close)
+        self.kinds = np.zeros(len(self.rows), np.int8)
+        self.edited = np.zeros(len(self.rows), bool)
+        self.taken_off = 0
+        texts = []
+        for row, said in zip(rows.tolist(), self.said.take(rows).to_pylist(), strict=True):
+            body = self.changed.get(row, said)
+            author, kind, text, edited = kinds.row(names[self.authors[row]], body, iphone, strict)
+            self.kinds[row], self.edited[row] = KINDS[kind], edited
+            if author is None:
+                self.authors[row] = -1
+            self.taken_off += len(body) - len(text)
+            texts.append(text)
+        self.said = pc.replace_with_mask(self.said, close, pa.array(texts, self.said.type))
+
+    def table(self, chat: str, times: np.ndarray) -> pd.DataFrame:
+        """The table of `Export.messages`; `times` are seconds since 1970 of all pieces."""
+        numbers = pa.array(self.authors, mask=self.authors < 0)
+        known = pa.array(list(self.known), self.said.type)
+        return pd.DataFrame(
+            {
+                "chat": _strings(pa.repeat(pa.scalar(chat, self.said.type), len(self.rows))),
+                "line": self.lines,
+                "timestamp": (times[self.rows] * 1_000_000).view("datetime64[us]"),
+                "author": _strings(known.take(numbers)),
+                "kind": _strings(pa.array(list(KINDS), self.said.type).take(pa.array(self.kinds))),
+                "text": _strings(self.said),
+                "edited": self.edited,
+            },
+            copy=False,
+        )
+
+    def account(self, lost: str) -> Account:
+        """What became of the file; `lost` stands before the first message."""
+        pieces, data = self.pieces, self.source.data
+        before = _not_blank(lost)
+        lines = len(pieces.lines) + pieces.typed_lines + _not_blank(pieces.before)
+        feeds = len(self.rows) - (self.lines[0] == 1) + self.blank_ends.sum()
+        return Account(
+            lines_in=lines_in(self.source),
+            lines={"messages": lines - before, "before_first_message": before},
+            characters_in=characters_in(self.source),
+            characters={
+                "texts": pc.sum(pc.utf8_length(self.said)).as_py(),
+                "authors": int(self.written.sum()),
+                "headers": int(pieces.headers[self.rows].sum()),
+                "marks_and_placeholders": self.taken_off,
+                "line_ends": int(feeds) + data.count(b"\r\n") + data.endswith(b"\r"),
+                "before_first_message": len(lost),
+            },
+        )
+
+
+def _not_blank(text: str) -> int:
+    return sum(map(bool, map(str.strip, text.split("\n"))))
+
+
+def _strings(array: pa.Array) -> pd.Series:
+    return pd.Series(pd.arrays.ArrowStringArray(pa.chunked_array([array]), dtype=_STR), copy=False)

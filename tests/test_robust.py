@@ -1,0 +1,273 @@
+"""Files that are no export, or one that was made to do harm: one sentence each, soon."""
+
+import errno
+import io
+import json
+import os
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmarks import cases
+from espejo import whatsapp
+from espejo.errors import UserError
+from stages import parse
+
+AGAIN = "export the chat again from WhatsApp (Export chat) and use its .txt or .zip as it comes."
+CHAT = "17/5/2024, 10:00 - Vera: ¿sí? 🎉\ncómo\n18/5/2024, 10:01 - Ivo: ñ\n"
+
+
+def refusal(path: Path) -> str:
+    """The sentence with which a file is refused."""
+    with pytest.raises(whatsapp.ExportError) as error:
+        whatsapp.read_file(path)
+    sentence = str(error.value)
+    assert "\n" not in sentence
+    return sentence
+
+
+def zipped(*files: tuple[str, bytes | str]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files:
+            archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+TELEGRAM = {"name": "Vera", "type": "personal_chat", "messages": [{"id": 1, "text": "hola"}]}
+OTHERS = {
+    "Telegram, JSON": (
+        json.dumps(TELEGRAM, indent=1).encode(),
+        "this is JSON, as Telegram and others export, and no chat of WhatsApp",
+    ),
+    "Telegram, HTML": (
+        b"<!DOCTYPE html>\n<html>\n <head>\n <title>Exported Data</title>",
+        "this is a web page, as Telegram and others export, and no chat of WhatsApp",
+    ),
+    "a picture": (
+        b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01" + bytes(range(256)) * 4,
+        "this is no text, but a picture or some other binary file",
+    ),
+    "Signal": (
+        b"From: Vera (+54...)\nType: incoming\nSent: Fri, 17 May 2024 10:00:00\n\nhola\n",
+        "no line looks like a message of WhatsApp",
+    ),
+    "a table": (
+        b"date,author,text\n2024-05-17 10:00:00,Vera,hola\n",
+        "no line looks like a message of WhatsApp",
+    ),
+    "LINE": (b"2024/05/17(Fri)\n10:00\tVera\thola\n", "no line looks like a message of WhatsApp"),
+    "a diary": (b"17/5/2024\nhoy: nada\n", "no line looks like a message of WhatsApp"),
+}
+
+
+@pytest.mark.parametrize("app", OTHERS)
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_file_of_another_app(app, packed, tmp_path):
+    data, what = OTHERS[app]
+    path = tmp_path / ("a.zip" if packed else "a.txt")
+    path.write_bytes(zipped(("_chat.txt", data)) if packed else data)
+    assert refusal(path) == f"{path.name}: {what}; {AGAIN}"
+
+
+@pytest.mark.parametrize("name", ["../_chat.txt", "a/../../b.jpg", "/etc/_chat.txt", "..\\x.txt"])
+def test_a_zip_whose_paths_lead_out_of_it(name, tmp_path):
+    (tmp_path / "a.zip").write_bytes(zipped(("_chat.txt", CHAT), (name, "x")))
+    said = refusal(tmp_path / "a.zip")
+    assert said == (
+        f"a.zip: the zip holds a path that leads out of it ({name!r}), as no export does; {AGAIN}"
+    )
+    assert [file.name for file in tmp_path.iterdir()] == ["a.zip"]
+
+
+def test_a_zip_bomb(tmp_path, monkeypatch):
+    monkeypatch.setattr(whatsapp.files, "LIMIT", 4_000_000)
+    (tmp_path / "a.zip").write_bytes(zipped(("_chat.txt", CHAT + "a" * 40_000_000)))
+    assert (tmp_path / "a.zip").stat().st_size < 50_000
+    assert refusal(tmp_path / "a.zip") == (
+        "a.zip: the chat in the zip unpacks to more than 4,000,000 bytes, "
+        f"far beyond any export; {AGAIN}"
+    )
+
+
+def test_a_zip_of_many_large_texts_is_only_glanced_at(tmp_path, monkeypatch):
+    monkeypatch.setattr(whatsapp.zips, "GLANCE", 1000)
+    monkeypatch.setattr(whatsapp.zips, "MOST_TEXTS", 3)
+    texts = [(f"{n}.txt", "1/1/2020, 0:00 - Vera: x\n" + "a" * 1_000_000) for n in range(2)]
+    (tmp_path / "a.zip").write_bytes(zipped(*texts, ("b.txt", CHAT), ("c.txt", CHAT * 9)))
+    assert whatsapp.read(tmp_path / "a.zip")["text"].tolist() == ["¿sí? 🎉\ncómo", "ñ"]
+
+
+def test_a_file_of_a_gigabyte_is_refused_unread(tmp_path, monkeypatch):
+    path = tmp_path / "a.txt"
+    path.write_text(CHAT, "utf-8")
+    os.truncate(path, 1 << 30)  # sparse: it takes no room
+    monkeypatch.setattr(Path, "read_bytes", lambda _: pytest.fail("read it all the same"))
+    assert refusal(path) == (
+        f"a.txt: holds more than {1 << 29:,} bytes, far beyond any export; {AGAIN}"
+    )
+
+
+@pytest.mark.parametrize("start", ["", CHAT])
+def test_a_line_without_end(start, tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text(start + "a" * 20_000_000, "utf-8")
+    began = time.perf_counter()
+    said = refusal(path)
+    assert time.perf_counter() - began < 20
+    number = start.count("\n") + 1
+    assert said == f"a.txt: line {number} holds 20,000,000 bytes, far beyond any message; {AGAIN}"
+
+
+def test_a_long_message_is_read(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text(CHAT + "á" * 200_000, "utf-8")
+    assert whatsapp.read(path)["text"].tolist()[1] == "ñ\n" + "á" * 200_000
+
+
+@pytest.mark.parametrize(
+    "words", ["<(", "null ", "POLL: ", "\u200e", "a.b ", "11/", ": ", "\n1", "\u200e<"]
+)
+def test_a_monotonous_text_takes_no_longer(words, tmp_path):
+    path = tmp_path / "a.txt"
+    for start in ("17/5/2024, 10:00 - Vera: ", "[17/05/24, 10:00:00] Vera: \u200e"):
+        path.write_text(start + words * (300_000 // len(words)), "utf-8")
+        began = time.perf_counter()
+        whatsapp.read(path)
+        assert time.perf_counter() - began < 2
+
+
+def test_a_folder_named_like_a_file(tmp_path):
+    (tmp_path / "x.txt").mkdir()
+    said = "x.txt: this is a folder, expected a .txt or .zip; rename it or move it away."
+    assert refusal(tmp_path / "x.txt") == said
+    with pytest.raises(whatsapp.ExportError, match="x.txt: this is a folder"):
+        whatsapp.read(tmp_path)
+    with pytest.raises(whatsapp.ExportError, match="expected WhatsApp exports"):
+        whatsapp.read(tmp_path / "x.txt")
+
+
+def test_a_pipe(tmp_path):
+    os.mkfifo(tmp_path / "x.txt")
+    said = "x.txt: this is no ordinary file, expected a .txt or .zip; rename it or move it away."
+    assert refusal(tmp_path / "x.txt") == said
+
+
+@pytest.mark.parametrize("method", ["read_bytes", "stat"])
+def test_no_permission(method, tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    path = tmp_path / "a.txt"
+    path.write_text(CHAT, "utf-8")
+    monkeypatch.setattr(Path, method, refuse)
+    assert refusal(path) == (
+        "a.txt: there is no permission to read it; allow it (chmod u+r) or copy it anew."
+    )
+
+
+def test_a_full_disk(tmp_path, monkeypatch):
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    (raw / "a.txt").write_text(CHAT, "utf-8")
+    (raw / "people.yaml").write_text("author: Vera\n", "utf-8")
+    (tmp_path / "messages.parquet").symlink_to("/dev/full")
+    monkeypatch.setattr(parse, "params", lambda _: {"min_understood": 0.98})
+    with pytest.raises(UserError) as error:
+        parse.main(raw, tmp_path / "messages.parquet", tmp_path / "parse.json")
+    said = str(error.value)
+    assert said.startswith(f"{tmp_path / 'messages.parquet'}: cannot be written (")
+    assert "No space left on device" in said
+    assert said.endswith("; make room on the disk, or allow writing there, and run it again.")
+
+
+# Nothing is lost
+
+CASES = cases.found_in(cases.CASES)
+BITS = st.sampled_from(
+    [
+        *("17/5/2024, 10:00 - Vera: ", "18/5/2024, 9:05 - Ivo: ", "[17/05/24, 10:00:07] Vera: "),
+        *("\u200e", "\n", "\r\n", "\r", " ", "\u2028", "\x0b", "\u00a0", ": ", "Ivo left", "null"),
+        *("\u200eimage omitted", "<Media omitted>", " <This message was edited>", "31/2/2024, "),
+        *("a.jpg (file attached)", "2/1/2001, 10:00 - X: ", "17/5/2024 10:00 - ", "hola", "🎉"),
+    ]
+)
+
+
+def check_account(export: whatsapp.Export, text: str) -> None:
+    """All lines and characters of a text are in the account, counted here in another way."""
+    lines = [line for line in text.split("\n") if line.strip()]
+    assert export.account.lines_in == len(lines)
+    assert export.account.characters_in == len(text)
+    assert export.account.missing == (0, 0)
+    assert export.account.lines["before_first_message"] == len(export.lost)
+    assert export.account.characters["texts"] == sum(map(len, export.messages["text"]))
+    starts = export.messages["line"].tolist()
+    assert starts == sorted(set(starts))
+    # Each message's words stand, in their order, in its own lines.
+    raw = text.split("\n")
+    for start, end, words in zip(
+        starts, [*starts[1:], len(raw) + 1], export.messages["text"], strict=True
+    ):
+        source = iter("\n".join(raw[start - 1 : end - 1]))
+        assert all(sign in source for sign in words)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(BITS, min_size=1, max_size=40).map("".join))
+def test_no_line_and_no_character_is_lost(tmp_path_factory, text):
+    path = tmp_path_factory.getbasetemp() / "account.txt"
+    path.write_bytes(text.encode())
+    try:
+        export = whatsapp.read_file(path)
+    except whatsapp.ExportError:
+        return
+    check_account(export, text)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda folder: folder.name)
+def test_the_account_of_a_case(case):
+    (path,) = (file for file in case.iterdir() if file.name != "expected.json")
+    export = whatsapp.read_file(path)
+    assert export.account.missing == (0, 0)
+    assert export.account.lines["before_first_message"] == len(export.lost)
+
+
+def test_an_account(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes(
+        "\ufeffcut\r\n\r\n"
+        "17/5/2024, 10:00 - Vera: \u200eIMG.jpg (file attached)\r\nmirá\r\n\r\n"
+        "17/5/2024, 10:01 - Ivo left\r\n".encode()
+    )
+    account = whatsapp.read_file(path).account
+    assert account.lines == {"messages": 3, "before_first_message": 1}
+    assert account.characters == {
+        "texts": len("mirá") + len("Ivo left"),
+        "authors": len("Vera: "),
+        "headers": 2 * len("17/5/2024, 10:00 - "),
+        "marks_and_placeholders": len("\u200eIMG.jpg (file attached)\n"),
+        "line_ends": 6 + 4,  # a carriage return for each of 6; no feed in "cut\n" or below IMG
+        "before_first_message": len("cut\n"),
+    }
+    assert account.characters_in == sum(account.characters.values())
+    assert account.missing == (0, 0)
+
+
+def test_a_line_that_went_nowhere_is_our_defect(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text(CHAT, "utf-8")
+    export = whatsapp.read_file(path)
+    assert parse.whole(export) is export
+    account = whatsapp.Account(
+        export.account.lines_in + 1,
+        export.account.lines,
+        export.account.characters_in + 7,
+        export.account.characters,
+    )
+    with pytest.raises(UserError, match="lost count of 1 lines and 7 characters; .* please report"):
+        parse.whole(whatsapp.Export(**{**vars(export), "account": account}))
