@@ -3,8 +3,6 @@
 `author` is the person whose way of writing is learnt, `others` everybody else together.
 """
 
-from collections.abc import Mapping, Sequence
-
 import matplotlib.dates as mdates
 import matplotlib.pyplot as plt
 import numpy as np
@@ -12,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from espejo.duplicates import words
 from espejo.plots import BASE, REAL, SIZE
 
 _COLOURS = {"author": REAL, "others": BASE}
@@ -49,7 +48,7 @@ def draw_over_time(table: pd.DataFrame) -> Figure:
         below += table[who]
     locator = mdates.AutoDateLocator(minticks=4, maxticks=10)
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(mdates.ConciseDateFormatter(locator, show_offset=False))
+    axes.xaxis.set_major_formatter(mdates.DateFormatter("%d %b\n%Y" if weeks else "%b\n%Y"))
     axes.margins(y=0.12)
     axes.legend(frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1, 1), borderpad=0)
     return figure
@@ -73,21 +72,28 @@ def draw_hour_weekday(counts: np.ndarray) -> Figure:
     return figure
 
 
-def lengths(words: Mapping[str, Sequence[int]]) -> pd.DataFrame:
-    """From words in each message or turn by group (a column each): what share has how many.
+def lengths(messages: pd.DataFrame, turns: pd.DataFrame, author: str) -> pd.DataFrame:
+    """What share of the author's messages and turns, and of the others', has how many words.
 
-    Columns words_from (the least of a class) and the groups, in percent; nothing gives 0.
+    Columns words_from (the least of a class), author_messages, others_messages, author_turns,
+    others_turns, in percent; who wrote nothing has 0 everywhere.
     """
     edges = (*_BINS, np.inf)
+    counts = {
+        "messages": messages["text"].map(lambda text: len(words(text))),
+        "turns": turns["messages"].map(lambda said: sum(len(words(text)) for text in said)),
+    }
+    mine = {"messages": messages["author"].eq(author), "turns": turns["author"].eq(author)}
     shares = {
-        group: 100 * np.histogram(counts, edges)[0] / max(1, len(counts))
-        for group, counts in words.items()
+        f"{who}_{unit}": 100 * np.histogram(of, edges)[0] / max(1, len(of))
+        for unit, all_of in counts.items()
+        for who, of in (("author", all_of[mine[unit]]), ("others", all_of[~mine[unit]]))
     }
     return pd.DataFrame({"words_from": _BINS, **shares}).round(3)
 
 
 def draw_lengths(table: pd.DataFrame) -> Figure:
-    """`lengths` of the groups `author_messages`, `others_messages`, `author_turns` and so on."""
+    """`lengths` as bars, messages on the left and turns on the right."""
     figure, panels = plt.subplots(1, 2, figsize=(9.5, 3.8), sharey=True)
     ends = [*(str(end - 1) for end in _BINS[1:]), ""]
     names = [

@@ -11,7 +11,7 @@ from espejo.statistics import VERDICTS
 # What to expect at each verdict of `statistics.VERDICTS`, and what to do about it.
 EXPECTED = {
     "too_few": "train to see it run; what comes out says little, and the test even less",
-    "few": "expect the surface (length, capitals, punctuation, how laughter is written) rather than "
+    "few": "expect the surface (length, capitals, punctuation, how laughter is written) more than "
     "what the author would say, and a test so small that the intervals of base and tuned overlap",
     "fair": "expect the surface and favourite words, and a test that tells base from tuned but not "
     "one setting from a similar one",
@@ -167,6 +167,6 @@ def cloud(counts: Mapping[str, int], path: Path) -> None:
         Image.new("RGB", (size["width"], size["height"]), "white").save(path)
         return
     drawn = WordCloud(
-        **size, background_color="white", colormap="viridis", max_words=150, random_state=7
+        **size, background_color="white", max_words=120, max_font_size=130, random_state=7
     )
     drawn.generate_from_frequencies(dict(counts)).to_image().save(path)

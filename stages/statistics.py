@@ -13,7 +13,6 @@ import pandas as pd
 from transformers import PreTrainedTokenizerBase
 
 from espejo import activity, metrics, overview, people, plots, statistics, tables
-from espejo.duplicates import words
 from espejo.models import load_tokenizer
 from espejo.stage import params, run
 
@@ -56,27 +55,11 @@ def whole(
     }
 
 
-def lengths(cleaned: pd.DataFrame, turned: pd.DataFrame, author: str) -> pd.DataFrame:
-    """`activity.lengths` of the messages and of the turns, the author's and the others'."""
-    counts = {
-        "messages": cleaned["text"].map(lambda text: len(words(text))),
-        "turns": turned["messages"].map(lambda said: sum(len(words(text)) for text in said)),
-    }
-    mine = {"messages": cleaned["author"].eq(author), "turns": turned["author"].eq(author)}
-    groups = {}
-    for unit, values in counts.items():
-        groups[f"author_{unit}"] = values[mine[unit]]
-        groups[f"others_{unit}"] = values[~mine[unit]]
-    return activity.lengths(groups)
-
-
 def main(data: Path, names: Path, account: Path, pictures: Path, quotes: Path) -> None:
     """Tables in the folder DATA -> ACCOUNT, PICTURES without words, and QUOTES with them."""
     wanted, who = params("statistics"), people.read(names.parent)
-    stop, count = (
-        statistics.stop_words(wanted["languages"]),
-        token_counter(load_tokenizer(params("model"))),
-    )
+    stop = statistics.stop_words(wanted["languages"])
+    count = token_counter(load_tokenizer(params("model")))
     raw, cleaned = (
         statistics.with_words(tables.read(data / f"{name}.parquet", tables.MESSAGES))
         for name in ("messages", "clean")
@@ -99,7 +82,8 @@ def main(data: Path, names: Path, account: Path, pictures: Path, quotes: Path) -
     metrics.write(numbers, account)
 
     mine = cleaned["author"].eq(who.author)
-    time, long = activity.over_time(cleaned, mine), lengths(cleaned, turned, who.author)
+    time = activity.over_time(cleaned, mine)
+    long = activity.lengths(cleaned, turned, who.author)
     pictures.mkdir(parents=True, exist_ok=True)
     time.to_csv(pictures / "messages_over_time.csv", index=False)
     long.to_csv(pictures / "turn_lengths.csv", index=False)
