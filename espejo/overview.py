@@ -65,7 +65,7 @@ def page(
     `numbers` is what metrics/statistics.json holds, `names` the labels in it to the people's names;
     `words` heads of columns to {"all", "telling"}: words to counts, of which `shown` are printed.
     """
-    verdict, whole = numbers["verdict"], numbers["whole"]
+    verdict, whole, read = numbers["verdict"], numbers["whole"], numbers["formatted"]
     steps = ("raw", "clean", "examples", "filtered")
     heads = ("as exported", "clean", "replies", "replies after the filter")
     limits = list(VERDICTS.items())
@@ -104,8 +104,8 @@ def page(
                 ("as exported", "clean", "with context", "with context, after the filter"),
                 [numbers[step]["all"] for step in steps],
             ),
-            f"In the form that the model reads: {whole['mean_tokens']:,.1f} tokens an example in "
-            f"the mean, {whole['p95_tokens']:,.0f} at the 95th percentile.",
+            f"In the form that the model reads: {_number(read.get('mean_tokens'))} tokens an "
+            f"example in the mean, {_number(read.get('p95_tokens'))} at the 95th percentile.",
             "Words are counted without punctuation, emoji and case. A text is *said again* when it "
             "has the same words in the same order as an earlier one. *Vocabulary richness* is "
             "unique words by words: it falls the more there is, so compare people who wrote as "

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import stopwordsiso
 
-from espejo.duplicates import exact, words
+from espejo.duplicates import words
 from espejo.errors import UserError
 from espejo.people import People
 
@@ -57,23 +57,54 @@ def numbered(messages: pd.DataFrame, who: People, most: int) -> dict[str, str]:
     return {**dict.fromkeys(sorted(who.aliases), AUTHOR), **people}
 
 
-def measured(texts: Sequence[str], count_tokens: CountTokens) -> dict[str, float]:
+class Cutter:
+    """Cuts messages into words and counts their tokens, each different message once.
+
+    A message comes back in up to five contexts, and in every table.
+    """
+
+    def __init__(self, count_tokens: CountTokens) -> None:
+        self._count_tokens = count_tokens
+        self._words: dict[str, list[str]] = {}
+        self._tokens: dict[str, int] = {}
+
+    def learn(self, messages: Iterable[str]) -> None:
+        """Cut those of the messages that are new."""
+        new = [message for message in dict.fromkeys(messages) if message not in self._words]
+        self._words.update((message, words(message)) for message in new)
+        self._tokens.update(zip(new, self._count_tokens(new), strict=True))
+
+    def words(self, messages: Iterable[str]) -> list[str]:
+        """The words of messages that are learnt, in order."""
+        return list(chain.from_iterable(self._words[message] for message in messages))
+
+    def tokens(self, messages: Iterable[str]) -> int:
+        """The tokens of messages that are learnt, each cut by itself."""
+        return sum(self._tokens[message] for message in messages)
+
+
+def measured(samples: Sequence[Sequence[str]], cut: Cutter) -> dict[str, float]:
     """How much text and how varied; of nothing only that there are 0 samples.
 
-    Words are those of `duplicates.words` (no punctuation, no emoji, no case), `duplicates` the
-    texts that say the same words in the same order as an earlier one, and vocabulary richness
-    100 * unique words / words: the longer the text the lower, so compare like with like.
+    A sample is one message or several. Words are those of `duplicates.words` (no punctuation, no
+    emoji, no case), `duplicates` the samples that say the same words in the same order as an
+    earlier one (as `duplicates.exact`), and vocabulary richness 100 * unique words / words: the
+    longer the text the lower, so compare like with like.
     """
-    if not len(texts):
+    if not samples:
         return {"samples": 0}
-    said = [words(text) for text in texts]
-    lengths = np.array([len(text) for text in said])
-    tokens = np.asarray(count_tokens(texts))
+    cut.learn(chain.from_iterable(samples))
+    said = [cut.words(sample) for sample in samples]
+    keys = {
+        " ".join(spoken) or " ".join(sample) for spoken, sample in zip(said, samples, strict=True)
+    }
+    lengths = np.array([len(spoken) for spoken in said])
+    tokens = np.array([cut.tokens(sample) for sample in samples])
     unique, total = len(set(chain.from_iterable(said))), int(lengths.sum())
     return {
-        "samples": len(texts),
-        "duplicates": int(exact(texts).sum()),
-        "mean_characters": float(np.mean([len(text) for text in texts])),
+        "samples": len(samples),
+        "duplicates": len(samples) - len(keys),
+        "mean_characters": float(np.mean([sum(map(len, sample)) for sample in samples])),
         "words": total,
         "mean_words": float(lengths.mean()),
         "p95_words": float(np.percentile(lengths, 95)),
@@ -84,32 +115,23 @@ def measured(texts: Sequence[str], count_tokens: CountTokens) -> dict[str, float
     }
 
 
-def of_messages(
-    messages: pd.DataFrame, labels: dict[str, str], count_tokens: CountTokens
-) -> dict[str, dict]:
+def of_messages(messages: pd.DataFrame, labels: dict[str, str], cut: Cutter) -> dict[str, dict]:
     """`measured` over all messages and over those of each label of `labels`."""
     label = messages["author"].map(labels)
-    groups = {
-        name: measured(messages.loc[label.eq(name), "text"].tolist(), count_tokens)
-        for name in dict.fromkeys(labels.values())
+    groups = {name: messages.loc[label.eq(name), "text"] for name in dict.fromkeys(labels.values())}
+    return {
+        name: measured([[text] for text in texts], cut)
+        for name, texts in {"all": messages["text"], **groups}.items()
     }
-    return {"all": measured(messages["text"].tolist(), count_tokens), **groups}
 
 
-def replies(examples: pd.DataFrame) -> list[str]:
-    """The reply of each example, its messages parted by a space."""
-    return [" ".join(reply) for reply in examples["reply"]]
-
-
-def of_examples(examples: pd.DataFrame, count_tokens: CountTokens) -> dict[str, dict]:
+def of_examples(examples: pd.DataFrame, cut: Cutter) -> dict[str, dict]:
     """`measured` over contexts with their replies (`all`), and over the author's replies."""
-    said = replies(examples)
-    context = [
-        " ".join(text for turn in turns for text in turn["messages"])
-        for turns in examples["context"]
+    both = [
+        [*chain.from_iterable(turn["messages"] for turn in context), *reply]
+        for context, reply in zip(examples["context"], examples["reply"], strict=True)
     ]
-    both = [f"{before} {reply}" for before, reply in zip(context, said, strict=True)]
-    return {"all": measured(both, count_tokens), AUTHOR: measured(said, count_tokens)}
+    return {"all": measured(both, cut), AUTHOR: measured(list(examples["reply"]), cut)}
 
 
 def days(messages: pd.DataFrame) -> int:
@@ -145,12 +167,12 @@ def stop_words(languages: Iterable[str]) -> frozenset[str]:
     return frozenset(listed | _FILLERS)
 
 
-def counted(texts: Iterable[str], without: frozenset[str] | None = None) -> dict[str, int]:
+def counted(messages: Iterable[str], without: frozenset[str] | None = None) -> dict[str, int]:
     """Words to how often they are said, most first, then by alphabet.
 
     With `without` (from `stop_words`) also numbers and laughter are left out.
     """
-    counts = Counter(chain.from_iterable(words(text) for text in texts))
+    counts = Counter(chain.from_iterable(map(words, messages)))
     ranked = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
     return {word: n for word, n in ranked if without is None or _tells(plain(word), without)}
 

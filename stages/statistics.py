@@ -17,41 +17,43 @@ from espejo.models import load_tokenizer
 from espejo.stage import params, run
 
 _BATCH = 5_000  # texts to the tokenizer at a time: what it gives for each is large
+_READ = 5_000  # examples whose whole text is cut into tokens: more would only take longer
 
 
 def token_counter(tokenizer: PreTrainedTokenizerBase) -> statistics.CountTokens:
-    """A function that says how many tokens each text has; each text is cut into tokens once."""
-    known: dict[str, int] = {}
+    """A function that says how many tokens each text has."""
 
     def count(texts: Sequence[str]) -> list[int]:
-        new = [text for text in dict.fromkeys(texts) if text not in known]
-        for start in range(0, len(new), _BATCH):
-            batch = new[start : start + _BATCH]
-            cut = tokenizer(batch, add_special_tokens=False, verbose=False)["input_ids"]
-            known.update(zip(batch, map(len, cut), strict=True))
-        return [known[text] for text in texts]
+        batches = [texts[start : start + _BATCH] for start in range(0, len(texts), _BATCH)]
+        cut = [tokenizer(batch, add_special_tokens=False)["input_ids"] for batch in batches]
+        return [len(tokens) for batch in cut for tokens in batch]
 
     return count
 
 
 def whole(
-    cleaned: pd.DataFrame,
-    filtered: pd.DataFrame,
-    formatted: pd.DataFrame,
-    author: str,
-    count: statistics.CountTokens,
+    cleaned: pd.DataFrame, filtered: pd.DataFrame, author: str, cut: statistics.Cutter
 ) -> dict:
-    """The numbers that belong to no step: replies by split, days, shares, what the model reads."""
-    train = filtered[filtered["split"].eq("train")]
-    tokens = count(formatted["text"].tolist())
+    """The numbers that belong to no step: replies by split, what is learnt from, days, shares."""
+    train = filtered.loc[filtered["split"].eq("train"), "reply"]
     splits = filtered["split"].value_counts()
     return {
         "replies": {name: int(splits.get(name, 0)) for name in ("train", "validation", "test")},
-        "training_tokens": sum(count(statistics.replies(train))),
+        "training_tokens": sum(cut.tokens(reply) for reply in train),
         "days": statistics.days(cleaned),
         "author_share": 100 * float(cleaned["author"].eq(author).mean()) if len(cleaned) else 0.0,
-        "mean_tokens": float(np.mean(tokens)) if tokens else 0.0,
-        "p95_tokens": float(np.percentile(tokens, 95)) if tokens else 0.0,
+    }
+
+
+def read_by_model(texts: pd.Series, count: statistics.CountTokens) -> dict:
+    """Tokens of examples in the form that the model reads, of every n-th where there are many."""
+    tokens = count(texts[:: max(1, len(texts) // _READ)].tolist())
+    if not tokens:
+        return {"samples": 0}
+    return {
+        "samples": len(tokens),
+        "mean_tokens": float(np.mean(tokens)),
+        "p95_tokens": float(np.percentile(tokens, 95)),
     }
 
 
@@ -70,15 +72,17 @@ def main(data: Path, names: Path, account: Path, pictures: Path, quotes: Path) -
     )
     formatted = tables.read(data / "formatted.parquet", tables.FORMATTED)
 
-    labels = statistics.numbered(raw, who, wanted["people"])
-    numbers = {
-        "whole": whole(cleaned, final, formatted, who.author, count),
-        "raw": statistics.of_messages(raw, labels, count),
-        "clean": statistics.of_messages(cleaned, labels, count),
-        "examples": statistics.of_examples(initial, count),
-        "filtered": statistics.of_examples(final, count),
+    labels, cut = statistics.numbered(raw, who, wanted["people"]), statistics.Cutter(count)
+    steps = {
+        "raw": statistics.of_messages(raw, labels, cut),
+        "clean": statistics.of_messages(cleaned, labels, cut),
+        "examples": statistics.of_examples(initial, cut),
+        "filtered": statistics.of_examples(final, cut),
+        "formatted": read_by_model(formatted["text"], count),
     }
-    numbers = {"verdict": statistics.verdict(numbers["whole"]["replies"]["train"]), **numbers}
+    summary = whole(cleaned, final, who.author, cut)
+    verdict = statistics.verdict(summary["replies"]["train"])
+    numbers = {"verdict": verdict, "whole": summary, **steps}
     metrics.write(numbers, account)
 
     mine = cleaned["author"].eq(who.author)
@@ -94,7 +98,7 @@ def main(data: Path, names: Path, account: Path, pictures: Path, quotes: Path) -
 
     said = {
         "the author, clean": cleaned.loc[mine, "text"],
-        "the author, after the filter": statistics.replies(final),
+        "the author, after the filter": [text for reply in final["reply"] for text in reply],
         "the others, clean": cleaned.loc[~mine, "text"],
     }
     ranked = {
@@ -107,9 +111,7 @@ def main(data: Path, names: Path, account: Path, pictures: Path, quotes: Path) -
     )
     overview.cloud(ranked["the author, clean"]["telling"], quotes / "wordcloud.png")
     (quotes / "statistics.md").write_text(f"{page}\n", "utf-8")
-    print(
-        f"statistics: {numbers['whole']['replies']['train']} training replies: {numbers['verdict']}"
-    )
+    print(f"statistics: {summary['replies']['train']} training replies: {verdict}")
 
 
 if __name__ == "__main__":
