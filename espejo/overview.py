@@ -58,12 +58,17 @@ _ROWS = {
 
 
 def page(
-    numbers: Mapping, names: Mapping[str, str], words: Mapping[str, Mapping], shown: int
+    numbers: Mapping,
+    names: Mapping[str, str],
+    words: Mapping[str, Mapping[str, int]],
+    telling: Mapping[str, Mapping[str, int]],
+    shown: int,
 ) -> str:
     """The Markdown page.
 
     `numbers` is what metrics/statistics.json holds, `names` the labels in it to the people's names;
-    `words` heads of columns to {"all", "telling"}: words to counts, of which `shown` are printed.
+    `words` and `telling` are heads of columns to `statistics.counted` and `statistics.telling`, of
+    which the first `shown` are printed.
     """
     verdict, whole, read = numbers["verdict"], numbers["whole"], numbers["formatted"]
     steps = ("raw", "clean", "examples", "filtered")
@@ -119,9 +124,9 @@ def page(
             ),
             "## The words they use",
             "All of them:",
-            ranking({head: counts["all"] for head, counts in words.items()}, shown),
+            ranking(words, shown),
             "Without stop words, chat fillers, laughter and numbers:",
-            ranking({head: counts["telling"] for head, counts in words.items()}, shown),
+            ranking(telling, shown),
             "![The author's words](wordcloud.png)",
         ]
     )

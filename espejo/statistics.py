@@ -167,15 +167,16 @@ def stop_words(languages: Iterable[str]) -> frozenset[str]:
     return frozenset(listed | _FILLERS)
 
 
-def counted(messages: Iterable[str], without: frozenset[str] | None = None) -> dict[str, int]:
-    """Words to how often they are said, most first, then by alphabet.
-
-    With `without` (from `stop_words`) also numbers and laughter are left out.
-    """
+def counted(messages: Iterable[str]) -> dict[str, int]:
+    """Words to how often they are said, most first, then by alphabet."""
     counts = Counter(chain.from_iterable(map(words, messages)))
-    ranked = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
-    return {word: n for word, n in ranked if without is None or _tells(plain(word), without)}
+    return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
 
 
-def _tells(word: str, without: frozenset[str]) -> bool:
-    return not (word in without or word.isdigit() or _LAUGHTER.fullmatch(word))
+def telling(counts: dict[str, int], stop: frozenset[str]) -> dict[str, int]:
+    """`counted` without stop words (from `stop_words`), numbers and laughter."""
+    return {word: n for word, n in counts.items() if _tells(plain(word), stop)}
+
+
+def _tells(word: str, stop: frozenset[str]) -> bool:
+    return not (word in stop or word.isdigit() or _LAUGHTER.fullmatch(word))
