@@ -57,7 +57,7 @@ def draw_over_time(table: pd.DataFrame) -> Figure:
 def hour_weekday(timestamps: pd.Series) -> np.ndarray:
     """int[7, 24]: messages by weekday (from Monday) and hour of the phone's local time."""
     counts = np.zeros((7, 24), dtype=int)
-    np.add.at(counts, (timestamps.dt.weekday, timestamps.dt.hour), 1)
+    np.add.at(counts, (timestamps.dt.day_of_week, timestamps.dt.hour), 1)
     return counts
 
 
