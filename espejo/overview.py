@@ -12,9 +12,10 @@ from espejo.statistics import VERDICTS
 EXPECTED = {
     "too_few": "train to see it run; what comes out says little, and the test even less",
     "few": "expect the surface (length, capitals, punctuation, how laughter is written) more than "
-    "what the author would say, and a test so small that the intervals of base and tuned may overlap",
-    "fair": "expect the surface and favourite words, and a test that should tell base from tuned, not "
-    "one setting from a similar one",
+    "what the author would say; the test is so small that the intervals of base and tuned may "
+    "overlap",
+    "fair": "expect the surface and favourite words; the test should tell base from tuned, but "
+    "not one setting from a similar one",
     "enough": "expect as much style as the model has language for",
 }
 ADVICE = {
