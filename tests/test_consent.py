@@ -36,8 +36,8 @@ def holding(folder, words):
     return found
 
 
-@pytest.mark.parametrize("stage", ["format", pytest.param("evaluate", marks=pytest.mark.slow)])
-def test_one_edit_repro_and_gc_leave_nothing_of_a_person(stage, tmp_path):
+@pytest.mark.parametrize("stages", [["format"], pytest.param([], marks=pytest.mark.slow)])
+def test_one_edit_repro_and_gc_leave_nothing_of_a_person(stages, tmp_path):
     folder = workshop.clone(tmp_path)
     raw = workshop.mine(folder)
     export = raw / "Chat de WhatsApp con los tres.txt"
@@ -45,13 +45,13 @@ def test_one_edit_repro_and_gc_leave_nothing_of_a_person(stage, tmp_path):
     export.write_text(group_chat(), "utf-8")
     people = raw / "people.yaml"
     people.write_text(f"{workshop.PEOPLE}  {THIRD}: train\n", "utf-8")
-    run("dvc", "exp", "run", "-S", "data=mine", "-S", "experiment=smoke", stage, cwd=folder)
+    run("dvc", "exp", "run", "-S", "data=mine", "-S", "experiment=smoke", *stages, cwd=folder)
     before = holding(folder / ".dvc" / "cache", THEIRS)
-    assert len(before) == 4  # messages as clean, turns, examples as filtered, formatted
+    assert len(before) >= 4  # messages as clean, turns, examples as filtered, formatted
     assert holding(folder / "data", THEIRS)
 
     people.write_text(f"{workshop.PEOPLE}  {THIRD}: withhold\n", "utf-8")
-    run("dvc", "repro", stage, cwd=folder)
+    run("dvc", "repro", *stages, cwd=folder)
     run("dvc", "gc", "-w", "-f", cwd=folder)
 
     # Only the export itself still holds their words.
