@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = (ROOT / "README.md", ROOT / "docs" / "real-chats.md")
+PAGES = (ROOT / "README.md", ROOT / "docs" / "reading.md", ROOT / "docs" / "real-chats.md")
 BLOCK = re.compile(r"<!-- fill (?P<name>[\w.-]+) -->\n.*?<!-- end -->", re.DOTALL)
 
 MEASURES = {
@@ -101,8 +101,33 @@ def experiments() -> str:
     return "\n".join(rows)
 
 
+def settings() -> str:
+    """Base against tuned on the real chats under other settings, from docs/results/real.csv."""
+    path = ROOT / "docs" / "results" / "real.csv"
+    rows = [
+        "| test share | epochs | adapters on | test replies, sessions | base | tuned | gain |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in csv.DictReader(path.open(encoding="utf-8")):
+        base, tuned, gain = (
+            _interval({key: float(row[f"{name}_{key}"]) for key in ("value", "low", "high")})
+            for name in ("base", "tuned", "gain")
+        )
+        rows.append(
+            f"| {float(row['test']):.0%} | {row['epochs']} | {row['targets']} "
+            f"| {row['replies']}, {row['sessions']} | {base} | {tuned} | {gain} |"
+        )
+    return "\n".join(rows)
+
+
+def fuzz() -> str:
+    """What the recorded fuzz run of the reader did, from docs/results/fuzz.json."""
+    run = json.loads((ROOT / "docs" / "results" / "fuzz.json").read_text("utf-8"))
+    return json.dumps(run)
+
+
 FILLS: dict[str, Callable[[], str]] = {
-    fill.__name__: fill for fill in (scores, real_scores, novelty, dag, experiments)
+    fill.__name__: fill for fill in (scores, real_scores, settings, novelty, dag, experiments, fuzz)
 }
 
 
@@ -111,7 +136,7 @@ def content(name: str) -> str:
     if name in FILLS:
         return FILLS[name]()
     printed = (ROOT / "docs" / "outputs" / name).read_text("utf-8").rstrip()
-    return f"```\n{printed}\n```"
+    return printed if name.endswith(".md") else f"```\n{printed}\n```"
 
 
 def filled(page: str) -> str:
