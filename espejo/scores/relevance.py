@@ -11,6 +11,7 @@ context brings, does (Li et al. 2016, maximum mutual information), for one more 
 without a context.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,37 +20,43 @@ from espejo.duplicates import words
 from espejo.scores import intervals
 
 
-def distractors(
+def candidates(
     replies: Sequence[Sequence[str]], sessions: Sequence[int], k: int, seed: int
 ) -> np.ndarray:
-    """int[n, k]: for each reply the places of its k candidates, the true one (itself) first.
+    """int[m, k]: places of replies that are ranked in the context of the first of them.
 
-    The others are drawn from replies of other sessions, out of 2 (k - 1) that stand next to each
-    other in order of length, no two with the same words. The true one may stand anywhere among
-    them: were it always in the middle, a taste for long or short replies would rank below chance.
-    Where a reply has fewer, all replies get as few, because chance must be the same for all; with a
-    single session none but the true one is left.
+    Replies are put into blocks of k of like length, of different sessions and with different words,
+    and each is ranked against the rest of its block, in the order of `replies`. So every candidate
+    is the true one in one of k contexts, and whoever looks at the replies alone gets every rank
+    once: chance, exactly. (With neighbours in length drawn for each apart, a taste for short
+    replies got an MRR of 0.37 on real chats where chance is 0.29.) What fits into no block is left
+    out; with fewer than k sessions k is their number.
     """
+    sessions = list(sessions)
+    k = min(k, len(set(sessions)))
     texts = [" ".join(said) for said in replies]
     # What has no words (emoji, "?") is compared as it is.
     same = [" ".join(words(text)) or text.strip() for text in texts]
-    length = np.array([len(text) for text in texts])
-    drawn = np.random.default_rng(seed)
-    window, chosen = 2 * (k - 1), []
-    for at, session in enumerate(sessions):
-        seen, others = {same[at]}, []
-        for other in drawn.permutation(len(texts)):  # of the same words, chance takes one
-            if sessions[other] != session and same[other] not in seen:
-                seen.add(same[other])
-                others.append(other)
-        others.sort(key=lambda other: length[other])
-        place = np.searchsorted(length[others], length[at], side=drawn.choice(["left", "right"]))
-        start = int(place - drawn.integers(0, window + 1))
-        start = max(0, min(start, len(others) - window))
-        chosen.append(drawn.permutation(others[start : start + window])[: k - 1])
-    fewest = min((len(others) for others in chosen), default=0)
-    rows = [[at, *others[:fewest]] for at, others in enumerate(chosen)]
-    return np.array(rows, dtype=int).reshape(len(rows), fewest + 1)
+    left = np.random.default_rng(seed).permutation(len(texts)).tolist()
+    left.sort(key=lambda at: len(texts[at]))  # stable: among equal lengths chance decides
+    rows = []
+    while left:
+        # The session with most replies left first, since its replies need a block each.
+        often = Counter(sessions[at] for at in left)
+        fullest = max(often, key=lambda session: (often[session], -session))
+        first = next(at for at in left if sessions[at] == fullest)
+        block = [first]
+        for at in sorted(left, key=lambda other: abs(len(texts[other]) - len(texts[first]))):
+            if len(block) < k and all(
+                sessions[at] != sessions[other] and same[at] != same[other] for other in block
+            ):
+                block.append(at)
+        if len(block) == k:
+            rows += [[at, *(other for other in block if other != at)] for at in block]
+        else:
+            block = block[:1]
+        left = [at for at in left if at not in block]
+    return np.array(sorted(rows), dtype=int).reshape(len(rows), k)
 
 
 def per_character(likelihood: np.ndarray, characters: np.ndarray) -> np.ndarray:
