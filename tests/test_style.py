@@ -5,7 +5,7 @@ import pytest
 
 from espejo.scores import intervals, style
 from espejo.scores.style import Bundle, Replies
-from tests.synthetic import SYLLABLES, WANTED, chats
+from tests.synthetic import FILLER, SYLLABLES, WANTED, chats
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +109,22 @@ def test_names_links_and_placeholders_do_not_decide(turns, own):
     ]
     marked, _ = judge.scores(again(own, dressed))
     assert marked.mean() == pytest.approx(plain.mean(), abs=0.05)  # a comma stays
+
+
+def test_people_who_differ_in_length_alone_cannot_be_told(turns):
+    # The same words, in short messages by the one and in long ones, many a turn, by the other.
+    drawn = np.random.default_rng(8)
+
+    def says(author):
+        least, most = (2, 5) if author == "Juli" else (8, 15)
+        return [
+            " ".join(drawn.choice(SYLLABLES + FILLER, drawn.integers(least, most)))
+            for _ in range(2 if author == "Juli" else 4)
+        ]
+
+    alike = turns.assign(messages=turns["author"].map(says))
+    scores = style.author_score(alike, "Juli", {}, WANTED)
+    assert scores["ceiling"]["value"] == pytest.approx(scores["floor"]["value"], abs=0.15)
 
 
 def test_a_bundle_is_sixteen_messages_and_enough_characters():

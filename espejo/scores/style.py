@@ -12,7 +12,9 @@ What must not decide, and how it is kept out:
 - one habit repeated: the classifier also learns that a few messages of the author said over and
   over are *not* the author. Otherwise a bot that only ever laughs outdoes the author.
 
-It does not see the order of words: sense is the matter of `relevance`.
+What it does not see: the order of words (sense is the matter of `relevance`), and who copies: its
+training texts are known to it, so that a score above the ceiling is a sign of `memory`. Marks that
+people put once a message (a full stop at its end) still stand closer together in short messages.
 """
 
 import re
