@@ -23,16 +23,16 @@ def told(real, generated):
 
 def test_other_replies_of_the_author_cannot_be_told():
     # A copy bot: it is the same person, and only memory tells that it is one. One AUC of so few
-    # replies strays by 0.07, so it is asked ten times.
+    # replies strays far, so it is asked eight times.
     told_of = []
-    for seed in range(10):
-        turns = chats(sessions=160, seed=seed)
+    for seed in range(8):
+        turns = chats(sessions=96, seed=seed)
         real = pairs(turns, "test")
         train = pairs(turns, "train")["reply"].tolist()
         order = np.random.default_rng(seed).permutation(len(train))[: len(real)]
         told_of.append(told(real, [train[at] for at in order]))
-    assert np.mean([got["value"] for got in told_of]) == pytest.approx(0.5, abs=0.06)
-    assert sum(got["low"] <= 0.5 <= got["high"] for got in told_of) >= 8
+    assert np.mean([got["value"] for got in told_of]) == pytest.approx(0.5, abs=0.08)
+    assert sum(got["low"] <= 0.5 <= got["high"] for got in told_of) >= 6
 
 
 def test_a_friend_is_told_and_the_giveaways_say_by_what(turns, real):

@@ -89,7 +89,7 @@ def test_punctuation_and_its_runs():
 
 @pytest.fixture(scope="module")
 def turns():
-    return chats()
+    return chats(sessions=90)
 
 
 @pytest.fixture(scope="module")
