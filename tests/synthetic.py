@@ -1,0 +1,89 @@
+"""Made-up people with habits of their own, for controls: who must win a score, and who must not."""
+
+import numpy as np
+import pandas as pd
+
+WANTED = {"bootstrap": 300, "confidence": 0.95, "seed": 7}
+_SYLLABLES = "ba co du fe gi lo mu na pe ri sa to vu xi yo za che lla ño que"
+_FILLER = "que de la el en no se lo un por con para como pero más todo está bien muy ya"
+SYLLABLES, FILLER = _SYLLABLES.split(), _FILLER.split()
+
+
+def topics(drawn, number=40, words=14):
+    """`number` topics of made-up content words, none in two topics."""
+    made = set()
+    while len(made) < number * words:
+        made.add("".join(drawn.choice(SYLLABLES, 3)))
+    return np.array(sorted(made)).reshape(number, words)
+
+
+def author_says(words, drawn):
+    """Lower case, no accents, q for que, no full stop, laughter and stretched vowels."""
+    text = " ".join(words).replace("que", "q").replace("á", "a").replace("para", "pa")
+    if drawn.random() < 0.35:
+        text += " " + "ja" * int(drawn.integers(2, 4))
+    if drawn.random() < 0.3:
+        text += "o" * int(drawn.integers(2, 4))
+    return text + (" 😭" if drawn.random() < 0.2 else "")
+
+
+def friend_says(words, drawn):
+    """A capital, accents, a full stop or several exclamation marks."""
+    text = " ".join(words).capitalize()
+    return text + ("!!!" if drawn.random() < 0.4 else ".")
+
+
+def aunt_says(words, drawn):
+    """Long messages with commas and dots."""
+    return ", ".join(" ".join(words).split()[:4]) + "... besos " + " ".join(words) + "..."
+
+
+SAYS = {"Juli": author_says, "Cami": friend_says, "Mamá": aunt_says}
+
+
+def chats(sessions=120, seed=3):
+    """Table TURNS: Juli answers Cami or Mamá, each session on a topic; the last sixth is test.
+
+    The words of an answer are of its session's topic, and two of them stand in the turn before.
+    """
+    drawn = np.random.default_rng(seed)
+    themes = topics(drawn)
+    rows = []
+    for session in range(sessions):
+        theme = themes[drawn.integers(len(themes))]
+        friend = ("Cami", "Mamá")[session % 2]
+        split = "train" if session < sessions * 4 // 6 else "validation"
+        split = "test" if session >= sessions * 5 // 6 else split
+        for _ in range(4):
+            asked = drawn.choice(theme, 3, replace=False)
+            again = np.concatenate([asked[:2], drawn.choice(theme, 1)])
+            for who, content in ((friend, asked), ("Juli", again)):
+                messages = []
+                for at in range(int(drawn.integers(1, 4))):
+                    words = list(drawn.choice(FILLER, int(drawn.integers(3, 7))))
+                    words[1:1] = content[at : at + 1] if at else content[:2]
+                    messages.append(SAYS[who](words, drawn))
+                rows.append(
+                    {
+                        "chat": friend,
+                        "session": session,
+                        "turn": len(rows),
+                        "author": who,
+                        "messages": messages,
+                        "split": split,
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+def pairs(turns, split):
+    """The author's replies of a split with the turn before each: context, reply, session."""
+    before = turns.shift()
+    mine = turns["author"].eq("Juli") & turns["split"].eq(split)
+    return pd.DataFrame(
+        {
+            "context": before.loc[mine, "messages"].map(" ".join),
+            "reply": turns.loc[mine, "messages"],
+            "session": turns.loc[mine, "session"],
+        }
+    ).reset_index(drop=True)
