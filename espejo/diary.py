@@ -31,7 +31,7 @@ class Diary:
         replies = reply_all(
             model, self.write.tokenizer, asked, how, self.write.end, self.seed, label="asking"
         )
-        answers = [self.write.bubbles(reply) for reply in replies]
+        answers = [self.write.bubbles(reply.text) for reply in replies]
         self.folder.mkdir(parents=True, exist_ok=True)
         self._file(epoch).write_text(json.dumps(answers), "utf-8")
 

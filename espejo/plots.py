@@ -16,7 +16,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-BASE, TUNED, REAL = "#9aa0a6", "#2a7f62", "#c2571a"
+BASE, HELPED, TUNED, REAL = "#9aa0a6", "#6b8fb5", "#2a7f62", "#c2571a"
 SIZE = (7.0, 3.8)  # inches
 
 
@@ -51,28 +51,109 @@ def loss(curve: pd.DataFrame) -> Figure:
     return figure
 
 
-def base_against_tuned(base: Mapping, tuned: Mapping) -> Figure:
-    """Perplexity and bits per character with their intervals, lower is better."""
+def base_against_tuned(scores: Mapping[str, Mapping]) -> Figure:
+    """Bits per character with their intervals: base, with examples in its prompt, tuned."""
     figure, panels = plt.subplots(1, 3, figsize=(9.5, 3.8))
     shown = (
         ("perplexity", "Perplexity\n(all of the reply)"),
         ("bits_per_character", "Bits per character\n(all of the reply)"),
         ("own_bits_per_character", "Bits per character\n(the messages' own)"),
     )
+    bars = {
+        "base": (scores["base"], BASE),
+        "same\nexamples": (scores["prompted"]["same_examples"], HELPED),
+        "nearest\nexamples": (scores["prompted"]["nearest_examples"], HELPED),
+        "tuned": (scores["tuned"], TUNED),
+    }
     for axes, (key, title) in zip(panels, shown, strict=True):
-        for at, (measure, colour) in enumerate(((base[key], BASE), (tuned[key], TUNED))):
+        for at, (measures, colour) in enumerate(bars.values()):
+            measure = measures[key]
             value = measure["value"]
-            axes.bar(at, value, color=colour, width=0.6)
+            axes.bar(at, value, color=colour, width=0.7)
             if "low" in measure:
                 spread = [[value - measure["low"]], [measure["high"] - value]]
-                axes.errorbar(at, value, yerr=spread, color="black", capsize=4)
+                axes.errorbar(at, value, yerr=spread, color="black", capsize=3)
             top = measure.get("high", value)
-            axes.annotate(f"{value:.3g}", (at, top), ha="center", va="bottom")
-        axes.set_xticks([0, 1], ["base", "tuned"])
+            axes.annotate(f"{value:.3g}", (at, top), ha="center", va="bottom", fontsize=9)
+        axes.set_xticks(range(len(bars)), list(bars), fontsize=8)
         axes.set_title(title, fontsize=10)
         axes.margins(y=0.12)
         axes.spines[["top", "right"]].set_visible(False)
     figure.suptitle("How well the author's test replies are foreseen (lower is better)")
+    figure.tight_layout()
+    return figure
+
+
+def at_a_glance(scores: Mapping[str, Mapping]) -> Figure:
+    """Style, answers and memory on one picture, each beside what chance or other people give."""
+    style, told = scores["style"]["author_score"], scores["style"]["told_apart"]
+    memory, relevance = scores["memory"], scores["relevance"]
+    chance = relevance["base"]["chance"]["mrr"]
+    own = memory["overlap"]["author"]["copied"]
+    panels = (
+        (
+            "Sounds like the author\n(author score)",
+            [
+                ("others", style["floor"], BASE),
+                ("base", style["base"], BASE),
+                ("base + examples", style["examples"], HELPED),
+                ("tuned", style["tuned"], TUNED),
+                ("the author", style["ceiling"], REAL),
+            ],
+            None,
+        ),
+        (
+            "Told apart from real replies\n(AUC, 0.5: cannot be told)",
+            [
+                ("base", told["base"], BASE),
+                ("base + examples", told["examples"], HELPED),
+                ("tuned", told["tuned"], TUNED),
+            ],
+            0.5,
+        ),
+        (
+            "Answers what was said\n(MRR of the true reply)",
+            [
+                ("base", relevance["base"]["mrr"], BASE),
+                ("tuned", relevance["tuned"]["mrr"], TUNED),
+            ],
+            chance,
+        ),
+        (
+            f"Knows training replies by heart\n(verdict: {memory['verdict']})",
+            [
+                ("copied: author", own, REAL),
+                ("copied: tuned", memory["overlap"]["tuned"]["copied"], TUNED),
+                ("membership AUC", memory["membership"], TUNED),
+            ],
+            0.5,
+        ),
+    )
+    figure, axes = plt.subplots(2, 2, figsize=(9.5, 5.6))
+    for panel, (title, rows, line) in zip(axes.flat, panels, strict=True):
+        for at, (_, measure, colour) in enumerate(reversed(rows)):
+            if "value" not in measure:
+                panel.annotate("not measured", (0.02, at), va="center", fontsize=8)
+                continue
+            panel.plot(measure["value"], at, "o", color=colour)
+            if "low" in measure:
+                panel.plot([measure["low"], measure["high"]], [at, at], color=colour, linewidth=2)
+            few = "" if "low" in measure else f"  (too few: n = {measure['n']})"
+            panel.annotate(
+                f"{measure['value']:.2f}{few}",
+                (measure["value"], at),
+                xytext=(0, 6),
+                textcoords="offset points",
+                ha="center",
+                fontsize=8,
+            )
+        if line is not None:
+            panel.axvline(line, color="black", linewidth=0.8, linestyle=":")
+        panel.set_yticks(range(len(rows)), [name for name, *_ in reversed(rows)], fontsize=9)
+        panel.set_xlim(-0.03, 1.03)
+        panel.set_ylim(-0.5, len(rows) - 0.3)
+        panel.set_title(title, fontsize=10, loc="left")
+        panel.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()
     return figure
 

@@ -67,9 +67,19 @@ class Prompter:
     system_role: bool = True
     template_args: dict = field(default_factory=dict)
 
-    def prompt(self, context: Sequence[Turn], author: str, group: bool = False) -> str:
-        """The text before the reply; the model goes on from here."""
-        return self._prompt(context, author, group)
+    def prompt(
+        self,
+        context: Sequence[Turn],
+        author: str,
+        group: bool = False,
+        shots: Sequence[Turn] = (),
+    ) -> str:
+        """The text before the reply; the model goes on from here.
+
+        `shots` are turns of other conversations, as examples, before the context; the limit of
+        characters is the context's alone.
+        """
+        return self._prompt(context, author, group, shots=shots)
 
     def said_by(
         self, names: Collection[str], context: Sequence[Turn], author: str, group: bool = False
@@ -96,10 +106,14 @@ class Prompter:
         group: bool,
         marked: Collection[str] = (),
         marks: str = "",
+        shots: Sequence[Turn] = (),
     ) -> str:
         kept = trim(context, self.max_context_chars)
+        if shots and (not kept or kept[0]["author"] == author):
+            # The author opens: without a turn between, the last example would run on into it.
+            kept = [{"author": "", "messages": [self.silence]}, *kept]
         turns = []
-        for turn in kept:
+        for turn in [*shots, *kept]:
             mine = turn["author"] == author
             said = self._say(turn, group and not mine)
             if turn["author"] in marked:
@@ -115,13 +129,18 @@ class Prompter:
         return self._render(self._roles(turns), add_generation_prompt=True)
 
     def example(
-        self, context: Sequence[Turn], reply: Sequence[str], author: str, group: bool = False
+        self,
+        context: Sequence[Turn],
+        reply: Sequence[str],
+        author: str,
+        group: bool = False,
+        shots: Sequence[Turn] = (),
     ) -> tuple[str, list[Span]]:
         """Prompt and reply as one text, and the spans of the reply's messages, separators and end.
 
         Raises UserError when the template does not let a reply be continued from its own prompt.
         """
-        prompt = self.prompt(context, author, group)
+        prompt = self.prompt(context, author, group, shots)
         pieces: list[tuple[str, str]] = []
         for message in reply:
             if pieces:

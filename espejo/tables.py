@@ -6,6 +6,7 @@
 | TURNS     | consecutive messages of one author                            |
 | EXAMPLES  | one reply of the target author with the turns before it       |
 | FORMATTED | what the model reads; where it is scored, and never learns |
+| REPLIES   | one generated reply                                           |
 """
 
 from pathlib import Path
@@ -68,6 +69,14 @@ FORMATTED = pa.schema(
         _column("text", pa.string()),
         _column("spans", pa.list_(_column("item", _SPAN))),  # kind: message, separator, end
         _column("never", pa.list_(_column("item", _SPAN))),  # words that may not be learnt
+    ]
+)
+REPLIES = pa.schema(
+    [
+        _column("id", pa.string()),  # of the example, or prompt-1, world-1 … for fixed prompts
+        _column("model", pa.string()),  # base, examples (in its prompt), tuned
+        _column("messages", _TEXTS),
+        _column("finished", pa.bool_()),  # came to an end within the limit of new tokens
     ]
 )
 

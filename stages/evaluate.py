@@ -1,24 +1,23 @@
-"""Score base and tuned model on the same test replies, let both reply, and draw what came out.
+"""Does it sound like the author, does it answer, did training earn its place, is it safe to share?
 
-    python -m stages.evaluate data/formatted.parquet data/filtered.parquet data/examples.parquet \\
-        model metrics plots reports
+    python -m stages.evaluate data/formatted.parquet data/examples.parquet data/turns.parquet \\
+        data/raw/demo/people.yaml model data/replies.parquet metrics plots reports
 """
 
 from pathlib import Path
 
 import pandas as pd
 
-from espejo import metrics, plots, samples, tables
+from espejo import findings, metrics, people, plots, samples, tables
+from espejo.exam import Exam
 from espejo.labels import encode
 from espejo.models import Mirror
-from espejo.prompts import Prompter, prompter
 from espejo.scores import legacy, likelihood
 from espejo.stage import params, run
-from espejo.talk.replies import reply_all, settings
 
 
-def scored(table: pd.DataFrame, mirror: Mirror, wanted: dict) -> dict[str, dict]:
-    """Likelihood of the test replies and the notebooks' figure, for base and tuned."""
+def foreseen(table: pd.DataFrame, mirror: Mirror, wanted: dict) -> tuple[dict, dict]:
+    """Likelihood of the test replies for base and tuned, the gain, and the sums behind them."""
     rows = [encode(mirror.tokenizer, row.text, row.spans, "text") for row in table.itertuples()]
     result, sums = {}, {}
     for name, model in mirror.both():
@@ -29,80 +28,80 @@ def scored(table: pd.DataFrame, mirror: Mirror, wanted: dict) -> dict[str, dict]
         result[name] = likelihood.measured(sums[name], table["session"], wanted)
         result[name]["legacy_perplexity"] = legacy.perplexity(whole[: wanted["legacy_examples"]])
     result["gain"] = likelihood.gain(sums["base"], sums["tuned"], table["session"], wanted)
-    return result
-
-
-def replied(prompts: list[str], mirror: Mirror, write: Prompter, seed: int) -> dict[str, list]:
-    """A reply to each prompt, as a list of messages, from base and tuned."""
-    how = settings(mirror.tokenizer, write.end, mirror.facts["model"]["generate"])
-    return {
-        name: [
-            write.bubbles(reply)
-            for reply in reply_all(
-                model, mirror.tokenizer, prompts, how, write.end, seed, label=f"replying {name}"
-            )
-        ]
-        for name, model in mirror.both()
-    }
+    return result, sums
 
 
 def main(
-    formatted: Path, examples: Path, folder: Path, reports: Path, pictures: Path, quotes: Path
+    formatted: Path,
+    examples: Path,
+    turned: Path,
+    names: Path,
+    folder: Path,
+    answers: Path,
+    reports: Path,
+    pictures: Path,
+    quotes: Path,
 ) -> None:
-    """Tables FORMATTED, EXAMPLES, model in FOLDER -> metrics in REPORTS, PICTURES, QUOTES."""
+    """Tables and the model in FOLDER -> table ANSWERS, metrics in REPORTS, PICTURES, QUOTES."""
     wanted, mirror = params("evaluate"), Mirror(folder)
-    write = prompter(mirror.tokenizer, mirror.facts["model"], mirror.facts["format"])
+    author = people.read(names.parent).under(params("clean")["pseudonyms"]).author
     everything = tables.read(examples, tables.EXAMPLES)
+    exam = Exam(mirror, everything, author, wanted)
     table = tables.read(formatted, tables.FORMATTED)
-    test = table[table["split"] == "test"].reset_index(drop=True)
-    scores = scored(test, mirror, wanted)
+    scored = table[table["split"] == "test"].reset_index(drop=True)
+    test, held_out = exam.split("test"), exam.split("validation", "test")
+    asked = held_out[:: max(1, len(held_out) // wanted["generated_replies"])]
+    asked = asked[: wanted["generated_replies"]]
 
-    # Every n-th test reply, so that all chats and times are in the sample.
-    every = max(1, len(test) // wanted["generated_replies"])
-    chosen = test[::every][: wanted["generated_replies"]]
-    asked = [
-        write.prompt([{"author": "", "messages": [text]}], "author") for text in wanted["prompts"]
-    ]
-    asked += [row.text[: row.spans[0]["start"]] for row in chosen.itertuples()]
-    replies = replied(asked, mirror, write, wanted["seed"])
-    fixed = len(wanted["prompts"])
-    said = everything.set_index("id").loc[chosen["id"]]
-
-    lengths = plots.lengths_table(
-        {"real": said["reply"], **{k: v[fixed:] for k, v in replies.items()}}
-    )
+    scores, sums = foreseen(scored, mirror, wanted)
+    replies = exam.all_replies(asked)
+    turns = tables.read(turned, tables.TURNS)
+    scores |= {
+        "prompted": exam.prompted(test, sums["tuned"]),
+        "relevance": exam.ranks(test),
+        "style": findings.sound(replies, asked, turns, author, wanted),
+        "memory": findings.known_by_heart(
+            replies, asked, exam.split("train"), exam.membership(test, sums), wanted
+        ),
+        "outside": findings.outside(replies, wanted["outside"]),
+    }
+    tables.write(replies, answers, tables.REPLIES)
+    said = {name: findings.answers(replies, name, asked["id"]) for name in ("base", "tuned")}
+    drawn = plots.lengths_table({"real": asked["reply"], **said})
     accounts = {
         name: metrics.read(reports / f"{name}.json") for name in ("clean", "group", "filter")
     }
     funnel = plots.funnel_table(accounts)
-    lengths.to_csv(pictures / "reply_lengths.csv", index=False)
+    drawn.to_csv(pictures / "reply_lengths.csv", index=False)
     funnel.to_csv(pictures / "funnel.csv", index=False)
-    plots.save(plots.lengths(lengths), pictures / "reply_lengths.png")
+    plots.save(plots.lengths(drawn), pictures / "reply_lengths.png")
     plots.save(plots.funnel(funnel), pictures / "funnel.png")
-    plots.save(
-        plots.base_against_tuned(scores["base"], scores["tuned"]),
-        pictures / "base_against_tuned.png",
-    )
-
-    tested = everything[everything["split"] == "test"]
-    random_split = legacy.leak(everything, params("group")["test"], wanted["seed"])
+    plots.save(plots.base_against_tuned(scores), pictures / "base_against_tuned.png")
+    plots.save(plots.at_a_glance(scores), pictures / "at_a_glance.png")
     metrics.write(
         {
             "test": {
                 "replies": len(test),
                 "sessions": int(test["session"].nunique()),
-                "own_characters": sum(len(text) for reply in tested["reply"] for text in reply),
+                "own_characters": sum(len(text) for reply in test["reply"] for text in reply),
             },
             **scores,
-            "legacy_random_split_leak": random_split,
+            "legacy_random_split_leak": legacy.leak(
+                everything, params("group")["test"], wanted["seed"]
+            ),
         },
         reports / "eval.json",
     )
-    samples.write(quotes / "samples.md", wanted["prompts"], replies, said, wanted["shown_contexts"])
+    tested = asked[asked["split"] == "test"]
+    fixed = exam.fixed_prompts()
+    shown = {n: findings.answers(replies, n, [*fixed, *tested["id"]]) for n in ("base", "tuned")}
+    samples.write(
+        quotes / "samples.md", list(fixed.values()), shown, tested, wanted["shown_contexts"]
+    )
     base, tuned = (scores[name]["own_bits_per_character"]["value"] for name in ("base", "tuned"))
     print(
         f"evaluate: {len(test)} test replies, bits per character of the messages' own characters "
-        f"{base:.3f} (base) -> {tuned:.3f} (tuned)"
+        f"{base:.3f} (base) -> {tuned:.3f} (tuned); to share: {scores['memory']['verdict']}"
     )
 
 

@@ -47,6 +47,33 @@ def test_batches_give_the_losses_of_one_by_one(batch_tokens):
         assert losses.tolist() == pytest.approx(one_by_one(model, row), abs=1e-3)
 
 
+@pytest.mark.parametrize("shared", [1, 3, 4])
+def test_candidates_behind_one_prompt_get_the_losses_of_whole_texts(shared):
+    model = tiny.llama(50)
+    candidates = rows([12, 5, 9, 20], first_label=4)
+    for row in candidates:  # a prompt of four tokens, of which the first `shared` are one state
+        row["input_ids"][:shared] = candidates[0]["input_ids"][:shared]
+    got = likelihood.of_candidates(model, candidates)
+    alone = [sum(one_by_one(model, row)) for row in candidates]
+    assert got.tolist() == pytest.approx(alone, abs=1e-3)
+
+
+def test_candidates_are_scored_by_the_adapter_as_well():
+    model = get_peft_model(tiny.llama(50), LoraConfig(target_modules=["q_proj"], r=2))
+    torch.nn.init.normal_(
+        model.base_model.model.model.layers[0].self_attn.q_proj.lora_B.default.weight
+    )
+    candidates = rows([12, 9], first_label=4)
+    candidates[1]["input_ids"][:4] = candidates[0]["input_ids"][:4]
+    with_it = likelihood.of_candidates(model, candidates)
+    assert with_it.tolist() == pytest.approx(
+        [sum(one_by_one(model, row)) for row in candidates], abs=1e-3
+    )
+    with model.disable_adapter():
+        without = likelihood.of_candidates(model, candidates)
+    assert not np.allclose(with_it, without)
+
+
 def test_labels_from_the_first_token_on_are_scored_but_for_the_first():
     model = tiny.llama(50)
     examples = rows([9, 6], first_label=0)

@@ -44,10 +44,9 @@ def test_nothing_to_rank():
     assert relevance.candidates([], [], 10, 7).shape == (0, 0)
 
 
-def test_per_character_and_lift_by_hand():
+def test_per_character_by_hand():
     likelihood = np.array([[-8.0, -6.0]])
     assert relevance.per_character(likelihood, np.array([[3, 1]])).tolist() == [[-2, -3]]
-    assert relevance.lift(likelihood, np.array([[-9.0, -6.5]])).tolist() == [[1, 0.5]]
 
 
 def test_candidates_are_of_other_sessions_and_say_other_things():

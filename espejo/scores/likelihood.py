@@ -85,6 +85,43 @@ def _batch_losses(model: PreTrainedModel, rows: Sequence[Encoded]) -> list[np.nd
     return [part.cpu().numpy().astype(np.float64) for part in loss.split(sizes)]
 
 
+@torch.inference_mode()
+def of_candidates(model: PreTrainedModel, rows: Sequence[Encoded]) -> np.ndarray:
+    """The summed loss in nats [k] of the labelled tokens of `rows`, whose prompt is the same.
+
+    The prompt is read once and its state shared: for ten short replies behind a long context a
+    quarter of the time that ten whole texts take.
+    """
+    ids = [row["input_ids"] for row in rows]
+    first = min(
+        next(at for at, label in enumerate(row["labels"]) if label != IGNORED) for row in rows
+    )
+    same = next((at for at in range(first) if len({row[at] for row in ids}) > 1), first)
+    whole = model.get_base_model() if isinstance(model, PeftModel) else model
+    prompt = torch.tensor([ids[0][:same]], device=model.device)
+    read = whole.base_model(input_ids=prompt, use_cache=True)
+    cache = read.past_key_values
+    cache.batch_repeat_interleave(len(rows))
+    longest = max(map(len, ids)) - same
+    rest = torch.tensor([row[same:] + [0] * (longest - len(row) + same) for row in ids])
+    labels = torch.tensor(
+        [row["labels"][same:] + [IGNORED] * (longest - len(row["labels"]) + same) for row in rows]
+    )
+    mask = torch.tensor([[at < len(row) for at in range(same + longest)] for row in ids])
+    states = whole.base_model(
+        input_ids=rest.to(model.device),
+        attention_mask=mask.to(model.device),
+        past_key_values=cache,
+        use_cache=True,
+    ).last_hidden_state
+    # What stands before the first token of the rest is the end of the prompt, for all the same.
+    last = read.last_hidden_state[:, -1:].expand(len(rows), 1, -1)
+    before = torch.cat([last, states[:, :-1]], dim=1)
+    logits = whole.get_output_embeddings()(before).float().flatten(0, 1)
+    loss = cross_entropy(logits, labels.to(model.device).flatten(), reduction="none")
+    return loss.view(len(rows), -1).sum(dim=1).cpu().numpy().astype(np.float64)
+
+
 def of_reply(losses: Sequence[np.ndarray], rows: Sequence[Encoded]) -> list[np.ndarray]:
     """From the losses of whole texts (every token labelled) those of the author's tokens."""
     return [

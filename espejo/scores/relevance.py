@@ -6,9 +6,7 @@ with log-likelihood for the score).
 
 Which likelihood: a sum over the reply prefers short replies, a mean per character the common ones
 ("dale") somewhat less so, and candidates are of like length besides: `per_character` is the
-measure. Neither knows that a reply is likely anywhere; `lift`, the gain in likelihood that the
-context brings, does (Li et al. 2016, maximum mutual information), for one more pass over each reply
-without a context.
+measure.
 """
 
 from collections import Counter
@@ -62,11 +60,6 @@ def candidates(
 def per_character(likelihood: np.ndarray, characters: np.ndarray) -> np.ndarray:
     """Log-likelihood [n, k] in nats a character; the end of a reply counts as one, as it scores."""
     return likelihood / (characters + 1)
-
-
-def lift(likelihood: np.ndarray, without_context: np.ndarray) -> np.ndarray:
-    """Log-likelihood [n, k] minus that of the same candidates without any context [n, k], nats."""
-    return likelihood - without_context
 
 
 def ranked(

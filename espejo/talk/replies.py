@@ -1,10 +1,18 @@
 """Asking a model for replies, many at once."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 from tqdm import tqdm
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase, set_seed
+
+
+class Reply(NamedTuple):
+    """What a model wrote, without its end, and whether it came to one by itself."""
+
+    text: str
+    finished: bool
 
 
 def settings(
@@ -35,10 +43,10 @@ def reply_all(
     seed: int,
     batch: int = 32,  # a step reads all weights, for one reply or for many
     label: str = "replying",
-) -> list[str]:
-    """One sampled reply a prompt, without its end, in the order of `prompts`."""
+) -> list[Reply]:
+    """One sampled reply a prompt, in the order of `prompts`."""
     set_seed(seed)
-    replies = [""] * len(prompts)
+    replies = [Reply("", False)] * len(prompts)
     # Prompts of like length together: what is padded is computed for nothing.
     order = sorted(range(len(prompts)), key=lambda at: len(prompts[at]))
     for start in tqdm(range(0, len(order), batch), desc=label, unit="batch", leave=False):
@@ -57,8 +65,9 @@ def reply_all(
     return replies
 
 
-def ended(text: str, end: str, tokenizer: PreTrainedTokenizerBase) -> str:
+def ended(text: str, end: str, tokenizer: PreTrainedTokenizerBase) -> Reply:
     """`text` up to its end, or up to the first token that only a machine writes."""
+    said = text
     for stop in (end, *tokenizer.all_special_tokens):
-        text = text.split(stop, 1)[0]
-    return text
+        said = said.split(stop, 1)[0]
+    return Reply(said, finished=said != text)

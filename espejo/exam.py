@@ -1,0 +1,199 @@
+"""The questions that are put to a model before and after training, and what it answers.
+
+Whatever needs the model runs here, once; `espejo.scores` turns the answers into numbers.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+from transformers import PreTrainedModel
+
+from espejo import shots
+from espejo.labels import Encoded, encode
+from espejo.models import Mirror
+from espejo.prompts import Prompter, Turn, prompter
+from espejo.scores import likelihood, memory, relevance
+from espejo.talk.replies import Reply, reply_all, settings
+
+EXAMPLES = "examples"  # the base model with the nearest training examples in its prompt
+
+
+@dataclass(frozen=True)
+class Exam:
+    """A model, the table EXAMPLES it was trained and is tested on, and the params `evaluate`."""
+
+    mirror: Mirror
+    table: pd.DataFrame
+    author: str
+    wanted: Mapping
+
+    @cached_property
+    def write(self) -> Prompter:
+        """The prompter with which the model was trained."""
+        facts = self.mirror.facts
+        return prompter(self.mirror.tokenizer, facts["model"], facts["format"])
+
+    def split(self, *names: str) -> pd.DataFrame:
+        """The examples of some splits."""
+        return self.table[self.table["split"].isin(names)].reset_index(drop=True)
+
+    def sums(
+        self,
+        rows: pd.DataFrame,
+        model: PreTrainedModel,
+        label: str,
+        before: Sequence[Sequence[Turn]] | None = None,
+    ) -> pd.DataFrame:
+        """`likelihood.per_example` of the replies of `rows`, each after its shots in `before`."""
+        before = before or [()] * len(rows)
+        written = [
+            self.write.example(row.context, row.reply, self.author, row.group, turns)
+            for row, turns in zip(rows.itertuples(), before, strict=True)
+        ]
+        encoded = [encode(self.mirror.tokenizer, text, spans) for text, spans in written]
+        losses = likelihood.token_losses(model, encoded, self.wanted["batch_tokens"], label)
+        return likelihood.per_example(losses, encoded, [spans for _, spans in written])
+
+    def shots(self, rows: pd.DataFrame) -> dict[str, list[list[Turn]]]:
+        """The examples before each context of `rows`: the same for all, and the nearest."""
+        train, k, most = self.split("train"), self.wanted["shots"], self.wanted["shot_chars"]
+        same = shots.fixed(train, self.author, k, most, self.wanted["seed"])
+        return {
+            "same_examples": [same] * len(rows),
+            "nearest_examples": shots.nearest(train, rows["context"], self.author, k, most),
+        }
+
+    def prompted(self, rows: pd.DataFrame, tuned: pd.DataFrame) -> dict[str, dict]:
+        """The base model with examples in its prompt, and what training gains beyond that.
+
+        `tuned` holds the sums of the trained model for the same `rows`.
+        """
+        result = {}
+        with self.mirror.base() as model:
+            for name, before in self.shots(rows).items():
+                shown = self.sums(rows, model, f"scoring base, {name}", before)
+                result[name] = likelihood.measured(shown, rows["session"], self.wanted)
+                result[name]["gain_of_training"] = likelihood.gain(
+                    shown, tuned, rows["session"], self.wanted
+                )
+        return result
+
+    def membership(self, rows: pd.DataFrame, sums: Mapping[str, pd.DataFrame]) -> dict:
+        """How well training replies are told from test `rows` by what training did to their loss.
+
+        `sums` holds those of base and tuned for `rows`; as many training replies are scored.
+        """
+        train = self.split("train")
+        train = train[:: max(1, len(train) // len(rows))][: len(rows)]
+        seen = {
+            name: self.sums(train, model, f"scoring {name}, train")
+            for name, model in self.mirror.both()
+        }
+        learnt, new = (
+            ((each["tuned"]["own_nats"] - each["base"]["own_nats"]) / each["base"]["own_chars"])
+            for each in (seen, sums)
+        )
+        return memory.membership(
+            learnt.tolist(), new.tolist(), train["session"], rows["session"], self.wanted
+        )
+
+    def ranks(self, rows: pd.DataFrame) -> dict[str, dict]:
+        """`relevance.ranked` for base and tuned: the true reply among others of the author's."""
+        wanted = self.wanted
+        places = relevance.candidates(
+            rows["reply"].tolist(), rows["session"].tolist(), wanted["candidates"], wanted["seed"]
+        )
+        places = places[:: max(1, len(places) // wanted["ranked_contexts"])][
+            : wanted["ranked_contexts"]
+        ]
+        characters = rows["reply"].map(lambda said: sum(map(len, said)) + len(said) - 1).to_numpy()
+        asked = [self._candidates(rows, row) for row in places]
+        found = {}
+        for name, model in self.mirror.both():
+            nats = [
+                likelihood.of_candidates(model, encoded)
+                for encoded in tqdm(asked, desc=f"ranking {name}", unit="context", leave=False)
+            ]
+            scores = relevance.per_character(-np.array(nats), characters[places])
+            sessions = rows["session"].to_numpy()[places[:, 0]]
+            found[name] = relevance.ranked(scores, [0] * len(places), sessions, wanted)
+        return found
+
+    def _candidates(self, rows: pd.DataFrame, places: Sequence[int]) -> list[Encoded]:
+        asked = rows.iloc[places[0]]
+        written = [
+            self.write.example(
+                asked["context"], rows["reply"].iloc[at], self.author, asked["group"]
+            )
+            for at in places
+        ]
+        return [encode(self.mirror.tokenizer, text, spans) for text, spans in written]
+
+    def replies(
+        self, prompts: Sequence[str], model: PreTrainedModel, label: str
+    ) -> list[tuple[list[str], bool]]:
+        """A sampled reply to each prompt: its messages, and whether it came to an end."""
+        how = settings(
+            self.mirror.tokenizer, self.write.end, self.mirror.facts["model"]["generate"]
+        )
+        said: list[Reply] = reply_all(
+            model,
+            self.mirror.tokenizer,
+            prompts,
+            how,
+            self.write.end,
+            self.wanted["seed"],
+            label=f"replying {label}",
+        )
+        return [(self.write.bubbles(reply.text), reply.finished) for reply in said]
+
+    def fixed_prompts(self) -> dict[str, str]:
+        """The prompts that are the same for everybody: id (prompt-1, world-1 …) -> text."""
+        kinds = {"prompt": self.wanted["prompts"], **self.wanted["outside"]}
+        return {
+            f"{kind}-{number}": text
+            for kind, texts in kinds.items()
+            for number, text in enumerate(texts, 1)
+        }
+
+    def all_replies(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Replies to the fixed prompts and to the contexts of `rows`, as table REPLIES."""
+        fixed = self.fixed_prompts()
+        ids = [*fixed, *rows["id"]]
+        alone = [
+            self.write.prompt([{"author": "", "messages": [t]}], self.author)
+            for t in fixed.values()
+        ]
+
+        def after(before: Sequence[Sequence[Turn]]) -> list[str]:
+            return alone + [
+                self.write.prompt(row.context, self.author, row.group, turns)
+                for row, turns in zip(rows.itertuples(), before, strict=True)
+            ]
+
+        plain, helped = after([()] * len(rows)), after(self.shots(rows)["nearest_examples"])
+        tables = []
+        with self.mirror.base() as model:
+            answers = {"base": self.replies(plain, model, "base")}
+            # The fixed prompts have no context of the author's to help with.
+            some = self.replies(helped[len(fixed) :], model, "with examples")
+            answers[EXAMPLES] = some
+        with self.mirror.tuned() as model:
+            answers["tuned"] = self.replies(plain, model, "tuned")
+        for name, said in answers.items():
+            chosen = ids[len(ids) - len(said) :]
+            tables.append(
+                pd.DataFrame(
+                    {
+                        "id": chosen,
+                        "model": name,
+                        "messages": [messages for messages, _ in said],
+                        "finished": [finished for _, finished in said],
+                    }
+                )
+            )
+        return pd.concat(tables, ignore_index=True)
