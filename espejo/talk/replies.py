@@ -41,7 +41,7 @@ def reply_all(
     how: GenerationConfig,
     end: str,
     seed: int,
-    batch: int = 32,  # a step reads all weights, for one reply or for many
+    batch: int = 64,  # a step reads all weights, for one reply or for many
     label: str = "replying",
 ) -> list[Reply]:
     """One sampled reply a prompt, in the order of `prompts`."""
