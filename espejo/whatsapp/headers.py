@@ -21,12 +21,13 @@ _PARTS = (
     rf"\d{{1,4}}{_SEPARATOR}\d{{1,2}}{_SEPARATOR}\d{{1,4}}(?:日|\.)?",  # date
     rf"(?:[{S}]?г\.)?[{M}]*[,،]?[{M}{S}]*",
     rf"(?:{_WORD}{{0,9}}[{M}{S}]*)?",  # a word before the time
-    r"\d\d?[:.hH]\d\d(?:[:.]\d\d)?",  # time
+    rf"\d\d?(?:[:.]|[{S}]?[hH][{S}]?)\d\d(?:[:.]\d\d)?",  # time
     rf"(?:[{S}{M}]*{_WORD}{{0,14}}?)?",  # a word after it
     rf"(?:[{S}{M}]*\]|[{S}{M}]+[-–](?=[{S}\n]|\Z)|:(?=[{S}]))[{S}]?",  # what ends it
 )
 _DIGIT = re.compile(r"\d")
 HEADER = re.compile("({})({})({})({})({})({})({})".format(*_PARTS))
+OPENINGS = frozenset(re.findall(f"[{M}]", "".join(map(chr, range(0x3000))))) | {BOM, "["}
 # A line that can begin with a header, or is blank; most that people typed do neither.
 UNUSUAL = re.compile(rf"\n(?:[{M}{BOM}\[]*\d|\s|\Z)")
 _NAME = r"(?:([^:\n]++): )?"  # the commonest form of an author; the others are looked at one by one
@@ -91,7 +92,8 @@ def _style(header: re.Match[str]) -> Style | None:
     comma = "".join(sign for sign in middle if sign in ",،")
     half = "before" if before in HALVES else "after" if after in HALVES else ""
     at = "" if half == "before" else before
-    return Style(bracket, *date_form, comma, at, time[-3], len(time) > 5, half, end)
+    colon, *more = re.findall(r"\D+", time)
+    return Style(bracket, *date_form, comma, at, colon, bool(more), half, end)
 
 
 class Variant(NamedTuple):

@@ -89,7 +89,7 @@ _BLANKS = pa.array(["", *(chr(code) for code in range(0x3001) if chr(code).isspa
 _LOW_STARTS, _LOW_ENDS = (
     pc.utf8_lower(pa.array(sorted(some), _STRINGS)) for some in (_STARTS, _ENDS)
 )
-_MARK_BYTES = [chr(code).encode() for code in range(0x3000) if MARKS.match(chr(code))]
+_MARK_BYTES = [sign.encode() for sign in re.findall(f"[{M}]", "".join(map(chr, range(0x3000))))]
 NOTICE_STARTS = tuple({form.split("{")[0][:10] for form in forms("encrypted", "security_code")})
 
 

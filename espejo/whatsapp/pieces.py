@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from espejo.whatsapp.headers import (
     GENERAL,
     HEADER,
+    OPENINGS,
     UNUSUAL,
     Style,
     Variant,
@@ -150,6 +151,8 @@ class _Pass:
         typed = text.split("\n")[1:]
         self.typed_lines += sum(map(bool, map(str.strip, typed)))
         for number, words in enumerate(typed, line + 1):
+            if not (words[:1].isdecimal() or words[:1] in OPENINGS):
+                continue
             header = HEADER.match(words)
             if header and (found := style_of(header[0])):
                 style, variant = found
