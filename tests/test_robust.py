@@ -313,6 +313,31 @@ def test_mutated_cases(seed, tmp_path):
         assert wrong is None, data
 
 
+def test_mutated_cases_in_small_chunks_and_with_the_general_pattern(tmp_path):
+    originals, path = fuzz.corpus(), tmp_path / "chat.txt"
+    for number in range(150):
+        path.write_bytes(fuzz.mutated(random.Random(f"same {number}"), originals))
+        whole = outcome(path)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(whatsapp.text, "CHUNK", 37)
+            assert outcome(path) == whole
+            patch.setattr(whatsapp.headers, "MOST_VARIANTS", 0)
+            assert outcome(path) == whole
+
+
+def test_a_motley_file(tmp_path):
+    """No line in front looks like a message, and those that do have twenty kinds of space."""
+    path = tmp_path / "a.txt"
+    spaces = ["\u00a0" * n + " " for n in range(1, 21)]
+    lines = [f"17/5/2024,{space}10:00 - Vera: {n}" for n, space in enumerate(spaces)]
+    pasted = "17/5/2024, 10:00 mañana: x"  # in the form of a header, but for the word
+    path.write_text("\n".join([*["-"] * 600, *lines, pasted]), "utf-8")
+    export = whatsapp.read_file(path)
+    texts = export.messages["text"].tolist()
+    assert texts == [*map(str, range(19)), f"19\n{pasted}"]
+    assert len(export.lost) == 600
+
+
 @pytest.mark.parametrize(
     ("change", "wrong"),
     [

@@ -4,10 +4,12 @@ Nothing is decided about a message here. What many messages have in common (date
 kept once and numbered, so that it is looked at once; what they say goes into an Arrow array.
 """
 
+import operator
 import re
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -222,7 +224,7 @@ def take_apart(source: Source) -> tuple[Pieces, Style] | None:
         if style is None:
             return None
         if pattern is None:
-            pieces.in_style = reader.found.mapped(style.__eq__, bool)
+            pieces.in_style = reader.found.mapped(partial(operator.eq, style), bool)
             return pieces, style
         if style == guess and not reader.variants[style]:
             return pieces, style
