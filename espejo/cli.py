@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from espejo import facts
 from espejo.errors import UserError
 
 commands = typer.Typer(
@@ -26,7 +27,8 @@ def chat(
     seed: Annotated[int | None, typer.Option(help="Makes replies repeatable.")] = None,
 ) -> None:
     """Talk to the tuned model in the terminal."""
-    from espejo.talk.terminal import chat as talk  # torch takes seconds: not for --help
+    facts.read(model)  # torch takes seconds to load: not for --help, nor to say there is no model
+    from espejo.talk.terminal import chat as talk
 
     talk(model, seed)
 
@@ -40,8 +42,8 @@ def novelty() -> None:
     turns = Path("data/turns.parquet")
     if not turns.is_file():
         raise UserError(f"{turns} is missing: run `make repro` first, and this in the same folder.")
-    author = people.read(Path(params("data")["raw"])).author
-    shares = novelty.of_author(tables.read(turns, tables.TURNS), author)
+    who = people.read(Path(params("data")["raw"])).under(params("clean")["pseudonyms"])
+    shares = novelty.of_author(tables.read(turns, tables.TURNS), who.author)
     print(
         f"{shares['repeated_turns']:.1%} of the author's turns longer than four words repeat "
         "another; above some 5 %, much was forwarded or copied.\n"

@@ -19,24 +19,36 @@ class Encoded(TypedDict):
 
 
 def encode(
-    tokenizer: PreTrainedTokenizerBase, text: str, spans: Sequence[Span], loss: str = "reply"
+    tokenizer: PreTrainedTokenizerBase,
+    text: str,
+    spans: Sequence[Span],
+    loss: str = "reply",
+    never: Sequence[Span] = (),
 ) -> Encoded:
     """Tokenize `text` and label the tokens of the author's spans.
 
     A token belongs to the span of its first character that lies in one. With `loss="text"` every
-    token is labelled, as in plain language modelling; kinds stay those of the spans. Nothing is
-    added: the text holds the template's own beginning and end.
+    token is labelled, as in plain language modelling, but for those that touch a span of `never`;
+    kinds stay those of the spans. Nothing is added: the text holds the template's own beginning
+    and end.
     """
     tokens = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
     ids: list[int] = tokens["input_ids"]
-    kinds = [""] * len(ids)
-    at = 0
-    for index, (start, end) in enumerate(tokens["offset_mapping"]):
-        while at < len(spans) and spans[at]["end"] <= start:
-            at += 1
-        if at < len(spans) and end > spans[at]["start"]:
-            kinds[index] = spans[at]["kind"]
+    kinds = _kinds(tokens["offset_mapping"], spans)
+    kept_back = _kinds(tokens["offset_mapping"], never)
     labels = [
-        token if kind or loss == "text" else IGNORED for token, kind in zip(ids, kinds, strict=True)
+        token if kind or (loss == "text" and not foreign) else IGNORED
+        for token, kind, foreign in zip(ids, kinds, kept_back, strict=True)
     ]
     return {"input_ids": ids, "labels": labels, "kinds": kinds}
+
+
+def _kinds(offsets: Sequence[tuple[int, int]], spans: Sequence[Span]) -> list[str]:
+    """For each token the kind of the span that it touches, "" for none."""
+    kinds, at = [], 0
+    for start, end in offsets:
+        while at < len(spans) and spans[at]["end"] <= start:
+            at += 1
+        touches = at < len(spans) and end > spans[at]["start"]
+        kinds.append(spans[at]["kind"] if touches else "")
+    return kinds

@@ -9,6 +9,13 @@ PEOPLE = """\
 # Whose way of writing is learnt: the name exactly as it stands in the exports, before the colon.
 # One person under several names (another phone, another contact list): author: [Ana, Anita]
 author:
+
+# What the others allow. Ask them: their words are in your chats. The first run lists everybody here
+# and stops; after each name write
+#   train      their words may be learnt from
+#   context    the model may read their words as context, and never learns them
+#   withhold   left out, with every reply that answers them
+people:
 """
 SETTINGS = """\
 # @package _global_
@@ -16,6 +23,11 @@ SETTINGS = """\
 # params.yaml, which git does not ignore: write no name in it.
 data:
   raw: data/raw/mine
+
+# Names become PERSON_1, PERSON_2 ... (their place in people.yaml), in what people say as well.
+# null keeps the names: the bot will say them to whoever talks to it.
+clean:
+  pseudonyms: PERSON_{n}
 
 # Chats in another language: the one sentence that the model is given. Remove the two # to use it.
 # format:
@@ -32,7 +44,7 @@ def main() -> None:
     print(
         f"1. Copy your exports (.txt or .zip) into {RAW}/\n"
         f"2. Write your name into {RAW / 'people.yaml'}\n"
-        "3. dvc exp run -S data=mine"
+        "3. dvc exp run -S data=mine (the first run stops, and asks what the others allow)"
     )
 
 

@@ -1,6 +1,5 @@
 """Loading base models and tokenizers, from the packages we embed or from the Hugging Face hub."""
 
-import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -23,10 +22,8 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from espejo import embedded
+from espejo import embedded, facts
 from espejo.errors import UserError
-
-FACTS = "espejo.json"  # beside the weights: how they were made, and all that a chat needs to know
 
 
 def device() -> torch.device:
@@ -114,9 +111,9 @@ def save(
     model: PreTrainedModel | PeftModel,
     tokenizer: PreTrainedTokenizerBase,
     folder: Path,
-    facts: Mapping[str, Mapping],
+    made: Mapping[str, Mapping],
 ) -> None:
-    """Write weights, tokenizer and `facts` (the params they were made with) into `folder`.
+    """Write weights, tokenizer and facts (the params they were `made` with) into `folder`.
 
     The same weights give the same bytes. That is why this is not `trainer.save_model`, which
     embeds paths, and why PEFT's list of modules is sorted: it comes in the order of a set.
@@ -127,12 +124,12 @@ def save(
         extra["save_embedding_layers"] = False  # PEFT would ask the hub whether they changed
         config = model.peft_config["default"]
         config.target_modules = sorted(config.target_modules)
-        # The path of this machine's cache says nothing elsewhere; `facts` names the model.
-        config.base_model_name_or_path = facts["model"]["id"]
+        # The path of this machine's cache says nothing elsewhere; the facts name the model.
+        config.base_model_name_or_path = made["model"]["id"]
     model.save_pretrained(folder, **extra)
     (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty form
     tokenizer.save_pretrained(folder)
-    (folder / FACTS).write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    facts.write(made, folder)
 
 
 class Mirror:
@@ -143,7 +140,7 @@ class Mirror:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.facts = json.loads((folder / FACTS).read_text("utf-8"))
+        self.facts = facts.read(folder)
         model = self.facts["model"]
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
         if self.facts["train"]["method"] == "lora":

@@ -6,9 +6,10 @@ for models without a template, with tags of our own around each turn.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import accumulate
 from typing import TypedDict
 
 from transformers import PreTrainedTokenizerBase
@@ -30,7 +31,11 @@ class Turn(TypedDict):
 
 
 class Span(TypedDict):
-    """Characters `start:end` of a text that are the author's; kind is message, separator or end."""
+    """Characters `start:end` of a text.
+
+    Kinds of the author's reply: message, separator, end. Kind context: words of somebody else that
+    may be read and never learnt.
+    """
 
     start: int
     end: int
@@ -64,11 +69,43 @@ class Prompter:
 
     def prompt(self, context: Sequence[Turn], author: str, group: bool = False) -> str:
         """The text before the reply; the model goes on from here."""
-        kept = trim(context, self.max_context_chars)
-        turns = [
-            (turn["author"] == author, self._say(turn, group and turn["author"] != author))
-            for turn in kept
+        return self._prompt(context, author, group)
+
+    def said_by(
+        self, names: Collection[str], context: Sequence[Turn], author: str, group: bool = False
+    ) -> list[Span]:
+        """Where in the prompt the words of `names` stand, as spans of kind context.
+
+        A template may move and trim text: marks that travel with it tell where it went.
+        """
+        prompt = self.prompt(context, author, group)
+        # Two of Unicode's noncharacters, which stand in no text.
+        marks = "".join(mark for mark in map(chr, range(0xFDD0, 0xFDF0)) if mark not in prompt)[:2]
+        marked = self._prompt(context, author, group, names, marks)
+        pieces = re.split(f"[{marks}]", marked)
+        ends = list(accumulate(map(len, pieces)))
+        return [
+            {"start": start, "end": end, "kind": "context"}
+            for start, end in zip(ends[0:-1:2], ends[1:-1:2], strict=True)
         ]
+
+    def _prompt(
+        self,
+        context: Sequence[Turn],
+        author: str,
+        group: bool,
+        marked: Collection[str] = (),
+        marks: str = "",
+    ) -> str:
+        kept = trim(context, self.max_context_chars)
+        turns = []
+        for turn in kept:
+            mine = turn["author"] == author
+            said = self._say(turn, group and not mine)
+            if turn["author"] in marked:
+                words = said.strip()  # at the edges, marks would keep a template from trimming
+                said = said.replace(words, marks[0] + words + marks[1]) if words else said
+            turns.append((mine, said))
         if self.tags:
             body = "".join(
                 (self.tags.author if mine else self.tags.other) + said + self.tags.turn_end

@@ -5,7 +5,7 @@
 | MESSAGES  | one message as exported, and the same after cleaning          |
 | TURNS     | consecutive messages of one author                            |
 | EXAMPLES  | one reply of the target author with the turns before it       |
-| FORMATTED | what the model reads, with the character spans it is scored on |
+| FORMATTED | what the model reads; where it is scored, and never learns |
 """
 
 from pathlib import Path
@@ -32,7 +32,7 @@ MESSAGES = pa.schema(
         _column("line", pa.int64()),  # first line in the source file, from 1
         _column("timestamp", _TIME, null=True),
         _column("author", pa.string(), null=True),
-        _column("kind", pa.string()),  # message, media, deleted, call, system
+        _column("kind", pa.string()),  # message, media, deleted, call, system, withheld
         _column("text", pa.string()),
         _column("edited", pa.bool_()),
     ]
@@ -67,6 +67,7 @@ FORMATTED = pa.schema(
         _column("split", pa.string()),
         _column("text", pa.string()),
         _column("spans", pa.list_(_column("item", _SPAN))),  # kind: message, separator, end
+        _column("never", pa.list_(_column("item", _SPAN))),  # words that may not be learnt
     ]
 )
 

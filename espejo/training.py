@@ -1,7 +1,10 @@
 """Fine-tuning on the author's replies, with TRL's SFTTrainer and PEFT's LoRA."""
 
+import json
 import math
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,11 +13,22 @@ import torch
 import trl.trainer.utils
 from datasets import Dataset
 from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
+from safetensors import SafetensorError
+from transformers import (
+    EarlyStoppingCallback,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    set_seed,
+)
 from trl import SFTConfig, SFTTrainer
 
 from espejo.errors import UserError
 from espejo.labels import IGNORED, Encoded
+
+_SPARE = 50 << 20  # bytes: with less on the disk, a write that failed failed for want of room
 
 # TRL computes logits only where there is a label on GPUs alone, since elsewhere changing shapes
 # would recompile. A processor in eager mode compiles nothing: the same adapter, twice the speed.
@@ -62,11 +76,17 @@ def train(
     train_set: Sequence[Encoded],
     validation_set: Sequence[Encoded],
     wanted: Mapping,
-    workplace: Path,
+    checkpoints: Path,
+    after_epoch: Callable[[PreTrainedModel, int], None] = lambda model, epoch: None,
 ) -> Trained:
-    """Train `model` as the params section `train` says; `workplace` is a folder for scratch files.
+    """Train `model` as the params section `train` says; the state with the best validation is kept.
 
-    Raises UserError when the loss is no number any more.
+    Goes on from the last whole checkpoint in the folder `checkpoints`, with the result of a run
+    that was never interrupted. `after_epoch` is called with the model and the number of each
+    finished epoch.
+
+    Raises UserError when the loss is no number any more, memory or disk run out, or Ctrl-C is
+    pressed; what was saved until then stays.
     """
     set_seed(wanted["seed"])
     model.set_attn_implementation(wanted["attention"])
@@ -80,8 +100,11 @@ def train(
     if wanted["method"] == "lora":
         model = adapted(model, wanted)
     on_gpu = torch.cuda.is_available()
+    # Looks fall on logs: a loss averaged from a kill on would differ from one that never stopped.
+    log_steps = min(wanted["log_steps"], steps)
+    look = math.ceil(steps / wanted["evaluations"] / log_steps) * log_steps
     config = SFTConfig(
-        output_dir=str(workplace),
+        output_dir=str(checkpoints),
         use_cpu=not on_gpu,
         num_train_epochs=wanted["epochs"],
         max_steps=wanted["max_steps"],
@@ -101,10 +124,14 @@ def train(
         max_length=None,  # a number here would cut replies and drop rows in silence
         dataset_kwargs={"skip_prepare_dataset": True},
         logging_nan_inf_filter=False,  # it would write the mean in place of a loss that is none
-        logging_steps=min(wanted["log_steps"], steps),
+        logging_steps=log_steps,
         eval_strategy="steps",
-        eval_steps=max(1, steps // wanted["evaluations"]),
-        save_strategy="no",
+        eval_steps=look,
+        save_strategy="steps",
+        save_steps=look,
+        save_total_limit=2,  # the best and the last
+        load_best_model_at_end=True,
+        metric_for_best_model="eval_loss",
         report_to="none",
         dataloader_pin_memory=on_gpu,
     )
@@ -114,28 +141,110 @@ def train(
         train_dataset=_dataset(train_set),
         eval_dataset=_dataset(validation_set),
         processing_class=tokenizer,
+        callbacks=[_Watch(after_epoch)],
     )
-    trainer.train()
-    history = trainer.state.log_history
-    losses = [entry[key] for entry in history for key in ("loss", "eval_loss") if key in entry]
-    if not all(map(math.isfinite, losses)):
-        raise UserError(
-            "The loss became no number: lower train.learning_rate, or set model.precision=float32."
-        )
-    curve = _curve(history)
+    if wanted["patience"]:
+        trainer.add_callback(EarlyStoppingCallback(early_stopping_patience=wanted["patience"]))
+    last = last_checkpoint(checkpoints)
+    if last:
+        print(f"Going on from {last} …", flush=True)
+    with _troubles(trainer, checkpoints):
+        trainer.train(resume_from_checkpoint=str(last) if last else None)
+    curve = _curve(trainer.state.log_history)
     labels = sum(label != IGNORED for row in train_set for label in row["labels"])
     return Trained(
         model=trainer.model,
         curve=curve,
         facts={
             "steps": trainer.state.global_step,
+            "best_step": _step_of(trainer.state.best_model_checkpoint),
             "tokens_per_epoch": sum(len(row["input_ids"]) for row in train_set),
             "learnt_tokens_per_epoch": labels,
             "trainable_parameters": trainer.model.num_parameters(only_trainable=True),
             "loss_train": float(curve["train"].dropna().iloc[-1]),
-            "loss_validation": float(curve["validation"].dropna().iloc[-1]),
+            "loss_validation": float(trainer.state.best_metric),
         },
     )
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest whole checkpoint in `folder`: a kill inside a save leaves a part of one.
+
+    The trainer writes trainer_state.json last, so where it can be read everything else is there.
+    """
+    for found in sorted(folder.glob("checkpoint-*"), key=_step_of, reverse=True):
+        with suppress(OSError, ValueError):
+            json.loads((found / "trainer_state.json").read_text("utf-8"))
+            return found
+    return None
+
+
+def _step_of(checkpoint: str | Path) -> int:
+    return int(str(checkpoint).rpartition("-")[2])
+
+
+class _Watch(TrainerCallback):
+    """Stops at a loss that is no number, looks once more at the end, and tells of each epoch."""
+
+    def __init__(self, after_epoch: Callable[[PreTrainedModel, int], None]) -> None:
+        self._after_epoch = after_epoch
+
+    def on_log(
+        self,
+        args: SFTConfig,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: Mapping[str, float] | None = None,
+        **_: object,
+    ) -> None:
+        losses = [logs[key] for key in ("loss", "eval_loss") if key in (logs or {})]
+        if not all(map(math.isfinite, losses)):
+            raise UserError(
+                f"The loss became no number at step {state.global_step}: lower "
+                "train.learning_rate, or set model.precision=float32."
+            )
+
+    def on_step_end(
+        self, args: SFTConfig, state: TrainerState, control: TrainerControl, **_: object
+    ) -> None:
+        if state.global_step >= state.max_steps:
+            control.should_log = control.should_evaluate = control.should_save = True
+
+    def on_epoch_end(
+        self,
+        args: SFTConfig,
+        state: TrainerState,
+        control: TrainerControl,
+        model: PreTrainedModel | None = None,
+        **_: object,
+    ) -> None:
+        model.eval()
+        with torch.random.fork_rng():  # what is drawn here must not change the training
+            self._after_epoch(model, round(state.epoch))
+        model.train()
+
+
+@contextmanager
+def _troubles(trainer: SFTTrainer, checkpoints: Path) -> Iterator[None]:
+    """Turns what a machine or a person does to a training into sentences."""
+    again = "the next run goes on from the last checkpoint"
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise UserError(f"Stopped at step {trainer.state.global_step}; {again}.") from None
+    except (MemoryError, RuntimeError, OSError, SafetensorError) as error:
+        text = str(error)
+        if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "allocate memory" in text:
+            raise UserError(
+                f"Out of memory at step {trainer.state.global_step}: halve train.batch_size and "
+                "double train.gradient_accumulation, set train.gradient_checkpointing=true, or "
+                "choose a smaller model."
+            ) from error
+        if shutil.disk_usage(checkpoints).free < _SPARE or "No space left" in text:
+            raise UserError(
+                f"The disk is full: make room under {checkpoints}/ and run again; {again}."
+            ) from error
+        raise
 
 
 def _dataset(rows: Sequence[Encoded]) -> Dataset:

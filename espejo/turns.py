@@ -16,7 +16,8 @@ def turns(messages: pd.DataFrame, turn_gap: str, session_gap: str) -> pd.DataFra
 
     A turn ends with another author, with a silence of `turn_gap` or more, or with its session; a
     session ends with a silence above `session_gap` or with the chat. Time that runs backwards
-    (clock changes) is no silence. Returns chat, session, turn, author, start, end, messages.
+    (clock changes) is no silence. Returns chat, session, turn, author, start, end, messages and
+    withheld: whether the words of the turn are kept back (people.yaml), so that it is empty.
     """
     chat = messages["chat"].ne(messages["chat"].shift())
     silence = messages["timestamp"].diff()
@@ -26,11 +27,40 @@ def turns(messages: pd.DataFrame, turn_gap: str, session_gap: str) -> pd.DataFra
         | messages["author"].ne(messages["author"].shift())
         | (silence >= pd.Timedelta(turn_gap))
     )
-    numbered = messages.assign(session=new_session.cumsum() - 1, turn=new_turn.cumsum() - 1)
+    numbered = messages.assign(
+        session=new_session.cumsum() - 1,
+        turn=new_turn.cumsum() - 1,
+        withheld=messages["kind"].eq("withheld"),
+    )
     grouped = numbered.groupby(["chat", "session", "turn", "author"], sort=False)
     return grouped.agg(
-        start=("timestamp", "min"), end=("timestamp", "max"), messages=("text", list)
+        start=("timestamp", "min"),
+        end=("timestamp", "max"),
+        messages=("text", list),
+        withheld=("withheld", "any"),
     ).reset_index()
+
+
+def left_out(turns: pd.DataFrame, author: str) -> pd.Series:
+    """Why a turn may not be used, or null: `withheld`, or `answers_withheld` for the author's.
+
+    A turn of the author answers everybody who spoke since the author's last one. What the author
+    adds before anybody else speaks answers the same people.
+    """
+    reasons = []
+    session, answering, added = None, False, False
+    for turn in turns[["session", "author", "withheld"]].itertuples():
+        if turn.session != session:
+            session, answering, added = turn.session, False, False
+        if turn.withheld:
+            answering, added = True, False
+        elif turn.author == author:
+            added = answering
+        elif added:  # the answer is over: somebody else speaks
+            answering, added = False, False
+        mine = turn.author == author and answering
+        reasons.append("withheld" if turn.withheld else "answers_withheld" if mine else None)
+    return pd.Series(reasons, index=turns.index, dtype="str")
 
 
 def split(

@@ -1,43 +1,106 @@
-"""Keep what people wrote: drop notices, calls and bare media, and give the author one name.
+"""Keep what people wrote, without notices, calls and bare media, and without personal data.
 
     python -m stages.clean data/messages.parquet data/raw/demo/people.yaml \\
-        data/clean.parquet metrics/clean.json
+        data/clean.parquet metrics/clean.json reports/personal_data.md
 """
 
 import unicodedata
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
-from espejo import metrics, people, tables, whatsapp
+from espejo import metrics, people, pii, pseudonyms, tables, whatsapp
 from espejo.stage import params, run
 
+SHOWN = 5  # masked examples of a type in the report
 
-def clean(messages: pd.DataFrame, captions: bool, normalize: str) -> tuple[pd.DataFrame, dict]:
-    """The messages with words of their own, and how many were dropped for each reason."""
+
+def words(messages: pd.DataFrame, normalize: str) -> pd.Series:
+    """What people wrote: the text, of media the caption."""
     media = messages["kind"].eq("media")
-    caption = messages["text"].where(~media, messages["text"].map(whatsapp.caption))
-    text = caption.map(lambda words: unicodedata.normalize(normalize, words).strip())
-    reason = messages["kind"].where(messages["kind"].ne("message"))
-    if captions:
-        reason = reason.mask(media & text.ne(""))
-    reason = reason.mask(reason.isna() & text.eq(""), "empty")
+    text = messages["text"].where(~media, messages["text"].map(whatsapp.caption))
+    return text.map(lambda said: unicodedata.normalize(normalize, said)).str.strip()
+
+
+def personal(text: pd.Series) -> pd.DataFrame:
+    """The personal data in texts: one row a find, with message (index of `text`), type, shown."""
+    rows = [(at, one.type, pii.mask(one)) for at, said in text.items() for one in pii.find(said)]
+    return pd.DataFrame(rows, columns=["message", "type", "shown"])
+
+
+def recipe(text: pd.Series, lowercase: bool, characters: str | None) -> pd.Series:
+    """Texts as the notebooks left them: what is no member of the class `characters` is removed."""
+    if lowercase:
+        text = text.str.lower()
+    if characters:
+        text = text.str.replace("\n", " ").str.replace(f"[^{characters}]", "", regex=True)
+    return text.str.strip()
+
+
+def clean(
+    messages: pd.DataFrame, wanted: Mapping, given: Mapping[str, str]
+) -> tuple[pd.DataFrame, dict[str, int], pd.DataFrame]:
+    """The messages with words of their own, how many were dropped by reason, and `personal` data.
+
+    `wanted` is the params section clean; `given` maps names to pseudonyms, if any are wanted.
+    """
+    text = words(messages, wanted["normalize"])
+    if given:
+        text = pd.Series(pseudonyms.mentions(text, given)[0], text.index, dtype="str")
+    found = personal(text[messages["kind"].isin(["message", "media"])])
+    if wanted["pii"] == "replace":
+        touched = text.index.isin(found["message"])
+        text = text.mask(touched, text[touched].map(lambda said: pii.replace(said)[0]))
+    text = recipe(text, wanted["lowercase"], wanted["characters"])
+
+    withheld = messages["kind"].eq("withheld")  # group needs to see where they were
+    reason = messages["kind"].where(messages["kind"].ne("message") & ~withheld)
+    if wanted["captions"]:
+        reason = reason.mask(messages["kind"].eq("media") & text.ne(""))
+    if wanted["pii"] == "drop":
+        reason = reason.mask(reason.isna() & text.index.isin(found["message"]), "personal_data")
+    reason = reason.mask(reason.isna() & text.eq("") & ~withheld, "empty")
     reason = reason.mask(reason.isna() & messages["timestamp"].isna(), "no_time")
     kept = messages.assign(text=text)[reason.isna()].reset_index(drop=True)
-    return kept, reason.value_counts().to_dict()
+    return kept, reason.value_counts().to_dict(), found
 
 
-def main(messages: Path, names: Path, cleaned: Path, account: Path) -> None:
-    """Table MESSAGES and people.yaml (NAMES) -> table CLEANED, and the ACCOUNT of its messages."""
+def page(found: pd.DataFrame, wanted: str) -> str:
+    """The personal data by type, as Markdown; examples are masked."""
+    lines = [
+        "# Personal data in the messages",
+        f"What was done about it (`clean.pii`): {wanted}. Examples are masked.",
+        "| type | found | for example |\n| --- | --- | --- |",
+    ]
+    for name, rows in found.groupby("type"):
+        shown = " · ".join(rows["shown"].drop_duplicates().head(SHOWN))
+        lines[-1] += f"\n| {name} | {len(rows)} | `{shown}` |"
+    return "\n\n".join(lines) + "\n"
+
+
+def main(messages: Path, names: Path, cleaned: Path, account: Path, report: Path) -> None:
+    """Table MESSAGES and people.yaml (NAMES) -> table CLEANED, their ACCOUNT, a REPORT on PII."""
+    wanted, who = params("clean"), people.read(names.parent)
     table = tables.read(messages, tables.MESSAGES)
-    who = people.read(names.parent)
-    kept, dropped = clean(table, **params("clean"))
+    pattern = wanted["pseudonyms"]
+    given = who.pseudonyms(pattern) if pattern else {}
+    kept, dropped, found = clean(table, wanted, given)
     kept["author"] = kept["author"].mask(kept["author"].isin(who.aliases), who.author)
+    if pattern:
+        kept["author"] = kept["author"].map(given)
+        kept["chat"] = "CHAT_" + pd.Series(pd.factorize(kept["chat"])[0] + 1).astype("str")
 
     tables.write(kept, cleaned, tables.MESSAGES)
     counts = metrics.account("messages", len(table), len(kept), dropped)
-    metrics.write({"messages": counts}, account)
-    print(f"clean: {len(kept)} of {len(table)} messages kept")
+    by_type = found["type"].value_counts().sort_index().to_dict()
+    metrics.write({"messages": counts, "personal_data": by_type}, account)
+    report.parent.mkdir(parents=True, exist_ok=True)
+    report.write_text(page(found, wanted["pii"]), "utf-8")
+    print(
+        f"clean: {len(kept)} of {len(table)} messages kept, personal data {len(found)} times "
+        f"({wanted['pii']})"
+    )
 
 
 if __name__ == "__main__":

@@ -15,14 +15,19 @@ from espejo.stage import params, run
 def main(filtered: Path, names: Path, formatted: Path, account: Path) -> None:
     """Table FILTERED -> table FORMATTED, and the ACCOUNT of its examples."""
     form, model = params("format"), params("model")
-    author = people.read(names.parent).author
+    who = people.read(names.parent).under(params("clean")["pseudonyms"])
     write = prompter(load_tokenizer(model), model, form)
     examples = tables.read(filtered, tables.EXAMPLES)
     written = [
-        write.example(row.context, row.reply, author, row.group) for row in examples.itertuples()
+        write.example(row.context, row.reply, who.author, row.group)
+        for row in examples.itertuples()
+    ]
+    never = [
+        write.said_by(who.who("context"), row.context, who.author, row.group)
+        for row in examples.itertuples()
     ]
     table = examples[["id", "session", "split"]].assign(
-        text=[text for text, _ in written], spans=[spans for _, spans in written]
+        text=[text for text, _ in written], spans=[spans for _, spans in written], never=never
     )
 
     tables.write(table, formatted, tables.FORMATTED)

@@ -8,28 +8,35 @@ from pathlib import Path
 
 from espejo import metrics, novelty, people, tables
 from espejo.stage import params, run
-from espejo.turns import examples, split, turns
+from espejo.turns import examples, left_out, split, turns
 
 
 def main(cleaned: Path, names: Path, turned: Path, replies: Path, account: Path) -> None:
     """Table CLEANED -> tables TURNED and REPLIES, and the ACCOUNT of messages and replies."""
     wanted = params("group")
-    author = people.read(names.parent).author
+    author = people.read(names.parent).under(params("clean")["pseudonyms"]).author
     messages = tables.read(cleaned, tables.MESSAGES)
-    grouped = turns(messages, wanted["turn_gap"], wanted["session_gap"])
+    everything = turns(messages, wanted["turn_gap"], wanted["session_gap"])
+    why = left_out(everything, author)
     grouped = split(
-        grouped, author, wanted["validation"], wanted["test"], at_least=wanted["min_replies"]
+        everything[why.isna()].drop(columns="withheld"),
+        author,
+        wanted["validation"],
+        wanted["test"],
+        at_least=wanted["min_replies"],
     )
     pairs = examples(grouped, author, wanted["history"])
 
     tables.write(grouped, turned, tables.TURNS)
     tables.write(pairs, replies, tables.EXAMPLES)
     inside = int(grouped["messages"].map(len).sum())
-    others = int(grouped["author"].ne(author).sum())
+    kept_back = everything["messages"].map(len).groupby(why).sum().to_dict()
+    not_replies = why.value_counts().to_dict()
+    not_replies["of_others"] = int(grouped["author"].ne(author).sum())
     metrics.write(
         {
-            "messages": metrics.account("messages", len(messages), inside, {}),
-            "turns": metrics.account("turns", len(grouped), len(pairs), {"of_others": others}),
+            "messages": metrics.account("messages", len(messages), inside, kept_back),
+            "turns": metrics.account("turns", len(everything), len(pairs), not_replies),
             "sessions": int(grouped["session"].nunique()),
             "replies": pairs["split"].value_counts().to_dict(),
             "novelty": novelty.of_author(grouped, author),

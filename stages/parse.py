@@ -3,6 +3,7 @@
 python -m stages.parse data/raw/demo data/messages.parquet metrics/parse.json
 """
 
+from collections.abc import Collection
 from pathlib import Path
 
 import pandas as pd
@@ -55,6 +56,21 @@ def merged(exports: list[whatsapp.Export]) -> tuple[pd.DataFrame, int]:
     return pd.concat(in_order, ignore_index=True).drop(columns="file"), int(twice.sum())
 
 
+def withheld(table: pd.DataFrame, names: Collection[str]) -> pd.DataFrame:
+    """Messages without a word of those who said `withhold`: their rows stay, of kind withheld.
+
+    Here and not in clean, so that no table of any stage holds their text; the rows stay because
+    group leaves out what answers them. WhatsApp quotes people too ("Ana changed the subject to …").
+    """
+    theirs = table["author"].isin(names)
+    about = pd.Series(False, index=table.index)
+    for name in sorted(names):
+        about |= table["author"].isna() & table["text"].str.contains(name, regex=False)
+    return table.assign(
+        kind=table["kind"].mask(theirs, "withheld"), text=table["text"].mask(theirs | about, "")
+    )
+
+
 def total(unit: str, accounts: list[dict[str, int]], kept: str) -> dict:
     """The account of all files: what stands in `kept` is out, all else was taken off."""
     parts = {reason: sum(account[reason] for account in accounts) for reason in accounts[0]}
@@ -69,7 +85,8 @@ def main(raw: Path, messages: Path, account: Path) -> None:
         understood(whole(whatsapp.read_file(path)), least) for path in whatsapp.exports_in(raw)
     ]
     table, twice = merged(exports)
-    people.check(people.read(raw), table["author"].value_counts().to_dict(), raw)
+    who = people.settled(raw, table["author"].value_counts().to_dict())
+    table = withheld(table, who.who("withhold"))
 
     try:
         tables.write(table, messages, tables.MESSAGES)

@@ -1,43 +1,56 @@
 """Fine-tune the base model on the author's training replies.
 
-python -m stages.train data/formatted.parquet model metrics/train.json plots
+python -m stages.train data/formatted.parquet model metrics/train.json plots reports/epochs.md
 """
 
-import tempfile
+import shutil
 from pathlib import Path
 
-from espejo import metrics, models, tables
-from espejo.labels import encode
+from espejo import checkpoints, labels, metrics, models, prompts, tables, training
+from espejo.diary import Diary
 from espejo.plots import loss, save
 from espejo.stage import params, run
-from espejo.training import train
+
+# A training that was interrupted goes on only with the code it began with.
+CODE = tuple(Path(module.__file__) for module in (labels, models, prompts, training))
 
 
-def main(formatted: Path, folder: Path, report: Path, plots: Path) -> None:
-    """Table FORMATTED -> adapter (or all weights) in FOLDER, REPORT, loss curves in PLOTS."""
+def main(formatted: Path, folder: Path, report: Path, plots: Path, quotes: Path) -> None:
+    """Table FORMATTED -> adapter (or weights) in FOLDER, REPORT, loss curves in PLOTS, QUOTES."""
     wanted, model = params("train"), params("model")
     table = tables.read(formatted, tables.FORMATTED)
     tokenizer = models.load_tokenizer(model)
     sets = {
-        name: [encode(tokenizer, row.text, row.spans, wanted["loss"]) for row in part.itertuples()]
+        name: [
+            labels.encode(tokenizer, row.text, row.spans, wanted["loss"], row.never)
+            for row in part.itertuples()
+        ]
         for name, part in table.groupby("split")
         if name != "test"
     }
-    base = models.load_base(model, dtype="float32" if wanted["method"] == "full" else None)
-    with tempfile.TemporaryDirectory() as workplace:
-        trained = train(base, tokenizer, sets["train"], sets["validation"], wanted, Path(workplace))
-
-    facts = {
+    made = {
+        "data": params("data")["raw"],
         "model": model,
         "resolved_revision": models.locate(model)[1],
         "format": params("format"),
         "history": params("group")["history"],
         "train": wanted,
     }
-    models.save(trained.model, tokenizer, folder, facts)
+    place = checkpoints.place(made, [formatted, Path(__file__), *CODE])
+    write = prompts.prompter(tokenizer, model, made["format"])
+    diary = Diary(place, wanted["prompts"], write, model["generate"], wanted["seed"])
+    base = models.load_base(model, dtype="float32" if wanted["method"] == "full" else None)
+    trained = training.train(
+        base, tokenizer, sets["train"], sets["validation"], wanted, place, diary.note
+    )
+
+    models.save(trained.model, tokenizer, folder, made)
     metrics.write(trained.facts, report)
     trained.curve.to_csv(plots / "loss.csv", index=False)
     save(loss(trained.curve), plots / "loss.png")
+    quotes.parent.mkdir(parents=True, exist_ok=True)
+    quotes.write_text(diary.page(), "utf-8")
+    shutil.rmtree(place)  # finished: nothing is left to go on with
     print(
         f"train: {len(sets['train'])} replies, {trained.facts['steps']} steps, validation loss "
         f"{trained.facts['loss_validation']:.3f} nats a token"

@@ -26,12 +26,17 @@ def model(composed, tmp_path_factory):
     folder = tmp_path_factory.mktemp("chat") / "model"
     section = params["model"]
     section["generate"]["max_new_tokens"] = 12
-    facts = {key: params[key] for key in ("format", "train")}
+    made = {key: params[key] for key in ("format", "train")}
     models.save(
         adapted(models.load_base(section), params["train"]),
         models.load_tokenizer(section),
         folder,
-        {"model": section, "history": params["group"]["history"], **facts},
+        {
+            "data": params["data"]["raw"],
+            "model": section,
+            "history": params["group"]["history"],
+            **made,
+        },
     )
     return folder
 
@@ -49,6 +54,7 @@ def talk(model):
         timeout=120,
         env={**os.environ, "PROMPT_TOOLKIT_NO_CPR": "1"},
     )
+    child.expect("smollm2 trained on data/raw/demo")
     child.expect("you ›")
     yield child
     child.close(force=True)
@@ -111,6 +117,16 @@ def test_without_a_model_one_sentence_says_what_to_do(tmp_path):
     assert ran.returncode == 1
     assert "run `make repro` first" in ran.stderr
     assert "Traceback" not in ran.stderr
+
+
+def test_that_there_is_no_model_is_said_before_torch_is_loaded(tmp_path):
+    code = (
+        "import sys; from espejo.cli import app\ntry: app()\n"
+        "except SystemExit as said: print(said, 'torch' in sys.modules)"
+    )
+    ran = run(sys.executable, "-c", code, "chat", cwd=tmp_path)
+    assert "There is no trained model in model/" in ran.stdout
+    assert ran.stdout.strip().endswith("False")
 
 
 def test_a_conversation_without_a_model_is_a_user_error(tmp_path):

@@ -1,11 +1,19 @@
 """What people wrote is kept as they wrote it; everything else is dropped and counted."""
 
+import socket
+
 import pandas as pd
 import pytest
+import yaml
 
 from espejo import metrics, tables, whatsapp
 from stages import clean as stage
-from stages.clean import clean
+from tests.workshop import ROOT
+
+DEFAULT, RECIPE = (
+    yaml.safe_load((ROOT / "conf" / "clean" / f"{name}.yaml").read_text("utf-8"))
+    for name in ("default", "original")
+)
 
 EXPORT = """\
 1/3/2024, 21:00 - Los mensajes y las llamadas están cifrados de extremo a extremo. Nadie fuera \
@@ -39,6 +47,12 @@ def table(*rows):
     )
 
 
+def clean(messages, given=None, **other):
+    """What the stage keeps and drops by the default settings, but for `other`."""
+    kept, dropped, _ = stage.clean(messages, DEFAULT | other, given or {})
+    return kept, dropped
+
+
 def exported(folder):
     """The messages of EXPORT, through the reader of exports."""
     path = folder / "Chat de WhatsApp con Cami.txt"
@@ -48,12 +62,12 @@ def exported(folder):
 
 def kept_text(text):
     """What is left of one message."""
-    kept, _ = clean(table(("message", text)), captions=True, normalize="NFC")
+    kept, _ = clean(table(("message", text)))
     return kept["text"].tolist()
 
 
 def test_captions_of_an_export_are_kept_without_their_placeholders(tmp_path):
-    kept, dropped = clean(exported(tmp_path), captions=True, normalize="NFC")
+    kept, dropped = clean(exported(tmp_path))
     assert kept["text"].tolist() == [
         "¿Viste la feria?",
         "el vestido verde\nnueve lucas",
@@ -66,7 +80,7 @@ def test_captions_of_an_export_are_kept_without_their_placeholders(tmp_path):
 
 
 def test_captions_are_dropped_with_their_media_where_they_are_not_wanted(tmp_path):
-    kept, dropped = clean(exported(tmp_path), captions=False, normalize="NFC")
+    kept, dropped = clean(exported(tmp_path), captions=False)
     assert kept["text"].tolist() == ["¿Viste la feria?", "Compralo ya"]
     assert dropped == {"system": 1, "media": 4, "deleted": 1}
 
@@ -85,7 +99,7 @@ def test_captions_are_dropped_with_their_media_where_they_are_not_wanted(tmp_pat
 )
 @pytest.mark.parametrize("captions", [True, False])
 def test_a_bare_medium_is_dropped_in_every_form(placeholder, captions):
-    kept, dropped = clean(table(("media", placeholder)), captions, normalize="NFC")
+    kept, dropped = clean(table(("media", placeholder)), captions=captions)
     assert len(kept) == 0
     assert dropped == {"media": 1}
 
@@ -110,7 +124,7 @@ def test_each_kind_has_its_fate_and_the_counts_add_up():
         ("message", "chau"),
     )
     messages.loc[[8, 9], "timestamp"] = pd.NaT
-    kept, dropped = clean(messages, captions=True, normalize="NFC")
+    kept, dropped = clean(messages)
     assert kept["text"].tolist() == ["hola", "mirá", "chau"]
     assert kept["line"].tolist() == [1, 3, 11]
     assert kept.index.tolist() == [0, 1, 2]
@@ -145,25 +159,114 @@ def test_blank_space_around_a_message_is_no_part_of_it():
 def test_the_table_given_is_left_as_it_was():
     messages = table(("message", " cafe\u0301 "), ("media", "<Multimedia omitido>"))
     before = messages.copy()
-    clean(messages, captions=True, normalize="NFC")
+    clean(messages)
     pd.testing.assert_frame_equal(messages, before)
+
+
+def run_stage(folder, messages, people, **wanted):
+    """Run the stage in `folder`; the cleaned table, the account and the report."""
+    params = yaml.safe_dump({"clean": DEFAULT | wanted})
+    (folder / "params.yaml").write_text(params, "utf-8")
+    (folder / "people.yaml").write_text(people, "utf-8")
+    tables.write(messages, folder / "messages.parquet", tables.MESSAGES)
+    names = ("messages.parquet", "people.yaml", "clean.parquet", "clean.json", "report.md")
+    stage.main(*(folder / name for name in names))
+    return (
+        tables.read(folder / "clean.parquet", tables.MESSAGES),
+        metrics.read(folder / "clean.json"),
+        (folder / "report.md").read_text("utf-8"),
+    )
 
 
 def test_the_stage_gives_the_author_one_name_and_accounts_for_every_message(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "params.yaml").write_text("clean: {captions: true, normalize: NFC}\n", "utf-8")
-    (tmp_path / "people.yaml").write_text("author: [Juli, Juli (viejo)]\n", "utf-8")
     messages = table(("message", "una"), ("message", "dos"), ("message", "tres"), ("call", "x"))
     messages["author"] = ["Juli (viejo)", "Cami", "Juli", "Cami"]
-    tables.write(messages, tmp_path / "messages.parquet", tables.MESSAGES)
-    stage.main(
-        tmp_path / "messages.parquet",
-        tmp_path / "people.yaml",
-        tmp_path / "clean.parquet",
-        tmp_path / "clean.json",
-    )
-    cleaned = tables.read(tmp_path / "clean.parquet", tables.MESSAGES)
+    cleaned, account, _ = run_stage(tmp_path, messages, "author: [Juli, Juli (viejo)]\n")
     assert cleaned["author"].tolist() == ["Juli", "Cami", "Juli"]
-    assert metrics.read(tmp_path / "clean.json") == {
-        "messages": {"unit": "messages", "in": 4, "out": 3, "dropped": {"call": 1}}
+    assert account == {
+        "messages": {"unit": "messages", "in": 4, "out": 3, "dropped": {"call": 1}},
+        "personal_data": {},
     }
+
+
+def test_pseudonyms_are_the_places_in_people_yaml_in_authors_chats_and_texts(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    messages = table(("message", "hola Cami, y Rocco?"), ("message", "juli! ni idea de cami"))
+    messages["author"] = ["Juli", "Rocco"]
+    people = "author: [Juli, Juli (viejo)]\npeople: {Rocco: train, Cami: withhold}\n"
+    cleaned, _, _ = run_stage(tmp_path, messages, people, pseudonyms="P{n}")
+    assert cleaned["author"].tolist() == ["P0", "P1"]
+    assert cleaned["text"].tolist() == ["hola P2, y P1?", "P0! ni idea de P2"]
+    assert set(cleaned["chat"]) == {"CHAT_1"}  # chats bear the names of people
+
+
+# Invented: 555-01xx numbers are kept for fiction, example.com for documents.
+PRIVATE = table(
+    ("message", "mi mail es juli@example.com"),
+    ("message", "dale"),
+    ("media", "IMG-1.jpg (archivo adjunto)\nllamame al +1 212 555 0123 o a juli@example.com"),
+)
+
+
+def test_personal_data_is_replaced_and_counted_and_the_report_masks_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cleaned, account, report = run_stage(tmp_path, PRIVATE, "author: Juli\n")
+    assert cleaned["text"].tolist() == [
+        "mi mail es <EMAIL>",
+        "dale",
+        "llamame al <PHONE> o a <EMAIL>",
+    ]
+    assert account["personal_data"] == {"EMAIL": 2, "PHONE": 1}
+    assert "| EMAIL | 2 | `j***@***` |" in report
+    assert "555" not in report
+    assert "0123" not in report
+    assert "juli@" not in report
+
+
+def test_personal_data_drops_the_message_where_that_is_wanted():
+    kept, dropped = clean(PRIVATE, pii="drop")
+    assert kept["text"].tolist() == ["dale"]
+    assert dropped == {"personal_data": 2}
+
+
+def test_personal_data_stays_where_that_is_wanted():
+    kept, _ = clean(PRIVATE, pii="keep")
+    assert kept["text"].iloc[0] == "mi mail es juli@example.com"
+
+
+def test_no_log_holds_an_original_and_nothing_goes_to_the_network(tmp_path, monkeypatch, capfd):
+    def refuse(*_, **__):
+        raise AssertionError("a socket was opened")
+
+    monkeypatch.setattr(socket, "socket", refuse)
+    monkeypatch.chdir(tmp_path)
+    run_stage(tmp_path, PRIVATE, "author: Juli\npeople: {Cami: train}\n", pseudonyms="P{n}")
+    logged = "".join(capfd.readouterr())
+    assert "personal data 3 times (replace)" in logged
+    assert "juli" not in logged
+    assert "555" not in logged
+
+
+def test_a_withheld_message_stays_as_a_row_without_text():
+    kept, dropped = clean(table(("message", "una"), ("withheld", "")))
+    assert kept[["kind", "text"]].values.tolist() == [["message", "una"], ["withheld", ""]]
+    assert dropped == {}
+
+
+def test_the_recipe_of_the_notebooks():
+    messages = table(
+        ("message", "¡Holaaa! ¿TODO bien? 😂👍"),
+        ("message", "Ñandú & Pingüino (2 kg) a $3.500; l'été"),
+        ("message", "CAFE\u0301 -\nya"),
+        ("message", "😂😂"),
+        ("media", "la foto"),
+    )
+    kept, dropped = clean(messages, **RECIPE)
+    # "&", "(", ")", "$" and "-" go without leaving a space; é stays, in its decomposed form too
+    assert kept["text"].tolist() == [
+        "¡holaaa! ¿todo bien?",
+        "ñandú  pingüino 2 kg a 3.500; l'été",
+        "café  ya",
+    ]
+    assert dropped == {"empty": 1, "media": 1}

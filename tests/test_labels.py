@@ -104,3 +104,37 @@ def test_a_quoted_control_token_does_not_end_the_reply(message):
     text, spans = write.example(CONTEXT, [message], "Juli")
     assert message not in text[spans[0]["start"] : spans[0]["end"]]
     assert encode(write.tokenizer, text, spans)["labels"].count(16) == 1
+
+
+def test_whole_text_learns_nothing_of_whoever_may_only_be_read():
+    write = prompter(tiny.tokenizer(PHI3, "<|end|>", tiny.template("phi3")))
+    context = [
+        {"author": "Flor", "messages": ["hola"]},
+        {"author": "Juli", "messages": ["dale"]},
+        {"author": "Tincho", "messages": ["voy", "voy"]},
+    ]
+    text, spans = write.example(context, ["dale"], "Juli")
+    never = write.said_by({"Tincho"}, context, "Juli")
+    assert [text[span["start"] : span["end"]] for span in never] == ["voy<|msg_sep|>voy"]
+    got = encode(write.tokenizer, text, spans, "text", never)
+    # system \n SYS end \n | user \n hola end \n | assistant \n dale end \n | user \n voy sep voy
+    # end \n | assistant \n dale end; the three tokens of the third turn are left out, nothing else
+    ids = [13, 1, 4, 16, 1, 14, 1, 5, 16, 1, 15, 1, 6, 16, 1, 14, 1, 7, 18, 7, 16, 1, 15, 1, 6, 16]
+    assert got["input_ids"] == ids
+    assert got["labels"] == [*ids[:17], _, _, _, *ids[20:]]
+
+
+def test_marks_find_the_words_where_a_template_trims_them():
+    write = prompter(tiny.tokenizer(LLAMA3, "<|eot_id|>", tiny.template("llama3")))
+    context = [{"author": "Flor", "messages": ["  hola voy  "]}]
+    text, _spans = write.example(context, ["dale"], "Juli")
+    (span,) = write.said_by({"Flor"}, context, "Juli")
+    assert text[span["start"] : span["end"]] == "hola voy"
+
+
+def test_the_name_before_what_somebody_says_in_a_group_is_theirs_as_well():
+    write = prompter(tiny.tokenizer(PHI3, "<|end|>", tiny.template("phi3")))
+    text = write.prompt(CONTEXT, "Juli", group=True)
+    (span,) = write.said_by({"Flor"}, CONTEXT, "Juli", group=True)
+    assert text[span["start"] : span["end"]] == "Flor: hola"
+    assert write.said_by({"Juli"}, CONTEXT, "Juli", group=True) == []

@@ -17,8 +17,9 @@ def written(content, folder):
 
 def complaint(content, folder, writers=WRITERS):
     """What somebody with this file is told."""
+    written(content, folder)
     with pytest.raises(UserError) as error:
-        people.check(written(content, folder), writers, folder)
+        people.settled(folder, writers)
     return str(error.value)
 
 
@@ -34,8 +35,8 @@ def test_a_list_is_one_person_whose_first_name_counts(tmp_path):
 
 
 def test_names_that_all_write_in_the_chats_are_accepted(tmp_path):
-    who = written("author: [Juli, Rocco]\n", tmp_path)
-    assert people.check(who, WRITERS, tmp_path) is None
+    written("author: [Juli, Rocco]\npeople: {Cami: train}\n", tmp_path)
+    assert people.settled(tmp_path, WRITERS).aliases == {"Juli", "Rocco"}
 
 
 def test_a_missing_file_is_named_with_what_to_write_in_it(tmp_path):
@@ -98,6 +99,100 @@ def test_a_name_copied_from_the_export_is_found_whatever_its_invisible_signs(
 ):
     # WhatsApp writes such spaces, hyphens and marks in names; the reader of exports turns them
     # into plain ones, as `known` in the table of messages.
-    who = written(f"author: '{copied}'\n", tmp_path)
-    people.check(who, {known: 12, "Cami": 30}, tmp_path)
-    assert known in who.aliases
+    written(f"author: '{copied}'\npeople:\n  Cami: train\n", tmp_path)
+    assert known in people.settled(tmp_path, {known: 12, "Cami": 30}).aliases
+
+
+# What others allow
+
+
+def test_each_answer_is_read_and_the_author_is_not_among_the_others(tmp_path):
+    who = written(
+        "author: Juli\npeople:\n  Cami: train\n  Rocco: withhold\n  Juli: train\n  No: context\n",
+        tmp_path,
+    )
+    assert who.consents == {"Cami": "train", "Rocco": "withhold", "No": "context"}
+    assert who.who("withhold") == {"Rocco"}
+
+
+def test_the_first_run_writes_the_file_and_stops(tmp_path):
+    with pytest.raises(UserError, match="names no author") as error:
+        people.settled(tmp_path, WRITERS)
+    assert "withhold" in str(error.value)
+    # Most messages first; a person fills in the author and the answers.
+    assert (tmp_path / people.FILE).read_text("utf-8") == (
+        "author:\npeople:\n  Cami:\n  Juli:\n  Rocco:\n"
+    )
+
+
+def test_a_missing_answer_stops_and_says_whose_and_what_to_write(tmp_path):
+    told = complaint("author: Juli\npeople:\n  Cami: train\n  Rocco:\n", tmp_path)
+    assert "these people allow: Rocco (3)." in told
+    assert "train (" in told
+    assert "context (" in told
+    assert "withhold (" in told
+    assert "Cami" not in told
+
+
+def test_somebody_new_is_added_at_the_end_and_comments_stay(tmp_path):
+    content = "# míos\nauthor: Juli\npeople:\n  Cami: context   # le pregunté\n"
+    told = complaint(content, tmp_path, {**WRITERS, "No": 1, "Ana: trabajo": 1})
+    assert "Rocco (3), Ana: trabajo (1), No (1)" in told
+    now = (tmp_path / people.FILE).read_text("utf-8")
+    assert now.startswith(content)
+    who = people.read(tmp_path)
+    assert who.consents == {"Cami": "context", "Rocco": "", "Ana: trabajo": "", "No": ""}
+
+
+def test_once_everybody_has_answered_nothing_is_written_any_more(tmp_path):
+    content = "people: {Cami: train, Rocco: context}\nauthor: Juli\n"
+    written(content, tmp_path)
+    people.settled(tmp_path, WRITERS)
+    assert (tmp_path / people.FILE).read_text("utf-8") == content
+
+
+@pytest.mark.parametrize("answer", ["yes", "Train", "12", "[train]"])
+def test_an_answer_that_is_none_is_named(answer, tmp_path):
+    with pytest.raises(UserError, match="after Cami: expected train"):
+        written(f"author: Juli\npeople:\n  Cami: {answer}\n", tmp_path)
+
+
+def test_people_that_are_no_mapping_are_refused(tmp_path):
+    with pytest.raises(UserError, match="expected lines `NAME: ANSWER`"):
+        written("author: Juli\npeople: [Cami]\n", tmp_path)
+
+
+# Pseudonyms
+
+
+def test_a_pseudonym_is_the_place_in_the_file_and_the_author_has_none_of_the_others(tmp_path):
+    who = written(
+        "author: [Juli, Juli (viejo)]\npeople: {Rocco: train, Juli: train, Ana: context}\n",
+        tmp_path,
+    )
+    assert who.pseudonyms("PERSONA_{n}") == {
+        "Juli": "PERSONA_0",
+        "Juli (viejo)": "PERSONA_0",
+        "Rocco": "PERSONA_1",
+        "Ana": "PERSONA_2",
+    }
+    under = who.under("PERSONA_{n}")
+    assert under.author == "PERSONA_0"
+    assert under.who("context") == {"PERSONA_2"}
+    assert who.under(None) is who
+
+
+def test_somebody_new_leaves_the_pseudonyms_of_the_others_alone(tmp_path):
+    written("author: Juli\npeople: {Rocco: train, Cami: train}\n", tmp_path)
+    before = people.read(tmp_path).pseudonyms("P{n}")
+    with pytest.raises(UserError):
+        people.settled(tmp_path, {**WRITERS, "Abril": 50})
+    after = people.read(tmp_path).pseudonyms("P{n}")
+    assert before.items() <= after.items()
+    assert after["Abril"] == "P3"
+
+
+@pytest.mark.parametrize("pattern", ["PERSONA", "PERSON {n}", "<{n}>", "{n}{n} {m}", ""])
+def test_a_pattern_must_be_one_word_with_a_number(pattern, tmp_path):
+    with pytest.raises(UserError, match="one word with {n}"):
+        written("author: Juli\n", tmp_path).pseudonyms(pattern)

@@ -159,7 +159,12 @@ def raw(place, name, **files):
         ("empty", {"chat__txt": ""}, "chat.txt: the file is empty"),
         ("other", {"notes__txt": "comprar pan\n"}, "notes.txt: no line looks like a message"),
         ("damaged", {"chat__zip": b"PK\x03\x04 broken"}, "chat.zip"),
-        ("nobody", {"chat__txt": workshop.chat(2)}, "people.yaml is missing"),
+        ("nobody", {"chat__txt": workshop.chat(2)}, "people.yaml names no author"),
+        (
+            "unasked",
+            {"chat__txt": workshop.chat(2), "people__yaml": f"author: {AUTHOR}\n"},
+            f"does not say what these people allow: {PARTNER} (4)",
+        ),
         (
             "misspelt",
             {"chat__txt": workshop.chat(2), "people__yaml": "author: Xiomara Quintrel\n"},
@@ -182,8 +187,7 @@ def test_an_unknown_author_is_told_who_is_in_the_chats(place):
 
 
 def test_too_few_replies_says_how_many_there_are_and_are_needed(place):
-    people = f"author: {AUTHOR}\n"
-    folder = raw(place, "few", chat__txt=workshop.chat(7), people__yaml=people)
+    folder = raw(place, "few", chat__txt=workshop.chat(7), people__yaml=workshop.PEOPLE)
     stage = [sys.executable, "-m"]
     names = f"{folder}/people.yaml"
     run(*stage, "stages.parse", folder, "data/a.parquet", "metrics/a.json", cwd=place)

@@ -175,7 +175,7 @@ def test_a_full_disk(tmp_path, monkeypatch):
     raw = tmp_path / "raw"
     raw.mkdir()
     (raw / "a.txt").write_text(CHAT, "utf-8")
-    (raw / "people.yaml").write_text("author: Vera\n", "utf-8")
+    (raw / "people.yaml").write_text("author: Vera\npeople: {Ivo: train}\n", "utf-8")
     (tmp_path / "messages.parquet").symlink_to("/dev/full")
     monkeypatch.setattr(parse, "params", lambda _: {"min_understood": 0.98})
     with pytest.raises(UserError) as error:

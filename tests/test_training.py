@@ -1,6 +1,8 @@
 """Training on tiny models: what is learnt, what is refused, and that two runs agree bit by bit."""
 
 import json
+import tempfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -47,7 +49,8 @@ def adapter(trained):
 
 
 def run(wanted, tokenizer, tmp_path, rows=PAIRS, **model):
-    return training.train(tiny.llama(VOCABULARY, **model), tokenizer, rows, rows, wanted, tmp_path)
+    fresh = Path(tempfile.mkdtemp(dir=tmp_path))  # nothing to go on with
+    return training.train(tiny.llama(VOCABULARY, **model), tokenizer, rows, rows, wanted, fresh)
 
 
 def test_a_model_learns_the_replies_and_the_curve_shows_it(wanted, tokenizer, tmp_path):
@@ -139,7 +142,7 @@ def test_saving_twice_gives_the_same_bytes_and_no_path(wanted, tokenizer, tmp_pa
     facts = {"model": {"id": "tiny"}, "train": wanted}
     folders = [tmp_path / "first", tmp_path / "second"]
     for folder in folders:
-        trained = run(wanted, tokenizer, tmp_path / "work")
+        trained = run(wanted, tokenizer, tmp_path)
         models.save(trained.model, tokenizer, folder, facts)
     first, second = (
         {file.name: file.read_bytes() for file in sorted(folder.iterdir())} for folder in folders

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from espejo.errors import UserError
-from espejo.turns import examples, split, turns
+from espejo.turns import examples, left_out, split, turns
 
 HOUR, SECOND, INSTANT = timedelta(hours=1), timedelta(seconds=1), timedelta(microseconds=1)
 TURN_GAP, SESSION_GAP = HOUR, 3 * HOUR
@@ -356,3 +356,48 @@ def test_only_a_chat_with_several_partners_is_a_group():
         "Cami": False,
         "Notas": False,
     }
+
+
+# What is left out because somebody withholds their words
+
+
+def reasons(*said):
+    """Why each turn is left out, for (author, withheld, minutes) in one session."""
+    rows = [("grupo", who, f"2024-03-01 21:{at:02}", "x") for at, (who, _) in enumerate(said)]
+    messages = table(*rows)
+    messages["kind"] = ["withheld" if held else "message" for _, held in said]
+    grouped = turns(messages, "1h", "3h")
+    return left_out(grouped, "Juli").fillna("").tolist()
+
+
+W, ANSWER = "withheld", "answers_withheld"
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        # Juli opens: nobody is answered.
+        ([("Juli", 0), ("Rocco", 1), ("Juli", 0)], ["", W, ANSWER]),
+        # Cami speaks in between, and the reply may be to both.
+        ([("Rocco", 1), ("Cami", 0), ("Juli", 0)], [W, "", ANSWER]),
+        # The second reply answers Cami alone.
+        ([("Rocco", 1), ("Juli", 0), ("Cami", 0), ("Juli", 0)], [W, ANSWER, "", ""]),
+        ([("Rocco", 1), ("Juli", 0), ("Rocco", 1), ("Juli", 0)], [W, ANSWER, W, ANSWER]),
+        ([("Cami", 0), ("Juli", 0)], ["", ""]),
+    ],
+)
+def test_turns_of_those_who_withhold_and_what_answers_them_are_left_out(said, expected):
+    assert reasons(*said) == expected
+
+
+def test_what_is_added_to_such_an_answer_goes_with_it_and_the_next_session_is_free():
+    rows = [
+        ("Rocco", "Rocco", "2024-03-01 09:00", ""),
+        ("Rocco", "Juli", "2024-03-01 09:05", "sí"),
+        ("Rocco", "Juli", "2024-03-01 10:30", "y además"),  # over an hour later: a turn of its own
+        ("Rocco", "Juli", "2024-03-02 09:00", "hola"),
+    ]
+    messages = table(*rows)
+    messages.loc[0, "kind"] = "withheld"
+    why = left_out(turns(messages, "1h", "3h"), "Juli").fillna("").tolist()
+    assert why == [W, ANSWER, ANSWER, ""]

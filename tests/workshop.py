@@ -8,6 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 AUTHOR, PARTNER = "Xiomara Quintrell", "Evaristo Blum"
+PEOPLE = f"author: {AUTHOR}\npeople:\n  {PARTNER}: train\n"
 # Words that stand nowhere in the project: whatever holds one quotes these chats.
 SECRET = "zanfonía"
 
@@ -62,5 +63,5 @@ def mine(folder, sessions=30):
     raw = folder / "data" / "raw" / "mine"
     export = raw / f"Chat de WhatsApp con {PARTNER}.txt"
     export.write_text(chat(sessions), "utf-8")
-    (raw / "people.yaml").write_text(f"author: {AUTHOR}\n", "utf-8")
+    (raw / "people.yaml").write_text(PEOPLE, "utf-8")
     return raw

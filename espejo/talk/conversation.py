@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from espejo.errors import UserError
-from espejo.models import FACTS, Mirror
+from espejo.models import Mirror
 from espejo.prompts import Turn, prompter
 from espejo.talk.replies import settings
 from espejo.talk.stream import messages, pieces
@@ -19,18 +18,11 @@ class Conversation:
     """
 
     def __init__(self, folder: Path) -> None:
-        if not (folder / FACTS).is_file():
-            raise UserError(f"There is no trained model in {folder}/: run `make repro` first.")
         self.mirror = Mirror(folder)
         facts, tokenizer = self.mirror.facts, self.mirror.tokenizer
         self._prompter = prompter(tokenizer, facts["model"], facts["format"])
         self._how = settings(tokenizer, self._prompter.end, facts["model"]["generate"])
         self.turns: list[Turn] = []
-
-    @property
-    def name(self) -> str:
-        """The base model's short name."""
-        return self.mirror.facts["model"]["name"]
 
     def say(self, said: Sequence[str]) -> None:
         """Add a turn of the person: one or more messages."""

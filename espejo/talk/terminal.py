@@ -26,7 +26,11 @@ def chat(folder: Path, seed: int | None = None) -> None:
         conversation = Conversation(folder)
     if seed is not None:
         set_seed(seed)
-    console.print(f"[bold]espejo[/bold] on {conversation.name} · {HELP}", style="dim")
+    made = conversation.mirror.facts
+    console.print(
+        f"[bold]espejo[/bold] · {made['model']['name']} trained on {made['data']} · {HELP}",
+        style="dim",
+    )
     # Kept in memory only: what people write here is nobody's business. Piped lines need no editing.
     ask = PromptSession(history=InMemoryHistory()).prompt if sys.stdin.isatty() else input
     while True:

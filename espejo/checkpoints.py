@@ -1,0 +1,24 @@
+"""Where a training that was interrupted is kept until it is finished.
+
+Not among DVC's outputs: `persist: true` would go on with old weights under new settings. A folder
+belongs to exactly one training: the same data, settings, code and libraries.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+FOLDER = Path("checkpoints")  # ignored by git
+_LIBRARIES = ("accelerate", "bitsandbytes", "peft", "torch", "transformers", "trl")
+
+
+def place(settings: Mapping, files: Sequence[Path]) -> Path:
+    """The folder of the training with these `settings` and the contents of these `files`."""
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    for library in _LIBRARIES:
+        digest.update(f"{library}=={version(library)}\n".encode())
+    for file in files:
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return FOLDER / digest.hexdigest()[:16]

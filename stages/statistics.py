@@ -1,0 +1,121 @@
+"""Measure the chats before and after: how much, how varied, whose, when, and whether it is enough.
+
+    python -m stages.statistics data data/raw/demo/people.yaml metrics/statistics.json plots reports
+
+A side branch: nothing depends on it.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from transformers import PreTrainedTokenizerBase
+
+from espejo import activity, metrics, overview, people, plots, statistics, tables
+from espejo.models import load_tokenizer
+from espejo.stage import params, run
+
+_BATCH = 5_000  # texts to the tokenizer at a time: what it gives for each is large
+_READ = 5_000  # examples whose whole text is cut into tokens: more would only take longer
+
+
+def token_counter(tokenizer: PreTrainedTokenizerBase) -> statistics.CountTokens:
+    """A function that says how many tokens each text has.
+
+    It asks the tokenizer below transformers' own, which alone takes twice as long.
+    """
+    fast = tokenizer.backend_tokenizer
+    fast.no_padding()
+    fast.no_truncation()
+
+    def count(texts: Sequence[str]) -> list[int]:
+        batches = [texts[start : start + _BATCH] for start in range(0, len(texts), _BATCH)]
+        cut = (fast.encode_batch_fast(batch, add_special_tokens=False) for batch in batches)
+        return [len(tokens) for batch in cut for tokens in batch]
+
+    return count
+
+
+def whole(
+    cleaned: pd.DataFrame, filtered: pd.DataFrame, author: str, cut: statistics.Cutter
+) -> dict:
+    """The numbers that belong to no step: replies by split, what is learnt from, days, shares."""
+    train = filtered.loc[filtered["split"].eq("train"), "reply"]
+    splits = filtered["split"].value_counts()
+    return {
+        "replies": {name: int(splits.get(name, 0)) for name in ("train", "validation", "test")},
+        "training_tokens": sum(cut.tokens(reply) for reply in train),
+        "days": statistics.days(cleaned),
+        "author_share": 100 * float(cleaned["author"].eq(author).mean()) if len(cleaned) else 0.0,
+    }
+
+
+def read_by_model(texts: pd.Series, count: statistics.CountTokens) -> dict:
+    """Tokens of examples in the form that the model reads, of every n-th where there are many."""
+    tokens = count(texts[:: -(-len(texts) // _READ) or 1].tolist())
+    if not tokens:
+        return {"samples": 0}
+    return {
+        "samples": len(tokens),
+        "mean_tokens": float(np.mean(tokens)),
+        "p95_tokens": float(np.percentile(tokens, 95)),
+    }
+
+
+def main(data: Path, names: Path, account: Path, pictures: Path, quotes: Path) -> None:
+    """Tables in the folder DATA -> ACCOUNT, PICTURES without words, and QUOTES with them."""
+    wanted, who = params("statistics"), people.read(names.parent)
+    stop = statistics.stop_words(wanted["languages"])
+    count = token_counter(load_tokenizer(params("model")))
+    raw, cleaned = (
+        statistics.with_words(tables.read(data / f"{name}.parquet", tables.MESSAGES))
+        for name in ("messages", "clean")
+    )
+    turned = tables.read(data / "turns.parquet", tables.TURNS)
+    initial, final = (
+        tables.read(data / f"{name}.parquet", tables.EXAMPLES) for name in ("examples", "filtered")
+    )
+    formatted = tables.read(data / "formatted.parquet", tables.FORMATTED)
+
+    labels, cut = statistics.numbered(raw, who, wanted["people"]), statistics.Cutter(count)
+    steps = {
+        "raw": statistics.of_messages(raw, labels, cut),
+        "clean": statistics.of_messages(cleaned, labels, cut),
+        "examples": statistics.of_examples(initial, cut),
+        "filtered": statistics.of_examples(final, cut),
+        "formatted": read_by_model(formatted["text"], count),
+    }
+    summary = whole(cleaned, final, who.author, cut)
+    verdict = statistics.verdict(summary["replies"]["train"])
+    numbers = {"verdict": verdict, "whole": summary, **steps}
+    metrics.write(numbers, account)
+
+    mine = cleaned["author"].eq(who.author)
+    time = activity.over_time(cleaned, mine)
+    long = activity.lengths(cleaned, turned, who.author)
+    pictures.mkdir(parents=True, exist_ok=True)
+    time.to_csv(pictures / "messages_over_time.csv", index=False)
+    long.to_csv(pictures / "turn_lengths.csv", index=False)
+    plots.save(activity.draw_over_time(time), pictures / "messages_over_time.png")
+    plots.save(activity.draw_lengths(long), pictures / "turn_lengths.png")
+    hours = activity.hour_weekday(cleaned.loc[mine, "timestamp"])
+    plots.save(activity.draw_hour_weekday(hours), pictures / "hour_weekday.png")
+
+    said = {
+        "the author, clean": cleaned.loc[mine, "text"],
+        "the author, after the filter": [text for reply in final["reply"] for text in reply],
+        "the others, clean": cleaned.loc[~mine, "text"],
+    }
+    ranked = {head: statistics.counted(texts) for head, texts in said.items()}
+    telling = {head: statistics.telling(counts, stop) for head, counts in ranked.items()}
+    called = {label: name for name, label in labels.items() if label != "author"}
+    everybody = {"author": who.author, **called}
+    page = overview.page(numbers, everybody, ranked, telling, wanted["top_words"])
+    overview.cloud(telling["the author, clean"], quotes / "wordcloud.png")
+    (quotes / "statistics.md").write_text(f"{page}\n", "utf-8")
+    print(f"statistics: {summary['replies']['train']} training replies: {verdict}")
+
+
+if __name__ == "__main__":
+    run(main)
