@@ -39,7 +39,7 @@ def replied(prompts: list[str], mirror: Mirror, write: Prompter, seed: int) -> d
         name: [
             write.bubbles(reply)
             for reply in reply_all(
-                model, mirror.tokenizer, prompts, how, write.end, seed, label=f"replying {name}"
+                model, mirror.tokenizer, prompts, how, write.stops, seed, label=f"replying {name}"
             )
         ]
         for name, model in mirror.both()

@@ -85,7 +85,7 @@ def test_a_template_that_changes_its_own_prompt_is_refused():
         "{% if add_generation_prompt %}<think>{% endif %}"
     )
     write = Prompter(tiny.tokenizer(PHI3, "<|end|>", crooked), "SYS", "…", "<|msg_sep|>", 1000)
-    with pytest.raises(UserError, match=r"set model\.tags"):
+    with pytest.raises(UserError, match=r"set model\.prefill"):
         write.example([turn("Flor", "hola")], ["voy"], "Juli")
 
 
@@ -137,7 +137,9 @@ def test_shipped_templates_can_be_continued_by_a_reply(name):
     ]
     tokenizer = tiny.tokenizer(specials, "<|im_end|>", tiny.template(name))
     args = {"enable_thinking": False} if name == "qwen3" else {}
-    write = Prompter(tokenizer, "SYS", "…", "<|msg_sep|>", 1000, template_args=args)
+    write = Prompter(
+        tokenizer, "SYS", "…", "<|msg_sep|>", 1000, template_args=args, date="2024-07-26"
+    )
     text, spans = write.example(
         [turn("Juli", "hola"), turn("Flor", "che"), turn("Juli", "bien")], ["voy"], "Juli"
     )
@@ -178,7 +180,7 @@ def test_plain_opens_control_tokens_and_leaves_the_rest(said, written):
 
 
 def test_every_special_token_of_the_configured_models_is_opened(composed):
-    tags = composed("model=gemma3")["model"]["tags"]
+    tags = composed("model=gemma3")["format"]["tags"]
     ends = [tags["start"], tags["end"], *composed("model=gpt2-spanish")["model"]["added_tokens"]]
     for token in [*ends, *PHI3, "<|msg_sep|>", "<|im_start|>", "<|eot_id|>"]:
         if token not in ("[OTRO]", "[author]"):  # words people may write; they only name a speaker
