@@ -151,7 +151,7 @@ class Exam:
             self.mirror.tokenizer,
             prompts,
             how,
-            self.write.end,
+            self.write.stops,
             self.wanted["seed"],
             label=f"replying {label}",
         )
