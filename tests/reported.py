@@ -115,16 +115,16 @@ def scores_of(turns, examples, replies, author, wanted):
 def wanted():
     """The params section evaluate, with fewer resamples."""
     params = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))
-    return params["evaluate"] | {"bootstrap": 200}
+    return params["evaluate"] | {"bootstrap": 60}
 
 
-def workplace(folder, language="es", people="author: Juli\n"):
+def workplace(folder):
     """Everything that the stage reads, in `folder`; returns its arguments."""
     params = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))
-    params |= {"evaluate": wanted(), "report": {"language": language}}
+    params |= {"evaluate": wanted(), "report": {"language": "es"}}
     params["clean"]["pseudonyms"] = None
     (folder / "params.yaml").write_text(yaml.safe_dump(params), "utf-8")
-    turns = chats(60)
+    turns = chats()
     examples = examples_of(turns, "Juli")
     replies = replies_to(examples, turns, "Juli", params["evaluate"])
     start = pd.Timestamp("2025-03-03 21:00") + pd.to_timedelta(turns["turn"], unit="min")
@@ -139,7 +139,7 @@ def workplace(folder, language="es", people="author: Juli\n"):
     for name, numbers in accounts.items():
         metrics.write(numbers, folder / "metrics" / f"{name}.json")
     (folder / "raw").mkdir()
-    (folder / "raw" / "people.yaml").write_text(people, "utf-8")
+    (folder / "raw" / "people.yaml").write_text("author: Juli\n", "utf-8")
     (folder / "plots").mkdir()
     for name in PICTURES:
         (folder / "plots" / f"{name}.png").write_bytes(b"\x89PNG not really")

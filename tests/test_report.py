@@ -2,6 +2,7 @@
 
 import copy
 import re
+import shutil
 from html.parser import HTMLParser
 
 import pytest
@@ -27,13 +28,25 @@ def say():
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A folder in which the stage ran, and what it wrote."""
-    folder = tmp_path_factory.mktemp("report")
+    """A folder in which the stage ran, its arguments, and what it found of the impostors."""
+    folder, found = tmp_path_factory.mktemp("report"), {}
     arguments = reported.workplace(folder)
+    measure = controls.measured
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        patch.setattr(controls, "measured", lambda *given: found.update(measure(*given)) or found)
         stage.main(*arguments)
-    return folder, arguments
+    return folder, arguments, found
+
+
+@pytest.fixture
+def elsewhere(made, tmp_path, monkeypatch):
+    """A copy of that folder to change, with the impostors measured already."""
+    folder, arguments, found = made
+    copied = shutil.copytree(folder, tmp_path / "report")
+    monkeypatch.chdir(copied)
+    monkeypatch.setattr(controls, "measured", lambda *_: found)
+    return copied, [copied / path.relative_to(folder) for path in arguments]
 
 
 @pytest.fixture(scope="module")
@@ -284,14 +297,7 @@ def test_habits_that_are_off_come_furthest_first():
 
 
 def test_the_measures_see_through_the_impostors(made, measured):
-    folder = made[0]
-    turns = tables.read(folder / "data" / "turns.parquet", tables.TURNS)
-    rows = tables.read(folder / "data" / "examples.parquet", tables.EXAMPLES)
-    held_out, train = (
-        part.reset_index(drop=True) for _, part in rows.groupby(rows["split"].eq("train"))
-    )
-    found = controls.measured(turns, held_out, train, "Juli", reported.wanted())
-    ceiling = measured["style"]["author_score"]["ceiling"]
+    found, ceiling = made[2], measured["style"]["author_score"]["ceiling"]
     assert {name: controls.holds(name, row, ceiling, 0.05) for name, row in found.items()} == {
         "friend": True,
         "shuffled": True,
@@ -384,7 +390,7 @@ def test_it_opens_with_the_four_answers(made):
 
 
 def test_two_runs_give_the_same_bytes(made, monkeypatch):
-    folder, arguments = made
+    folder, arguments, _ = made
     monkeypatch.chdir(folder)
     again = folder / "again"
     stage.main(*arguments[:-1], again)
@@ -392,9 +398,11 @@ def test_two_runs_give_the_same_bytes(made, monkeypatch):
         assert (again / name).read_bytes() == (folder / "reports" / name).read_bytes()
 
 
-def test_english_by_setting_and_marks_in_messages_stay_text(tmp_path, monkeypatch):
-    arguments = reported.workplace(tmp_path, "en")
-    path = tmp_path / "data" / "replies.parquet"
+def test_english_by_setting_and_marks_in_messages_stay_text(elsewhere):
+    folder, arguments = elsewhere
+    settings = (folder / "params.yaml").read_text("utf-8")
+    (folder / "params.yaml").write_text(settings.replace("language: es", "language: en"), "utf-8")
+    path = folder / "data" / "replies.parquet"
     replies = tables.read(path, tables.REPLIES)
     nasty = ["<script>alert(1)</script>", "a | b\n# no *title*", "{{ 7 * 7 }}"]
     said = {("prompt-1", "tuned"): nasty, ("prompt-2", "tuned"): [], ("prompt-2", "base"): []}
@@ -402,25 +410,24 @@ def test_english_by_setting_and_marks_in_messages_stay_text(tmp_path, monkeypatc
         said.get((row.id, row.model), row.messages) for row in replies.itertuples()
     ]
     tables.write(replies, path, tables.REPLIES)
-    monkeypatch.chdir(tmp_path)
     stage.main(*arguments)
-    text = (tmp_path / "reports" / "report.html").read_text("utf-8")
+    text = (folder / "reports" / "report.html").read_text("utf-8")
     assert "Does it sound like you?" in text
     assert '<html lang="en">' in text
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
     assert "{{ 7 * 7 }}" in text
     assert "(nothing)" in text
     assert Reader(text).wrong == []
-    markdown = (tmp_path / "reports" / "report.md").read_text("utf-8")
+    markdown = (folder / "reports" / "report.md").read_text("utf-8")
     assert r"\<script\>alert(1)\</script\><br>a \| b<br>\# no \*title\*<br>{{ 7 \* 7 }}" in markdown
     tables_ = [block.splitlines() for block in re.findall(r"(?:^\|.*\n)+", markdown, re.MULTILINE)]
     for lines in tables_:
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines}) == 1, lines[0]
 
 
-def test_almost_nothing_measured_still_makes_a_page(made, monkeypatch):
+def test_almost_nothing_measured_still_makes_a_page(elsewhere):
     """As after `experiment=smoke` on short chats: no intervals, no private prompts."""
-    folder, arguments = made
+    folder, arguments = elsewhere
     scores = metrics.read(folder / "metrics" / "eval.json")
     for name in scores["style"]["author_score"]:
         scores["style"]["author_score"][name] = few(n=0)
@@ -432,13 +439,9 @@ def test_almost_nothing_measured_still_makes_a_page(made, monkeypatch):
     for table in scores["style"]["habits"].values():
         for row in table.values():
             row.pop("own_high")
-    numbers = folder / "few"
-    for path in (folder / "metrics").glob("*.json"):
-        metrics.write(metrics.read(path), numbers / path.name)
-    metrics.write(scores, numbers / "eval.json")
-    monkeypatch.chdir(folder)
-    stage.main(numbers, *arguments[1:-1], folder / "few")
-    text = (folder / "few" / "report.html").read_text("utf-8")
+    metrics.write(scores, folder / "metrics" / "eval.json")
+    stage.main(*arguments)
+    text = (folder / "reports" / "report.html").read_text("utf-8")
     assert Reader(text).wrong == []
     assert "no se midió" in text
 
