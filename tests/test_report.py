@@ -194,15 +194,15 @@ def test_whether_replies_are_told_apart(scores, say, auc, sentence):
 @pytest.mark.parametrize(
     ("tuned", "base", "verdict", "sentences"),
     [
-        (interval(0.9), interval(0.3), "yes", ["more than chance", "Training improved it"]),
-        (interval(0.5), interval(0.3), "partly", ["29% of the way from chance"]),
+        (interval(0.9), interval(0.3), "yes", ["better than chance", "Training improved it"]),
+        (interval(0.5), interval(0.3), "partly", [", 29% of the way from chance"]),
         (
             interval(0.36),
             interval(0.3),
             "little",
-            ["more than chance", "helped here cannot be told"],
+            ["better than chance", "helped here cannot be told"],
         ),
-        (interval(0.34), interval(0.3), "unclear", ["The interval includes chance"]),
+        (interval(0.34), interval(0.3), "unclear", ["the interval includes chance"]),
         (interval(0.2), interval(0.3), "no", ["worse than chance"]),
         (interval(0.5), interval(0.7), "partly", ["Training made it worse"]),
         (few(0.9), interval(0.3), "few", ["too few sessions"]),

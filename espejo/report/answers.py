@@ -1,5 +1,7 @@
 """The four answers that the report opens with: sentences that depend on the numbers.
 
+What it means comes first, the numbers behind it after.
+
 Two intervals that overlap say nothing here, so the sentence says that it cannot tell. That is
 stricter than a test of the difference, which the gain of training over examples is.
 """
@@ -64,8 +66,8 @@ def sound(scores: Mapping, say: Wording) -> Answer:
         verdict = {"alike": "yes", "below": "partly"}.get(ceiling, "more")
     shown = {name: say.interval(score[name]) for name in ("tuned", "base", "ceiling", "floor")}
     sentences = [
-        say.say("sound.numbers", **shown),
         *_placed(score, found, say),
+        say.say("sound.numbers", **shown),
         say.say(f"sound.told.{relation(told, 0.5)}", auc=say.interval(told)),
     ]
     if all(habits_off(table) is not None for table in style["habits"].values()):
@@ -108,6 +110,8 @@ def answer(scores: Mapping, say: Wording) -> Answer:
         # Words for how far from chance to always right: no source says where they begin.
         verdict = "little" if share < 0.25 else "partly" if share < 0.75 else "yes"
     sentences = [
+        say.say(f"answer.chance.{found}", gap=gap),
+        say.say(f"answer.base.{trained}"),
         say.say(
             "answer.numbers",
             candidates=say.number(after["candidates"]),
@@ -117,8 +121,6 @@ def answer(scores: Mapping, say: Wording) -> Answer:
             chance=say.number(chance["mrr"]),
             base=say.interval(before["mrr"]),
         ),
-        say.say(f"answer.chance.{found}", gap=gap),
-        say.say(f"answer.base.{trained}"),
         say.say("answer.limit"),
     ]
     return Answer("answer", verdict, sentences)
@@ -150,6 +152,7 @@ def worth(scores: Mapping, say: Wording) -> Answer:
         way = "nothing" if share <= 0 else "all" if share >= 1 else "helped"
     said = {name: say.interval(style[name]) for name in ("tuned", "examples")}
     sentences = [
+        say.say(f"worth.advice.{verdict}"),
         say.say(
             "worth.numbers",
             base=say.interval(scores["base"][key]),
@@ -160,7 +163,6 @@ def worth(scores: Mapping, say: Wording) -> Answer:
         say.say(f"worth.way.{way}", share=say.percent(share)),
         say.say(f"worth.gain.{found}", gain=say.interval(gain)),
         say.say(f"worth.style.{sounds}", **said),
-        say.say(f"worth.advice.{verdict}"),
     ]
     return Answer("worth", verdict, sentences)
 
