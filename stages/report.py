@@ -1,0 +1,73 @@
+"""One page that says what the numbers mean: four answers in plain words, then the details.
+
+    python -m stages.report metrics data data/raw/demo/people.yaml plots reports
+
+A side branch: nothing depends on it. It quotes messages, so it is never in git.
+"""
+
+from pathlib import Path
+
+from espejo import findings, metrics, people, tables
+from espejo.report import answers, controls, details, page
+from espejo.report.blocks import Picture
+from espejo.report.wording import Wording
+from espejo.stage import params, run
+
+
+def main(numbers: Path, data: Path, names: Path, pictures: Path, quotes: Path) -> None:
+    """Metric files NUMBERS, tables in DATA and PICTURES -> report.html and report.md in QUOTES."""
+    say, wanted = Wording(params("report")["language"]), params("evaluate")
+    limits = wanted["share"]
+    author = people.read(names.parent).under(params("clean")["pseudonyms"]).author
+    scores = metrics.read(numbers / "eval.json")
+    accounts = {
+        name: metrics.read(numbers / f"{name}.json") for name in (*details.STEPS, "statistics")
+    }
+    replies = tables.read(data / "replies.parquet", tables.REPLIES)
+    examples = tables.read(data / "examples.parquet", tables.EXAMPLES)
+    turns = tables.read(data / "turns.parquet", tables.TURNS)
+    train = examples[examples["split"].eq("train")].reset_index(drop=True)
+    held_out = examples[examples["split"].ne("train")].reset_index(drop=True)
+    asked = held_out[held_out["id"].isin(replies["id"])]
+
+    found = controls.measured(turns, held_out, train, author, wanted)
+    said = findings.answers(replies, "tuned", asked["id"])
+    sections = [
+        details.glance(say),
+        details.likelihood(scores, say),
+        details.sound(scores, say, asked["reply"].tolist(), said),
+        details.relevance(scores, say),
+        details.memory(scores, say, limits),
+        details.outside(scores, say),
+        details.controlled(scores, say, found, limits),
+        details.samples(replies, asked[asked["split"].eq("test")], wanted, say),
+        details.data(accounts, say),
+    ]
+    lead = say.say(
+        "page.lead",
+        model=params("model")["name"],
+        replies=say.number(scores["test"]["replies"]),
+        sessions=say.number(scores["test"]["sessions"]),
+        confidence=say.percent(wanted["confidence"]),
+    )
+    four = answers.four(scores, say, limits)
+    shown = {
+        block.file: (pictures / block.file).read_bytes()
+        for section in sections
+        for block in section.blocks
+        if isinstance(block, Picture)
+    }
+    quotes.mkdir(parents=True, exist_ok=True)
+    written = {
+        "report.html": page.html(say, lead, four, sections, shown),
+        "report.md": page.markdown(say, lead, four, sections),
+    }
+    for name, text in written.items():
+        (quotes / name).write_text(text, "utf-8", newline="\n")
+    print(f"report: {quotes / 'report.html'}")
+    for one in four:
+        print(f"  {say.say(f'{one.name}.question')} {say.name('verdicts', one.verdict)}")
+
+
+if __name__ == "__main__":
+    run(main)
