@@ -27,7 +27,7 @@ MEASURES = {
 
 def _interval(measure: Mapping) -> str:
     if "low" not in measure:
-        return f"{measure['value']:.3g} (too few sessions)"
+        return f"{measure['value']:.3f} (too few)" if "value" in measure else "not measured"
     return f"{measure['value']:.3f} [{measure['low']:.3f}, {measure['high']:.3f}]"
 
 
@@ -57,6 +57,50 @@ def _scores(path: Path) -> str:
 def scores() -> str:
     """Base against tuned on the demo, from metrics/eval.json."""
     return _scores(ROOT / "metrics" / "eval.json")
+
+
+def judged() -> str:
+    """Style, relevance and memory on the demo, each beside what it has to be read against."""
+    found = json.loads((ROOT / "metrics" / "eval.json").read_text("utf-8"))
+    score, apart = found["style"]["author_score"], found["style"]["told_apart"]
+    ranks, kept = found["relevance"], found["memory"]
+    own = "own_bits_per_character"
+    helped = found["prompted"]["nearest_examples"][own]
+    columns = ("question", "base", "base, examples in its prompt", "tuned", "read it beside")
+    rows = [
+        (
+            "sounds like the author? author score",
+            *(_interval(score[name]) for name in ("base", "examples", "tuned")),
+            f"other people {_interval(score['floor'])}, the author {_interval(score['ceiling'])}",
+        ),
+        (
+            "told apart from the real replies? AUC",
+            *(_interval(apart[name]) for name in ("base", "examples", "tuned")),
+            "0.5: cannot be told",
+        ),
+        (
+            "answers what was said? MRR of the true reply among ten",
+            _interval(ranks["base"]["mrr"]),
+            "",
+            _interval(ranks["tuned"]["mrr"]),
+            f"chance {ranks['tuned']['chance']['mrr']:.3f}",
+        ),
+        (
+            "did training earn its place? bits per character, own",
+            _interval(found["base"][own]),
+            _interval(helped),
+            _interval(found["tuned"][own]),
+            "lower is better",
+        ),
+        (
+            "knows training replies by heart? AUC of membership",
+            "",
+            "",
+            _interval(kept["membership"]),
+            f"0.5: no; to share: **{kept['verdict']}**",
+        ),
+    ]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (columns, ("---",) * 5, *rows))
 
 
 def real_scores() -> str:
@@ -133,7 +177,7 @@ def fuzz() -> str:
 
 
 FILLS: dict[str, Callable[[], str]] = {
-    fill.__name__: fill for fill in (scores, real_scores, settings, novelty, dag, experiments, fuzz)
+    fill.__name__: fill for fill in (scores, judged, real_scores, settings, novelty, dag, experiments, fuzz)
 }
 
 
