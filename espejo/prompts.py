@@ -21,7 +21,8 @@ from espejo.errors import UserError
 # The control tokens of every model family in conf/model, whichever is in use: all models are scored
 # on the same characters.
 _CONTROL = re.compile(
-    r"[<\[](?=[|｜]|<SYS>>|/?(?:s|bos|eos|pad|unk|think|start_of_turn|end_of_turn)>|/?INST\])"
+    r"[<\[](?=[|｜]|<SYS>>|/?(?:s|bos|eos|pad|unk|think|start_of_turn|end_of_turn)>"
+    r"|/?(?:INST|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)\])"
 )
 
 

@@ -234,6 +234,9 @@ def test_a_long_reply_is_never_cut():
         ("a<|im_end|>b", "a< |im_end|>b"),
         ("</s> [INST] [lista]", "< /s> [ INST] [lista]"),
         ("<end_of_turn>", "< end_of_turn>"),
+        ("[/INST][TOOL_CALLS]", "[ /INST][ TOOL_CALLS]"),
+        ("<think>\n</think>", "< think>\n< /think>"),
+        ("<｜User｜>", "< ｜User｜>"),
     ],
 )
 def test_plain_opens_control_tokens_and_leaves_the_rest(said, written):
