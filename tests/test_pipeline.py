@@ -198,6 +198,7 @@ def test_too_few_replies_says_how_many_there_are_and_are_needed(place):
         names,
         "data/b.parquet",
         "metrics/b.json",
+        "reports/b.md",
         cwd=place,
     )
     said = refused(
