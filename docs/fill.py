@@ -177,7 +177,8 @@ def fuzz() -> str:
 
 
 FILLS: dict[str, Callable[[], str]] = {
-    fill.__name__: fill for fill in (scores, judged, real_scores, settings, novelty, dag, experiments, fuzz)
+    fill.__name__: fill
+    for fill in (scores, judged, real_scores, settings, novelty, dag, experiments, fuzz)
 }
 
 
