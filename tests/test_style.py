@@ -1,6 +1,7 @@
 """The author score: controls that must not fool it, and bundles by hand."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from espejo.scores import intervals, style
@@ -204,3 +205,18 @@ def test_the_auc_interval_is_that_of_its_formula():
     assert got["value"] == pytest.approx(0.760, abs=0.07)
     assert (got["high"] - got["low"]) / 2 == pytest.approx(1.96 * 0.033, rel=0.25)
     assert got["n"] == 100
+
+
+def test_chats_too_small_to_learn_from_are_too_few_and_no_error():
+    turns = pd.DataFrame(
+        {
+            "author": ["Juli", "Cami"],
+            "messages": [["hola"], ["che"]],
+            "session": [0, 0],
+            "turn": [0, 1],
+            "split": ["train", "train"],
+        }
+    )
+    scores = style.author_score(turns, "Juli", {"tuned": style.Replies([["hola"]], [0])}, WANTED)
+    assert set(scores) == {"floor", "nearest", "tuned", "ceiling"}
+    assert all(score == {"n": 0, "interval": "too few"} for score in scores.values())

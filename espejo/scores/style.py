@@ -172,7 +172,11 @@ def author_score(
     the `sources`, and `ceiling` (the author's own validation and test). The classifier is one: the
     intervals are over sessions, not over trainings.
     """
-    judge = Judge(turns[turns["split"] == "train"], author, wanted["seed"])
+    try:
+        judge = Judge(turns[turns["split"] == "train"], author, wanted["seed"])
+    except ValueError:  # a first small chat is no mistake: it just cannot be judged
+        nothing = {"n": 0, "interval": "too few"}
+        return {name: dict(nothing) for name in ("floor", "nearest", *sources, "ceiling")}
     held_out = turns[turns["split"] != "train"]
     mine = held_out["author"].eq(author)
     people = [judge.scores(replies_of(theirs)) for _, theirs in held_out[~mine].groupby("author")]
