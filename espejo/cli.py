@@ -52,6 +52,28 @@ def novelty() -> None:
     )
 
 
+@commands.command()
+def blind(
+    pairs: Annotated[int, typer.Option(min=1, help="Conversations on the page, at most.")] = 20,
+    seed: Annotated[int, typer.Option(help="Which conversations, and in what order.")] = 7,
+    score: Annotated[
+        Path | None, typer.Option(help="Count the answers that the page gave instead.")
+    ] = None,
+) -> None:
+    """Let a person tell real replies from the model's: writes reports/blind.html and its key."""
+    from espejo import blind as test
+    from espejo.stage import params
+
+    if score is not None:
+        print(test.score(score, test.KEY))
+        return
+    number = test.write(Path(), params("report")["language"], pairs, seed)
+    print(
+        f"{test.PAGE}: {number} conversations. Whoever answers it gives you answers.json; then "
+        f"run `espejo blind --score answers.json` here. Keep {test.KEY} to yourself."
+    )
+
+
 def app() -> None:
     """Entry point: a UserError prints its sentence and nothing else."""
     try:

@@ -258,7 +258,12 @@ def test_style_against_examples_in_the_prompt(scores, say, examples, verdict, se
 @pytest.mark.parametrize(
     ("membership", "reasons", "verdict", "sentences"),
     [
-        (interval(0.64), {}, "pass", ["no proof that it is safe", "0.64 [0.59, 0.69]"]),
+        (
+            interval(0.64),
+            {},
+            "pass",
+            ["no proof that it is safe", "0.64 [0.59, 0.69]", "know them somewhat"],
+        ),
         (interval(0.66), {}, "pass_unclear", ["reaches above its limit"]),
         (interval(0.9), {"membership": {"value": 0.9, "most": 0.7}}, "fail", ["membership in the"]),
         (

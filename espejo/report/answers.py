@@ -187,6 +187,8 @@ def safe(scores: Mapping, say: Wording, limits: Mapping[str, float]) -> Answer:
             verdict = "pass_unclear"
             sentences.append(say.say("safe.unclear"))
     beyond = beyond_own(tuned, own)
+    coin = relation(member, 0.5)
+    known = [say.say(f"safe.coin.{coin}")] if coin in ("above", "alike") else []
     sentences += [
         say.say(
             "safe.copied",
@@ -198,6 +200,7 @@ def safe(scores: Mapping, say: Wording, limits: Mapping[str, float]) -> Answer:
         say.say(
             "safe.membership", value=say.interval(member), most=say.number(limits["membership"])
         ),
+        *known,
         say.say(
             "safe.personal",
             value=say.number(memory["personal_data"]["learnt"]),
