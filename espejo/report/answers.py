@@ -67,7 +67,7 @@ def sound(scores: Mapping, say: Wording) -> Answer:
     shown = {name: say.interval(score[name]) for name in ("tuned", "base", "ceiling", "floor")}
     sentences = [
         *_placed(score, found, say),
-        say.say("sound.numbers", **shown),
+        *([say.say("sound.numbers", **shown)] if "value" in score["tuned"] else []),
         say.say(f"sound.told.{relation(told, 0.5)}", auc=say.interval(told)),
     ]
     if all(habits_off(table) is not None for table in style["habits"].values()):
@@ -79,6 +79,8 @@ def sound(scores: Mapping, say: Wording) -> Answer:
 
 def _placed(score: Mapping, found: Mapping[str, str], say: Wording) -> list[str]:
     """Where the tuned model stands; without an interval of its own one sentence says it all."""
+    if "value" not in score["tuned"]:
+        return [say.say("sound.missing")]
     if relation(score["tuned"], 0.0) != "few" or found["base"] == "missing":
         return [say.say(f"sound.{name}.{where}") for name, where in found.items()]
     above = score["tuned"]["value"] > score["base"]["value"]
@@ -186,6 +188,9 @@ def safe(scores: Mapping, say: Wording, limits: Mapping[str, float]) -> Answer:
         if member.get("high", 0.0) > limits["membership"]:
             verdict = "pass_unclear"
             sentences.append(say.say("safe.unclear"))
+        if "low" not in member or "low" not in tuned:
+            verdict = "pass_unclear"
+            sentences.append(say.say("safe.few"))
     beyond = beyond_own(tuned, own)
     coin = relation(member, 0.5)
     known = [say.say(f"safe.coin.{coin}")] if coin in ("above", "alike") else []
