@@ -74,6 +74,24 @@ def blind(
     )
 
 
+@commands.command()
+def compare() -> None:
+    """All experiments at hand in one table; their replies in reports/compare.md."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from espejo import compare as side
+
+    found = side.experiments()
+    shown = Table(*side.HEADS, show_lines=True)
+    for row in side.table(found):
+        shown.add_row(*row)
+    Console().print(shown)
+    side.PAGE.parent.mkdir(exist_ok=True)
+    side.PAGE.write_text(side.page(found), "utf-8")
+    print(f"What each model replies to the same prompts: {side.PAGE}")
+
+
 def app() -> None:
     """Entry point: a UserError prints its sentence and nothing else."""
     try:

@@ -69,7 +69,7 @@ def filled(template: str, escaped: bool, **values: object) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters.update(marked=_marked, cell=_cell, quoted=_quoted)
+    templates.filters.update(marked=_marked, cell=_cell, quoted=quoted)
     return templates.get_template(template).render(**values)
 
 
@@ -84,7 +84,7 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def _quoted(messages: Sequence[str], nothing: str) -> str:
+def quoted(messages: Sequence[str], nothing: str) -> str:
     """Messages in a Markdown table: as they are, whatever marks they hold."""
     lines = [_MARKS.sub(r"\\\1", line) for text in messages for line in text.splitlines()]
     return "<br>".join(line for line in lines if line.strip()) or f"*{nothing}*"
