@@ -123,7 +123,13 @@ def settings() -> str:
 def fuzz() -> str:
     """What the recorded fuzz run of the reader did, from docs/results/fuzz.json."""
     run = json.loads((ROOT / "docs" / "results" / "fuzz.json").read_text("utf-8"))
-    return json.dumps(run)
+    return (
+        f"{run['inputs']:,} mutated inputs in {run['seconds']:,} seconds: {run['read']:,} read, "
+        f"{run['refused']:,} refused with a sentence, {len(run['failures'])} failures, the slowest "
+        f"in {run['slowest_input_seconds'] * 1000:.0f} ms. Found and mended before that run: "
+        + "; ".join(run["found_and_mended_before_this_run"])
+        + "."
+    )
 
 
 FILLS: dict[str, Callable[[], str]] = {

@@ -92,9 +92,38 @@ def compare() -> None:
     print(f"What each model replies to the same prompts: {side.PAGE}")
 
 
+@commands.command()
+def fit() -> None:
+    """Which models fit which graphics card: parameters and memory, with nothing downloaded."""
+    folder = Path("conf").resolve()
+    names = sorted(path.stem for path in (folder / "model").glob("*.yaml"))
+    if not names:
+        raise UserError("There is no conf/model/ here: run this in the folder of the project.")
+    from hydra import compose, initialize_config_dir
+    from omegaconf import OmegaConf
+
+    from espejo import fit
+
+    needs = {}
+    with initialize_config_dir(str(folder), version_base=None):
+        for name in names:
+            params = OmegaConf.to_container(compose("config", [f"model={name}"]))
+            needs[name] = fit.need(params)
+    print(
+        f"{fit.table(needs)}\n"
+        "Estimates for texts as long as the settings allow; a card is in the list where nine "
+        "tenths of its GB suffice.\nToo large? train.batch_size=1 with more "
+        "train.gradient_accumulation, or train.gradient_checkpointing=true."
+    )
+
+
 def app() -> None:
     """Entry point: a UserError prints its sentence and nothing else."""
     try:
         commands()
     except UserError as error:
         sys.exit(f"espejo: {error}")
+
+
+if __name__ == "__main__":
+    app()

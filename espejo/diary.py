@@ -29,7 +29,7 @@ class Diary:
             for text in self.prompts
         ]
         replies = reply_all(
-            model, self.write.tokenizer, asked, how, self.write.end, self.seed, label="asking"
+            model, self.write.tokenizer, asked, how, self.write.stops, self.seed, label="asking"
         )
         answers = [self.write.bubbles(reply.text) for reply in replies]
         self.folder.mkdir(parents=True, exist_ok=True)

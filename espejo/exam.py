@@ -85,10 +85,12 @@ class Exam:
     def membership(self, rows: pd.DataFrame, sums: Mapping[str, pd.DataFrame]) -> dict:
         """How well training replies are told from test `rows` by what training did to their loss.
 
-        `sums` holds those of base and tuned for `rows`; as many training replies are scored.
+        `sums` holds those of base and tuned for `rows`. As many of one as of the other, spread
+        evenly over time.
         """
-        train = self.split("train")
-        train = train[:: max(1, len(train) // len(rows))][: len(rows)]
+        train, some = self.split("train"), min(self.wanted["membership_replies"], len(rows))
+        train = train[:: max(1, len(train) // some)][:some]
+        places = np.linspace(0, len(rows) - 1, some).round().astype(int)
         seen = {
             name: self.sums(train, model, f"scoring {name}, train")
             for name, model in self.mirror.both()
@@ -98,7 +100,11 @@ class Exam:
             for each in (seen, sums)
         )
         return memory.membership(
-            learnt.tolist(), new.tolist(), train["session"], rows["session"], self.wanted
+            learnt.tolist(),
+            new.iloc[places].tolist(),
+            train["session"],
+            rows["session"].iloc[places],
+            self.wanted,
         )
 
     def ranks(self, rows: pd.DataFrame) -> dict[str, dict]:
@@ -145,7 +151,7 @@ class Exam:
             self.mirror.tokenizer,
             prompts,
             how,
-            self.write.end,
+            self.write.stops,
             self.wanted["seed"],
             label=f"replying {label}",
         )

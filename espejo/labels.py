@@ -15,7 +15,7 @@ class Encoded(TypedDict):
 
     input_ids: list[int]
     labels: list[int]
-    kinds: list[str]  # message, separator, end, or "" where the token is not the author's
+    kinds: list[str]  # of the spans; "" where the token is not the author's
 
 
 def encode(
@@ -44,11 +44,17 @@ def encode(
 
 
 def _kinds(offsets: Sequence[tuple[int, int]], spans: Sequence[Span]) -> list[str]:
-    """For each token the kind of the span that it touches, "" for none."""
+    """For each token the kind of the span that it touches, "" for none.
+
+    A space before a reply is part of the reply's first word in many vocabularies: such a token is
+    the message's.
+    """
     kinds, at = [], 0
     for start, end in offsets:
         while at < len(spans) and spans[at]["end"] <= start:
             at += 1
-        touches = at < len(spans) and end > spans[at]["start"]
-        kinds.append(spans[at]["kind"] if touches else "")
+        touched = [span for span in spans[at : at + 2] if end > span["start"]]
+        if len(touched) == 2 and touched[0]["kind"] == "lead":
+            touched.pop(0)
+        kinds.append(touched[0]["kind"] if touched else "")
     return kinds

@@ -31,6 +31,19 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def dtype_of(precision: str) -> torch.dtype:
+    """The type of numbers that `precision` names, as this machine has it.
+
+    A GPU without bfloat16 (T4, V100) gets float16.
+    """
+    wanted = getattr(torch, precision)
+    # Unless told otherwise torch counts as support what it can only emulate, slowly.
+    lacks = torch.cuda.is_available() and not torch.cuda.is_bf16_supported(
+        including_emulation=False
+    )
+    return torch.float16 if wanted == torch.bfloat16 and lacks else wanted
+
+
 def locate(model: Mapping) -> tuple[str, str]:
     """What `from_pretrained` takes for the params section `model`, and the revision it resolved to.
 
@@ -91,12 +104,12 @@ def load_base(model: Mapping, dtype: str | None = None) -> PreTrainedModel:
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=model["double_quantization"],
-            bnb_4bit_compute_dtype=getattr(torch, model["precision"]),
+            bnb_4bit_compute_dtype=dtype_of(model["precision"]),
         )
     torch.set_num_threads(model["threads"])
     loaded = AutoModelForCausalLM.from_pretrained(
         name,
-        dtype=getattr(torch, dtype or model["precision"]),
+        dtype=dtype_of(dtype or model["precision"]),
         device_map=device(),
         **pinned,
     )
@@ -147,7 +160,7 @@ class Mirror:
             self._tuned = PeftModel.from_pretrained(load_base(model), folder).eval()
             self._base = None
         else:
-            dtype = getattr(torch, model["precision"])
+            dtype = dtype_of(model["precision"])
             self._base = load_base(model)
             self._tuned = AutoModelForCausalLM.from_pretrained(
                 folder, dtype=dtype, device_map=device()

@@ -1,13 +1,15 @@
 """What the model reads: a context and a reply as one text, with the spans that are the author's.
 
 Training, scoring and chat all go through `Prompter`, so that a model is never asked in another form
-than the one it learnt. Two forms: `chat` is the model's own chat template with roles; `tagged` is
-for models without a template, with tags of our own around each turn.
+than the one it learnt. Three forms: the model's own chat template with roles; the whole context
+between tags inside one user turn of that template; or plain text between tags, for models without a
+template.
 """
 
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from functools import cached_property
 from itertools import accumulate
 from typing import TypedDict
@@ -23,6 +25,12 @@ _CONTROL = re.compile(
 )
 
 
+# How templates ask for today's date.
+_CLOCK = re.compile(r"""strftime_now\(\s*(?P<quote>["'])(?P<form>.*?)(?P=quote)\s*\)""")
+# A thought without words, which a template writes, or a prefill ends, where a model may not think.
+_NO_THOUGHT = re.compile(r"<think>\s*</think>\s*")
+
+
 class Turn(TypedDict):
     """Consecutive messages of one author."""
 
@@ -33,8 +41,8 @@ class Turn(TypedDict):
 class Span(TypedDict):
     """Characters `start:end` of a text.
 
-    Kinds of the author's reply: message, separator, end. Kind context: words of somebody else that
-    may be read and never learnt.
+    Kinds of the author's reply: lead (a space that the template puts before it), message,
+    separator, end. Kind context: words of somebody else that may be read and never learnt.
     """
 
     start: int
@@ -44,19 +52,26 @@ class Span(TypedDict):
 
 @dataclass(frozen=True)
 class Tags:
-    """The strings of a tagged prompt: `start`, then each turn, `reply`, the reply, `end`."""
+    """The strings of a tagged prompt: `start`, then each turn, `reply`, the reply, `end`.
 
-    start: str
+    Without `reply` the turns stand in one user turn of the chat template, which writes the rest.
+    Otherwise a `start` or `end` of None is what the tokenizer puts there.
+    """
+
+    start: str | None
     other: str
     author: str
     turn_end: str
-    reply: str
-    end: str
+    reply: str | None
+    end: str | None
 
 
 @dataclass(frozen=True)
 class Prompter:
-    """Writes prompts for one tokenizer. `tags` is None where the chat template is used."""
+    """Writes prompts for one tokenizer. `tags` is None where the chat template has the roles.
+
+    `date` (ISO) is what the template takes for today; `prefill` goes on from its generation prompt.
+    """
 
     tokenizer: PreTrainedTokenizerBase
     system: str
@@ -66,6 +81,8 @@ class Prompter:
     tags: Tags | None = None
     system_role: bool = True
     template_args: dict = field(default_factory=dict)
+    date: str | None = None
+    prefill: str = ""
 
     def prompt(
         self,
@@ -125,8 +142,10 @@ class Prompter:
                 (self.tags.author if mine else self.tags.other) + said + self.tags.turn_end
                 for mine, said in turns
             )
-            return self.tags.start + body + self.tags.reply
-        return self._render(self._roles(turns), add_generation_prompt=True)
+            if self.tags.reply is not None:
+                return self._start + body + self.tags.reply
+            return self._open([{"role": "user", "content": body.strip() or self.silence}])
+        return self._open(self._roles(turns))
 
     def example(
         self,
@@ -136,14 +155,14 @@ class Prompter:
         group: bool = False,
         shots: Sequence[Turn] = (),
     ) -> tuple[str, list[Span]]:
-        """Prompt and reply as one text, and the spans of the reply's messages, separators and end.
+        """Prompt and reply as one text, and the spans of all that is the reply's.
 
         Raises UserError when the template does not let a reply be continued from its own prompt.
         """
         prompt = self.prompt(context, author, group, shots)
-        pieces: list[tuple[str, str]] = []
-        for message in reply:
-            if pieces:
+        pieces: list[tuple[str, str]] = [("lead", self._closing[0])] if self._closing[0] else []
+        for at, message in enumerate(reply):
+            if at:
                 pieces.append(("separator", self.separator))
             pieces.append(("message", plain(message)))
         pieces.append(("end", self.end))
@@ -154,25 +173,50 @@ class Prompter:
             text += piece
         return text, spans
 
-    @cached_property
+    @property
     def end(self) -> str:
         """The text of the token that ends a reply: the tag, or what the template writes there."""
-        if self.tags:
-            return self.tags.end
+        return self._closing[1]
+
+    @cached_property
+    def stops(self) -> tuple[str, ...]:
+        """Texts at the first of which a generated reply is over.
+
+        Among them the tags of a next turn: an untrained model writes one where it should end.
+        """
+        stops = [self.end, *self.tokenizer.all_special_tokens]
+        stops = [stop for stop in stops if stop != self.separator]  # an added token of GPT-2's
+        if self.tags and self.tags.reply is not None:
+            stops += [self.tags.other.strip(), self.tags.author.strip()]
+        return tuple(stops)
+
+    @cached_property
+    def _closing(self) -> tuple[str, str]:
+        """What stands before a reply (spaces, which belong to its first token) and what ends it."""
+        if self.tags and self.tags.reply is not None:
+            return "", self.tags.end or self.tokenizer.eos_token
         probe = "espejo"
         user = {"role": "user", "content": probe}
-        prompt = self._render([user], add_generation_prompt=True)
-        whole = self._render([user, {"role": "assistant", "content": probe}])
-        ending = whole[len(prompt) + len(probe) :]
+        prompt = _NO_THOUGHT.sub("", self._open([user]))
+        whole = _NO_THOUGHT.sub("", self._render([user, {"role": "assistant", "content": probe}]))
+        lead, _, ending = whole.removeprefix(prompt).partition(probe)
         stops = [token for token in self.tokenizer.all_special_tokens if token in ending]
-        if not whole.startswith(prompt + probe) or not stops:
+        if not whole.startswith(prompt) or lead.strip(" ") or not stops:
             raise UserError(
                 "The chat template does not continue from its own generation prompt, or closes a "
-                f"reply with no special token (it wrote {ending!r}): set model.tags."
+                f"reply with no special token (it wrote {ending!r}): set model.prefill, or choose "
+                "a format that needs no template, such as `-S format=turns`."
             )
         # What follows the end token (a line break, mostly) is never generated: it is not learnt.
         first = min(stops, key=ending.index)
-        return ending[: ending.index(first) + len(first)]
+        return lead, ending[: ending.index(first) + len(first)]
+
+    @cached_property
+    def _start(self) -> str:
+        if self.tags.start is not None:
+            return self.tags.start
+        first = self.tokenizer("")["input_ids"][:1]
+        return self.tokenizer.bos_token if first == [self.tokenizer.bos_token_id] else ""
 
     def bubbles(self, reply: str) -> list[str]:
         """A generated reply as the messages it stands for, without empty ones.
@@ -205,6 +249,9 @@ class Prompter:
             roles.append({"role": "user", "content": self.silence})
         return roles
 
+    def _open(self, roles: list[dict[str, str]]) -> str:
+        return self._render(roles, add_generation_prompt=True) + self.prefill
+
     def _render(self, roles: list[dict[str, str]], add_generation_prompt: bool = False) -> str:
         if self.system_role:
             messages = [{"role": "system", "content": self.system}, *roles]
@@ -215,7 +262,21 @@ class Prompter:
             messages,
             tokenize=False,
             add_generation_prompt=add_generation_prompt,
+            chat_template=self._template,
             **self.template_args,
+        )
+
+    @cached_property
+    def _template(self) -> str:
+        """The chat template, with `date` in place of the clock that transformers lends it."""
+        template = self.tokenizer.get_chat_template()
+        if self.date is None and "strftime_now(" in template:
+            raise UserError(
+                "The chat template prints today's date, so the same chats would give other data "
+                "tomorrow: set model.date to a fixed one (YYYY-MM-DD)."
+            )
+        return _CLOCK.sub(
+            lambda call: repr(date.fromisoformat(self.date).strftime(call["form"])), template
         )
 
 
@@ -258,14 +319,15 @@ def _tail(messages: Sequence[str], chars: int) -> list[str]:
 
 def prompter(tokenizer: PreTrainedTokenizerBase, model: dict, form: dict) -> Prompter:
     """The prompter that the params sections `model` and `format` describe."""
-    tags = model["tags"]
     return Prompter(
         tokenizer=tokenizer,
         system=form["system"] + model["system_suffix"],
         silence=form["silence"],
         separator=model["separator"],
         max_context_chars=form["max_context_chars"],
-        tags=Tags(**tags) if tags else None,
+        tags=Tags(**form["tags"]) if form["tags"] else None,
         system_role=model["system_role"],
         template_args=model["template_args"] or {},
+        date=model["date"],
+        prefill=model["prefill"],
     )

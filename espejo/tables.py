@@ -67,7 +67,7 @@ FORMATTED = pa.schema(
         _column("session", pa.int64()),
         _column("split", pa.string()),
         _column("text", pa.string()),
-        _column("spans", pa.list_(_column("item", _SPAN))),  # kind: message, separator, end
+        _column("spans", pa.list_(_column("item", _SPAN))),  # kinds: prompts.Span
         _column("never", pa.list_(_column("item", _SPAN))),  # words that may not be learnt
     ]
 )

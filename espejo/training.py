@@ -27,6 +27,7 @@ from trl import SFTConfig, SFTTrainer
 
 from espejo.errors import UserError
 from espejo.labels import IGNORED, Encoded
+from espejo.models import dtype_of
 
 _SPARE = 50 << 20  # bytes: with less on the disk, a write that failed failed for want of room
 
@@ -67,7 +68,21 @@ def adapted(model: PreTrainedModel, wanted: Mapping) -> PeftModel:
         lora_dropout=wanted["dropout"],
         target_modules=sorted(wanted["targets"]),
     )
-    return get_peft_model(model, config, autocast_adapter_dtype=False)
+    # Adapters are of the weights' type; only float16 is too coarse for what an optimizer adds.
+    coarse = model.dtype == torch.float16
+    return get_peft_model(model, config, autocast_adapter_dtype=coarse)
+
+
+def mixed(method: str) -> dict[str, bool]:
+    """The trainer's settings of mixed precision on this machine.
+
+    On a processor adapters stand beside bfloat16 weights as it is, and float32 weights compute in
+    bfloat16.
+    """
+    if not torch.cuda.is_available():
+        return {"bf16": method == "full", "fp16": False}
+    half = dtype_of("bfloat16")
+    return {"bf16": half == torch.bfloat16, "fp16": half == torch.float16}
 
 
 def train(
@@ -118,8 +133,7 @@ def train(
         weight_decay=wanted["weight_decay"],
         max_grad_norm=wanted["max_grad_norm"],
         seed=wanted["seed"],
-        # Adapters stand beside bfloat16 weights as it is; float32 weights compute in bfloat16.
-        bf16=torch.cuda.is_bf16_supported() if on_gpu else wanted["method"] == "full",
+        **mixed(wanted["method"]),
         train_sampling_strategy="group_by_length",
         max_length=None,  # a number here would cut replies and drop rows in silence
         dataset_kwargs={"skip_prepare_dataset": True},

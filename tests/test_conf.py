@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-GROUPS = ("data", "clean", "filter", "train", "model", "evaluate", "experiment")
+GROUPS = ("format", "data", "clean", "filter", "train", "model", "evaluate", "experiment")
 # conf/data/mine.yaml is a user's own: what they write in it is not for our tests.
 CHOICES = [
     f"{group}={path.stem}"
@@ -38,7 +38,7 @@ def test_every_choice_composes_to_the_same_sections_and_keys(composed, choice):
 def test_params_yaml_has_the_shape_of_conf(composed):
     params = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))
     # A user's `dvc exp run -S …` may have rewritten the values: .ci/run checks those.
-    chosen = [f"model={params['model']['name']}"]
+    chosen = [f"model={params['model']['name']}", f"format={params['format']['name']}"]
     assert shape(params) == shape(composed(*chosen))
 
 
@@ -50,6 +50,35 @@ def test_a_model_is_named_like_its_file_and_has_a_revision(composed, path):
     assert model["name"] == path.stem
     assert model["revision"]
     assert model["source"] in ("embedded", "hub")
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "filter_"),
+    [
+        ("smollm2", "chat", "default"),
+        ("smollm3", "chat", "original-smollm3"),
+        ("phi3", "tagged", "original-phi3"),
+        ("gpt2-spanish", "talk", "original-gpt2"),
+        ("llama2", "qa", "default"),
+        ("gemma3", "turns", "default"),
+    ],
+)
+def test_a_model_brings_the_format_and_filter_of_its_original(composed, name, form, filter_):
+    params = composed(f"model={name}")
+    assert params["format"]["name"] == form
+    assert params["filter"] == composed(f"filter={filter_}")["filter"]
+
+
+def test_what_a_user_says_wins_over_what_a_model_brings(composed):
+    params = composed("model=phi3", "filter=default", "format=chat")
+    assert params["filter"] == composed()["filter"]
+    assert params["format"] == composed()["format"]
+    assert composed("model=phi3", "experiment=qa")["format"]["name"] == "qa"
+
+
+def test_a_format_is_named_like_its_file(composed):
+    for path in sorted((ROOT / "conf" / "format").glob("*.yaml")):
+        assert composed(f"format={path.stem}")["format"]["name"] == path.stem
 
 
 def test_added_tokens_are_trained_with_all_weights(composed):

@@ -6,8 +6,9 @@ import threading
 import pytest
 import torch
 
-from espejo import embedded, models
+from espejo import embedded, models, training
 from espejo.errors import UserError
+from tests import tiny
 
 
 def test_the_embedded_model_is_the_trained_one(smollm2):
@@ -28,6 +29,57 @@ def test_four_bit_weights_are_really_in_four_bits(composed):
     # Linear layers hold 106 of 135 million weights: half a byte each in place of two.
     assert small.get_memory_footprint() < 0.5 * large.get_memory_footprint()
     assert type(small.model.layers[0].self_attn.q_proj).__name__ == "Linear4bit"
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """gpu(True) stands for a card with bfloat16, gpu(False) for a T4, which emulates it."""
+
+    def put(native):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(
+            torch.cuda,
+            "is_bf16_supported",
+            lambda including_emulation=True: native or including_emulation,
+        )
+
+    return put
+
+
+def test_bfloat16_stays_where_the_card_has_it_and_on_a_processor(gpu):
+    assert models.dtype_of("bfloat16") == torch.bfloat16
+    assert training.mixed("lora") == {"bf16": False, "fp16": False}
+    assert training.mixed("full") == {"bf16": True, "fp16": False}
+    gpu(True)
+    assert models.dtype_of("bfloat16") == torch.bfloat16
+    assert training.mixed("lora") == {"bf16": True, "fp16": False}
+
+
+def test_a_card_without_bfloat16_computes_and_trains_in_float16(gpu, composed, monkeypatch):
+    gpu(False)
+    assert models.dtype_of("bfloat16") == torch.float16
+    assert models.dtype_of("float32") == torch.float32
+    assert training.mixed("lora") == {"bf16": False, "fp16": True}
+    seen = {}
+
+    def load(name, **settings):
+        seen.update(settings)
+        return tiny.llama(50_000)
+
+    monkeypatch.setattr(models.AutoModelForCausalLM, "from_pretrained", load)
+    models.load_base(composed("model=smollm2-qlora")["model"])
+    assert seen["dtype"] == torch.float16
+    how = seen["quantization_config"]
+    assert (how.bnb_4bit_quant_type, how.bnb_4bit_use_double_quant) == ("nf4", True)
+    assert how.bnb_4bit_compute_dtype == torch.float16
+
+
+def test_adapters_beside_float16_weights_are_float32(composed):
+    wanted = composed()["train"]
+    for dtype, expected in ((torch.float16, torch.float32), (torch.bfloat16, torch.bfloat16)):
+        model = training.adapted(tiny.llama(40).to(dtype), wanted)
+        trained = {weight.dtype for weight in model.parameters() if weight.requires_grad}
+        assert trained == {expected}
 
 
 def test_a_package_that_is_missing_says_how_to_install_it(monkeypatch, tmp_path):
@@ -85,7 +137,7 @@ def test_two_processes_that_convert_at_once_end_with_one_model(monkeypatch, tmp_
     assert (found[0] / "model.safetensors").read_bytes() == b"weights"
 
 
-@pytest.mark.parametrize("name", ["smollm3", "phi3", "gpt2-spanish"])
+@pytest.mark.parametrize("name", ["smollm3", "llama2", "gpt2-spanish"])
 def test_a_hub_model_without_a_network_stops_with_one_sentence(composed, name, monkeypatch):
     # An address on this machine where nothing listens: as good as no network, and as quick.
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")

@@ -3,7 +3,8 @@
 import pytest
 
 from espejo.errors import UserError
-from espejo.prompts import Prompter, plain, prompter, trim
+from espejo.prompts import Prompter, Tags, plain, prompter, trim
+from espejo.talk.replies import ended
 from tests import tiny
 
 PHI3 = ["<|system|>", "<|user|>", "<|assistant|>", "<|end|>", "<|endoftext|>"]
@@ -85,40 +86,17 @@ def test_a_template_that_changes_its_own_prompt_is_refused():
         "{% if add_generation_prompt %}<think>{% endif %}"
     )
     write = Prompter(tiny.tokenizer(PHI3, "<|end|>", crooked), "SYS", "…", "<|msg_sep|>", 1000)
-    with pytest.raises(UserError, match=r"set model\.tags"):
+    with pytest.raises(UserError, match=r"set model\.prefill"):
         write.example([turn("Flor", "hola")], ["voy"], "Juli")
 
 
-# SmolLM3's template with thinking off, as its model card renders it (no copy of it is on disk).
-SMOLLM3 = """\
-<|im_start|>system
-## Metadata
-
-Knowledge Cutoff Date: June 2025
-Today Date: 16 August 2026
-Reasoning Mode: /no_think
-
-## Custom Instructions
-
-{{ messages[0]['content'] | replace(' /no_think', '') }}
-
-{% for m in messages[1:] %}<|im_start|>{{ m.role }}
-{% if m.role == 'assistant' %}<think>
-
-</think>
-{% endif %}{{ m.content }}<|im_end|>
-{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
-<think>
-
-</think>
-{% endif %}"""
-
-
 def test_smollm3_learns_the_reply_and_not_the_empty_thought():
-    tokenizer = tiny.tokenizer(["<|im_start|>", "<|im_end|>"], "<|im_end|>", SMOLLM3)
-    write = Prompter(tokenizer, "SYS /no_think", "…", "<|msg_sep|>", 1000)
+    tokenizer = tiny.tokenizer(["<|im_start|>", "<|im_end|>"], "<|im_end|>", tiny.SMOLLM3)
+    write = Prompter(tokenizer, "SYS /no_think", "…", "<|msg_sep|>", 1000, date="2026-08-16")
     text, spans = write.example([turn("Flor", "hola")], ["voy"], "Juli")
-    assert text.endswith(
+    assert text == (
+        "<|im_start|>system\n## Metadata\n\nKnowledge Cutoff Date: June 2025\n"
+        "Today Date: 16 August 2026\nReasoning Mode: /no_think\n\n## Custom Instructions\n\nSYS\n\n"
         "<|im_start|>user\nhola<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\nvoy<|im_end|>"
     )
     assert [text[s["start"] : s["end"]] for s in spans] == ["voy", "<|im_end|>"]
@@ -137,12 +115,97 @@ def test_shipped_templates_can_be_continued_by_a_reply(name):
     ]
     tokenizer = tiny.tokenizer(specials, "<|im_end|>", tiny.template(name))
     args = {"enable_thinking": False} if name == "qwen3" else {}
-    write = Prompter(tokenizer, "SYS", "…", "<|msg_sep|>", 1000, template_args=args)
+    write = Prompter(
+        tokenizer, "SYS", "…", "<|msg_sep|>", 1000, template_args=args, date="2024-07-26"
+    )
     text, spans = write.example(
         [turn("Juli", "hola"), turn("Flor", "che"), turn("Juli", "bien")], ["voy"], "Juli"
     )
     assert [text[s["start"] : s["end"]] for s in spans][0] == "voy"
     assert text[spans[-1]["start"] :] in ("<|eot_id|>", "<|im_end|>", "<end_of_turn>")
+
+
+def test_a_template_that_prints_the_date_wants_a_fixed_one():
+    tokenizer = tiny.tokenizer(["<|im_start|>", "<|im_end|>"], "<|im_end|>", tiny.SMOLLM3)
+    write = Prompter(tokenizer, "SYS", "…", "<|msg_sep|>", 1000)
+    with pytest.raises(UserError, match=r"set model\.date"):
+        write.prompt([turn("Flor", "hola")], "Juli")
+
+
+def test_a_prefill_ends_the_thought_that_a_template_opens():
+    end = "<｜end▁of▁sentence｜>"
+    specials = ["<｜begin▁of▁sentence｜>", end, "<｜User｜>", "<｜Assistant｜>"]
+    tokenizer = tiny.tokenizer(specials, end, tiny.template("deepseek_r1_distill"))
+    write = Prompter(
+        tokenizer, "SYS", "…", "<|msg_sep|>", 1000, system_role=False, prefill="\n</think>\n\n"
+    )
+    text, spans = write.example([turn("Flor", "hola")], ["voy"], "Juli")
+    assert text == (
+        "<｜begin▁of▁sentence｜><｜User｜>SYS\n\nhola<｜Assistant｜><think>\n\n</think>\n\nvoy"
+        + end
+    )
+    assert [text[s["start"] : s["end"]] for s in spans] == ["voy", end]
+    with pytest.raises(UserError, match=r"set model\.prefill"):  # the thought would stay open
+        Prompter(tokenizer, "SYS", "…", "<|msg_sep|>", 1000).end  # noqa: B018
+
+
+LLAMA2 = ["<s>", "</s>", "[INST]", "[/INST]"]
+
+
+@pytest.mark.parametrize(
+    ("template", "system_role", "written", "end"),
+    [
+        (tiny.LLAMA2, True, "<s>[INST] <<SYS>>\nSYS\n<</SYS>>\n\nhola [/INST] voy </s>", " </s>"),
+        (tiny.MISTRAL, False, "<s>[INST] SYS\n\nhola[/INST] voy</s>", "</s>"),
+    ],
+)
+def test_a_space_before_the_reply_is_learnt_and_is_no_character_of_it(
+    template, system_role, written, end
+):
+    tokenizer = tiny.tokenizer(LLAMA2, "</s>", template)
+    write = Prompter(tokenizer, "SYS", "…", "<|msg_sep|>", 1000, system_role=system_role)
+    text, spans = write.example([turn("Flor", "hola")], ["voy"], "Juli")
+    assert text == written
+    assert [(text[s["start"] : s["end"]], s["kind"]) for s in spans] == [
+        (" ", "lead"),
+        ("voy", "message"),
+        (end, "end"),
+    ]
+
+
+def test_tags_inside_one_user_turn_of_the_template(composed):
+    form = composed("format=tagged")["format"]
+    write = phi3(tags=Tags(**form["tags"]))
+    context = [turn("Flor", "hola"), turn("Juli", "voy", "che"), turn("Flor", "bien")]
+    assert write.prompt(context, "Juli") == (
+        "<|system|>\nSYS<|end|>\n"
+        "<|user|>\n[OTRO] hola [author] voy<|msg_sep|>che [OTRO] bien<|end|>\n<|assistant|>\n"
+    )
+    assert "<|user|>\n…<|end|>" in write.prompt([], "Juli")
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("pairs", "<|user|>\nhola\n<|bot|>\nvoy</s>"),
+        ("qa", "### Question:\nhola\n### Answer:\nvoy</s>"),
+        ("turns", "[OTRO]\nhola\n[YO]\nvoy</s>"),
+    ],
+)
+def test_plain_text_between_tags_ends_with_the_tokenizers_end(composed, name, written):
+    params = composed(f"format={name}")
+    write = prompter(tiny.tokenizer(["<s>", "</s>"], "</s>"), params["model"], params["format"])
+    text, _spans = write.example([turn("Flor", "hola")], ["voy"], "Juli")
+    assert text == written
+    # An untrained model goes on with the next turn: its reply is over there.
+    tag = written.split("\n")[0]
+    assert ended(f"voy\n{tag}\nche", write.stops).text.strip() == "voy"
+
+
+def test_a_separator_that_is_a_token_does_not_end_a_reply():
+    tokenizer = tiny.tokenizer([*PHI3, "<|msg_sep|>"], "<|end|>", tiny.template("phi3"))
+    write = Prompter(tokenizer, "SYS", "…", "<|msg_sep|>", 1000)
+    assert ended("dale<|msg_sep|>voy<|end|>", write.stops).text == "dale<|msg_sep|>voy"
 
 
 def test_trim_drops_whole_turns_oldest_first():
@@ -178,7 +241,7 @@ def test_plain_opens_control_tokens_and_leaves_the_rest(said, written):
 
 
 def test_every_special_token_of_the_configured_models_is_opened(composed):
-    tags = composed("model=gemma3")["model"]["tags"]
+    tags = composed("model=gemma3")["format"]["tags"]
     ends = [tags["start"], tags["end"], *composed("model=gpt2-spanish")["model"]["added_tokens"]]
     for token in [*ends, *PHI3, "<|msg_sep|>", "<|im_start|>", "<|eot_id|>"]:
         if token not in ("[OTRO]", "[author]"):  # words people may write; they only name a speaker

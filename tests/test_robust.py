@@ -4,6 +4,7 @@ import errno
 import io
 import json
 import os
+import random
 import time
 import zipfile
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks import cases
+from benchmarks import cases, fuzz
 from espejo import whatsapp
 from espejo.errors import UserError
 from stages import parse
@@ -198,25 +199,6 @@ BITS = st.sampled_from(
 )
 
 
-def check_account(export: whatsapp.Export, text: str) -> None:
-    """All lines and characters of a text are in the account, counted here in another way."""
-    lines = [line for line in text.split("\n") if line.strip()]
-    assert export.account.lines_in == len(lines)
-    assert export.account.characters_in == len(text)
-    assert export.account.missing == (0, 0)
-    assert export.account.lines["before_first_message"] == len(export.lost)
-    assert export.account.characters["texts"] == sum(map(len, export.messages["text"]))
-    starts = export.messages["line"].tolist()
-    assert starts == sorted(set(starts))
-    # Each message's words stand, in their order, in its own lines.
-    raw = text.split("\n")
-    for start, end, words in zip(
-        starts, [*starts[1:], len(raw) + 1], export.messages["text"], strict=True
-    ):
-        source = iter("\n".join(raw[start - 1 : end - 1]))
-        assert all(sign in source for sign in words)
-
-
 @settings(max_examples=300, deadline=None)
 @given(st.lists(BITS, min_size=1, max_size=40).map("".join))
 def test_no_line_and_no_character_is_lost(tmp_path_factory, text):
@@ -226,7 +208,9 @@ def test_no_line_and_no_character_is_lost(tmp_path_factory, text):
         export = whatsapp.read_file(path)
     except whatsapp.ExportError:
         return
-    check_account(export, text)
+    assert fuzz.lost(export, text) is None
+    assert export.account.lines["before_first_message"] == len(export.lost)
+    assert export.account.characters["texts"] == sum(map(len, export.messages["text"]))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda folder: folder.name)
@@ -271,3 +255,110 @@ def test_a_line_that_went_nowhere_is_our_defect(tmp_path):
     )
     with pytest.raises(UserError, match="lost count of 1 lines and 7 characters; .* please report"):
         parse.whole(whatsapp.Export(**{**vars(export), "account": account}))
+
+
+# What cannot change the rows
+
+
+def outcome(path: Path) -> list:
+    """The rows of a file and its account, or the sentence that refuses it."""
+    try:
+        export = whatsapp.read_file(path)
+    except whatsapp.ExportError as error:
+        return [str(error)]
+    return [export.messages.to_csv(), export.lookalikes, export.lost, export.account]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(BITS, min_size=1, max_size=40).map("".join), st.sampled_from([1, 9, 64]))
+def test_the_size_of_chunks(tmp_path_factory, text, size):
+    path = tmp_path_factory.getbasetemp() / "chunks.txt"
+    path.write_bytes(text.encode())
+    whole = outcome(path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(whatsapp.text, "CHUNK", size)
+        patch.setattr(whatsapp.account, "CHUNK", size)
+        assert outcome(path) == whole
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(BITS, min_size=1, max_size=40).map("".join), st.integers(1, 3))
+def test_the_quick_pattern_finds_what_the_general_one_finds(tmp_path_factory, text, glance):
+    path = tmp_path_factory.getbasetemp() / "patterns.txt"
+    path.write_bytes(text.encode())
+    quick = outcome(path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(whatsapp.pieces, "GLANCE", glance)  # a guess that later lines make wrong
+        assert outcome(path) == quick
+        patch.setattr(whatsapp.headers, "MOST_VARIANTS", 0)
+        assert outcome(path) == quick
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda folder: folder.name)
+def test_a_case_with_the_general_pattern_in_small_chunks(case, monkeypatch):
+    monkeypatch.setattr(whatsapp.headers, "MOST_VARIANTS", 0)
+    monkeypatch.setattr(whatsapp.text, "CHUNK", 20)
+    assert cases.first_difference(case) is None
+
+
+# Fuzzing: the long run is `python -m benchmarks.fuzz`, its count stands in docs/results/fuzz.json
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_mutated_cases(seed, tmp_path):
+    originals = fuzz.corpus()
+    for number in range(100):
+        data = fuzz.mutated(random.Random(f"test {seed} {number}"), originals)
+        wrong, _, _ = fuzz.failure(data, tmp_path / "chat.txt")
+        assert wrong is None, data
+
+
+def test_mutated_cases_in_small_chunks_and_with_the_general_pattern(tmp_path):
+    originals, path = fuzz.corpus(), tmp_path / "chat.txt"
+    for number in range(150):
+        path.write_bytes(fuzz.mutated(random.Random(f"same {number}"), originals))
+        whole = outcome(path)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(whatsapp.text, "CHUNK", 37)
+            assert outcome(path) == whole
+            patch.setattr(whatsapp.headers, "MOST_VARIANTS", 0)
+            assert outcome(path) == whole
+
+
+def test_a_motley_file(tmp_path):
+    """No line in front looks like a message, and those that do have twenty kinds of space."""
+    path = tmp_path / "a.txt"
+    spaces = ["\u00a0" * n + " " for n in range(1, 21)]
+    lines = [f"17/5/2024,{space}10:00 - Vera: {n}" for n, space in enumerate(spaces)]
+    pasted = "17/5/2024, 10:00 mañana: x"  # in the form of a header, but for the word
+    path.write_text("\n".join([*["-"] * 600, *lines, pasted]), "utf-8")
+    export = whatsapp.read_file(path)
+    texts = export.messages["text"].tolist()
+    assert texts == [*map(str, range(19)), f"19\n{pasted}"]
+    assert len(export.lost) == 600
+
+
+@pytest.mark.parametrize(
+    ("change", "wrong"),
+    [
+        ({"lines_in": 4}, "missing (1, 0)"),
+        ({"characters_in": 0}, f"missing (0, -{len(CHAT)})"),
+    ],
+)
+def test_the_fuzzer_sees_what_is_lost(change, wrong, tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text(CHAT, "utf-8")
+    export = whatsapp.read_file(path)
+    assert fuzz.lost(export, CHAT) is None
+    account = whatsapp.Account(**{**vars(export.account), **change})
+    assert fuzz.lost(whatsapp.Export(**{**vars(export), "account": account}), CHAT) == wrong
+
+
+def test_the_fuzzer_sees_words_that_stand_nowhere(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text(CHAT, "utf-8")
+    export = whatsapp.read_file(path)
+    export.messages.loc[1, "text"] = "m"
+    assert fuzz.lost(export, CHAT) == "the row of line 3 says what does not stand there"
+    export.messages["line"] = 1
+    assert fuzz.lost(export, CHAT) == "rows share a line"

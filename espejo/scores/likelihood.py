@@ -142,7 +142,7 @@ def per_example(
             {
                 "nats": loss.sum(),
                 "tokens": len(loss),
-                "chars": own_chars + sum(mark["kind"] != "message" for mark in marks),
+                "chars": own_chars + sum(mark["kind"] in ("separator", "end") for mark in marks),
                 "own_nats": loss[own].sum(),
                 "own_tokens": int(own.sum()),
                 "own_chars": own_chars,

@@ -39,12 +39,11 @@ class Conversation:
         history = self.mirror.facts["history"]
         prompt = self._prompter.prompt(self.turns[: last + 1][-history:], BOT)
         tokenizer = self.mirror.tokenizer
-        stops = (self._prompter.end, *tokenizer.all_special_tokens)
         said = [""]
         with self.mirror.base() if base else self.mirror.tuned() as model:
             raw = pieces(model, tokenizer, prompt, self._how)
             try:
-                for text in messages(raw, self._prompter.separator, stops):
+                for text in messages(raw, self._prompter.separator, self._prompter.stops):
                     if text is None:
                         said.append("")
                     else:

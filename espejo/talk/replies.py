@@ -39,12 +39,12 @@ def reply_all(
     tokenizer: PreTrainedTokenizerBase,
     prompts: Sequence[str],
     how: GenerationConfig,
-    end: str,
+    stops: Sequence[str],
     seed: int,
-    batch: int = 32,  # a step reads all weights, for one reply or for many
+    batch: int = 64,  # a step reads all weights, for one reply or for many
     label: str = "replying",
 ) -> list[Reply]:
-    """One sampled reply a prompt, in the order of `prompts`."""
+    """One sampled reply a prompt, up to the first of `stops`, in the order of `prompts`."""
     set_seed(seed)
     replies = [Reply("", False)] * len(prompts)
     # Prompts of like length together: what is padded is computed for nothing.
@@ -61,13 +61,13 @@ def reply_all(
         written = model.generate(**asked, generation_config=how)
         texts = tokenizer.batch_decode(written[:, asked["input_ids"].shape[1] :])
         for at, text in zip(chosen, texts, strict=True):
-            replies[at] = ended(text, end, tokenizer)
+            replies[at] = ended(text, stops)
     return replies
 
 
-def ended(text: str, end: str, tokenizer: PreTrainedTokenizerBase) -> Reply:
-    """`text` up to its end, or up to the first token that only a machine writes."""
+def ended(text: str, stops: Sequence[str]) -> Reply:
+    """`text` up to the first of `stops`."""
     said = text
-    for stop in (end, *tokenizer.all_special_tokens):
+    for stop in stops:
         said = said.split(stop, 1)[0]
     return Reply(said, finished=said != text)

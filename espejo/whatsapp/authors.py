@@ -67,16 +67,24 @@ def with_colon(names_: list[str | None], codes: np.ndarray, said: pa.LargeString
     proven = []
     for long_name, count in marked.items():
         short, colon, rest = long_name.partition(": ")
-        if colon and (count > 1 or _always(rest + ": ", names_.index(short), codes, said)):
-            proven.append(long_name + ": ")
+        if not colon:
+            continue
+        if count > 1 or (
+            _always("", f"{rest}: ", codes == names_.index(short), said)
+            if short in names_
+            else _always(f"{short}: ", f"{long_name}: ", codes == names_.index(None), said)
+        ):
+            proven.append(f"{long_name}: ")
     return proven
 
 
-def _always(start: str, code: int, codes: np.ndarray, said: pa.LargeStringArray) -> bool:
-    """Whether all messages with that name begin so; most that do not show it at once."""
-    rows = np.flatnonzero(codes == code)
+def _always(begun: str, start: str, mask: np.ndarray, said: pa.LargeStringArray) -> bool:
+    """Whether all masked texts that begin with `begun` have `start`; most show soon they do not."""
+    rows = np.flatnonzero(mask)
     for some in (rows[:20], rows[20:]):
-        if not pc.all(pc.starts_with(said.take(some), start), min_count=0).as_py():
+        texts = said.take(some)
+        texts = texts.filter(pc.starts_with(texts, begun))
+        if not pc.all(pc.starts_with(texts, start), min_count=0).as_py():
             return False
     return True
 

@@ -11,16 +11,22 @@ from espejo import names
 from espejo.whatsapp.notices import NOTICES
 
 SPACES = " \t\u00a0\u202f\u2009"  # those that stand in headers
-CLOCK = NOTICES["clock"]
-HALVES = {word: half for half in ("am", "pm") for word in CLOCK[half]}
-
 Order = tuple[int, int, int]  # where year, month and day stand
 ORDERS = {"day first": (2, 1, 0), "month first": (2, 0, 1), "year first": (0, 1, 2)}
 DAY = 86_400  # seconds
 NEVER = -1  # in place of seconds: there is no such date or time
 _EPOCH = date(1970, 1, 1).toordinal()
 _MARKS = re.compile(f"[{names.MARKS}]+")
-_TIME = re.compile(r"(\d\d?)[:.hH](\d\d)(?:[:.](\d\d))?")
+_TIME = re.compile(rf"(\d\d?)(?:[:.]|[{SPACES}]?[hH][{SPACES}]?)(\d\d)(?:[:.](\d\d))?")
+
+
+def bare(word: str) -> str:
+    """A word beside a time without spaces, marks, full stops and case."""
+    return re.sub(rf"[{names.MARKS}{SPACES}.]", "", word).casefold()
+
+
+CLOCK = {use: {bare(word) for word in words} for use, words in NOTICES["clock"].items()}
+HALVES = {word: half for half in ("am", "pm") for word in CLOCK[half]}
 
 
 @lru_cache(maxsize=100_000)
@@ -55,11 +61,6 @@ def _persian(year: int, month: int, day: int) -> int:
     year += 1595
     months = (month - 1) * 31 if month < 7 else (month - 7) * 30 + 186
     return 365 * year + year // 33 * 8 + (year % 33 + 3) // 4 + months + day - 356_033
-
-
-def bare(word: str) -> str:
-    """A word beside a time without spaces, marks, full stops and case."""
-    return re.sub(rf"[{names.MARKS}{SPACES}.]", "", word).casefold()
 
 
 def second_of_day(written: str) -> int | None:

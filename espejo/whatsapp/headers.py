@@ -21,12 +21,13 @@ _PARTS = (
     rf"\d{{1,4}}{_SEPARATOR}\d{{1,2}}{_SEPARATOR}\d{{1,4}}(?:日|\.)?",  # date
     rf"(?:[{S}]?г\.)?[{M}]*[,،]?[{M}{S}]*",
     rf"(?:{_WORD}{{0,9}}[{M}{S}]*)?",  # a word before the time
-    r"\d\d?[:.hH]\d\d(?:[:.]\d\d)?",  # time
+    rf"\d\d?(?:[:.]|[{S}]?[hH][{S}]?)\d\d(?:[:.]\d\d)?",  # time
     rf"(?:[{S}{M}]*{_WORD}{{0,14}}?)?",  # a word after it
     rf"(?:[{S}{M}]*\]|[{S}{M}]+[-–](?=[{S}\n]|\Z)|:(?=[{S}]))[{S}]?",  # what ends it
 )
 _DIGIT = re.compile(r"\d")
 HEADER = re.compile("({})({})({})({})({})({})({})".format(*_PARTS))
+OPENINGS = frozenset(re.findall(f"[{M}]", "".join(map(chr, range(0x3000))))) | {BOM, "["}
 # A line that can begin with a header, or is blank; most that people typed do neither.
 UNUSUAL = re.compile(rf"\n(?:[{M}{BOM}\[]*\d|\s|\Z)")
 _NAME = r"(?:([^:\n]++): )?"  # the commonest form of an author; the others are looked at one by one
@@ -91,7 +92,8 @@ def _style(header: re.Match[str]) -> Style | None:
     comma = "".join(sign for sign in middle if sign in ",،")
     half = "before" if before in HALVES else "after" if after in HALVES else ""
     at = "" if half == "before" else before
-    return Style(bracket, *date_form, comma, at, time[-3], len(time) > 5, half, end)
+    colon, *more = re.findall(r"\D+", time)
+    return Style(bracket, *date_form, comma, at, colon, bool(more), half, end)
 
 
 class Variant(NamedTuple):
@@ -123,10 +125,11 @@ def _any_digits(written: str, day: str) -> str:
     """A date or (without `day`) a time with any digits; some leading zeros may be left out."""
     runs = re.findall(r"\d+", written)
     year_first = len(runs[0]) == 4
+    digit = "[0-9]" if written.isascii() else r"\d"  # the first is the quicker one
 
     def digits(run: int, length: int) -> str:
         free = run < 2 or year_first if day else run == 0
-        return r"\d\d?" if free and length < 3 else rf"\d{{{length}}}"
+        return f"{digit}{digit}?" if free and length < 3 else f"{digit}{{{length}}}"
 
     parts = iter([digits(run, len(found)) for run, found in enumerate(runs)])
     return re.sub(r"\d+", lambda _: next(parts), re.escape(written))

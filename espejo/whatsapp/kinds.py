@@ -77,6 +77,10 @@ _MEDIA_WORDS = [
 _WRAPPED_WORDS = [f"({form.casefold()}" for form in forms("attached")] + [
     f"<{form.casefold()}" for form in forms("ios_attached", "ios_omitted", "ios_document", "edited")
 ]
+# The same, a little wider, for whole columns.
+_BRACKETED = (
+    "(?i)" + "|".join(map(re.escape, _WRAPPED_WORDS)) + r"|^<|\([0-9]+ [^)\n]{1,20}\)\z"
+).replace("\\ ", " ")
 _VOTES = re.compile(r"\(\d+ \w+\)\Z")
 
 
@@ -85,7 +89,7 @@ _BLANKS = pa.array(["", *(chr(code) for code in range(0x3001) if chr(code).isspa
 _LOW_STARTS, _LOW_ENDS = (
     pc.utf8_lower(pa.array(sorted(some), _STRINGS)) for some in (_STARTS, _ENDS)
 )
-_MARK_BYTES = [chr(code).encode() for code in range(0x3000) if MARKS.match(chr(code))]
+_MARK_BYTES = [sign.encode() for sign in re.findall(f"[{M}]", "".join(map(chr, range(0x3000))))]
 NOTICE_STARTS = tuple({form.split("{")[0][:10] for form in forms("encrypted", "security_code")})
 
 
@@ -101,11 +105,10 @@ def suspects(texts: pa.LargeStringArray) -> np.ndarray:
     """
     found = pc.is_in(pc.utf8_slice_codeunits(texts, 0, 1), _BLANKS)
     found = found.to_numpy(zero_copy_only=False).copy()
-    _, offsets, data = texts.buffers()
-    starts = np.frombuffer(offsets, np.int64)[texts.offset : texts.offset + len(texts) + 1]
-    data = np.frombuffer(data or b"", np.uint8)[: starts[-1]]
+    starts, data = _bytes(texts)
     for lead in {mark[0] for mark in _MARK_BYTES}:
         at = np.flatnonzero(data == lead)
+        at = at[at >= starts[0]]
         marks = np.zeros(len(at), bool)
         for mark in _MARK_BYTES:
             if mark[0] == lead:
@@ -115,6 +118,13 @@ def suspects(texts: pa.LargeStringArray) -> np.ndarray:
     return found
 
 
+def _bytes(texts: pa.LargeStringArray) -> tuple[np.ndarray, np.ndarray]:
+    """Where each text begins in the bytes of all, and those bytes (UTF-8); none is copied."""
+    _, offsets, data = texts.buffers()
+    starts = np.frombuffer(offsets, np.int64)[texts.offset : texts.offset + len(texts) + 1]
+    return starts, np.frombuffer(data or b"", np.uint8)[: starts[-1]]
+
+
 def unmarked_suspects(texts: pa.LargeStringArray, iphone: bool) -> np.ndarray:
     """Which texts may be WhatsApp's own words, or end in them, where it sets no mark (bool)."""
     found = pc.is_in(pc.utf8_lower(pc.utf8_slice_codeunits(texts, 0, 6)), _LOW_STARTS)
@@ -122,10 +132,11 @@ def unmarked_suspects(texts: pa.LargeStringArray, iphone: bool) -> np.ndarray:
         ends = pc.utf8_lower(pc.utf8_slice_codeunits(texts, -4))
         found = pc.or_(found, pc.is_in(ends, _LOW_ENDS))
     found = found.to_numpy(zero_copy_only=False).copy()
-    bracketed = pc.or_(pc.match_substring(texts, "<"), pc.match_substring(texts, "("))
-    rows = np.flatnonzero(bracketed.to_numpy(zero_copy_only=False))
-    for index, text in zip(rows.tolist(), texts.take(rows).to_pylist(), strict=True):
-        found[index] |= text[0] == "<" or _wrapped(text)
+    starts, data = _bytes(texts)
+    at = np.flatnonzero((data == ord("<")) | (data == ord("(")))
+    rows = np.unique(np.searchsorted(starts, at[at >= starts[0]], "right") - 1)
+    close = pc.match_substring_regex(texts.take(rows), _BRACKETED)
+    found[rows[close.to_numpy(zero_copy_only=False)]] = True
     return found
 
 

@@ -122,7 +122,7 @@ class Messages:
 
     def account(self, lost: str) -> Account:
         """What became of the file; `lost` stands before the first message."""
-        pieces, data = self.pieces, self.source.data
+        pieces = self.pieces
         before = _not_blank(lost)
         lines = len(pieces.lines) + pieces.typed_lines + _not_blank(pieces.before)
         feeds = len(self.rows) - (self.lines[0] == 1) + self.blank_ends.sum()
@@ -135,7 +135,7 @@ class Messages:
                 "authors": int(self.written.sum()),
                 "headers": int(pieces.headers[self.rows].sum()),
                 "marks_and_placeholders": self.taken_off,
-                "line_ends": int(feeds) + data.count(b"\r\n") + data.endswith(b"\r"),
+                "line_ends": int(feeds) + self.source.returns,
                 "before_first_message": len(lost),
             },
         )

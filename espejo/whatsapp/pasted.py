@@ -1,9 +1,14 @@
 """Headers that people pasted into a message, told from real ones."""
 
+from collections import Counter
+from collections.abc import Callable
+
 import numpy as np
 
 from espejo.whatsapp.dates import DAY
 from espejo.whatsapp.text import Source
+
+MOST_TYPED = 40  # headers that somebody typed in a row
 
 
 def ended_by_crlf(lines: np.ndarray, source: Source) -> np.ndarray:
@@ -48,4 +53,38 @@ def in_time(times: np.ndarray, authors: np.ndarray) -> np.ndarray:
                 tail.append(row)
     if len(tail) >= kept.sum():
         kept[tail] = True
+    return kept
+
+
+def in_line(times: np.ndarray, authors: np.ndarray) -> np.ndarray:
+    """Which headers are not typed: those a day and more off both neighbours, which are in order.
+
+    A list of dates to come (`20/4/2026, 10:30 - dentist`) looks like notices, or like messages of
+    voices heard only there. Nobody's own messages are in such a run, nor are more than MOST_TYPED.
+    """
+    kept = np.ones(len(times), bool)
+    falls = np.flatnonzero(times[1:] < times[:-1] - DAY)
+    if not len(falls):
+        return kept
+    count = Counter(authors.tolist())
+
+    def run(row: int, step: int, far: Callable[[int], bool]) -> list[int]:
+        found = []
+        while 0 <= row < len(times) and far(times[row]) and len(found) <= MOST_TYPED:
+            found.append(row)
+            row += step
+        return found
+
+    for fall in falls.tolist():
+        ahead = run(fall, -1, lambda time, after=times[fall + 1]: time > after + DAY)
+        back = run(fall + 1, 1, lambda time, before=times[fall]: time < before - DAY)
+        for rows in (ahead, back):
+            before, after = min(rows) - 1, max(rows) + 1
+            if before < 0 or after >= len(times) or len(rows) > MOST_TYPED:
+                continue
+            off = np.abs(times[rows] - times[[before]]) > DAY
+            voices = Counter(authors[rows].tolist())
+            own = any(count[who] > some for who, some in voices.items() if who >= 0)
+            if off.all() and times[before] <= times[after] + DAY and not own:
+                kept[rows] = False
     return kept

@@ -4,10 +4,12 @@ Nothing is decided about a message here. What many messages have in common (date
 kept once and numbered, so that it is looked at once; what they say goes into an Arrow array.
 """
 
+import operator
 import re
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +18,7 @@ import pyarrow.compute as pc
 from espejo.whatsapp.headers import (
     GENERAL,
     HEADER,
+    OPENINGS,
     UNUSUAL,
     Style,
     Variant,
@@ -150,6 +153,8 @@ class _Pass:
         typed = text.split("\n")[1:]
         self.typed_lines += sum(map(bool, map(str.strip, typed)))
         for number, words in enumerate(typed, line + 1):
+            if not (words[:1].isdecimal() or words[:1] in OPENINGS):
+                continue
             header = HEADER.match(words)
             if header and (found := style_of(header[0])):
                 style, variant = found
@@ -209,8 +214,8 @@ def take_apart(source: Source) -> tuple[Pieces, Style] | None:
     pass knows all. A file whose headers vary without end is read with the general pattern.
     """
     style, variants = _glance(next(source.chunks()))
-    for _ in range(2):
-        pattern = quick_pattern(variants[style]) if style else None
+    for quick in (True, True, False):  # the last is for what cannot be: a pass that missed some
+        pattern = quick_pattern(variants[style]) if quick and style else None
         reader = _Pass(pattern or GENERAL, style if pattern else None)
         for text in source.chunks():
             reader.add(text)
@@ -219,10 +224,10 @@ def take_apart(source: Source) -> tuple[Pieces, Style] | None:
         if style is None:
             return None
         if pattern is None:
-            pieces.in_style = reader.found.mapped(style.__eq__, bool)
-            return pieces, style
+            pieces.in_style = reader.found.mapped(partial(operator.eq, style), bool)
+            break
         if style == guess and not reader.variants[style]:
-            return pieces, style
+            break
         for seen, more in reader.variants.items():
             variants[seen] |= more
-    raise AssertionError("the second pass knows all variants")
+    return pieces, style

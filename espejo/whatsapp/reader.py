@@ -73,7 +73,9 @@ def read_file(path: str | Path) -> Export:
         rows = rows[pasted.ended_by_crlf(pieces.lines[rows], source)]
     messages = Messages(pieces, rows, source)
     messages.find_authors()
-    messages.keep(pasted.in_time(times[rows], messages.authors))
+    kept = pasted.in_line(times[rows], messages.authors)
+    kept[kept] = pasted.in_time(times[rows[kept]], messages.authors[kept])
+    messages.keep(kept)
     messages.find_kinds(style.iphone)
     lost = source.lines(1, int(messages.lines[0])) if messages.lines[0] > 1 else ""
     return Export(

@@ -62,10 +62,19 @@ class Source:
             yield "\n" + _text(self.data[start:end])
             start = end + 1
 
+    @property
+    def returns(self) -> int:
+        """How many lines end in a carriage return."""
+        if b"\r" not in self.data:
+            return 0
+        return self.data.count(b"\r\n") + self.data.endswith(b"\r")
+
     def lines(self, first: int, last: int) -> str:
         """The text from one line up to and without another (numbers from 1)."""
         return _text(self.data[self.starts[first - 1] : max(0, self.ends[last - 2])])
 
 
 def _text(data: bytes) -> str:
-    return (data + b"\n").replace(b"\r\n", b"\n")[:-1].decode()
+    if b"\r" in data:
+        data = (data + b"\n").replace(b"\r\n", b"\n")[:-1]
+    return data.decode()

@@ -1,0 +1,174 @@
+"""Feed the reader broken exports: it must read or refuse each, soon, and lose nothing.
+
+    python -m benchmarks.fuzz --inputs 200000 --seed 1 --out docs/results/fuzz.json
+
+Mutates the cases of the tests: bytes, slices, lines, line ends, encodings, and pieces of headers
+and notices put where they do not belong. An input fails when it raises anything but ExportError,
+when a line or character of it is in no row and no account, or when it takes more processor time
+than 1 s for each MB and 0.2 s. The same seed gives the same inputs.
+"""
+
+import argparse
+import json
+import random
+import sys
+import tempfile
+import time
+import zipfile
+from io import BytesIO
+from pathlib import Path
+
+from benchmarks import cases
+from espejo import whatsapp
+
+TOKENS = [
+    *("17/5/2024, 10:00 - Vera: ", "18/5/2024, 9:05 - Ivo left", "[17/05/24, 10:00:07] Vera: "),
+    *("5/17/24, 2:43\u202fPM - ", "2024-05-17 10:00 - Ivo: ", "1/2/1999, 10:00 - Old: x"),
+    *("31/2/24", "9999/99/99", "24:60", "p. m.", "٣", "۱", "İß", "👩\u200d🔧", "null"),
+    *("\u200e", "\u200f", "\u202a", "\u2068", "\ufeff", "\u2028", "\x0b", "\x0c", "\x85", "\0"),
+    *("\r", "\n", "\r\n", "\n\n\n", " ", "\u00a0", "\u202f", "\t", "\x1c"),
+    *(": ", ":", " - ", "[", "] ", '"'),
+    *("\u200eimage omitted", "<Media omitted>", "IMG-1.jpg (file attached)", "<attached: 1.jpg>"),
+    *(" <This message was edited>", "This message was deleted", "Missed voice call"),
+    *("POLL:\nx\nOPTION: y (1 vote)", "location: https://maps.google.com/?q=1,2"),
+]
+
+
+def mutated(chance: random.Random, corpus: list[bytes]) -> bytes:
+    """One of the corpus with one to six changes."""
+    data = bytearray(chance.choice(corpus))
+    for _ in range(chance.randint(1, 6)):
+        at = chance.randint(0, len(data))
+        end = min(len(data), at + int(chance.expovariate(1 / 20)))
+        kind = chance.randrange(10)
+        if kind == 0 and data:
+            data[chance.randrange(len(data))] = chance.randrange(256)
+        elif kind == 1:
+            del data[at:end]
+        elif kind == 2:
+            data[at:at] = data[at:end] * chance.randint(1, 5)
+        elif kind in (3, 4):
+            data[at:at] = chance.choice(TOKENS).encode()
+        elif kind == 5:
+            lines = data.split(b"\n")
+            chance.shuffle(lines)
+            data = bytearray(b"\n".join(lines))
+        elif kind == 6:
+            other = chance.choice(corpus)
+            start = chance.randint(0, len(other))
+            data[at:end] = other[start : start + chance.randint(0, 200)]
+        elif kind == 7:
+            lines = data.split(b"\n")
+            which = chance.randrange(len(lines))
+            lines[which : which + 1] = [lines[which]] * chance.choice([2, 3, 20])
+            data = bytearray(b"\n".join(lines))
+        elif kind == 8:
+            data = data.replace(b"\n", b"\r\n", chance.choice([-1, 1, 2]))
+        else:
+            data = data[:at]
+    if chance.random() < 0.02:
+        data = bytearray(data.decode("utf-8", "replace").encode("utf-16"))
+    return bytes(data)
+
+
+def lost(export: whatsapp.Export, text: str | None) -> str | None:
+    """What of a text is in no row and no account, None when nothing is; `text` None: not known."""
+    if export.account.missing != (0, 0):
+        return f"missing {export.account.missing}"
+    starts = export.messages["line"].tolist()
+    if starts != sorted(set(starts)):
+        return "rows share a line"
+    if text is None:
+        return None
+    raw = text.split("\n")
+    if export.account.lines_in != sum(1 for line in raw if line.strip()):
+        return "lines miscounted"
+    if export.account.characters_in != len(text):
+        return "characters miscounted"
+    words = export.messages["text"].tolist()
+    for start, end, said in zip(starts, [*starts[1:], len(raw) + 1], words, strict=True):
+        source = iter("\n".join(raw[start - 1 : end - 1]))
+        if not all(sign in source for sign in said):
+            return f"the row of line {start} says what does not stand there"
+    return None
+
+
+def text_of(data: bytes) -> str | None:
+    """A file's text, decoded here in another way than the reader's; None for a zip."""
+    if data.startswith(b"PK\x03\x04"):
+        return None
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return data.decode("utf-16", "replace")
+    return data.decode("utf-8-sig", "replace")
+
+
+def failure(data: bytes, path: Path) -> tuple[str | None, bool, float]:
+    """What is wrong with reading these bytes (None: nothing), whether they were read, seconds."""
+    path.write_bytes(data)
+    start = time.process_time()
+    try:
+        export = whatsapp.read_file(path)
+    except whatsapp.ExportError as error:
+        wrong = None if str(error).count("\n") == 0 else "an error of several lines"
+        return wrong, False, time.process_time() - start
+    except Exception as error:
+        return f"{type(error).__name__}: {error}", False, time.process_time() - start
+    seconds = time.process_time() - start
+    size = max(len(data), export.account.characters_in)
+    if seconds > size / 1e6 + 0.2:
+        return f"took {seconds:.2f} s for {size:,} bytes", True, seconds
+    return lost(export, text_of(data)), True, seconds
+
+
+def corpus() -> list[bytes]:
+    """The cases' files, and what is inside their zips."""
+    found = []
+    for case in cases.found_in(cases.CASES):
+        (file,) = (file for file in case.iterdir() if file.name != "expected.json")
+        found.append(file.read_bytes())
+        if file.suffix == ".zip":
+            with zipfile.ZipFile(BytesIO(found[-1])) as archive:
+                found += [archive.read(name) for name in archive.namelist()]
+    return found
+
+
+def main() -> int:
+    """Run, print and write the count; 1 when an input failed."""
+    parser = argparse.ArgumentParser(description="Fuzz the reader of exports.")
+    parser.add_argument("--inputs", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--keep", type=Path, help="folder for the inputs that fail")
+    options = parser.parse_args()
+    originals, failures, read, worst = corpus(), [], 0, 0.0
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "chat.txt"
+        for number in range(options.inputs):
+            data = mutated(random.Random(f"{options.seed} {number}"), originals)
+            wrong, was_read, seconds = failure(data, path)
+            read += was_read
+            worst = max(worst, seconds)
+            if wrong:
+                failures.append(f"input {number}: {wrong}")
+                print(failures[-1], flush=True)
+                if options.keep:
+                    (options.keep / f"{options.seed}-{number}.bin").write_bytes(data)
+    result = {
+        "command": "python -m benchmarks.fuzz " + " ".join(sys.argv[1:]),
+        "inputs": options.inputs,
+        "seed": options.seed,
+        "read": read,
+        "refused": options.inputs - read,
+        "failures": failures,
+        "seconds": round(time.perf_counter() - began),
+        "slowest_input_seconds": round(worst, 3),
+    }
+    if options.out:
+        options.out.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    print(json.dumps({**result, "failures": len(failures)}))
+    return bool(failures)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

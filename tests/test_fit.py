@@ -1,0 +1,131 @@
+"""`espejo fit`: published parameter counts, arithmetic by hand, and a training that is measured."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from espejo import embedded, fit
+from espejo.errors import UserError
+from tests.workshop import ROOT, run
+
+MODELS = sorted(path.stem for path in (ROOT / "conf" / "model").glob("*.yaml"))
+# As the models' pages on the hub give them; GPT-2's and SmolLM2's as transformers counts the files.
+PUBLISHED = {
+    "smollm2": 134_515_008,
+    "gpt2-spanish": 124_439_808,
+    "phi3": 3_821_079_552,
+    "smollm3": 3_075_098_624,
+    "llama2": 6_738_415_616,
+    "llama3": 8_030_261_248,
+    "mistral": 7_248_023_552,
+    "deepseek-qwen": 1_777_088_000,
+}
+WITHIN = 1.5  # how far, as a factor, the estimate may lie from what is measured
+
+
+@pytest.fixture(scope="module")
+def needs(composed):
+    return {name: fit.need(composed(f"model={name}")) for name in MODELS}
+
+
+def test_counts_are_the_published_ones(needs):
+    assert {name: needs[name].parameters for name in PUBLISHED} == PUBLISHED
+
+
+@pytest.mark.parametrize("name", sorted(embedded.PACKAGES))
+def test_the_shipped_sizes_are_those_of_the_embedded_models(name):
+    try:
+        config = json.loads((embedded.folder(name) / "config.json").read_text("utf-8"))
+    except UserError:
+        pytest.skip(f"{name} is an optional extra")
+    shipped = json.loads((ROOT / "espejo" / "architectures.json").read_text("utf-8"))[name]
+    assert shipped["config"] == {key: config[key] for key in shipped["config"]}
+
+
+def test_adapters_are_counted_as_their_matrices(needs):
+    # Rank 16: each module from a to b has 16 (a + b). Llama 2: 32 layers of four 4096 to 4096,
+    # two 4096 to 11008 and one back.
+    assert needs["llama2"].trained == 32 * 16 * (4 * 8192 + 3 * (4096 + 11008))
+    # SmolLM3: 36 layers; q and o 2048 to 2048, k and v 2048 to 512.
+    assert needs["smollm3"].trained == 36 * 16 * (2 * 4096 + 2 * (2048 + 512))
+    assert needs["gpt2-spanish"].trained == needs["gpt2-spanish"].parameters
+
+
+def test_a_chat_holds_the_weights_and_little_else(needs):
+    # Llama 2: 32,000 x 4096 in and out stay in two bytes; the rest in four bits and their scales.
+    big = 2 * 32_000 * 4096
+    four_bits = (6_738_415_616 - big) * 0.5159 + big * 2
+    assert four_bits < needs["llama2"].chat < 1.25 * four_bits
+    # All weights trained are a second model beside the base.
+    assert needs["smollm2-clm"].chat - needs["smollm2"].chat == pytest.approx(0.27e9, rel=0.05)
+
+
+def test_the_longest_text_follows_the_settings(composed):
+    # 64 + 600 / 2.5 + 250 / 2.5
+    short = composed("format.max_context_chars=600", "filter.max_reply_chars=250")
+    assert fit.lengths(short) == (404, 100)
+    # A filter without a limit leaves replies of a thousand characters: 64 + 600 + 400.
+    assert fit.lengths(composed("filter=none")) == (1064, 400)
+
+
+def test_cards_hold_what_is_below_nine_tenths_of_them():
+    assert fit.cards(7.1e9) == [8, 15, 24, 40, 80]
+    assert fit.cards(7.3e9) == [15, 24, 40, 80]
+    assert fit.cards(100e9) == []
+
+
+def test_an_unknown_architecture_says_where_it_goes():
+    with pytest.raises(UserError, match=r"add it to espejo/architectures\.json"):
+        fit.architecture("nobody/no-such-model")
+
+
+def test_the_command_lists_every_config():
+    said = run(sys.executable, "-m", "espejo.cli", "fit", cwd=ROOT).stdout
+    listed = [line.split()[0] for line in said.splitlines() if line[:1].islower()]
+    assert listed[1:] == MODELS
+
+
+MEASURED = """\
+import json, resource, sys
+from pathlib import Path
+from espejo import fit, models, training
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+params = json.loads(sys.argv[1])
+tokens, learnt = fit.lengths(params)
+tokenizer = models.load_tokenizer(params["model"])
+ids = [(7 * at) % 40_000 + 100 for at in range(tokens)]
+row = {"input_ids": ids, "labels": [-100] * (tokens - learnt) + ids[-learnt:], "kinds": []}
+before = resident()
+base = models.load_base(params["model"])
+training.train(base, tokenizer, [row] * 8, [row], params["train"], Path(sys.argv[2]))
+print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads Linux's /proc")
+def test_the_estimate_is_what_a_training_takes(composed, tmp_path):
+    params = composed(
+        "format.max_context_chars=600",
+        "filter.max_reply_chars=250",
+        "train.max_steps=2",
+        "train.evaluations=1",
+    )
+    ran = run(
+        sys.executable,
+        "-c",
+        MEASURED,
+        json.dumps(params),
+        str(tmp_path / "run"),
+        cwd=ROOT,
+        CUDA_VISIBLE_DEVICES="",
+    )
+    peak = float(ran.stdout.splitlines()[-1])
+    estimate = fit.need(params).training
+    assert peak / WITHIN < estimate < peak * WITHIN, (
+        f"{peak / 1e9:.2f} GB, not {estimate / 1e9:.2f}"
+    )

@@ -1,0 +1,60 @@
+"""The memory gate on real weights: an adapter that was overfitted on purpose must not pass."""
+
+import pandas as pd
+import pytest
+
+from espejo import models, training, whatsapp
+from espejo.exam import Exam
+from espejo.labels import encode
+from espejo.prompts import prompter
+from espejo.scores import memory
+from espejo.turns import examples, split, turns
+from stages.clean import clean
+from tests.workshop import ROOT
+
+
+@pytest.fixture(scope="module")
+def demo():
+    """Twenty training replies of the demo's author and as many held out, as table EXAMPLES."""
+    messages = whatsapp.read(ROOT / "data" / "raw" / "demo")
+    wanted = {"captions": True, "normalize": "NFC", "lowercase": False, "characters": None}
+    kept, _, _ = clean(messages, wanted | {"pii": "keep"}, given={})
+    grouped = turns(kept, "1h", "3h").drop(columns="withheld")
+    table = examples(split(grouped, "Juli", 0.1, 0.1, at_least=50), "Juli", history=4)
+    long = table[table["reply"].map(lambda said: 30 < sum(map(len, said)) < 120)]
+    parts = [part.iloc[:: len(part) // 20][:20] for _, part in long.groupby("split")]
+    return pd.concat(parts, ignore_index=True)
+
+
+@pytest.mark.slow
+def test_thirty_epochs_on_twenty_replies_fail_the_gate(demo, composed, tmp_path):
+    params = composed()
+    model = params["model"]
+    tokenizer, base = models.load_tokenizer(model), models.load_base(model)
+    write = prompter(tokenizer, model, params["format"])
+    sets = {
+        name: [
+            encode(tokenizer, *write.example(row.context, row.reply, "Juli", row.group))
+            for row in part.itertuples()
+        ]
+        for name, part in demo.groupby("split")
+    }
+    assert len(sets["train"]) == 20
+    # Watched on what it learns: the best state is the one that knows most by heart.
+    wanted = params["train"] | {"epochs": 30, "scheduler": "constant"}
+    trained = training.train(
+        base, tokenizer, sets["train"], sets["train"][:4], wanted, tmp_path / "checkpoints"
+    )
+    made = {"data": "", "model": model, "format": params["format"], "history": 4, "train": wanted}
+    models.save(trained.model, tokenizer, tmp_path / "model", made)
+
+    exam = Exam(models.Mirror(tmp_path / "model"), demo, "Juli", params["evaluate"])
+    test = exam.split("test")
+    sums = {name: exam.sums(test, model, name) for name, model in exam.mirror.both()}
+    seen = exam.membership(test, sums)
+    assert seen["value"] > 0.95
+    verdict = memory.verdict(
+        {"membership": seen}, {"membership": params["evaluate"]["share"]["membership"]}
+    )
+    assert verdict["verdict"] == "fail"
+    assert "membership" in verdict["reasons"]
