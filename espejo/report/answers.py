@@ -111,18 +111,18 @@ def answer(scores: Mapping, say: Wording) -> Answer:
         gap = say.say("answer.gap", share=say.percent(share))
         # Words for how far from chance to always right: no source says where they begin.
         verdict = "little" if share < 0.25 else "partly" if share < 0.75 else "yes"
+    numbers = say.say(
+        "answer.numbers",
+        candidates=say.number(after["candidates"]),
+        hits=say.shares(after["hits_at_1"]),
+        chance_hits=say.percent(chance["hits_at_1"]),
+        tuned=say.interval(after["mrr"]),
+        chance=say.number(chance["mrr"]),
+        base=say.interval(before["mrr"]),
+    )
     sentences = [
         say.say(f"answer.chance.{found}", gap=gap),
-        say.say(f"answer.base.{trained}"),
-        say.say(
-            "answer.numbers",
-            candidates=say.number(after["candidates"]),
-            hits=say.shares(after["hits_at_1"]),
-            chance_hits=say.percent(chance["hits_at_1"]),
-            tuned=say.interval(after["mrr"]),
-            chance=say.number(chance["mrr"]),
-            base=say.interval(before["mrr"]),
-        ),
+        *([say.say(f"answer.base.{trained}"), numbers] if found != "missing" else []),
         say.say("answer.limit"),
     ]
     return Answer("answer", verdict, sentences)
