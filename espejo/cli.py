@@ -53,6 +53,46 @@ def novelty() -> None:
 
 
 @commands.command()
+def blind(
+    pairs: Annotated[int, typer.Option(min=1, help="Conversations on the page, at most.")] = 20,
+    seed: Annotated[int, typer.Option(help="Which conversations, and in what order.")] = 7,
+    score: Annotated[
+        Path | None, typer.Option(help="Count the answers that the page gave instead.")
+    ] = None,
+) -> None:
+    """Let a person tell real replies from the model's: writes reports/blind.html and its key."""
+    from espejo import blind as test
+    from espejo.stage import params
+
+    if score is not None:
+        print(test.score(score, test.KEY))
+        return
+    number = test.write(Path(), params("report")["language"], pairs, seed)
+    print(
+        f"{test.PAGE}: {number} conversations. Whoever answers it gives you answers.json; then "
+        f"run `espejo blind --score answers.json` here. Keep {test.KEY} to yourself."
+    )
+
+
+@commands.command()
+def compare() -> None:
+    """All experiments at hand in one table; their replies in reports/compare.md."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from espejo import compare as side
+
+    found = side.experiments()
+    shown = Table(*side.HEADS, show_lines=True)
+    for row in side.table(found):
+        shown.add_row(*row)
+    Console().print(shown)
+    side.PAGE.parent.mkdir(exist_ok=True)
+    side.PAGE.write_text(side.page(found), "utf-8")
+    print(f"What each model replies to the same prompts: {side.PAGE}")
+
+
+@commands.command()
 def fit() -> None:
     """Which models fit which graphics card: parameters and memory, with nothing downloaded."""
     folder = Path("conf").resolve()

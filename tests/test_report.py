@@ -167,7 +167,7 @@ def test_where_a_measure_is_from_another(measure, other, found):
         ({"ceiling": few(0.9)}, "more", "too few sessions to compare it with your own"),
         ({"tuned": few(0.8)}, "few", "a hint and no proof, puts it above the base model"),
         ({"tuned": few(0.2)}, "few", "does not put it above"),
-        ({"tuned": few()}, "unmeasured", "not enough messages to compare it with the base"),
+        ({"tuned": few()}, "unmeasured", "not enough messages for an author score"),
     ],
 )
 def test_does_it_sound_like_you(scores, say, changed, verdict, sentence):
@@ -206,7 +206,7 @@ def test_whether_replies_are_told_apart(scores, say, auc, sentence):
         (interval(0.2), interval(0.3), "no", ["worse than chance"]),
         (interval(0.5), interval(0.7), "partly", ["Training made it worse"]),
         (few(0.9), interval(0.3), "few", ["too few sessions"]),
-        (few(n=0), few(n=0), "unmeasured", ["not enough contexts", "cannot be compared"]),
+        (few(n=0), few(n=0), "unmeasured", ["not enough contexts"]),
     ],
 )
 def test_does_it_answer(scores, say, tuned, base, verdict, sentences):
@@ -258,8 +258,14 @@ def test_style_against_examples_in_the_prompt(scores, say, examples, verdict, se
 @pytest.mark.parametrize(
     ("membership", "reasons", "verdict", "sentences"),
     [
-        (interval(0.64), {}, "pass", ["no proof that it is safe", "0.64 [0.59, 0.69]"]),
+        (
+            interval(0.64),
+            {},
+            "pass",
+            ["no proof that it is safe", "0.64 [0.59, 0.69]", "know them somewhat"],
+        ),
         (interval(0.66), {}, "pass_unclear", ["reaches above its limit"]),
+        (few(0.6), {}, "pass_unclear", ["too few sessions to rely on"]),
         (interval(0.9), {"membership": {"value": 0.9, "most": 0.7}}, "fail", ["membership in the"]),
         (
             few(),

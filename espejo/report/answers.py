@@ -67,7 +67,7 @@ def sound(scores: Mapping, say: Wording) -> Answer:
     shown = {name: say.interval(score[name]) for name in ("tuned", "base", "ceiling", "floor")}
     sentences = [
         *_placed(score, found, say),
-        say.say("sound.numbers", **shown),
+        *([say.say("sound.numbers", **shown)] if "value" in score["tuned"] else []),
         say.say(f"sound.told.{relation(told, 0.5)}", auc=say.interval(told)),
     ]
     if all(habits_off(table) is not None for table in style["habits"].values()):
@@ -79,6 +79,8 @@ def sound(scores: Mapping, say: Wording) -> Answer:
 
 def _placed(score: Mapping, found: Mapping[str, str], say: Wording) -> list[str]:
     """Where the tuned model stands; without an interval of its own one sentence says it all."""
+    if "value" not in score["tuned"]:
+        return [say.say("sound.missing")]
     if relation(score["tuned"], 0.0) != "few" or found["base"] == "missing":
         return [say.say(f"sound.{name}.{where}") for name, where in found.items()]
     above = score["tuned"]["value"] > score["base"]["value"]
@@ -109,18 +111,18 @@ def answer(scores: Mapping, say: Wording) -> Answer:
         gap = say.say("answer.gap", share=say.percent(share))
         # Words for how far from chance to always right: no source says where they begin.
         verdict = "little" if share < 0.25 else "partly" if share < 0.75 else "yes"
+    numbers = say.say(
+        "answer.numbers",
+        candidates=say.number(after["candidates"]),
+        hits=say.shares(after["hits_at_1"]),
+        chance_hits=say.percent(chance["hits_at_1"]),
+        tuned=say.interval(after["mrr"]),
+        chance=say.number(chance["mrr"]),
+        base=say.interval(before["mrr"]),
+    )
     sentences = [
         say.say(f"answer.chance.{found}", gap=gap),
-        say.say(f"answer.base.{trained}"),
-        say.say(
-            "answer.numbers",
-            candidates=say.number(after["candidates"]),
-            hits=say.shares(after["hits_at_1"]),
-            chance_hits=say.percent(chance["hits_at_1"]),
-            tuned=say.interval(after["mrr"]),
-            chance=say.number(chance["mrr"]),
-            base=say.interval(before["mrr"]),
-        ),
+        *([say.say(f"answer.base.{trained}"), numbers] if found != "missing" else []),
         say.say("answer.limit"),
     ]
     return Answer("answer", verdict, sentences)
@@ -186,7 +188,12 @@ def safe(scores: Mapping, say: Wording, limits: Mapping[str, float]) -> Answer:
         if member.get("high", 0.0) > limits["membership"]:
             verdict = "pass_unclear"
             sentences.append(say.say("safe.unclear"))
+        if "low" not in member or "low" not in tuned:
+            verdict = "pass_unclear"
+            sentences.append(say.say("safe.few"))
     beyond = beyond_own(tuned, own)
+    coin = relation(member, 0.5)
+    known = [say.say(f"safe.coin.{coin}")] if coin in ("above", "alike") else []
     sentences += [
         say.say(
             "safe.copied",
@@ -198,6 +205,7 @@ def safe(scores: Mapping, say: Wording, limits: Mapping[str, float]) -> Answer:
         say.say(
             "safe.membership", value=say.interval(member), most=say.number(limits["membership"])
         ),
+        *known,
         say.say(
             "safe.personal",
             value=say.number(memory["personal_data"]["learnt"]),

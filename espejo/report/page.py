@@ -8,7 +8,6 @@ import base64
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -34,7 +33,7 @@ def html(
         name: f"data:image/png;base64,{base64.b64encode(content).decode()}"
         for name, content in pictures.items()
     }
-    return _filled(
+    return filled(
         "page.html",
         True,
         say=say,
@@ -51,7 +50,7 @@ def markdown(
     say: Wording, lead: str, answers: Sequence[Answer], sections: Sequence[Section]
 ) -> str:
     """The page as Markdown, with pictures from the folder plots/ beside its own."""
-    page = _filled("page.md", False, say=say, lead=lead, answers=answers, sections=sections)
+    page = filled("page.md", False, say=say, lead=lead, answers=answers, sections=sections)
     return re.sub(r"\n{3,}", "\n\n", page).strip() + "\n"
 
 
@@ -61,15 +60,16 @@ def digest(content: str) -> str:
     return f"sha256-{base64.b64encode(hashed).decode()}"
 
 
-def _filled(template: str, escaped: bool, **values: object) -> str:
+def filled(template: str, escaped: bool, **values: object) -> str:
+    """A template of espejo/report/ or espejo/ with `values` in it, escaped for HTML or not."""
     templates = Environment(
-        loader=FileSystemLoader(Path(FOLDER)),
+        loader=FileSystemLoader([FOLDER, FOLDER.parent]),
         autoescape=escaped,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters.update(marked=_marked, cell=_cell, quoted=_quoted)
+    templates.filters.update(marked=_marked, cell=_cell, quoted=quoted)
     return templates.get_template(template).render(**values)
 
 
@@ -84,7 +84,7 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def _quoted(messages: Sequence[str], nothing: str) -> str:
+def quoted(messages: Sequence[str], nothing: str) -> str:
     """Messages in a Markdown table: as they are, whatever marks they hold."""
     lines = [_MARKS.sub(r"\\\1", line) for text in messages for line in text.splitlines()]
     return "<br>".join(line for line in lines if line.strip()) or f"*{nothing}*"

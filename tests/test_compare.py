@@ -1,0 +1,108 @@
+"""`espejo compare`: experiments of a small DVC repository, their numbers and replies."""
+
+import json
+import subprocess
+
+import pandas as pd
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from espejo import compare, metrics, tables
+from espejo.cli import commands
+from espejo.errors import UserError
+from tests import reported
+from tests.workshop import run
+
+STAGE = {
+    "cmd": "true",
+    "params": ["model", "evaluate", "data"],
+    "outs": ["data/replies.parquet", "model", {"metrics/eval.json": {"cache": False}}],
+}
+
+
+def results(folder, model, tuned, said):
+    """What a run of the pipeline leaves behind."""
+    params = {
+        "model": {"name": model},
+        "evaluate": {"prompts": ["Hola", "y | vos?"]},
+        "data": {"raw": "data/raw/demo"},
+    }
+    (folder / "params.yaml").write_text(yaml.safe_dump(params), "utf-8")
+    style = {"author_score": {"tuned": reported.interval(0.8)}}
+    scores = reported.likelihoods(tuned=tuned) | {"style": style, "memory": {"verdict": "pass"}}
+    metrics.write(scores, folder / "metrics" / "eval.json")
+    rows = [
+        {"id": f"prompt-{number}", "model": name, "messages": messages, "finished": True}
+        for number in (1, 2)
+        for name, messages in (("base", []), ("tuned", [f"{said} {number}", "x | y"]))
+    ]
+    tables.write(pd.DataFrame(rows), folder / "data" / "replies.parquet", tables.REPLIES)
+    (folder / "model").mkdir(exist_ok=True)
+    (folder / "model" / "weights").write_bytes(b"0" * 1_500_000)
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory):
+    """A repository with a commit, an experiment `other`, and no replies of one called `lost`."""
+    folder = tmp_path_factory.mktemp("compare")
+    run("git", "init", "-q", "-b", "main", cwd=folder)
+    for name in ("user.name", "user.email"):
+        run("git", "config", name, "tester", cwd=folder)
+    run("dvc", "init", "-q", cwd=folder)
+    pipeline = {"stages": {"evaluate": STAGE}, "metrics": ["metrics/eval.json"]}
+    (folder / "dvc.yaml").write_text(yaml.safe_dump(pipeline), "utf-8")
+    results(folder, "smollm2", 2.5, "main says")
+    run("dvc", "commit", "-f", "-q", cwd=folder)
+    run("git", "add", "-A", cwd=folder)
+    run("git", "commit", "-q", "-m", "main", cwd=folder)
+    results(folder, "gemma3", 2.1, "other says")
+    run("dvc", "exp", "save", "-n", "other", cwd=folder)
+    return folder
+
+
+def test_the_table_and_the_replies_of_every_experiment(repository, monkeypatch):
+    monkeypatch.chdir(repository)
+    found = compare.experiments()
+    # The workspace is the experiment that was saved.
+    assert [one.name for one in found] == ["main", "other"]
+    assert compare.table(found) == [
+        (
+            *("main", "smollm2", "demo", "88.2 → 75.0", "2.94 → 2.50"),
+            *("0.80 [0.75, 0.85]", "0.48 [0.43, 0.53]", "pass", "1.5"),
+        ),
+        (
+            *("other", "gemma3", "demo", "88.2 → 63.0", "2.94 → 2.10"),
+            *("0.80 [0.75, 0.85]", "0.48 [0.43, 0.53]", "pass", "1.5"),
+        ),
+    ]
+    page = compare.page(found)
+    assert "| prompt | main, base | main, tuned | other, base | other, tuned |" in page
+    assert (
+        r"| y \| vos? | *(nothing)* | main says 2<br>x \| y | *(nothing)* "
+        r"| other says 2<br>x \| y |"
+    ) in page
+    ran = CliRunner().invoke(commands, ["compare"])
+    assert ran.exit_code == 0, ran.output
+    assert compare.PAGE.read_text("utf-8") == page
+
+
+def test_replies_that_are_not_here_and_scores_of_before(repository, monkeypatch):
+    monkeypatch.chdir(repository)
+    older = compare.Experiment("lost", "0" * 40, {}, {"base": {}, "tuned": {}}, None)
+    page = compare.page([older])
+    assert "| lost | – | – | – → – | – → – | – | – | – | – |" in page
+    assert "No replies in this machine's cache for lost" in page
+
+
+def test_where_there_is_no_repository(tmp_path):
+    with pytest.raises(UserError, match="nothing to compare"):
+        compare.experiments(tmp_path)
+
+
+def test_where_nothing_was_evaluated(monkeypatch):
+    shown = json.dumps([{"rev": "workspace", "name": None, "data": None, "experiments": None}])
+    done = subprocess.CompletedProcess([], 0, shown, "")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: done)
+    with pytest.raises(UserError, match="run `make repro` first"):
+        compare.experiments()
