@@ -113,9 +113,10 @@ class Exam:
         places = relevance.candidates(
             rows["reply"].tolist(), rows["session"].tolist(), wanted["candidates"], wanted["seed"]
         )
-        places = places[:: max(1, len(places) // wanted["ranked_contexts"])][
-            : wanted["ranked_contexts"]
-        ]
+        # Whole blocks: every reply of one is the true one once, which makes chance exact.
+        block_of = [min(row) for row in places.tolist()]
+        blocks = max(1, wanted["ranked_contexts"] // places.shape[1])
+        places = places[np.isin(block_of, list(dict.fromkeys(block_of))[:blocks])]
         characters = rows["reply"].map(lambda said: sum(map(len, said)) + len(said) - 1).to_numpy()
         asked = [self._candidates(rows, row) for row in places]
         found = {}
@@ -124,7 +125,8 @@ class Exam:
                 likelihood.of_candidates(model, encoded)
                 for encoded in tqdm(asked, desc=f"ranking {name}", unit="context", leave=False)
             ]
-            scores = relevance.per_character(-np.array(nats), characters[places])
+            losses = np.array(nats).reshape(places.shape)
+            scores = relevance.per_character(-losses, characters[places])
             sessions = rows["session"].to_numpy()[places[:, 0]]
             found[name] = relevance.ranked(scores, [0] * len(places), sessions, wanted)
         return found
@@ -153,6 +155,7 @@ class Exam:
             how,
             self.write.stops,
             self.wanted["seed"],
+            batch=self.wanted["reply_batch"],
             label=f"replying {label}",
         )
         return [(self.write.bubbles(reply.text), reply.finished) for reply in said]
