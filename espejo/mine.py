@@ -43,8 +43,8 @@ def main() -> None:
             path.write_text(content, "utf-8")
     print(
         f"1. Copy your exports (.txt or .zip) into {RAW}/\n"
-        f"2. Write your name into {RAW / 'people.yaml'}\n"
-        "3. dvc exp run -S data=mine (the first run stops, and asks what the others allow)"
+        f"2. dvc exp run -S data=mine (it stops, having listed in {RAW / 'people.yaml'} who writes)\n"
+        "3. Write your name and what the others allow into that file, and run it again"
     )
 
 

@@ -1,9 +1,13 @@
 """conf/: everything composes, and params.yaml is of its shape."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
+from dvc.utils.hydra import compose_and_dump
+
+from espejo import mine
 
 ROOT = Path(__file__).resolve().parent.parent
 GROUPS = ("format", "data", "clean", "filter", "train", "model", "evaluate", "experiment")
@@ -92,3 +96,19 @@ def test_no_setting_of_the_demo_names_a_person():
     names = ("Juli", "Cami", "Tincho", "Mechi", "Rocco", "Mamá")
     written = (ROOT / "params.yaml").read_text("utf-8") + (ROOT / "dvc.lock").read_text("utf-8")
     assert not [name for name in names if name in written]
+
+
+def test_own_chats_have_pseudonyms_whatever_else_is_chosen(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "conf" / "data").mkdir(parents=True)
+    mine.main()
+    folder = tmp_path / "all"
+    shutil.copytree(ROOT / "conf", folder)
+    shutil.copy(tmp_path / mine.CONF, folder / "data" / "mine.yaml")
+    for chosen in ([], ["experiment=smoke"], ["model=gemma3"], ["model=phi3"], ["clean=original"]):
+        compose_and_dump(
+            tmp_path / "params.yaml", str(folder), None, "config", "", ["data=mine", *chosen]
+        )
+        params = yaml.safe_load((tmp_path / "params.yaml").read_text("utf-8"))
+        assert params["clean"]["pseudonyms"] == "PERSON_{n}", chosen
+        assert params["data"]["raw"] == "data/raw/mine"

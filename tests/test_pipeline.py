@@ -23,7 +23,12 @@ def test_own_chats_are_read_and_answered(ran):
     examples = pq.read_table(ran / "data" / "examples.parquet").to_pylist()
     # 30 sessions of two replies each.
     assert len(examples) == 60
-    assert all(example["chat"] == PARTNER for example in examples)
+    # What `make mine` sets: nobody's name is in what is learnt, not even as the name of a chat.
+    assert all(example["chat"] == "CHAT_1" for example in examples)
+    assert {turn["author"] for row in examples for turn in row["context"]} == {
+        "PERSON_0",
+        "PERSON_1",
+    }
     scores = json.loads((ran / "metrics" / "eval.json").read_text())
     assert scores["test"]["replies"] == 6
     assert scores["base"]["perplexity"]["value"] > 1
