@@ -43,7 +43,7 @@ def main() -> None:
             path.write_text(content, "utf-8")
     print(
         f"1. Copy your exports (.txt or .zip) into {RAW}/\n"
-        f"2. dvc exp run -S data=mine (it stops, having listed in {RAW / 'people.yaml'} who writes)\n"
+        f"2. dvc exp run -S data=mine (it stops, and {RAW / 'people.yaml'} lists who writes)\n"
         "3. Write your name and what the others allow into that file, and run it again"
     )
 
