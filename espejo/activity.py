@@ -7,11 +7,10 @@ import matplotlib.dates as mdates
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from espejo.duplicates import words
-from espejo.plots import BASE, REAL, SIZE
+from espejo.plots import BASE, REAL, axes_with
 
 _COLOURS = {"author": REAL, "others": BASE}
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -39,7 +38,7 @@ def draw_over_time(table: pd.DataFrame) -> Figure:
     """`over_time` as bars, the others' on top of the author's."""
     start = pd.to_datetime(table["period"])
     weeks = len(start) < 2 or (start.diff().dropna().dt.days == 7).all()
-    figure, axes = _axes("Messages over time", "", f"messages a {'week' if weeks else 'month'}")
+    figure, axes = axes_with("Messages over time", "", f"messages a {'week' if weeks else 'month'}")
     # Bars as wide as their period, with a hair of air.
     width = start.diff().shift(-1).dt.days.fillna(7 if weeks else 30) * 0.94
     below = np.zeros(len(table))
@@ -63,7 +62,7 @@ def hour_weekday(timestamps: pd.Series) -> np.ndarray:
 
 def draw_hour_weekday(counts: np.ndarray) -> Figure:
     """`hour_weekday` as a heat map."""
-    figure, axes = _axes("When the author writes", "hour of the day", "")
+    figure, axes = axes_with("When the author writes", "hour of the day", "")
     image = axes.imshow(counts, cmap="Oranges", aspect="auto", vmin=0)
     axes.set_xticks(np.arange(0, 24, 3) - 0.5, range(0, 24, 3))  # at the start of an hour
     axes.set_yticks(range(7), _WEEKDAYS)
@@ -112,12 +111,3 @@ def draw_lengths(table: pd.DataFrame) -> Figure:
     panels[1].legend(frameon=False)
     figure.tight_layout()
     return figure
-
-
-def _axes(title: str, x: str, y: str) -> tuple[Figure, Axes]:
-    figure, axes = plt.subplots(figsize=SIZE)
-    axes.set_title(title, loc="left", fontweight="bold")
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes

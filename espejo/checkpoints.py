@@ -14,11 +14,16 @@ FOLDER = Path("checkpoints")  # ignored by git
 _LIBRARIES = ("accelerate", "bitsandbytes", "peft", "torch", "transformers", "trl")
 
 
+def libraries() -> dict[str, str]:
+    """The versions of the libraries that a training depends on."""
+    return {library: version(library) for library in _LIBRARIES}
+
+
 def place(settings: Mapping, files: Sequence[Path]) -> Path:
     """The folder of the training with these `settings` and the contents of these `files`."""
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    for library in _LIBRARIES:
-        digest.update(f"{library}=={version(library)}\n".encode())
+    for library, number in libraries().items():
+        digest.update(f"{library}=={number}\n".encode())
     for file in files:
         digest.update(hashlib.sha256(file.read_bytes()).digest())
     return FOLDER / digest.hexdigest()[:16]

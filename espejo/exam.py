@@ -9,7 +9,6 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from espejo import shots
@@ -121,11 +120,9 @@ class Exam:
         asked = [self._candidates(rows, row) for row in places]
         found = {}
         for name, model in self.mirror.both():
-            nats = [
-                likelihood.of_candidates(model, encoded)
-                for encoded in tqdm(asked, desc=f"ranking {name}", unit="context", leave=False)
-            ]
-            losses = np.array(nats).reshape(places.shape)
+            losses = likelihood.of_candidates(
+                model, asked, wanted["batch_tokens"], f"ranking {name}"
+            )
             scores = relevance.per_character(-losses, characters[places])
             sessions = rows["session"].to_numpy()[places[:, 0]]
             found[name] = relevance.ranked(scores, [0] * len(places), sessions, wanted)

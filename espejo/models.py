@@ -154,7 +154,7 @@ class Mirror:
 
     def __init__(self, folder: Path) -> None:
         self.facts = facts.read(folder)
-        model = self.facts["model"]
+        model, attention = self.facts["model"], self.facts["train"]["attention"]
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
         if self.facts["train"]["method"] == "lora":
             self._tuned = PeftModel.from_pretrained(load_base(model), folder).eval()
@@ -162,9 +162,11 @@ class Mirror:
         else:
             dtype = dtype_of(model["precision"])
             self._base = load_base(model)
+            self._base.set_attn_implementation(attention)
             self._tuned = AutoModelForCausalLM.from_pretrained(
                 folder, dtype=dtype, device_map=device()
             ).eval()
+        self._tuned.set_attn_implementation(attention)
 
     def tuned(self) -> AbstractContextManager[PreTrainedModel]:
         """The trained model."""

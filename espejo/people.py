@@ -23,6 +23,7 @@ from espejo import names
 from espejo.errors import UserError
 
 FILE = "people.yaml"
+WITHHELD = "withheld"  # what the tables call whoever withholds their words
 ANSWERS = ("train", "context", "withhold")
 MEANING = (
     "train (their words may be learnt from), context (the model reads them and never learns them) "

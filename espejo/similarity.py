@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from sentence_transformers import SentenceTransformer
 from tqdm import tqdm
@@ -27,6 +28,10 @@ def encoder(name: str) -> SentenceTransformer:
             raise UserError("The embedded encoder is not installed: run `make setup`.")
         name = str(Path(spec.submodule_search_locations[0]) / "model")
     try:
+        if not Path(name).is_dir():
+            snapshot_download(
+                name, allow_patterns="config.json"
+            )  # asks once; the other for minutes
         return SentenceTransformer(name)
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError, ValueError) as error:
         raise UserError(

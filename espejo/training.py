@@ -124,7 +124,7 @@ def train(
         num_train_epochs=wanted["epochs"],
         max_steps=wanted["max_steps"],
         per_device_train_batch_size=wanted["batch_size"],
-        per_device_eval_batch_size=wanted["batch_size"],
+        per_device_eval_batch_size=4 * wanted["batch_size"],  # nothing is kept for a way back
         gradient_accumulation_steps=wanted["gradient_accumulation"],
         gradient_checkpointing=wanted["gradient_checkpointing"],
         learning_rate=wanted["learning_rate"],

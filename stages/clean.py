@@ -88,7 +88,7 @@ def main(messages: Path, names: Path, cleaned: Path, account: Path, report: Path
     kept, dropped, found = clean(table, wanted, given)
     kept["author"] = kept["author"].mask(kept["author"].isin(who.aliases), who.author)
     if pattern:
-        kept["author"] = kept["author"].map(given)
+        kept["author"] = kept["author"].map({**given, people.WITHHELD: people.WITHHELD})
         kept["chat"] = "CHAT_" + pd.Series(pd.factorize(kept["chat"])[0] + 1).astype("str")
 
     tables.write(kept, cleaned, tables.MESSAGES)

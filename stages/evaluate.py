@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from espejo import findings, metrics, people, plots, samples, tables
+from espejo import exam_plots, findings, metrics, people, plots, samples, tables
 from espejo.exam import Exam
 from espejo.labels import encode
 from espejo.models import Mirror
@@ -67,17 +67,20 @@ def main(
     }
     tables.write(replies, answers, tables.REPLIES)
     said = {name: findings.answers(replies, name, asked["id"]) for name in ("base", "tuned")}
-    drawn = plots.lengths_table({"real": asked["reply"], **said})
+    drawn = exam_plots.lengths_table({"real": asked["reply"], **said})
     accounts = {
         name: metrics.read(reports / f"{name}.json") for name in ("clean", "group", "filter")
     }
-    funnel = plots.funnel_table(accounts)
+    funnel = exam_plots.funnel_table(accounts)
     drawn.to_csv(pictures / "reply_lengths.csv", index=False)
     funnel.to_csv(pictures / "funnel.csv", index=False)
-    plots.save(plots.lengths(drawn), pictures / "reply_lengths.png")
-    plots.save(plots.funnel(funnel), pictures / "funnel.png")
-    plots.save(plots.base_against_tuned(scores), pictures / "base_against_tuned.png")
-    plots.save(plots.at_a_glance(scores), pictures / "at_a_glance.png")
+    plots.save(exam_plots.lengths(drawn), pictures / "reply_lengths.png")
+    plots.save(exam_plots.funnel(funnel), pictures / "funnel.png")
+    plots.save(exam_plots.base_against_tuned(scores), pictures / "base_against_tuned.png")
+    plots.save(exam_plots.at_a_glance(scores), pictures / "at_a_glance.png")
+    where = likelihood.sliced(sums, test, everything)
+    where.to_csv(pictures / "foreseen.csv", index=False)
+    plots.save(exam_plots.sliced(where), pictures / "foreseen.png")
     metrics.write(
         {
             "test": {

@@ -57,7 +57,7 @@ def merged(exports: list[whatsapp.Export]) -> tuple[pd.DataFrame, int]:
 
 
 def withheld(table: pd.DataFrame, names: Collection[str]) -> pd.DataFrame:
-    """Messages without a word of those who said `withhold`: their rows stay, of kind withheld.
+    """Messages without word or name of those who said `withhold`: rows of kind withheld stay.
 
     Here and not in clean, so that no table of any stage holds their text; the rows stay because
     group leaves out what answers them. WhatsApp quotes people too ("Ana changed the subject to …").
@@ -67,7 +67,9 @@ def withheld(table: pd.DataFrame, names: Collection[str]) -> pd.DataFrame:
     for name in sorted(names):
         about |= table["author"].isna() & table["text"].str.contains(name, regex=False)
     return table.assign(
-        kind=table["kind"].mask(theirs, "withheld"), text=table["text"].mask(theirs | about, "")
+        author=table["author"].mask(theirs, people.WITHHELD),
+        kind=table["kind"].mask(theirs, "withheld"),
+        text=table["text"].mask(theirs | about, ""),
     )
 
 
@@ -86,6 +88,7 @@ def main(raw: Path, messages: Path, account: Path) -> None:
     ]
     table, twice = merged(exports)
     who = people.settled(raw, table["author"].value_counts().to_dict())
+    writers = table["author"].nunique()
     table = withheld(table, who.who("withhold"))
 
     try:
@@ -100,7 +103,7 @@ def main(raw: Path, messages: Path, account: Path) -> None:
                     "messages", len(table) + twice, len(table), {"exported_twice": twice}
                 ),
                 "files": len(exports),
-                "people": int(table["author"].nunique()),
+                "people": writers,
                 "kinds": table["kind"].value_counts().sort_index().to_dict(),
             },
             account,
@@ -112,9 +115,10 @@ def main(raw: Path, messages: Path, account: Path) -> None:
         ) from None
     for export in exports:
         print(f"  {export.name}: {len(export.messages)} messages, {export.decided}")
+    held = int(table["kind"].eq("withheld").sum())
     print(
-        f"parse: {len(table)} messages by {table['author'].nunique()} people "
-        f"in {len(exports)} files"
+        f"parse: {len(table)} messages by {writers} people in {len(exports)} files"
+        + (f", {held} of them withheld" if held else "")
     )
 
 

@@ -3,10 +3,11 @@
 python -m stages.train data/formatted.parquet model metrics/train.json plots reports/epochs.md
 """
 
+import hashlib
 import shutil
 from pathlib import Path
 
-from espejo import checkpoints, labels, metrics, models, prompts, tables, training
+from espejo import card, checkpoints, labels, metrics, models, prompts, tables, training
 from espejo.diary import Diary
 from espejo.plots import loss, save
 from espejo.stage import params, run
@@ -44,7 +45,12 @@ def main(formatted: Path, folder: Path, report: Path, plots: Path, quotes: Path)
         base, tokenizer, sets["train"], sets["validation"], wanted, place, diary.note
     )
 
+    made |= {
+        "data_sha256": hashlib.sha256(formatted.read_bytes()).hexdigest(),
+        "libraries": checkpoints.libraries(),
+    }
     models.save(trained.model, tokenizer, folder, made)
+    card.write(folder, made, len(sets["train"]), trained.facts)
     metrics.write(trained.facts, report)
     trained.curve.to_csv(plots / "loss.csv", index=False)
     save(loss(trained.curve), plots / "loss.png")

@@ -9,7 +9,7 @@ from tests.synthetic import chats
 from tests.workshop import ROOT
 
 PICTURES = (
-    *("at_a_glance", "base_against_tuned", "funnel", "hour_weekday", "loss"),
+    *("at_a_glance", "base_against_tuned", "foreseen", "funnel", "hour_weekday", "loss"),
     *("messages_over_time", "reply_lengths", "turn_lengths"),
 )
 

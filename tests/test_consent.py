@@ -56,12 +56,21 @@ def test_one_edit_repro_and_gc_leave_nothing_of_a_person(stages, tmp_path):
 
     # Only the export itself still holds their words.
     assert holding(folder, THEIRS) == [str(export.relative_to(folder))]
+    # Their name is where people write it, and in no table.
+    assert holding(folder, THIRD) == [str(path.relative_to(folder)) for path in (export, people)]
     # And everybody else's words are still there, in half of the evenings' second replies.
     examples = pq.read_table(folder / "data" / "examples.parquet").to_pylist()
     lasts = [row["reply"][-1] for row in examples]
     # 60 evenings from the first of March: 16 odd days in March, 15 of the 29 in April
     assert sum(SECRET in text or text == "re linda" for text in lasts) == 60
     assert sum(text.startswith("ni loca") for text in lasts) == 60 - 31
+
+    # All that was made from the chats can go at once, where too little is left to train on.
+    assert len(holding(folder / ".dvc", SECRET)) >= 4
+    run("make", "forget", cwd=folder)
+    assert holding(folder / "data", SECRET) == [str(export.relative_to(folder / "data"))]
+    assert not holding(folder / ".dvc", SECRET)
+    assert not any((folder / name).exists() for name in ("model", "reports", "checkpoints"))
 
 
 def test_their_words_are_read_as_context_and_never_learnt_even_from_whole_texts(tmp_path):

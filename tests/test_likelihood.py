@@ -47,15 +47,22 @@ def test_batches_give_the_losses_of_one_by_one(batch_tokens):
         assert losses.tolist() == pytest.approx(one_by_one(model, row), abs=1e-3)
 
 
+@pytest.mark.parametrize("batch_tokens", [10, 120, 10_000])
 @pytest.mark.parametrize("shared", [1, 3, 4])
-def test_candidates_behind_one_prompt_get_the_losses_of_whole_texts(shared):
+def test_candidates_behind_one_prompt_get_the_losses_of_whole_texts(shared, batch_tokens):
     model = tiny.llama(50)
-    candidates = rows([12, 5, 9, 20], first_label=4)
-    for row in candidates:  # a prompt of four tokens, of which the first `shared` are one state
-        row["input_ids"][:shared] = candidates[0]["input_ids"][:shared]
-    got = likelihood.of_candidates(model, candidates)
-    alone = [sum(one_by_one(model, row)) for row in candidates]
-    assert got.tolist() == pytest.approx(alone, abs=1e-3)
+    asked = [  # prompts of different length, read together where batch_tokens lets them
+        rows([12, 5, 9, 20], first_label=4),
+        rows([15, 13, 30, 14], first_label=11),
+        rows([9, 8, 40, 9], first_label=7),
+    ]
+    for candidates, first in zip(asked, (4, 11, 7), strict=True):
+        for row in candidates:  # of the prompt all but the last 4 - `shared` are one state
+            same = first - 4 + shared
+            row["input_ids"][:same] = candidates[0]["input_ids"][:same]
+    got = likelihood.of_candidates(model, asked, batch_tokens)
+    alone = [[sum(one_by_one(model, row)) for row in candidates] for candidates in asked]
+    assert got == pytest.approx(np.array(alone), abs=1e-3)
 
 
 def test_candidates_are_scored_by_the_adapter_as_well():
@@ -65,12 +72,12 @@ def test_candidates_are_scored_by_the_adapter_as_well():
     )
     candidates = rows([12, 9], first_label=4)
     candidates[1]["input_ids"][:4] = candidates[0]["input_ids"][:4]
-    with_it = likelihood.of_candidates(model, candidates)
+    with_it = likelihood.of_candidates(model, [candidates], 1000)[0]
     assert with_it.tolist() == pytest.approx(
         [sum(one_by_one(model, row)) for row in candidates], abs=1e-3
     )
     with model.disable_adapter():
-        without = likelihood.of_candidates(model, candidates)
+        without = likelihood.of_candidates(model, [candidates], 1000)[0]
     assert not np.allclose(with_it, without)
 
 
@@ -180,7 +187,7 @@ def test_the_interval_holds_the_value_and_narrows_with_more_sessions():
         got = likelihood.measured(sessions(nats), pd.Series(range(len(nats))), WANTED)
         measure = got["bits_per_character"]
         assert measure["low"] < measure["value"] < measure["high"]
-        assert measure["sessions"] == len(nats)
+        assert measure["n"] == len(nats)
         widths.append(measure["high"] - measure["low"])
     # The width goes with one over the root of n: a hundredfold n, a tenth of it.
     assert widths[1] < widths[0] / 5
@@ -237,3 +244,22 @@ def test_the_leak_of_a_random_split_is_counted():
     assert seen == {0.0, 1.0}
     apart = table.assign(session=[1, 2, 3])
     assert legacy.leak(apart, 1 / 3, seed=0) == 0.0
+
+
+def test_slices_by_position_and_length():
+    # Session 1: three replies, the first two in train; session 2: two replies.
+    everything = pd.DataFrame({"id": list("abcde"), "session": [1, 1, 1, 2, 2]})
+    rows = everything.iloc[2:].reset_index(drop=True)  # c is third; d and e are first and second
+    nats = math.log(2) * np.array([20.0, 30.0, 8.0])  # 20, 30 and 8 bits
+    base = pd.DataFrame({"own_nats": nats, "own_chars": [10, 10, 11]})
+    sums = {"base": base, "tuned": base.assign(own_nats=nats / 2)}
+    got = likelihood.sliced(sums, rows, everything)
+    assert got[["by", "slice", "replies"]].values.tolist() == [
+        ["position", "1", 1],
+        ["position", "2", 1],
+        ["position", "3–4", 1],
+        ["length", "1–10", 2],  # c and d: 50 bits for 20 characters
+        ["length", "11–20", 1],
+    ]
+    assert got["base"].tolist() == pytest.approx([3.0, 8 / 11, 2.0, 2.5, 8 / 11])
+    assert got["tuned"].tolist() == pytest.approx([1.5, 4 / 11, 1.0, 1.25, 4 / 11])

@@ -47,6 +47,7 @@ def likelihood(scores: Mapping, say: Wording) -> Section:
         Text(say.say("likelihood.text")),
         Table(title, say.get("likelihood.heads"), rows),
         Picture("base_against_tuned.png", say.say("likelihood.alt")),
+        Picture("foreseen.png", say.say("likelihood.where")),
         Text(legacy),
     ]
     return Section("likelihood", title, blocks)

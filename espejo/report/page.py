@@ -42,7 +42,7 @@ def html(
         sections=sections,
         pictures=data,
         styles=Markup(styles),
-        digest=digest(styles),
+        style_digest=digest(styles),
     )
 
 

@@ -64,7 +64,7 @@ class Wording:
             return self.say("unmeasured")
         value = write(measure["value"])
         if "low" not in measure:
-            sessions = measure.get("n", measure.get("sessions", 0))
+            sessions = measure.get("n", 0)
             return self.say("few", value=value, n=self.number(sessions))
         return self.say(
             "interval", value=value, low=write(measure["low"]), high=write(measure["high"])

@@ -19,11 +19,25 @@ def mean(values: Sequence[float], groups: Sequence[int], wanted: dict) -> dict:
 
     `wanted` holds bootstrap (how many), confidence and seed, as params section evaluate does.
     """
-    table = pd.DataFrame({"sum": np.asarray(values, float), "size": 1.0})
+    return ratio(values, np.ones(len(values)), groups, wanted)
+
+
+def ratio(
+    over: Sequence[float],
+    under: Sequence[float],
+    groups: Sequence[int],
+    wanted: dict,
+    scale: Callable[[float], float] = float,
+) -> dict:
+    """`scale(sum(over) / sum(under))` of `over` [n] and `under` [n], and its interval.
+
+    `groups` [n] and `wanted` as for `mean`.
+    """
+    table = pd.DataFrame({"over": np.asarray(over, float), "under": np.asarray(under, float)})
     per_group = table.groupby(np.asarray(groups)).sum()
-    top, bottom = per_group["sum"].to_numpy(), per_group["size"].to_numpy()
+    top, bottom = per_group["over"].to_numpy(), per_group["under"].to_numpy()
     return _interval(
-        lambda drawn: top[drawn].sum() / bottom[drawn].sum(), [np.arange(len(top))], wanted
+        lambda drawn: scale(top[drawn].sum() / bottom[drawn].sum()), [np.arange(len(top))], wanted
     )
 
 

@@ -9,22 +9,21 @@ and say nothing of style.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 import torch
 from peft import PeftModel
-from scipy import stats
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from espejo.labels import IGNORED, Encoded
 from espejo.prompts import Span
+from espejo.scores import intervals
 
 LOGITS = 512  # rows of logits in memory at once
-TOO_FEW = 10  # sessions: fewer give no interval worth printing
 
 
 def token_losses(
@@ -69,15 +68,20 @@ def _batch_losses(model: PreTrainedModel, rows: Sequence[Encoded]) -> list[np.nd
     states = whole.base_model(
         input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False
     ).last_hidden_state[:, :-1]  # a position foretells the next token; nothing foretells the first
-    scored = labels[:, 1:] != IGNORED
-    targets = labels[:, 1:][scored].to(device)
+    return _losses(whole, states, labels[:, 1:])
+
+
+def _losses(model: PreTrainedModel, states: torch.Tensor, labels: torch.Tensor) -> list[np.ndarray]:
+    """Losses of the `labels` [n, length] that each of the last hidden `states` foretells."""
+    scored = labels != IGNORED
+    targets = labels[scored].to(states.device)
     # Logits are the largest thing here: only those of labelled tokens, some at a time.
-    head = whole.get_output_embeddings()
+    head = model.get_output_embeddings()
     loss = torch.cat(
         [
             cross_entropy(head(some).float(), wanted, reduction="none")
             for some, wanted in zip(
-                states[scored.to(device)].split(LOGITS), targets.split(LOGITS), strict=True
+                states[scored.to(states.device)].split(LOGITS), targets.split(LOGITS), strict=True
             )
         ]
     )
@@ -85,41 +89,95 @@ def _batch_losses(model: PreTrainedModel, rows: Sequence[Encoded]) -> list[np.nd
     return [part.cpu().numpy().astype(np.float64) for part in loss.split(sizes)]
 
 
-@torch.inference_mode()
-def of_candidates(model: PreTrainedModel, rows: Sequence[Encoded]) -> np.ndarray:
-    """The summed loss in nats [k] of the labelled tokens of `rows`, whose prompt is the same.
+def of_candidates(
+    model: PreTrainedModel,
+    asked: Sequence[Sequence[Encoded]],
+    batch_tokens: int,
+    label: str = "ranking",
+) -> np.ndarray:
+    """The summed loss in nats [n, k] of the labelled tokens of n times k candidates.
 
-    The prompt is read once and its state shared: for ten short replies behind a long context a
-    quarter of the time that ten whole texts take.
+    The candidates of one of `asked` have one prompt, which is read once and its state shared: for
+    ten short replies behind a long context a quarter of the time that ten whole texts take. Prompts
+    of like length are read together, `batch_tokens` padded tokens (candidates included) at a time.
     """
-    ids = [row["input_ids"] for row in rows]
+    shared = [_shared(rows) for rows in asked]
+    sizes = [
+        same + len(rows) * (max(len(row["input_ids"]) for row in rows) - same)
+        for rows, same in zip(asked, shared, strict=True)
+    ]
+    losses = np.empty((len(asked), len(asked[0])))
+    order = sorted(range(len(asked)), key=lambda at: sizes[at])
+    with tqdm(total=len(asked), desc=label, unit="context", leave=False) as bar:
+        for batch in _batches(order, sizes, batch_tokens):
+            chosen, starts = [asked[at] for at in batch], [shared[at] for at in batch]
+            losses[batch] = _candidate_losses(model, chosen, starts)
+            bar.update(len(batch))
+    return losses
+
+
+def _shared(rows: Sequence[Encoded]) -> int:
+    """How many tokens before the first label of any of `rows` are the same in all."""
     first = min(
         next(at for at, label in enumerate(row["labels"]) if label != IGNORED) for row in rows
     )
-    same = next((at for at in range(first) if len({row[at] for row in ids}) > 1), first)
-    whole = model.get_base_model() if isinstance(model, PeftModel) else model
-    prompt = torch.tensor([ids[0][:same]], device=model.device)
-    read = whole.base_model(input_ids=prompt, use_cache=True)
-    cache = read.past_key_values
-    cache.batch_repeat_interleave(len(rows))
-    longest = max(map(len, ids)) - same
-    rest = torch.tensor([row[same:] + [0] * (longest - len(row) + same) for row in ids])
-    labels = torch.tensor(
-        [row["labels"][same:] + [IGNORED] * (longest - len(row["labels"]) + same) for row in rows]
+    return next(
+        (at for at in range(first) if len({row["input_ids"][at] for row in rows}) > 1), first
     )
-    mask = torch.tensor([[at < len(row) for at in range(same + longest)] for row in ids])
+
+
+@torch.inference_mode()
+def _candidate_losses(
+    model: PreTrainedModel, asked: Sequence[Sequence[Encoded]], shared: Sequence[int]
+) -> np.ndarray:
+    whole = model.get_base_model() if isinstance(model, PeftModel) else model
+    k, longest = len(asked[0]), max(shared)
+    # Padded on the left, so that every prompt ends beside the first token of its candidates.
+    prompts = torch.tensor(
+        [
+            [0] * (longest - same) + rows[0]["input_ids"][:same]
+            for rows, same in _pairs(asked, shared)
+        ]
+    )
+    seen = torch.tensor([[at >= longest - same for at in range(longest)] for same in shared])
+    read = whole.base_model(
+        input_ids=prompts.to(model.device),
+        attention_mask=seen.to(model.device),
+        position_ids=(seen.cumsum(1) - 1).clamp(min=0).to(model.device),
+        use_cache=True,
+    )
+    cache = read.past_key_values
+    cache.batch_repeat_interleave(k)
+    rest = [(row, same) for rows, same in _pairs(asked, shared) for row in rows]
+    width = max(len(row["input_ids"]) - same for row, same in rest)
+    ids, labels = (
+        torch.tensor(
+            [row[key][same:] + [fill] * (width - len(row[key]) + same) for row, same in rest]
+        )
+        for key, fill in (("input_ids", 0), ("labels", IGNORED))
+    )
+    there = torch.tensor(
+        [[at < len(row["input_ids"]) - same for at in range(width)] for row, same in rest]
+    )
+    places = torch.tensor([[same + at for at in range(width)] for _, same in rest])
     states = whole.base_model(
-        input_ids=rest.to(model.device),
-        attention_mask=mask.to(model.device),
+        input_ids=ids.to(model.device),
+        attention_mask=torch.cat([seen.repeat_interleave(k, dim=0), there], dim=1).to(model.device),
+        position_ids=places.to(model.device),
         past_key_values=cache,
         use_cache=True,
     ).last_hidden_state
     # What stands before the first token of the rest is the end of the prompt, for all the same.
-    last = read.last_hidden_state[:, -1:].expand(len(rows), 1, -1)
-    before = torch.cat([last, states[:, :-1]], dim=1)
-    logits = whole.get_output_embeddings()(before).float().flatten(0, 1)
-    loss = cross_entropy(logits, labels.to(model.device).flatten(), reduction="none")
-    return loss.view(len(rows), -1).sum(dim=1).cpu().numpy().astype(np.float64)
+    last = read.last_hidden_state[:, -1:].repeat_interleave(k, dim=0)
+    losses = _losses(whole, torch.cat([last, states[:, :-1]], dim=1), labels)
+    sums = np.array([loss.sum() for loss in losses])
+    return sums.reshape(len(asked), k)
+
+
+def _pairs(
+    asked: Sequence[Sequence[Encoded]], shared: Sequence[int]
+) -> Iterator[tuple[Sequence[Encoded], int]]:
+    return zip(asked, shared, strict=True)
 
 
 def of_reply(losses: Sequence[np.ndarray], rows: Sequence[Encoded]) -> list[np.ndarray]:
@@ -153,12 +211,15 @@ def per_example(
 
 def measured(sums: pd.DataFrame, sessions: pd.Series, wanted: dict) -> dict[str, dict]:
     """The four measures of the module's docstring, each with its bootstrap interval."""
-    per_session = sums.groupby(sessions.to_numpy()).sum()
+
+    def ratio(over: str, under: str, scale: Callable[[float], float]) -> dict:
+        return intervals.ratio(sums[over], sums[under], sessions, wanted, scale)
+
     return {
-        "perplexity": _ratio(per_session, "nats", "tokens", math.exp, wanted),
-        "bits_per_character": _ratio(per_session, "nats", "chars", _bits, wanted),
-        "own_perplexity": _ratio(per_session, "own_nats", "own_tokens", math.exp, wanted),
-        "own_bits_per_character": _ratio(per_session, "own_nats", "own_chars", _bits, wanted),
+        "perplexity": ratio("nats", "tokens", math.exp),
+        "bits_per_character": ratio("nats", "chars", _bits),
+        "own_perplexity": ratio("own_nats", "own_tokens", math.exp),
+        "own_bits_per_character": ratio("own_nats", "own_chars", _bits),
     }
 
 
@@ -170,13 +231,11 @@ def gain(
     The interval is of the difference, session by session: how hard a session is cancels out,
     which makes this the test of whether training helped. Above zero it did.
     """
-    saved = tuned.assign(
-        nats=base["nats"] - tuned["nats"], own_nats=base["own_nats"] - tuned["own_nats"]
-    )
-    per_session = saved.groupby(sessions.to_numpy()).sum()
     return {
-        "bits_per_character": _ratio(per_session, "nats", "chars", _bits, wanted),
-        "own_bits_per_character": _ratio(per_session, "own_nats", "own_chars", _bits, wanted),
+        f"{own}bits_per_character": intervals.ratio(
+            base[f"{own}nats"] - tuned[f"{own}nats"], tuned[f"{own}chars"], sessions, wanted, _bits
+        )
+        for own in ("", "own_")
     }
 
 
@@ -184,27 +243,34 @@ def _bits(nats: float) -> float:
     return nats / math.log(2)
 
 
-def _ratio(
-    table: pd.DataFrame, over: str, under: str, scale: Callable[[float], float], wanted: dict
-) -> dict:
-    """`scale(sum(over) / sum(under))` and its interval: sessions are drawn again with replacement
-    (percentile bootstrap, Efron 1979), since the replies of one session are not independent."""
-    value = scale(table[over].sum() / table[under].sum())
-    if len(table) < TOO_FEW:
-        return {"value": value, "interval": "too few", "sessions": len(table)}
-    drawn = stats.bootstrap(
-        (table[over].to_numpy(), table[under].to_numpy()),
-        lambda top, bottom, axis: top.sum(axis=axis) / bottom.sum(axis=axis),
-        paired=True,
-        vectorized=True,
-        n_resamples=wanted["bootstrap"],
-        confidence_level=wanted["confidence"],
-        method="percentile",
-        rng=np.random.default_rng(wanted["seed"]),
-    ).confidence_interval
-    return {
-        "value": value,
-        "low": scale(drawn.low),
-        "high": scale(drawn.high),
-        "sessions": len(table),
-    }
+def sliced(
+    sums: Mapping[str, pd.DataFrame], rows: pd.DataFrame, everything: pd.DataFrame
+) -> pd.DataFrame:
+    """Bits per own character by position in the conversation and by length of the reply.
+
+    `sums` are those of `per_example` by model, for `rows` of the table EXAMPLES; `everything` is
+    that table, by which the author's replies of a session are counted. Columns: by (position,
+    length), slice (its least and greatest number), replies, one a model. Slices without a
+    character of the messages' own are left out.
+    """
+    number = everything.groupby("session").cumcount().add(1).set_axis(everything["id"])
+    chars = next(iter(sums.values()))["own_chars"]
+    parts = []
+    for by, values, bounds in (
+        ("position", number.loc[rows["id"]].to_numpy(), (1, 2, 3, 5, 9)),
+        ("length", chars.to_numpy(), (1, 11, 21, 41, 81)),
+    ):
+        names = [
+            f"{low}" if high == low + 1 else f"{low}–{high - 1}" if high else f"{low}+"
+            for low, high in zip(bounds, [*bounds[1:], 0], strict=True)
+        ]
+        place = pd.cut(values, [*bounds, math.inf], right=False, labels=names)
+        count = chars.groupby(place, observed=True).sum()
+        bits = {
+            name: _bits(each["own_nats"].groupby(place, observed=True).sum()) / count
+            for name, each in sums.items()
+        }
+        replies = chars.groupby(place, observed=True).size()
+        part = pd.DataFrame({"by": by, "slice": count.index, "replies": replies, **bits})
+        parts.append(part[count > 0])
+    return pd.concat(parts, ignore_index=True)
