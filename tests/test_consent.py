@@ -8,8 +8,9 @@ import pytest
 from tests import workshop
 from tests.workshop import AUTHOR, PARTNER, SECRET, run
 
-THIRD = "Nicanor Ulloa"
-THEIRS = " ".join(("quiero", "un", "ornitorrinco"))  # nowhere else, not even in this file
+# Name and words stand nowhere else, not even in this file.
+THIRD = " ".join(("Nicanor", "Ulloa"))
+THEIRS = " ".join(("quiero", "un", "ornitorrinco"))
 
 
 def group_chat():
