@@ -20,9 +20,12 @@ class Diary:
     write: Prompter
     generate: Mapping[str, float]  # the params section model.generate
     seed: int
+    sharded: bool = False  # over several processes: none of them can answer alone
 
     def note(self, model: PreTrainedModel, epoch: int) -> None:
-        """Ask `model` all prompts and keep what it answers."""
+        """Ask `model` all prompts and keep what it answers; one that is sharded is not asked."""
+        if self.sharded:
+            return
         how = settings(self.write.tokenizer, self.write.end, self.generate)
         asked = [
             self.write.prompt([{"author": "", "messages": [text]}], "author")
@@ -38,6 +41,8 @@ class Diary:
     def page(self) -> str:
         """All notes as Markdown."""
         parts = ["# Replies while training", "The same prompts after each epoch, sampled."]
+        if self.sharded:
+            parts[1:] = ["Nothing was asked: the model was sharded over several processes (FSDP)."]
         epoch = 1
         while self._file(epoch).is_file():
             parts.append(f"## After epoch {epoch}")

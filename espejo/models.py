@@ -1,5 +1,6 @@
 """Loading base models and tokenizers, from the packages we embed or from the Hugging Face hub."""
 
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -27,8 +28,11 @@ from espejo.errors import UserError
 
 
 def device() -> torch.device:
-    """The first GPU, or the processor."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """The first GPU, or this process's own where several run, or the processor."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    local = os.environ.get("LOCAL_RANK")  # set by torchrun and accelerate
+    return torch.device("cuda") if local is None else torch.device("cuda", int(local))
 
 
 def dtype_of(precision: str) -> torch.dtype:
@@ -92,25 +96,30 @@ def load_tokenizer(model: Mapping) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def load_base(model: Mapping, dtype: str | None = None) -> PreTrainedModel:
+def load_base(model: Mapping, dtype: str | None = None, sharded: bool = False) -> PreTrainedModel:
     """The base model of the params section `model`, on the device, in evaluation mode.
 
-    `dtype` replaces `model["precision"]`; training all weights wants float32.
+    `dtype` replaces `model["precision"]`; training all weights wants float32. What is to be
+    `sharded` over several GPUs (FSDP) is kept in the machine's memory until then, unless it has 4
+    bits: those are made on a GPU.
     """
     name, revision = locate(model)
     pinned = {} if model["source"] == "embedded" else {"revision": revision}
     if model["quantization"] == "nf4":
+        compute = dtype_of(model["precision"])
         pinned["quantization_config"] = BitsAndBytesConfig(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=model["double_quantization"],
-            bnb_4bit_compute_dtype=dtype_of(model["precision"]),
+            bnb_4bit_compute_dtype=compute,
+            # FSDP shards numbers: 4 bits packed into bytes would stay whole in each process.
+            bnb_4bit_quant_storage=compute if sharded else torch.uint8,
         )
     torch.set_num_threads(model["threads"])
     loaded = AutoModelForCausalLM.from_pretrained(
         name,
         dtype=dtype_of(dtype or model["precision"]),
-        device_map=device(),
+        device_map=None if sharded and not model["quantization"] else device(),
         **pinned,
     )
     size = len(load_tokenizer(model))
@@ -125,8 +134,11 @@ def save(
     tokenizer: PreTrainedTokenizerBase,
     folder: Path,
     made: Mapping[str, Mapping],
+    weights: Mapping[str, torch.Tensor] | None = None,
 ) -> None:
     """Write weights, tokenizer and facts (the params they were `made` with) into `folder`.
+
+    `weights` are those of a model that is sharded, which does not hold them all itself.
 
     The same weights give the same bytes. That is why this is not `trainer.save_model`, which
     embeds paths, and why PEFT's list of modules is sorted: it comes in the order of a set.
@@ -139,7 +151,7 @@ def save(
         config.target_modules = sorted(config.target_modules)
         # The path of this machine's cache says nothing elsewhere; the facts name the model.
         config.base_model_name_or_path = made["model"]["id"]
-    model.save_pretrained(folder, **extra)
+    model.save_pretrained(folder, state_dict=weights, **extra)
     (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty form
     tokenizer.save_pretrained(folder)
     facts.write(made, folder)

@@ -25,6 +25,7 @@ from transformers import (
 )
 from trl import SFTConfig, SFTTrainer
 
+from espejo import processes
 from espejo.errors import UserError
 from espejo.labels import IGNORED, Encoded
 from espejo.models import dtype_of
@@ -38,11 +39,15 @@ trl.trainer.utils._use_triton = lambda device: True
 
 @dataclass(frozen=True)
 class Trained:
-    """The trained model, its loss curve (step, train, validation) and counts for metrics."""
+    """The trained model, its loss curve (step, train, validation) and counts for metrics.
+
+    `weights` are the first process's, of a model that was sharded over several; else None.
+    """
 
     model: PreTrainedModel | PeftModel
     curve: pd.DataFrame
     facts: dict[str, float]
+    weights: Mapping[str, torch.Tensor] | None
 
 
 def adapted(model: PreTrainedModel, wanted: Mapping) -> PeftModel:
@@ -57,7 +62,8 @@ def adapted(model: PreTrainedModel, wanted: Mapping) -> PeftModel:
             f"train.targets names modules this model does not have: {', '.join(absent)}. It has "
             f"{', '.join(sorted(name for name in names if name.endswith(('proj', 'attn', 'fc'))))}."
         )
-    if getattr(model, "is_loaded_in_4bit", False):
+    four_bits = getattr(model, "is_loaded_in_4bit", False)
+    if four_bits:
         model = prepare_model_for_kbit_training(
             model, use_gradient_checkpointing=wanted["gradient_checkpointing"]
         )
@@ -68,8 +74,9 @@ def adapted(model: PreTrainedModel, wanted: Mapping) -> PeftModel:
         lora_dropout=wanted["dropout"],
         target_modules=sorted(wanted["targets"]),
     )
-    # Adapters are of the weights' type; only float16 is too coarse for what an optimizer adds.
-    coarse = model.dtype == torch.float16
+    # Adapters are of the weights' type; only float16 is too coarse for what an optimizer adds, and
+    # what 4 bits are stored in says nothing.
+    coarse = model.dtype == torch.float16 or four_bits
     return get_peft_model(model, config, autocast_adapter_dtype=coarse)
 
 
@@ -98,11 +105,18 @@ def train(
 
     Goes on from the last whole checkpoint in the folder `checkpoints`, with the result of a run
     that was never interrupted. `after_epoch` is called with the model and the number of each
-    finished epoch.
+    finished epoch, in the first process only where there are several.
 
-    Raises UserError when the loss is no number any more, memory or disk run out, or Ctrl-C is
-    pressed; what was saved until then stays.
+    All processes take the same steps: each of `batch_size` times `gradient_accumulation` rows,
+    however many processes share them.
+
+    Raises UserError when a step cannot be shared, when the loss is no number any more, memory or
+    disk run out, or Ctrl-C is pressed; what was saved until then stays.
     """
+    count = processes.state().num_processes
+    batch, accumulation = processes.shares(
+        wanted["batch_size"], wanted["gradient_accumulation"], count
+    )
     set_seed(wanted["seed"])
     model.set_attn_implementation(wanted["attention"])
     steps = (
@@ -114,6 +128,7 @@ def train(
     steps = min(steps, wanted["max_steps"]) if wanted["max_steps"] > 0 else steps
     if wanted["method"] == "lora":
         model = adapted(model, wanted)
+    trainable = model.num_parameters(only_trainable=True)
     on_gpu = torch.cuda.is_available()
     # Looks fall on logs: a loss averaged from a kill on would differ from one that never stopped.
     log_steps = min(wanted["log_steps"], steps)
@@ -123,9 +138,12 @@ def train(
         use_cpu=not on_gpu,
         num_train_epochs=wanted["epochs"],
         max_steps=wanted["max_steps"],
-        per_device_train_batch_size=wanted["batch_size"],
-        per_device_eval_batch_size=4 * wanted["batch_size"],  # nothing is kept for a way back
-        gradient_accumulation_steps=wanted["gradient_accumulation"],
+        accelerator_config={"split_batches": True},  # a batch is that of all processes
+        per_device_train_batch_size=batch,
+        # Nothing is kept for a way back.
+        per_device_eval_batch_size=math.ceil(4 * wanted["batch_size"] / count) * count,
+        gradient_accumulation_steps=accumulation,
+        ddp_find_unused_parameters=False,  # there are none, and to look breaks checkpointing
         gradient_checkpointing=wanted["gradient_checkpointing"],
         learning_rate=wanted["learning_rate"],
         lr_scheduler_type=wanted["scheduler"],
@@ -149,35 +167,42 @@ def train(
         report_to="none",
         dataloader_pin_memory=on_gpu,
     )
-    trainer = SFTTrainer(
+    config._n_gpu = min(config.n_gpu, 1)  # several GPUs in one process would take a batch each
+    blank = [processes.BLANK] if count > 1 else []
+    trainer = (processes.SharedTrainer if count > 1 else SFTTrainer)(
         model=model,
         args=config,
-        train_dataset=_dataset(train_set),
-        eval_dataset=_dataset(validation_set),
+        train_dataset=_dataset([*train_set, *blank]),
+        eval_dataset=_dataset([*validation_set, *blank]),
         processing_class=tokenizer,
         callbacks=[_Watch(after_epoch)],
     )
     if wanted["patience"]:
         trainer.add_callback(EarlyStoppingCallback(early_stopping_patience=wanted["patience"]))
     last = last_checkpoint(checkpoints)
-    if last:
+    if last and trainer.is_world_process_zero():
         print(f"Going on from {last} …", flush=True)
     with _troubles(trainer, checkpoints):
         trainer.train(resume_from_checkpoint=str(last) if last else None)
+    weights = trainer.accelerator.get_state_dict(trainer.model) if processes.sharded() else None
+    trainer.accelerator.wait_for_everyone()  # some may still read what the first then removes
+    trainer.end()
     curve = _curve(trainer.state.log_history)
     labels = sum(label != IGNORED for row in train_set for label in row["labels"])
     return Trained(
-        model=trainer.model,
+        model=trainer.accelerator.unwrap_model(trainer.model),
         curve=curve,
         facts={
+            "processes": count,
             "steps": trainer.state.global_step,
             "best_step": _step_of(trainer.state.best_model_checkpoint),
             "tokens_per_epoch": sum(len(row["input_ids"]) for row in train_set),
             "learnt_tokens_per_epoch": labels,
-            "trainable_parameters": trainer.model.num_parameters(only_trainable=True),
+            "trainable_parameters": trainable,
             "loss_train": float(curve["train"].dropna().iloc[-1]),
             "loss_validation": float(trainer.state.best_metric),
         },
+        weights=weights,
     )
 
 
@@ -233,8 +258,10 @@ class _Watch(TrainerCallback):
         **_: object,
     ) -> None:
         model.eval()
-        with torch.random.fork_rng():  # what is drawn here must not change the training
-            self._after_epoch(model, round(state.epoch))
+        if state.is_world_process_zero:
+            own = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+            with torch.random.fork_rng(own):  # what is drawn here must not change the training
+                self._after_epoch(model, round(state.epoch))
         model.train()
 
 

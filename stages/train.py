@@ -1,24 +1,37 @@
 """Fine-tune the base model on the author's training replies.
 
 python -m stages.train data/formatted.parquet model metrics/train.json plots reports/epochs.md
+
+torchrun or accelerate in place of python starts it in several processes; the first one writes.
 """
 
 import hashlib
 import shutil
 from pathlib import Path
 
-from espejo import card, checkpoints, labels, metrics, models, prompts, tables, training
+from espejo import (
+    card,
+    checkpoints,
+    labels,
+    metrics,
+    models,
+    processes,
+    prompts,
+    tables,
+    training,
+)
 from espejo.diary import Diary
 from espejo.plots import loss, save
 from espejo.stage import params, run
 
 # A training that was interrupted goes on only with the code it began with.
-CODE = tuple(Path(module.__file__) for module in (labels, models, prompts, training))
+CODE = tuple(Path(module.__file__) for module in (labels, models, processes, prompts, training))
 
 
 def main(formatted: Path, folder: Path, report: Path, plots: Path, quotes: Path) -> None:
     """Table FORMATTED -> adapter (or weights) in FOLDER, REPORT, loss curves in PLOTS, QUOTES."""
     wanted, model = params("train"), params("model")
+    first, sharded = processes.state().is_main_process, processes.sharded()
     table = tables.read(formatted, tables.FORMATTED)
     tokenizer = models.load_tokenizer(model)
     sets = {
@@ -39,17 +52,21 @@ def main(formatted: Path, folder: Path, report: Path, plots: Path, quotes: Path)
     }
     place = checkpoints.place(made, [formatted, Path(__file__), *CODE])
     write = prompts.prompter(tokenizer, model, made["format"])
-    diary = Diary(place, wanted["prompts"], write, model["generate"], wanted["seed"])
-    base = models.load_base(model, dtype="float32" if wanted["method"] == "full" else None)
+    diary = Diary(place, wanted["prompts"], write, model["generate"], wanted["seed"], sharded)
+    base = models.load_base(
+        model, dtype="float32" if wanted["method"] == "full" else None, sharded=sharded
+    )
     trained = training.train(
         base, tokenizer, sets["train"], sets["validation"], wanted, place, diary.note
     )
+    if not first:
+        return
 
     made |= {
         "data_sha256": hashlib.sha256(formatted.read_bytes()).hexdigest(),
         "libraries": checkpoints.libraries(),
     }
-    models.save(trained.model, tokenizer, folder, made)
+    models.save(trained.model, tokenizer, folder, made, trained.weights)
     card.write(folder, made, len(sets["train"]), trained.facts)
     metrics.write(trained.facts, report)
     trained.curve.to_csv(plots / "loss.csv", index=False)
@@ -64,4 +81,5 @@ def main(formatted: Path, folder: Path, report: Path, plots: Path, quotes: Path)
 
 
 if __name__ == "__main__":
-    run(main)
+    with processes.one_voice():
+        run(main)
