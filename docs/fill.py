@@ -190,12 +190,12 @@ def cost() -> str:
             f"| {used['memory_gb']:.1f} |"
         )
     before, after = run["multiply_tera"]
-    return (
-        "\n".join(rows)
-        + "\n\nEvery stage is counted with DVC's own start. Products of 2048 x 2048 "
-        f"matrices ran at {before:.2f} x 10^12 operations a second before and {after:.2f} after, in "
-        "bfloat16 on two threads: other work on a shared machine shows there."
+    note = (
+        "Every stage is counted with DVC's own start. Products of 2048 x 2048 matrices (bfloat16, "
+        f"two threads) ran at {before:.2f} x 10^12 operations a second before it and {after:.2f} "
+        "after: other work on a shared machine shows there."
     )
+    return "\n".join([*rows, "", note])
 
 
 FILLS: dict[str, Callable[[], str]] = {
