@@ -28,9 +28,12 @@ def chat(
 ) -> None:
     """Talk to the tuned model in the terminal."""
     facts.read(model)  # torch takes seconds to load: not for --help, nor to say there is no model
+    from espejo.talk import decline
+
+    declined = decline.read()
     from espejo.talk.terminal import chat as talk
 
-    talk(model, seed)
+    talk(model, declined, seed)
 
 
 @commands.command()

@@ -32,6 +32,10 @@ clean:
 # Chats in another language: the one sentence that the model is given. Remove the two # to use it.
 # format:
 #   system: Reply as you always do.
+
+# What the chat should not talk about: words and phrases that it answers with a fixed sentence.
+# chat:
+#   decline: [política, tarjeta de crédito]
 """
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pexpect
 import pytest
 import torch
+import yaml
 
 from espejo import models
 from espejo.errors import UserError
@@ -104,6 +105,21 @@ def test_lines_from_a_pipe_are_answered_without_a_terminal(model):
     assert "bot › " in ran.stdout
     assert "chau!" in ran.stdout
     assert "Warning" not in ran.stdout + ran.stderr
+
+
+def test_the_command_reads_the_list_where_it_runs(model, tmp_path):
+    wanted = {"decline": ["bomba"], "declined": "De eso no."}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump({"chat": wanted}), "utf-8")
+    ran = subprocess.run(
+        [ESPEJO, "chat", "--model", str(model)],
+        input="una bomba\nsalir\n",
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "declined by list › De eso no." in ran.stdout
+    assert "bot ›" not in ran.stdout
 
 
 def test_base_before_anything_was_said(talk):

@@ -11,6 +11,7 @@ from transformers import set_seed
 from transformers.utils.logging import disable_progress_bar
 
 from espejo.talk.conversation import Conversation
+from espejo.talk.decline import Declined
 
 LEAVE = {"salir", "exit", "quit"}
 HELP = (
@@ -18,8 +19,12 @@ HELP = (
 )
 
 
-def chat(folder: Path, seed: int | None = None) -> None:
-    """Run the conversation until the person leaves."""
+def chat(folder: Path, declined: Declined, seed: int | None = None) -> None:
+    """Run the conversation until the person leaves.
+
+    A message that `declined` holds never reaches the model, nor does it become part of the
+    conversation, in which a later prompt would quote it.
+    """
     console = Console(highlight=False)
     disable_progress_bar()  # it would break into the line below
     with console.status("Loading the model …"):
@@ -31,8 +36,12 @@ def chat(folder: Path, seed: int | None = None) -> None:
         f"[bold]espejo[/bold] · {made['model']['name']} trained on {made['data']} · {HELP}",
         style="dim",
     )
+    if declined.phrases:
+        number = len(declined.phrases)
+        console.print(f"Words and phrases declined by list (chat.decline): {number}", style="dim")
     # Kept in memory only: what people write here is nobody's business. Piped lines need no editing.
     ask = PromptSession(history=InMemoryHistory()).prompt if sys.stdin.isatty() else input
+    refused = False  # the last message
     while True:
         try:
             said = ask("you › ").strip()
@@ -44,13 +53,19 @@ def chat(folder: Path, seed: int | None = None) -> None:
             break
         if not said:
             continue
-        if said == "/base" and not conversation.turns:
-            console.print("Say something first: /base answers your last message.", style="dim")
+        if said == "/base" and (refused or not conversation.turns):
+            why = "That was declined by list" if refused else "Say something first"
+            console.print(f"{why}: /base answers your last message.", style="dim")
             continue
         if said.startswith("/") and said != "/base":
             console.print(f"Unknown command {said}. {HELP}", style="dim", markup=False)
             continue
         if said != "/base":
+            refused = declined.holds(said)
+            if refused:
+                console.print("declined by list › ", end="", style="yellow", markup=False)
+                console.print(declined.answer, markup=False, soft_wrap=True)
+                continue
             conversation.say([said])
         _show(
             console, "base › " if said == "/base" else "bot › ", conversation.reply(said == "/base")
