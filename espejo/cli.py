@@ -79,20 +79,26 @@ def blind(
 
 @commands.command()
 def compare() -> None:
-    """All experiments at hand in one table; their replies in reports/compare.md."""
+    """All experiments at hand in one table; in reports/compare.md all of it, and their replies."""
+    from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
 
     from espejo import compare as side
 
     found = side.experiments()
-    shown = Table(*side.HEADS, show_lines=True)
-    for row in side.table(found):
+    shown = Table(box=SIMPLE, pad_edge=False)
+    for at, head in enumerate(side.SHORT):
+        shown.add_column(head, overflow="fold", no_wrap=at > 2)  # names may break, numbers not
+    for row in side.short(found):
         shown.add_row(*row)
     Console().print(shown)
-    side.PAGE.parent.mkdir(exist_ok=True)
-    side.PAGE.write_text(side.page(found), "utf-8")
-    print(f"What each model replies to the same prompts: {side.PAGE}")
+    print(side.LEGEND)
+    side.write(found)
+    print(
+        f"With intervals, perplexity, sizes and what each replies: {side.PAGE}\n"
+        f"As a picture: {side.PICTURE}"
+    )
 
 
 @commands.command()

@@ -12,22 +12,34 @@ from io import BytesIO
 from pathlib import Path
 
 import dvc.api
+import matplotlib.pyplot as plt
 import pandas as pd
 import pyarrow.parquet as pq
 from dvc.exceptions import DvcException
+from matplotlib.figure import Figure
 
 from espejo import tables
 from espejo.errors import UserError
+from espejo.plots import BASE, TUNED, save
 from espejo.report.page import quoted
 from espejo.report.wording import Wording
 
-PAGE, REPLIES = Path("reports/compare.md"), "data/replies.parquet"
+PAGE, PICTURE = Path("reports/compare.md"), Path("reports/compare.png")
+REPLIES = "data/replies.parquet"
 HEADS = (
     *("experiment", "model", "chats", "perplexity: base → tuned"),
     *("bits per character, own: base → tuned", "author score, tuned", "MRR, tuned"),
     *("safe to share", "size, MB"),
 )
-_DASH = "–"
+# What of it fits a terminal of 80 columns.
+SHORT = ("experiment", "model", "chats", "bits/char", "author", "MRR", "share")
+LEGEND = (
+    "bits/char: of the messages' own, base → tuned, lower is better.\n"
+    "author: author score of the tuned model; MRR: of the true reply among others;\n"
+    "higher is better. share: the verdict on whether it is safe to share."
+)
+MODELS = ("base", "tuned")
+_BITS, _DASH, _SAY = "own_bits_per_character", "–", Wording("en")
 
 
 @dataclass(frozen=True)
@@ -39,6 +51,19 @@ class Experiment:
     params: Mapping
     scores: Mapping
     size: int | None  # bytes of the model, an adapter or all weights
+
+    @property
+    def called(self) -> tuple[str, str, str]:
+        """Its name, its model and the folder of its chats."""
+        model = self.params.get("model", {}).get("name", _DASH)
+        return self.name, model, Path(self.params.get("data", {}).get("raw", _DASH)).name
+
+    def measure(self, *keys: str) -> Mapping:
+        """What stands in its scores below `keys`, or nothing."""
+        found = self.scores
+        for key in keys:
+            found = found.get(key, {})
+        return found
 
     def replies(self) -> pd.DataFrame | None:
         """Its table REPLIES, or None where that is not in the cache of this machine."""
@@ -96,37 +121,76 @@ def _row(shown: Mapping, name: str, rev: str | None) -> Experiment:
 
 def table(found: Sequence[Experiment]) -> list[Sequence[str]]:
     """The rows below `HEADS`; a dash where an experiment did not measure something."""
-    say = Wording("en")
-
-    def value(scores: Mapping, *keys: str) -> Mapping:
-        for key in keys:
-            scores = scores.get(key, {})
-        return scores
-
-    def both(scores: Mapping, key: str, digits: int) -> str:
-        measures = [value(scores, name, key) for name in ("base", "tuned")]
-        return " → ".join(
-            say.number(measure["value"], digits) if "value" in measure else _DASH
-            for measure in measures
-        )
 
     def written(measure: Mapping) -> str:
-        return say.interval(measure) if measure else _DASH
+        return _SAY.interval(measure) if measure else _DASH
 
     return [
         (
-            one.name,
-            one.params.get("model", {}).get("name", _DASH),
-            Path(one.params.get("data", {}).get("raw", _DASH)).name,
-            both(one.scores, "perplexity", 1),
-            both(one.scores, "own_bits_per_character", 2),
-            written(value(one.scores, "style", "author_score", "tuned")),
-            written(value(one.scores, "relevance", "tuned", "mrr")),
+            *one.called,
+            " → ".join(_number(one.measure(name, "perplexity"), 1) for name in MODELS),
+            " → ".join(_number(one.measure(name, _BITS)) for name in MODELS),
+            written(one.measure("style", "author_score", "tuned")),
+            written(one.measure("relevance", "tuned", "mrr")),
             one.scores.get("memory", {}).get("verdict", _DASH),
-            _DASH if one.size is None else say.number(one.size / 1e6, 1),
+            _DASH if one.size is None else _SAY.number(one.size / 1e6, 1),
         )
         for one in found
     ]
+
+
+def short(found: Sequence[Experiment]) -> list[Sequence[str]]:
+    """The rows below `SHORT`: `table` without intervals and what else the page is for."""
+    return [
+        (
+            *one.called,
+            " → ".join(_number(one.measure(name, _BITS)) for name in MODELS),
+            _number(one.measure("style", "author_score", "tuned")),
+            _number(one.measure("relevance", "tuned", "mrr")),
+            one.scores.get("memory", {}).get("verdict", _DASH),
+        )
+        for one in found
+    ]
+
+
+def _number(measure: Mapping, digits: int = 2) -> str:
+    return _SAY.number(measure["value"], digits) if "value" in measure else _DASH
+
+
+def picture(found: Sequence[Experiment]) -> Figure:
+    """Own bits per character and author score of base and tuned, with their intervals."""
+    size = (9.5, 1.5 + 0.6 * len(found))
+    figure, panels = plt.subplots(1, 2, figsize=size, sharey=True)
+    shown = (
+        ("bits per character, own (lower is better)", lambda name: (name, _BITS)),
+        ("author score (higher is better)", lambda name: ("style", "author_score", name)),
+    )
+    for panel, (title, keys) in zip(panels, shown, strict=True):
+        for name, colour, lift in (("base", BASE, 0.12), ("tuned", TUNED, -0.12)):
+            for at, one in enumerate(reversed(found)):
+                measure = one.measure(*keys(name))
+                if "value" not in measure:
+                    continue
+                ends = [measure.get(end, measure["value"]) for end in ("low", "high")]
+                panel.plot(ends, [at + lift] * 2, color=colour, linewidth=2)
+                panel.plot(measure["value"], at + lift, "o", color=colour)
+            panel.plot([], [], "o", color=colour, label=name)
+        panel.set_title(title, fontsize=10, loc="left")
+        panel.spines[["top", "right"]].set_visible(False)
+    called = [f"{name}\n{model} · {chats}" for name, model, chats in (one.called for one in found)]
+    panels[0].set_yticks(range(len(found)), called[::-1], fontsize=8)
+    panels[0].set_ylim(-0.5, len(found) - 0.5)
+    panels[1].set_xlim(-0.03, 1.03)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="lower right", ncols=2, frameon=False)
+    figure.tight_layout(rect=(0, 0.3 / size[1], 1, 1))
+    return figure
+
+
+def write(found: Sequence[Experiment]) -> None:
+    """Write the page, and the picture beside it."""
+    PAGE.parent.mkdir(exist_ok=True)
+    save(picture(found), PICTURE)
+    PAGE.write_text(page(found), "utf-8")
 
 
 def page(found: Sequence[Experiment]) -> str:
@@ -139,7 +203,7 @@ def page(found: Sequence[Experiment]) -> str:
             missing.append(one.name)
             continue
         prompts = one.params.get("evaluate", {}).get("prompts", [])
-        for name in ("base", "tuned"):
+        for name in MODELS:
             answers = replies[replies["model"].eq(name)].set_index("id")["messages"]
             column = f"{one.name}, {name}"
             for number, prompt in enumerate(prompts, 1):
@@ -158,6 +222,7 @@ def page(found: Sequence[Experiment]) -> str:
         "This page quotes replies: it is not for git. Lines are separate messages. Perplexity "
         "compares models with the same tokenizer only, and nothing compares different chats.",
         _markdown(HEADS, table(found)),
+        f"![Bits per character and author score of each experiment]({PICTURE.name})",
         "## The same prompts",
     ]
     parts += [_markdown(["prompt", *columns], rows)] if rows else []

@@ -85,6 +85,59 @@ def test_the_table_and_the_replies_of_every_experiment(repository, monkeypatch):
     ran = CliRunner().invoke(commands, ["compare"])
     assert ran.exit_code == 0, ran.output
     assert compare.PAGE.read_text("utf-8") == page
+    assert f"]({compare.PICTURE.name})" in page
+    assert compare.PICTURE.parent == compare.PAGE.parent
+    assert compare.PICTURE.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_table_in_the_terminal_fits_80_columns(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    params = {"model": {"name": "deepseek-qwen"}, "data": {"raw": "data/raw/mine"}}
+    scores = reported.likelihoods(base=12.94, tuned=10.5) | {
+        "style": {"author_score": {"tuned": reported.few(0.8)}},
+        "memory": {"verdict": "fail"},
+    }
+    named = [
+        compare.Experiment(name, "0", params, scores, 1) for name in ("main", "deepseek-qwen-long")
+    ]
+    older = compare.Experiment("older", "0", {}, {}, None)
+    monkeypatch.setattr(compare, "experiments", lambda: [*named, older])
+    ran = CliRunner().invoke(commands, ["compare"])
+    assert ran.exit_code == 0, ran.output
+    lines = ran.output.splitlines()
+    assert max(map(len, lines)) <= 80
+    numbers = ["12.94", "→", "10.50", "0.80", "0.48", "fail"]
+    assert len([line for line in lines if line.split()[-6:] == numbers]) == 2
+    assert [line for line in lines if "older" in line and "– → –" in line]
+    (main,) = [line for line in lines if "main" in line]
+    assert "deepseek-qwen" in main
+    assert "mine" in main
+
+
+def test_the_picture_shows_values_and_intervals():
+    style = {"author_score": {"base": reported.few(0.2), "tuned": reported.interval(0.8)}}
+    scores = reported.likelihoods(base=2.94, tuned=2.5) | {"style": style}
+    found = [
+        compare.Experiment("first", "0", {"model": {"name": "a"}}, scores, None),
+        compare.Experiment("older", "1", {"model": {"name": "b"}}, {}, None),
+    ]
+    figure = compare.picture(found)
+    bits, score = figure.axes
+
+    def drawn(panel):
+        # A line for an interval, from end to end, and a point for the value in it.
+        lines = [tuple(round(float(x), 3) for x in line.get_xdata()) for line in panel.lines]
+        return sorted(line for line in lines if line)
+
+    assert drawn(bits) == [(2.45, 2.55), (2.5,), (2.89, 2.99), (2.94,)]
+    assert drawn(score) == [(0.2,), (0.2, 0.2), (0.75, 0.85), (0.8,)]
+    # The first on top, though places are counted from below.
+    assert [label.get_text() for label in bits.get_yticklabels()] == [
+        "older\nb · –",
+        "first\na · –",
+    ]
+    assert all(line.get_ydata()[0] > 0.5 for line in bits.lines if len(line.get_xdata()))
 
 
 def test_replies_that_are_not_here_and_scores_of_before(repository, monkeypatch):
