@@ -176,31 +176,9 @@ def fuzz() -> str:
     )
 
 
-def cost() -> str:
-    """What `make bench` measured, from docs/results/pipeline.json."""
-    run = json.loads((ROOT / "docs" / "results" / "pipeline.json").read_text("utf-8"))
-    steps = list(run["steps"].items())
-    stages = [used for _, used in steps[: run["stages"]]]
-    total = {key: sum(used[key] for used in stages) for key in ("seconds", "processor_seconds")}
-    total["memory_gb"] = max(used["memory_gb"] for used in stages)
-    rows = ["| step | seconds | of processor time | peak memory, GB |", "| --- | --- | --- | --- |"]
-    for step, used in [*steps[: run["stages"]], ("**all**", total), *steps[run["stages"] :]]:
-        rows.append(
-            f"| {step} | {used['seconds']:.0f} | {used['processor_seconds']:.0f} "
-            f"| {used['memory_gb']:.1f} |"
-        )
-    before, after = run["multiply_tera"]
-    note = (
-        "Every stage is counted with DVC's own start. Products of 2048 x 2048 matrices (bfloat16, "
-        f"two threads) ran at {before:.2f} x 10^12 operations a second before it and {after:.2f} "
-        "after: other work on a shared machine shows there."
-    )
-    return "\n".join([*rows, "", note])
-
-
 FILLS: dict[str, Callable[[], str]] = {
     fill.__name__: fill
-    for fill in (scores, judged, real_scores, settings, novelty, dag, experiments, fuzz, cost)
+    for fill in (scores, judged, real_scores, settings, novelty, dag, experiments, fuzz)
 }
 
 
