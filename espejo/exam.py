@@ -11,13 +11,14 @@ import numpy as np
 import pandas as pd
 from transformers import PreTrainedModel
 
-from espejo import shots
+from espejo import canaries, shots
 from espejo.labels import Encoded, encode
 from espejo.models import Mirror
 from espejo.prompts import Prompter, Turn, prompter
 from espejo.scores import likelihood, memory, relevance
 from espejo.talk.replies import Reply, reply_all, settings
 
+TOGETHER = 32  # canaries behind one prompt at a time: the state of the prompt is copied for each
 EXAMPLES = "examples"  # the base model with the nearest training examples in its prompt
 
 
@@ -137,6 +138,47 @@ class Exam:
             for at in places
         ]
         return [encode(self.mirror.tokenizer, text, spans) for text, spans in written]
+
+    def exposed(self, audit: Mapping) -> dict[str, dict | float]:
+        """`memory.exposures` of the canaries that the params section `audit` planted.
+
+        By role, repetitions and model; the base model, which never saw them, is the control, and
+        `chance` what it should come to.
+        """
+        planted, others = canaries.drawn(audit)
+        found: dict[str, dict | float] = {"chance": memory.chance(len(others))}
+        for role in canaries.ROLES:
+            mine = [one for one in planted if one.role == role]
+            rows = [self._canary(text, role) for text in [one.text for one in mine] + others]
+            # Groups of one size: the last is filled with what is counted once.
+            filled = rows + rows[-1:] * (-len(rows) % TOGETHER)
+            asked = [filled[at : at + TOGETHER] for at in range(0, len(filled), TOGETHER)]
+            found[role] = {str(times): {} for times in audit["repetitions"]}
+            for name, model in self.mirror.both():
+                losses = likelihood.of_candidates(
+                    model, asked, self.wanted["batch_tokens"], f"canaries {name}, {role}"
+                ).ravel()[: len(rows)]
+                for times in audit["repetitions"]:
+                    own = [
+                        loss
+                        for loss, one in zip(losses, mine, strict=False)
+                        if one.repetitions == times
+                    ]
+                    found[role][str(times)][name] = memory.exposures(
+                        own, [losses[len(mine) :]] * len(own)
+                    )
+        return found
+
+    def _canary(self, text: str, role: str) -> Encoded:
+        """The place in which a canary is planted, with the tokens of `text` labelled."""
+        context, reply = canaries.place(text, role)
+        if role == canaries.AUTHOR:
+            written, spans = self.write.example(context, reply, self.author)
+        else:
+            prompt = self.write.prompt(context, self.author)
+            (said,) = self.write.said_by([canaries.ASKS], context, self.author)
+            written, spans = prompt[: said["end"]], [{**said, "kind": "message"}]
+        return encode(self.mirror.tokenizer, written, spans)
 
     def replies(
         self, prompts: Sequence[str], model: PreTrainedModel, label: str

@@ -43,7 +43,7 @@ def main(
     quotes: Path,
 ) -> None:
     """Tables and the model in FOLDER -> table ANSWERS, metrics in REPORTS, PICTURES, QUOTES."""
-    wanted, mirror = params("evaluate"), Mirror(folder)
+    wanted, audit, mirror = params("evaluate"), params("audit"), Mirror(folder)
     author = people.read(names.parent).under(params("clean")["pseudonyms"]).author
     everything = tables.read(examples, tables.EXAMPLES)
     exam = Exam(mirror, everything, author, wanted)
@@ -65,6 +65,8 @@ def main(
         ),
         "outside": findings.outside(replies, wanted["outside"]),
     }
+    if audit["canaries"]:
+        scores["memory"]["canaries"] = exam.exposed(audit)
     tables.write(replies, answers, tables.REPLIES)
     said = {name: findings.answers(replies, name, asked["id"]) for name in ("base", "tuned")}
     drawn = exam_plots.lengths_table({"real": asked["reply"], **said})

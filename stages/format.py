@@ -6,7 +6,7 @@
 
 from pathlib import Path
 
-from espejo import metrics, people, tables
+from espejo import canaries, metrics, people, tables
 from espejo.models import load_tokenizer
 from espejo.prompts import prompter, trim
 from espejo.stage import params, run
@@ -17,7 +17,8 @@ def main(filtered: Path, names: Path, formatted: Path, account: Path) -> None:
     form, model = params("format"), params("model")
     who = people.read(names.parent).under(params("clean")["pseudonyms"])
     write = prompter(load_tokenizer(model), model, form)
-    examples = tables.read(filtered, tables.EXAMPLES)
+    kept = tables.read(filtered, tables.EXAMPLES)
+    examples = canaries.plant(kept, params("audit"))
     written = [
         write.example(row.context, row.reply, who.author, row.group)
         for row in examples.itertuples()
@@ -35,8 +36,12 @@ def main(filtered: Path, names: Path, formatted: Path, account: Path) -> None:
         trim(context, form["max_context_chars"]) != context for context in examples["context"]
     )
     counts = metrics.account("examples", len(examples), len(table), {})
-    metrics.write({"examples": counts, "context_cut": cut}, account)
-    print(f"format: {len(table)} examples in the form of {model['name']}")
+    planted = {"planted": len(examples) - len(kept)} if len(examples) > len(kept) else {}
+    metrics.write({"examples": counts, **planted, "context_cut": cut}, account)
+    print(
+        f"format: {len(table)} examples in the form of {model['name']}"
+        + (f", {planted['planted']} of them canaries" if planted else "")
+    )
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import yaml
 
 from espejo import metrics, tables
 from espejo.errors import UserError
-from espejo.report import answers, controls, page
+from espejo.report import answers, controls, details, page
 from espejo.report.wording import FOLDER, Wording
 from stages import report as stage
 from tests import reported
@@ -450,6 +450,26 @@ def test_almost_nothing_measured_still_makes_a_page(elsewhere):
     text = (folder / "reports" / "report.html").read_text("utf-8")
     assert Reader(text).wrong == []
     assert "no se midió" in text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_planted_secrets_are_in_the_section_on_memory_where_there_are_any(measured, language):
+    say = Wording(language)
+    plain = details.memory(measured, say, LIMITS)
+    bits = {"mean": 1.5, "max": 3.25, "possible": 10.0, "n": 4}
+    both = {"base": bits, "tuned": bits | {"mean": 9.75, "max": 10.0}}
+    found = {role: {"1": both, "16": both} for role in ("author", "partner")}
+    planted = measured | {"memory": measured["memory"] | {"canaries": {"chance": 1.4379, **found}}}
+    section = details.memory(planted, say, LIMITS)
+    assert section.blocks[: len(plain.blocks)] == plain.blocks
+    heading, text, table = section.blocks[len(plain.blocks) :]
+    assert heading.text == table.title == say.say("memory.canaries.title")
+    assert say.number(1.44) in text.text
+    assert say.number(10.0) in text.text
+    assert len(table.heads) == 6
+    role, roles = say.say("memory.canaries.roles.author"), {row[0] for row in table.rows}
+    assert table.rows[1] == (role, "16", "4", *map(say.number, (1.5, 9.75, 10.0)))
+    assert (len(table.rows), len(roles)) == (4, 2)
 
 
 def luminance(colour):

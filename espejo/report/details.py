@@ -13,6 +13,7 @@ from espejo.scores import apart
 
 DASH = "–"
 MODELS = ("base", "examples", "tuned")
+ROLES = ("author", "partner")  # in which a canary is planted
 STEPS = ("parse", "clean", "group", "filter", "format")  # stages that write accounts of rows
 
 
@@ -189,7 +190,28 @@ def memory(scores: Mapping, say: Wording, limits: Mapping[str, float]) -> Sectio
     named = [(say.say(f"memory.{row[0]}"), *row[1:]) for row in rows]
     title = say.say("memory.title")
     table = Table(title, say.get("memory.heads"), named)
-    return Section("memory", title, [Text(say.say("memory.text")), table])
+    planted = _canaries(found["canaries"], say) if "canaries" in found else []
+    return Section("memory", title, [Text(say.say("memory.text")), table, *planted])
+
+
+def _canaries(found: Mapping, say: Wording) -> Iterator[Heading | Text | Table]:
+    """Exposure of the canaries that `experiment=audit` planted."""
+    rows = [
+        (
+            say.say(f"memory.canaries.roles.{role}"),
+            say.number(int(times)),
+            say.number(measured["tuned"]["n"]),
+            *(say.number(measured[name]["mean"]) for name in ("base", "tuned")),
+            say.number(measured["tuned"]["max"]),
+        )
+        for role in ROLES
+        for times, measured in found[role].items()
+    ]
+    title, first = say.say("memory.canaries.title"), next(iter(found[ROLES[0]].values()))["tuned"]
+    chance, most = say.number(found["chance"]), say.number(first["possible"])
+    yield Heading(title)
+    yield Text(say.say("memory.canaries.text", chance=chance, most=most))
+    yield Table(title, say.get("memory.canaries.heads"), rows)
 
 
 def outside(scores: Mapping, say: Wording) -> Section:

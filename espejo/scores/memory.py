@@ -145,6 +145,15 @@ def exposures(canaries: Sequence[float], alternatives: Sequence[Sequence[float]]
     return {"mean": float(np.mean(bits)), "max": max(bits), "possible": most, "n": len(bits)}
 
 
+def chance(others: int) -> float:
+    """Mean exposure in bits, among `others`, of what was not learnt: every rank is as likely.
+
+    log2(N) - log2(N!) / N, where N is `others` and the canary: near 1.44 where they are many.
+    """
+    number = others + 1
+    return math.log2(number) - math.lgamma(number + 1) / math.log(2) / number
+
+
 def verdict(numbers: Mapping[str, float | dict], thresholds: Mapping[str, float]) -> dict:
     """`{"verdict": "pass" or "fail", "reasons": {name: {"value", "most"}}}`.
 
