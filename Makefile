@@ -9,7 +9,7 @@ SHELL := /bin/bash
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
 
-setup: .venv/ready  ## prepare .venv with the pinned packages
+setup: .venv/ready .dvc/tmp/plots.html  ## prepare .venv with the pinned packages
 
 # torch comes with its own dependencies, since those differ between machines with and without a GPU.
 .venv/ready: requirements.lock Makefile
@@ -19,6 +19,10 @@ setup: .venv/ready  ## prepare .venv with the pinned packages
 	$(BIN)/pip install --quiet --no-deps -r requirements.lock
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
+
+# The page of `dvc plots show` with its scripts inside, which .dvc/config names.
+.dvc/tmp/plots.html: .venv/ready espejo/plots_page.py
+	@python -m espejo.plots_page $@
 
 repro: setup  ## run the pipeline on the data and model of params.yaml
 	@python -c "import yaml; p = yaml.safe_load(open('params.yaml')); print('espejo: data', p['data']['raw'] + ', model', p['model']['name'])"

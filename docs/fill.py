@@ -10,11 +10,14 @@ import csv
 import json
 import re
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = (ROOT / "README.md", ROOT / "docs" / "reading.md", ROOT / "docs" / "real-chats.md")
+PAGES = (
+    ROOT / "README.md",
+    *(ROOT / "docs" / name for name in ("reading.md", "real-chats.md", "training.md")),
+)
 BLOCK = re.compile(r"<!-- fill (?P<name>[\w.-]+) -->\n.*?<!-- end -->", re.DOTALL)
 
 MEASURES = {
@@ -61,7 +64,16 @@ def scores() -> str:
 
 def judged() -> str:
     """Style, relevance and memory on the demo, each beside what it has to be read against."""
-    found = json.loads((ROOT / "metrics" / "eval.json").read_text("utf-8"))
+    return _judged(ROOT / "metrics" / "eval.json")
+
+
+def real_judged() -> str:
+    """The same on the real chats, from a recorded metric file."""
+    return _judged(ROOT / "docs" / "results" / "actionparsnip.json")
+
+
+def _judged(path: Path) -> str:
+    found = json.loads(path.read_text("utf-8"))
     score, apart = found["style"]["author_score"], found["style"]["told_apart"]
     ranks, kept = found["relevance"], found["memory"]
     own = "own_bits_per_character"
@@ -176,9 +188,96 @@ def fuzz() -> str:
     )
 
 
+def training() -> str:
+    """What training costs, from the recorded run of `python -m benchmarks.training`."""
+    return training_costs(
+        json.loads((ROOT / "docs" / "results" / "training.json").read_text("utf-8"))
+    )
+
+
+def training_costs(run: Mapping) -> str:
+    """The tables of one run of benchmarks/training.py."""
+    recipes, scored = run["recipes"], run["scoring"]
+    parts = [
+        _table(
+            ("recipe", "epochs, steps", "weights trained", "precision", "seconds")
+            + ("bits per own character", "tokens/s", "padding", "share of peak", "peak memory"),
+            [
+                (
+                    name,
+                    f"{one['epochs']}, {one['steps']}",
+                    f"{one['trained_parameters'] / 1e6:.1f} M",
+                    one["precision"],
+                    f"{one['seconds']:,.0f}",
+                    f"{one['bits_per_character']:.3f}",
+                    f"{one['tokens_per_second']:,.0f}",
+                    f"{one['padding']:.0%}",
+                    f"{one['share_of_peak']:.1%}",
+                    f"{one['peak_memory_gb']:.2f} GB",
+                )
+                for name, one in recipes.items()
+            ],
+        ),
+        _table(
+            ("to the figure of", "it took", "recipe", "needs", "times less"),
+            [
+                (
+                    f"{other}, {recipes[other]['bits_per_character']:.3f}",
+                    f"{recipes[other]['seconds']:,.0f} s",
+                    name,
+                    *(
+                        ("never reached it", "")
+                        if seconds is None
+                        else (f"{seconds:,.0f} s", _times(recipes[other]["seconds"], seconds))
+                    ),
+                )
+                for name, one in recipes.items()
+                for other, seconds in one.get("seconds_to_the_figure_of", {}).items()
+            ],
+        ),
+        _table(
+            (f"scoring {scored['n']} test replies", "one by one", "by length", "times quicker")
+            + ("means differ by (nats a token)", "one reply's by at most"),
+            [
+                (
+                    f"{'the replies' if what == 'replies' else 'their whole texts'}, {precision}",
+                    f"{one['one_by_one_per_second']:.1f} a second",
+                    f"{one['batched_per_second']:.1f} a second",
+                    _times(one["batched_per_second"], one["one_by_one_per_second"]),
+                    f"{one['mean_difference']:.6f}",
+                    f"{one['largest_difference']:.6f}",
+                )
+                for what in ("replies", "texts")
+                for precision, one in scored[what].items()
+            ],
+        ),
+    ]
+    machine, peak = run["machine"], run["peak_gflops_per_second"]
+    whole = f"`{run['command']}`, {run['minutes']:.0f} minutes"
+    if run["share"] < 1:
+        whole = f"**A short trial with {run['share']:.1%} of the rows, no result**: {whole}"
+    parts.append(
+        f"{whole}; {machine['processor']}, {machine['threads']} threads, torch {machine['torch']}. "
+        f"Measured peak of matrix products: {peak['bfloat16']:,.0f} GFLOP/s in bfloat16, "
+        f"{peak['float32']:,.0f} in float32."
+    )
+    return "\n\n".join(parts)
+
+
+def _times(more: float, less: float) -> str:
+    return f"{more / less:.1f}" if less else "–"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ("---",) * len(head), *rows))
+
+
 FILLS: dict[str, Callable[[], str]] = {
     fill.__name__: fill
-    for fill in (scores, judged, real_scores, settings, novelty, dag, experiments, fuzz)
+    for fill in (
+        *(scores, judged, real_scores, real_judged, settings),
+        *(novelty, dag, experiments, fuzz, training),
+    )
 }
 
 

@@ -16,7 +16,8 @@ _LIBRARIES = ("accelerate", "bitsandbytes", "peft", "torch", "transformers", "tr
 
 def libraries() -> dict[str, str]:
     """The versions of the libraries that a training depends on."""
-    return {library: version(library) for library in _LIBRARIES}
+    # Without the build behind "+": 2.13.0+cpu computes what 2.13.0 does.
+    return {library: version(library).partition("+")[0] for library in _LIBRARIES}
 
 
 def place(settings: Mapping, files: Sequence[Path]) -> Path:

@@ -61,11 +61,13 @@ def architecture(name: str) -> PretrainedConfig:
 
 
 def lengths(params: Mapping) -> tuple[int, int]:
-    """Tokens of the longest text that the params allow, and how many of them are the reply's."""
-    reply = min(params["filter"]["max_reply_chars"], LONGEST_REPLY)
-    learnt = math.ceil(reply / CHARS_PER_TOKEN)
-    context = math.ceil(params["format"]["max_context_chars"] / CHARS_PER_TOKEN)
-    return TEMPLATE_TOKENS + context + learnt, learnt
+    """Tokens of the longest text that the params allow, and how many of them at most are learnt."""
+    form = params["format"]
+    reply = math.ceil(min(params["filter"]["max_reply_chars"], LONGEST_REPLY) / CHARS_PER_TOKEN)
+    tokens = TEMPLATE_TOKENS + math.ceil(form["max_context_chars"] / CHARS_PER_TOKEN) + reply
+    # Of several replies in one text nearly all may be the author's.
+    several = form["together"] > 1 and form["tags"] is None
+    return tokens, tokens if several or params["train"]["loss"] == "text" else reply
 
 
 def need(params: Mapping) -> Need:

@@ -80,7 +80,8 @@ def read(folder: Path) -> People:
         line = getattr(error, "problem_mark", None)
         where = f" (line {line.line + 1})" if line else ""
         raise UserError(
-            f"{path}{where} is not valid YAML in UTF-8: expected `author: NAME`."
+            f"{path}{where} is not valid YAML in UTF-8, there or just before: expected "
+            "`author: NAME` and, under people, lines `NAME: ANSWER`, with a space after each colon."
         ) from error
     content = content if isinstance(content, Mapping) else {}
     named, answers = content.get("author"), content.get("people") or {}
@@ -120,9 +121,11 @@ def settled(folder: Path, messages_by_author: Mapping[str, int]) -> People:
         raise UserError(_no_author(missing[0], ranked, messages_by_author, path))
     open_ = [name for name in ranked if name not in known.aliases and not known.consents.get(name)]
     if open_:
+        absent = [name for name in known.consents if name not in messages_by_author]
         raise UserError(
             f"{path} does not say what these people allow: {_listed(open_, messages_by_author)}. "
             f"Ask them and write after each name, under people, {MEANING}."
+            + (f" It also names {', '.join(absent[:5])}, who wrote no message." if absent else "")
         )
     return known
 

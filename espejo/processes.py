@@ -47,7 +47,7 @@ def shares(batch_size: int, accumulation: int, processes: int) -> tuple[int, int
     rows = batch_size * accumulation
     if rows % processes:
         raise UserError(
-            f"A step of {rows} replies (train.batch_size times train.gradient_accumulation) cannot "
+            f"A step of {rows} texts (train.batch_size times train.gradient_accumulation) cannot "
             f"be shared by {processes} processes: make it a multiple of {processes}."
         )
     each = rows // processes

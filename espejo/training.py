@@ -80,15 +80,15 @@ def adapted(model: PreTrainedModel, wanted: Mapping) -> PeftModel:
     return get_peft_model(model, config, autocast_adapter_dtype=coarse)
 
 
-def mixed(method: str) -> dict[str, bool]:
-    """The trainer's settings of mixed precision on this machine.
+def mixed(method: str, precision: str) -> dict[str, bool]:
+    """The trainer's settings of mixed precision on this machine, for a model of that precision.
 
-    On a processor adapters stand beside bfloat16 weights as it is, and float32 weights compute in
-    bfloat16.
+    On a processor adapters stand beside bfloat16 weights as it is, and where all weights are
+    trained float32 weights compute in bfloat16.
     """
     if not torch.cuda.is_available():
-        return {"bf16": method == "full", "fp16": False}
-    half = dtype_of("bfloat16")
+        return {"bf16": method == "full" and precision == "bfloat16", "fp16": False}
+    half = dtype_of(precision)
     return {"bf16": half == torch.bfloat16, "fp16": half == torch.float16}
 
 
@@ -100,12 +100,15 @@ def train(
     wanted: Mapping,
     checkpoints: Path,
     after_epoch: Callable[[PreTrainedModel, int], None] = lambda model, epoch: None,
+    precision: str = "bfloat16",
+    watchers: Sequence[TrainerCallback] = (),
 ) -> Trained:
     """Train `model` as the params section `train` says; the state with the best validation is kept.
 
     Goes on from the last whole checkpoint in the folder `checkpoints`, with the result of a run
     that was never interrupted. `after_epoch` is called with the model and the number of each
-    finished epoch, in the first process only where there are several.
+    finished epoch, in the first process only where there are several; `watchers` are told of each
+    step. `precision` is that of the params section `model`.
 
     All processes take the same steps: each of `batch_size` times `gradient_accumulation` rows,
     however many processes share them.
@@ -151,8 +154,9 @@ def train(
         weight_decay=wanted["weight_decay"],
         max_grad_norm=wanted["max_grad_norm"],
         seed=wanted["seed"],
-        **mixed(wanted["method"]),
+        **mixed(wanted["method"], precision),
         train_sampling_strategy="group_by_length",
+        pad_to_multiple_of=wanted["padding"],
         max_length=None,  # a number here would cut replies and drop rows in silence
         dataset_kwargs={"skip_prepare_dataset": True},
         logging_nan_inf_filter=False,  # it would write the mean in place of a loss that is none
@@ -175,7 +179,7 @@ def train(
         train_dataset=_dataset([*train_set, *blank]),
         eval_dataset=_dataset([*validation_set, *blank]),
         processing_class=tokenizer,
-        callbacks=[_Watch(after_epoch)],
+        callbacks=[_Watch(after_epoch), *watchers],
     )
     if wanted["patience"]:
         trainer.add_callback(EarlyStoppingCallback(early_stopping_patience=wanted["patience"]))

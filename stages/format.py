@@ -1,4 +1,4 @@
-"""Write each example as the text that the model reads, and mark what in it is the author's.
+"""Write the examples as texts that the model reads, and mark what in them is the author's.
 
     python -m stages.format data/filtered.parquet data/raw/demo/people.yaml \\
         data/formatted.parquet metrics/format.json
@@ -6,9 +6,12 @@
 
 from pathlib import Path
 
+import pandas as pd
+
 from espejo import canaries, metrics, people, tables
 from espejo.models import load_tokenizer
 from espejo.prompts import prompter, trim
+from espejo.sequences import sequences
 from espejo.stage import params, run
 
 
@@ -19,27 +22,26 @@ def main(filtered: Path, names: Path, formatted: Path, account: Path) -> None:
     write = prompter(load_tokenizer(model), model, form)
     kept = tables.read(filtered, tables.EXAMPLES)
     examples = canaries.plant(kept, params("audit"))
-    written = [
-        write.example(row.context, row.reply, who.author, row.group)
-        for row in examples.itertuples()
-    ]
-    never = [
-        write.said_by(who.who("context"), row.context, who.author, row.group)
-        for row in examples.itertuples()
-    ]
-    table = examples[["id", "session", "split"]].assign(
-        text=[text for text, _ in written], spans=[spans for _, spans in written], never=never
+    learnt = examples["split"].eq("train")
+    table = pd.concat(
+        [
+            sequences(examples[learnt], write, who.author, who.who("context"), form["together"]),
+            # Scored one by one, each after the context that it has in a chat.
+            sequences(examples[~learnt], write, who.author, who.who("context"), 1),
+        ],
+        ignore_index=True,
     )
 
     tables.write(table, formatted, tables.FORMATTED)
     cut = sum(
         trim(context, form["max_context_chars"]) != context for context in examples["context"]
     )
-    counts = metrics.account("examples", len(examples), len(table), {})
+    texts = len(table)
+    counts = metrics.account("examples", len(examples), texts, {"joined": len(examples) - texts})
     planted = {"planted": len(examples) - len(kept)} if len(examples) > len(kept) else {}
     metrics.write({"examples": counts, **planted, "context_cut": cut}, account)
     print(
-        f"format: {len(table)} examples in the form of {model['name']}"
+        f"format: {len(examples)} examples in {texts} texts in the form of {model['name']}"
         + (f", {planted['planted']} of them canaries" if planted else "")
     )
 

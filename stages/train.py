@@ -57,17 +57,26 @@ def main(formatted: Path, folder: Path, report: Path, plots: Path, quotes: Path)
         model, dtype="float32" if wanted["method"] == "full" else None, sharded=sharded
     )
     trained = training.train(
-        base, tokenizer, sets["train"], sets["validation"], wanted, place, diary.note
+        base,
+        tokenizer,
+        sets["train"],
+        sets["validation"],
+        wanted,
+        place,
+        diary.note,
+        model["precision"],
     )
     if not first:
         return
+    spans = table.loc[table["split"] == "train", "spans"]
+    learnt = sum(span["kind"] == "end" for one in spans for span in one)
 
     made |= {
         "data_sha256": hashlib.sha256(formatted.read_bytes()).hexdigest(),
         "libraries": checkpoints.libraries(),
     }
     models.save(trained.model, tokenizer, folder, made, trained.weights)
-    card.write(folder, made, len(sets["train"]), trained.facts)
+    card.write(folder, made, learnt, trained.facts)
     metrics.write(trained.facts, report)
     trained.curve.to_csv(plots / "loss.csv", index=False)
     save(loss(trained.curve), plots / "loss.png")
@@ -75,8 +84,8 @@ def main(formatted: Path, folder: Path, report: Path, plots: Path, quotes: Path)
     quotes.write_text(diary.page(), "utf-8")
     shutil.rmtree(place)  # finished: nothing is left to go on with
     print(
-        f"train: {len(sets['train'])} replies, {trained.facts['steps']} steps, validation loss "
-        f"{trained.facts['loss_validation']:.3f} nats a token"
+        f"train: {learnt} replies in {len(sets['train'])} texts, {trained.facts['steps']} steps, "
+        f"validation loss {trained.facts['loss_validation']:.3f} nats a token"
     )
 
 

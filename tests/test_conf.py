@@ -78,6 +78,7 @@ def test_what_a_user_says_wins_over_what_a_model_brings(composed):
     assert params["filter"] == composed()["filter"]
     assert params["format"] == composed()["format"]
     assert composed("model=phi3", "experiment=qa")["format"]["name"] == "qa"
+    assert composed("experiment=original", "clean=default")["clean"] == composed()["clean"]
 
 
 def test_a_format_is_named_like_its_file(composed):
@@ -105,7 +106,14 @@ def test_own_chats_have_pseudonyms_whatever_else_is_chosen(tmp_path, monkeypatch
     folder = tmp_path / "all"
     shutil.copytree(ROOT / "conf", folder)
     shutil.copy(tmp_path / mine.CONF, folder / "data" / "mine.yaml")
-    for chosen in ([], ["experiment=smoke"], ["model=gemma3"], ["model=phi3"], ["clean=original"]):
+    for chosen in (
+        [],
+        ["experiment=smoke"],
+        ["model=gemma3"],
+        ["model=phi3"],
+        ["clean=original"],
+        ["experiment=original"],
+    ):
         compose_and_dump(
             tmp_path / "params.yaml", str(folder), None, "config", "", ["data=mine", *chosen]
         )

@@ -64,10 +64,14 @@ def test_a_chat_holds_the_weights_and_little_else(needs):
 
 def test_the_longest_text_follows_the_settings(composed):
     # 64 + 600 / 2.5 + 250 / 2.5
-    short = composed("format.max_context_chars=600", "filter.max_reply_chars=250")
-    assert fit.lengths(short) == (404, 100)
-    # A filter without a limit leaves replies of a thousand characters: 64 + 600 + 400.
-    assert fit.lengths(composed("filter=none")) == (1064, 400)
+    short = ("format.max_context_chars=600", "filter.max_reply_chars=250")
+    assert fit.lengths(composed(*short, "format.together=1")) == (404, 100)
+    # Where a text holds several replies, or all of it is learnt, nearly all may be the author's.
+    assert fit.lengths(composed(*short)) == (404, 404)
+    assert fit.lengths(composed(*short, "format.together=1", "train.loss=text")) == (404, 404)
+    # A filter without a limit leaves replies of a thousand characters: 64 + 600 + 400. The turns of
+    # Phi-3's form are in one user turn, so that no reply stands before another.
+    assert fit.lengths(composed("model=phi3", "filter=none")) == (1064, 400)
 
 
 def test_cards_hold_what_is_below_nine_tenths_of_them():

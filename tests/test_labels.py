@@ -1,10 +1,14 @@
 """The mask: exactly the author's messages, separators and end are labelled, ids written by hand."""
 
+from collections import Counter
+
+import pandas as pd
 import pytest
 
 from espejo.labels import encode
 from espejo.models import load_tokenizer
 from espejo.prompts import Prompter, Tags
+from espejo.turns import examples
 from tests import tiny
 
 CONTEXT = [{"author": "Flor", "messages": ["hola"]}]
@@ -138,3 +142,40 @@ def test_the_name_before_what_somebody_says_in_a_group_is_theirs_as_well():
     (span,) = write.said_by({"Flor"}, CONTEXT, "Juli", group=True)
     assert text[span["start"] : span["end"]] == "Flor: hola"
     assert write.said_by({"Juli"}, CONTEXT, "Juli", group=True) == []
+
+
+# A session of six turns, each a word; with a history of 4 its windows are, the reply last:
+# of two people:  hola dale | hola dale che voy | dale che voy bien vos
+# of Juli alone:  hola | hola dale | hola dale che | ... voy | ... bien | dale che voy bien vos
+WORDS = ["hola", "dale", "che", "voy", "bien", "vos"]
+
+
+@pytest.mark.parametrize(
+    ("loss", "speakers", "times"),
+    [
+        ("text", ["Flor", "Juli"] * 3, [2, 3, 2, 2, 1, 1]),
+        ("text", ["Juli"] * 6, [5, 5, 4, 3, 2, 1]),
+        ("reply", ["Flor", "Juli"] * 3, [0, 1, 0, 1, 0, 1]),
+        ("reply", ["Juli"] * 6, [1, 1, 1, 1, 1, 1]),
+    ],
+)
+def test_the_originals_learn_a_turn_up_to_five_times_an_epoch_and_ours_a_reply_once(
+    loss, speakers, times
+):
+    said = pd.DataFrame(
+        {
+            "chat": "Flor",
+            "session": 0,
+            "turn": range(6),
+            "author": speakers,
+            "messages": [[word] for word in WORDS],
+            "split": "train",
+        }
+    )
+    tags = Tags("<s>", "[OTRO]\n", "[YO]\n", "\n", "[YO]\n", "</s>")
+    write = prompter(tiny.tokenizer(["<s>", "</s>", "[OTRO]", "[YO]"], "</s>"), tags=tags)
+    learnt = Counter()
+    for row in examples(said, "Juli", history=4).itertuples():
+        text, spans = write.example(row.context, row.reply, "Juli")
+        learnt.update(encode(write.tokenizer, text, spans, loss)["labels"])
+    assert [learnt[write.tokenizer.convert_tokens_to_ids(word)] for word in WORDS] == times

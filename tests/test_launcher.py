@@ -199,7 +199,7 @@ def test_processes_that_drop_out_other_weights_still_share_the_rows(launched):
 def test_a_step_that_cannot_be_shared_ends_all_with_one_sentence(launched):
     _, ran = launched("train.launcher=cpu2", "train.batch_size=3", check=False)
     assert ran.returncode != 0
-    assert ran.stderr.count("A step of 3 replies") == 1
+    assert ran.stderr.count("A step of 3 texts") == 1
     assert "cannot be shared by 2 processes: make it a multiple of 2." in ran.stderr
 
 

@@ -48,18 +48,20 @@ def gpu(monkeypatch):
 
 def test_bfloat16_stays_where_the_card_has_it_and_on_a_processor(gpu):
     assert models.dtype_of("bfloat16") == torch.bfloat16
-    assert training.mixed("lora") == {"bf16": False, "fp16": False}
-    assert training.mixed("full") == {"bf16": True, "fp16": False}
+    assert training.mixed("lora", "bfloat16") == {"bf16": False, "fp16": False}
+    assert training.mixed("full", "bfloat16") == {"bf16": True, "fp16": False}
+    assert training.mixed("full", "float32") == {"bf16": False, "fp16": False}
     gpu(True)
     assert models.dtype_of("bfloat16") == torch.bfloat16
-    assert training.mixed("lora") == {"bf16": True, "fp16": False}
+    assert training.mixed("lora", "bfloat16") == {"bf16": True, "fp16": False}
+    assert training.mixed("full", "float32") == {"bf16": False, "fp16": False}
 
 
 def test_a_card_without_bfloat16_computes_and_trains_in_float16(gpu, composed, monkeypatch):
     gpu(False)
     assert models.dtype_of("bfloat16") == torch.float16
     assert models.dtype_of("float32") == torch.float32
-    assert training.mixed("lora") == {"bf16": False, "fp16": True}
+    assert training.mixed("lora", "bfloat16") == {"bf16": False, "fp16": True}
     seen = {}
 
     def load(name, **settings):

@@ -134,6 +134,17 @@ def test_a_missing_answer_stops_and_says_whose_and_what_to_write(tmp_path):
     assert "Cami" not in told
 
 
+def test_a_misspelt_name_is_told_beside_the_one_it_leaves_without_an_answer(tmp_path):
+    told = complaint("author: Juli\npeople:\n  Cami: train\n  Roco: train\n", tmp_path)
+    assert "these people allow: Rocco (3)." in told
+    assert "It also names Roco, who wrote no message." in told
+
+
+def test_a_colon_without_a_space_after_it_is_explained(tmp_path):
+    with pytest.raises(UserError, match="just before: .* with a space after each colon"):
+        written("author: Juli\npeople:\n  Cami: train\n  Rocco:train\n", tmp_path)
+
+
 def test_somebody_new_is_added_at_the_end_and_comments_stay(tmp_path):
     content = "# míos\nauthor: Juli\npeople:\n  Cami: context   # le pregunté\n"
     told = complaint(content, tmp_path, {**WRITERS, "No": 1, "Ana: trabajo": 1})

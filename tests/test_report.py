@@ -120,7 +120,13 @@ def test_a_language_that_is_not_there_is_named():
         ("en", ["1,234.50", "0.00", "84%", "0.50 [0.45, 0.55]", "0.50 (no interval; sessions: 3)"]),
         (
             "es",
-            ["1.234,50", "0,00", "84 %", "0,50 [0,45; 0,55]", "0,50 (sin intervalo; sesiones: 3)"],
+            [
+                "1.234,50",
+                "0,00",
+                "84\u00a0%",
+                "0,50 [0,45; 0,55]",
+                "0,50 (sin intervalo; sesiones: 3)",
+            ],
         ),
     ],
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 import trl.trainer.utils
-from transformers import AutoModelForCausalLM, Phi3Config, SmolLM3Config
+from transformers import AutoModelForCausalLM, Phi3Config, SmolLM3Config, TrainerCallback
 
 from espejo import models, training
 from espejo.errors import UserError
@@ -103,6 +103,66 @@ def test_logits_at_labels_only_give_the_same_adapter_as_all_logits(
     assert {True, False} == set(asked)  # the setting is still read by TRL's loss
     for name in few:
         torch.testing.assert_close(few[name], every[name], rtol=0, atol=1e-6)
+
+
+class Seen(TrainerCallback):
+    """The shapes that a model is given in training, and the type it computes in."""
+
+    def __init__(self):
+        self.shapes, self.types = set(), set()
+
+    def on_train_begin(self, args, state, control, model=None, **_):
+        model.get_input_embeddings().register_forward_hook(self._given)
+        model.get_decoder().layers[0].self_attn.v_proj.register_forward_hook(self._computed)
+
+    def _given(self, module, given, out):
+        if torch.is_grad_enabled():
+            self.shapes.add(tuple(given[0].shape))
+
+    def _computed(self, module, given, out):
+        self.types.add(out.dtype)
+
+
+# Pairs of PAIRS are 5 tokens long; one example of 9 goes over a multiple of 8.
+LONG = example([1, 20, 21, 22, 23, 24, 25], [IDS[0], 2])
+
+
+@pytest.mark.parametrize(
+    ("padding", "shapes"), [(None, {(2, 5), (2, 9)}), (8, {(2, 8), (2, 16)}), (256, {(2, 256)})]
+)
+def test_texts_are_padded_to_the_longest_of_their_batch_or_to_a_multiple(
+    wanted, tokenizer, tmp_path, padding, shapes
+):
+    seen = Seen()
+    settings = wanted | {"padding": padding, "epochs": 1}
+    rows = [*PAIRS[:7], LONG]
+    model = tiny.llama(VOCABULARY)
+    training.train(model, tokenizer, rows, rows, settings, tmp_path, watchers=[seen])
+    assert seen.shapes == shapes
+
+
+def test_padding_is_not_learnt(wanted, tokenizer, tmp_path):
+    narrow = adapter(run(wanted, tokenizer, tmp_path))
+    wide = adapter(run(wanted | {"padding": 64}, tokenizer, tmp_path))
+    for name in narrow:
+        torch.testing.assert_close(wide[name], narrow[name], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("precision", "computed"), [("float32", torch.float32), ("bfloat16", torch.bfloat16)]
+)
+def test_all_weights_are_trained_in_the_precision_of_the_model(
+    wanted, tokenizer, tmp_path, precision, computed
+):
+    seen = Seen()
+    model, settings = tiny.llama(VOCABULARY), wanted | {"method": "full", "max_steps": 1}
+    training.train(
+        *(model, tokenizer, PAIRS, PAIRS, settings, tmp_path),
+        precision=precision,
+        watchers=[seen],
+    )
+    assert seen.types == {computed}
+    assert model.dtype == torch.float32
 
 
 def test_what_is_not_labelled_is_not_learnt(wanted, tokenizer, tmp_path):

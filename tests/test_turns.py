@@ -1,5 +1,6 @@
 """Turns, sessions, splits and examples: what a model learns from and what it is tested on."""
 
+from collections import Counter
 from datetime import datetime, timedelta
 from fractions import Fraction
 from itertools import pairwise
@@ -315,6 +316,41 @@ def test_no_reply_that_is_scored_stands_in_a_training_example(messages, validati
     }
     assert len(scored) >= 2
     assert learnt.isdisjoint(text for reply in scored["reply"] for text in reply)
+
+
+@given(chats(least=15), st.sampled_from(SHARES), st.sampled_from(SHARES), st.integers(0, 5))
+@generated
+def test_a_turn_stands_in_the_window_of_each_reply_that_follows_within_history(
+    messages, validation, test, history
+):
+    grouped = parted(messages, validation, test)
+    windows = [
+        [n for turn in row.context for n in numbers(turn["messages"])] + numbers(row.reply)
+        for row in examples(grouped, "Juli", history).itertuples()
+    ]
+    held = Counter(n for window in windows for n in window)
+    for _, run in grouped.groupby("session"):
+        mine = (run["author"] == "Juli").tolist()
+        for at, said in enumerate(run["messages"]):
+            # The turn itself and those after it in its session: each of Juli's has a window.
+            times = sum(mine[at : at + history + 1])
+            assert {held[n] for n in numbers(said)} == {times}
+            assert times <= history + 1
+
+
+@given(chats(least=15), st.sampled_from(SHARES), st.sampled_from(SHARES))
+@generated
+def test_no_text_of_validation_or_test_stands_in_a_training_window(messages, validation, test):
+    made = examples(parted(messages, validation, test), "Juli", history=4)
+
+    def texts(rows):
+        said = [text for reply in rows["reply"] for text in reply]
+        return {
+            *said,
+            *(t for turns in rows["context"] for turn in turns for t in turn["messages"]),
+        }
+
+    assert texts(made[made["split"] == "train"]).isdisjoint(texts(made[made["split"] != "train"]))
 
 
 def test_a_context_keeps_the_latest_turns_up_to_history():

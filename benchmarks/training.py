@@ -1,0 +1,411 @@
+"""What training costs: the notebooks' recipe against ours, in time to the same quality.
+
+    python -m benchmarks.training                    # whole: over an hour on two cores
+    python -m benchmarks.training --share 0.02       # a short trial, which says that it is one
+
+Reads the filtered demo in data/ (`make repro`). Every recipe learns the same replies of it on the
+same base model in a process of its own, so that peak memory is its own, and is looked at from time
+to time: bits per own character of the test replies, while the clock stands still. Writes
+docs/results/training.json and prints what docs/training.md shows of it. Times on shared machines
+are noisy: compare within one run.
+"""
+
+# Before torch: espejo says how its threads wait, as in the pipeline.
+from espejo import metrics, models, people, tables, training
+
+# isort: split
+import argparse
+import json
+import platform
+import re
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import pandas as pd
+import torch
+import yaml
+from dvc.utils.hydra import compose_and_dump
+from transformers import PreTrainedModel, TrainerCallback, TrainerState
+
+from docs import fill
+from espejo.labels import IGNORED, Encoded, encode
+from espejo.prompts import prompter
+from espejo.scores import likelihood
+from espejo.sequences import sequences
+
+T = TypeVar("T")
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = ROOT / "data" / "filtered.parquet"
+RESULT = ROOT / "docs" / "results" / "training.json"
+
+OURS = "ours"
+# What is set on top of the defaults. The first is the GPT-2 notebook's recipe, all weights in
+# float32, padded; the second the SmolLM3 notebook's, the quickest of the three: LoRA in bfloat16,
+# padded to the longest of a batch.
+ORIGINALS: dict[str, tuple[str, ...]] = {
+    "original": ("experiment=original",),
+    "original-lora": (
+        *("experiment=original", "train=lora", "train.dropout=0.05", "train.padding=null"),
+        *("train.learning_rate=2e-4", "model.precision=bfloat16"),
+    ),
+}
+LOOKS = 12  # at the test replies, while a recipe trains
+LOOK_TOKENS = 1024  # read at once while looking: less memory than training takes
+SCORED = 40  # test replies that are scored one by one and batched
+ROUNDS = 3  # of which the best counts, where something is timed alone
+
+
+def composed(overrides: Sequence[str]) -> dict:
+    """The params that `overrides` of conf/ give."""
+    with tempfile.TemporaryDirectory() as scratch:
+        output = Path(scratch) / "params.yaml"
+        compose_and_dump(output, str(ROOT / "conf"), None, "config", str(ROOT), list(overrides))
+        return yaml.safe_load(output.read_text("utf-8"))
+
+
+def some(rows: pd.DataFrame, share: float) -> pd.DataFrame:
+    """Those of `rows` that lie in a share of their sessions, evenly spread; at least two."""
+    sessions = rows["session"].unique()
+    wanted = min(len(sessions), max(2, round(share * len(sessions))))
+    places = np.linspace(0, len(sessions) - 1, wanted).round().astype(int)
+    return rows[rows["session"].isin(sessions[places])]
+
+
+def texts(params: Mapping, share: float) -> dict[str, pd.DataFrame]:
+    """Each split of that share of the demo, as the stage format writes it (tables.FORMATTED)."""
+    who = people.read(ROOT / params["data"]["raw"]).under(params["clean"]["pseudonyms"])
+    write = prompter(models.load_tokenizer(params["model"]), params["model"], params["format"])
+    together = {"train": params["format"]["together"]}
+    return {
+        split: sequences(
+            some(rows, share), write, who.author, who.who("context"), together.get(split, 1)
+        )
+        for split, rows in tables.read(DATA, tables.EXAMPLES).groupby("split")
+    }
+
+
+def flops(model: PreTrainedModel, tokens: int, learnt: int, method: str) -> float:
+    """Floating-point operations to train `model` once on `tokens`, of which `learnt` are labelled.
+
+    A forward pass takes 2 for each weight that a token is multiplied with; so do the gradients of
+    what goes into a layer, and so do those of its weights (Kaplan et al., 2020: 6 in all), which
+    frozen weights do not need (Hu et al., 2021): 4. The head is counted for labelled tokens only.
+    Left out, so that the share of the peak is rather too low: attention between tokens (Kaplan et
+    al. leave it out too), the adapters, and padding.
+    """
+    head = model.get_output_embeddings()
+    body = sum(
+        module.weight.numel()
+        for module in model.modules()
+        if isinstance(module, torch.nn.Linear) and module is not head
+    )
+    passes = {"lora": 2, "full": 3}[method]
+    return 2.0 * passes * (body * tokens + head.weight.numel() * learnt)
+
+
+def reached(curve: Mapping[float, float], figure: float) -> float | None:
+    """Seconds until `curve` (seconds -> bits) first is at `figure`; None when it never is.
+
+    Between two looks a straight line: a loss that falls ever slower lies below it, so that the time
+    is rather too long.
+    """
+    points = sorted(curve.items())
+    if points[0][1] <= figure:
+        return points[0][0]
+    for (before, above), (after, below) in pairwise(points):
+        if below <= figure:
+            return before + (after - before) * (above - figure) / (above - below)
+    return None
+
+
+class Clock(TrainerCallback):
+    """Counts the seconds spent in steps alone, and looks at the model between some of them.
+
+    `curve` holds what `look` gave after so many seconds of training, from 0 on.
+    """
+
+    def __init__(self, look: Callable[[PreTrainedModel], float], looks: int) -> None:
+        self._look, self._looks = look, looks
+        self._began = 0.0
+        self.seconds = 0.0
+        self.curve: dict[float, float] = {}
+
+    def on_train_begin(self, *_: object, model: PreTrainedModel, **__: object) -> None:
+        """Look before anything is learnt."""
+        self._note(model)
+
+    def on_step_begin(self, *_: object, **__: object) -> None:
+        """Start the clock."""
+        self._began = time.perf_counter()
+
+    def on_step_end(
+        self, _: object, state: TrainerState, *__: object, model: PreTrainedModel, **___: object
+    ) -> None:
+        """Stop the clock, and look where a look is due."""
+        self.seconds += time.perf_counter() - self._began
+        due = {round(state.max_steps * look / self._looks) for look in range(1, self._looks + 1)}
+        if state.global_step in due:
+            self._note(model)
+
+    def _note(self, model: PreTrainedModel) -> None:
+        model.eval()
+        self.curve[self.seconds] = self._look(model)
+        model.train()
+        print(
+            f"  {self.seconds:7.1f} s: {self.curve[self.seconds]:.4f} bits a character", flush=True
+        )
+
+
+def bits(model: PreTrainedModel, test: Sequence[Encoded], table: pd.DataFrame) -> float:
+    """Bits per own character of the replies of `table` (FORMATTED), `test` as tokens."""
+    losses = likelihood.token_losses(model, test, LOOK_TOKENS)
+    sums = likelihood.per_example(losses, test, table["spans"])
+    return float(sums["own_nats"].sum() / sums["own_chars"].sum() / np.log(2))
+
+
+def train(overrides: Sequence[str], share: float) -> dict:
+    """Train one recipe in this process: its time, work, memory, and its curve on the test."""
+    params = composed(overrides)
+    wanted, model = params["train"], params["model"]
+    parts = texts(params, share)
+    tokenizer = models.load_tokenizer(model)
+    sets = {
+        name: [
+            encode(tokenizer, row.text, row.spans, wanted["loss"], row.never)
+            for row in part.itertuples()
+        ]
+        for name, part in parts.items()
+    }
+    test = [encode(tokenizer, row.text, row.spans) for row in parts["test"].itertuples()]
+    full = wanted["method"] == "full"
+    base = models.load_base(model, dtype="float32" if full else None)
+    tokens = sum(len(row["input_ids"]) for row in sets["train"])
+    learnt = sum(label != IGNORED for row in sets["train"] for label in row["labels"])
+    work = wanted["epochs"] * flops(base, tokens, learnt, wanted["method"])
+    clock = Clock(lambda trained: bits(trained, test, parts["test"]), LOOKS)
+    padded = _Padded()
+    with tempfile.TemporaryDirectory() as scratch:
+        trained = training.train(
+            base,
+            tokenizer,
+            sets["train"],
+            sets["validation"],
+            wanted,
+            Path(scratch),
+            precision=model["precision"],
+            watchers=[clock, padded],
+        )
+    return {
+        "overrides": " ".join(overrides),
+        "texts": len(sets["train"]),
+        "epochs": wanted["epochs"],
+        "steps": trained.facts["steps"],
+        "trained_parameters": trained.facts["trainable_parameters"],
+        "precision": model["precision"],
+        "seconds": clock.seconds,
+        "tokens": tokens * wanted["epochs"],
+        "learnt_tokens": learnt * wanted["epochs"],
+        "padding": 1 - tokens * wanted["epochs"] / padded.tokens,
+        "tokens_per_second": tokens * wanted["epochs"] / clock.seconds,
+        "gflops_per_second": work / clock.seconds / 1e9,
+        "peak_memory_gb": peak_memory() / 1e9,
+        "bits_per_character": list(clock.curve.values())[-1],
+        "curve": {f"{seconds:.2f}": value for seconds, value in clock.curve.items()},
+    }
+
+
+class _Padded(TrainerCallback):
+    """Counts the tokens that go through the model in training, padding included."""
+
+    def __init__(self) -> None:
+        self.tokens = 0
+
+    def on_train_begin(self, *_: object, model: PreTrainedModel, **__: object) -> None:
+        model.get_input_embeddings().register_forward_hook(self._count)
+
+    def _count(self, _: torch.nn.Module, given: tuple[torch.Tensor], __: torch.Tensor) -> None:
+        self.tokens += given[0].numel() if torch.is_grad_enabled() else 0
+
+
+def peak_memory() -> int:
+    """The most memory, in bytes, that this process has held."""
+    try:  # getrusage would count what the parent had before this process began
+        found = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text("utf-8"))
+        return int(found[1]) * 1024
+    except OSError:
+        used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return used if sys.platform == "darwin" else used * 1024
+
+
+def matmul_peak() -> dict[str, float]:
+    """GFLOP/s of the quickest product of two square matrices, by precision."""
+    torch.set_num_threads(composed([])["model"]["threads"])
+    return {
+        precision: max(_product(size, getattr(torch, precision)) for size in (1024, 2048, 4096))
+        for precision in ("bfloat16", "float32")
+    }
+
+
+def _product(size: int, dtype: torch.dtype) -> float:
+    left, right = (torch.randn(size, size).to(models.device(), dtype) for _ in range(2))
+    seconds, _ = best_of(lambda: (left @ right)[0, 0].item(), 2 * ROUNDS)
+    return 2 * size**3 / seconds / 1e9
+
+
+def best_of(task: Callable[[], T], rounds: int) -> tuple[float, T]:
+    """The least seconds that `task` took, and what it gave."""
+    spent = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        given = task()
+        spent.append(time.perf_counter() - began)
+    return min(spent), given
+
+
+@torch.no_grad()
+def one_by_one(model: PreTrainedModel, rows: Sequence[Encoded]) -> np.ndarray:
+    """The notebooks' loop: the mean loss of each text, one at a time, logits everywhere."""
+    losses = []
+    for row in rows:
+        ids, labels = (
+            torch.tensor([row[key]], device=model.device) for key in ("input_ids", "labels")
+        )
+        losses.append(model(input_ids=ids, labels=labels).loss.item())
+    return np.array(losses)
+
+
+def batched(model: PreTrainedModel, rows: Sequence[Encoded], batch_tokens: int) -> np.ndarray:
+    """The same as `evaluate` does it: by length, logits only where there is a label."""
+    return np.array([loss.mean() for loss in likelihood.token_losses(model, rows, batch_tokens)])
+
+
+def both_ways(model: PreTrainedModel, rows: Sequence[Encoded], batch_tokens: int) -> dict:
+    """Texts a second one by one and batched, and how far their losses differ, in nats a token."""
+    before, alone = best_of(lambda: one_by_one(model, rows), ROUNDS)
+    now, together = best_of(lambda: batched(model, rows, batch_tokens), ROUNDS)
+    return {
+        "one_by_one_per_second": len(rows) / before,
+        "batched_per_second": len(rows) / now,
+        "mean_difference": float(abs(alone.mean() - together.mean())),
+        "largest_difference": float(np.abs(alone - together).max()),
+    }
+
+
+def scoring(share: float) -> dict:
+    """Test replies scored both ways, by precision: the replies alone, and all of their texts."""
+    params = composed([])
+    model, attention = params["model"], params["train"]["attention"]
+    test = texts(params, share)["test"].iloc[:SCORED]
+    tokenizer = models.load_tokenizer(model)
+    found: dict[str, dict] = {"replies": {}, "texts": {}}
+    for precision in ("bfloat16", "float32"):
+        base = models.load_base(model, dtype=precision)
+        base.set_attn_implementation(attention)
+        for what, loss in (("replies", "reply"), ("texts", "text")):
+            rows = [encode(tokenizer, row.text, row.spans, loss) for row in test.itertuples()]
+            found[what][precision] = both_ways(base, rows, params["evaluate"]["batch_tokens"])
+    return {"n": len(test), **found}
+
+
+CHILDREN: dict[str, Callable[[argparse.Namespace], dict]] = {
+    "train": lambda options: train(options.overrides, options.share),
+    "peak": lambda options: matmul_peak(),
+    "scoring": lambda options: scoring(options.share),
+}
+
+
+def in_child(what: str, share: float, overrides: Sequence[str] = ()) -> dict:
+    """What one of CHILDREN gives in a process of its own; it ends the benchmark when it fails."""
+    with tempfile.TemporaryDirectory() as scratch:
+        answer = Path(scratch) / "answer.json"
+        command = [sys.executable, "-m", "benchmarks.training", "--child", what]
+        command += ["--out", str(answer), "--share", str(share), "--overrides", *overrides]
+        if subprocess.run(command, cwd=ROOT).returncode:
+            sys.exit(f"{what} {' '.join(overrides)} failed")
+        return json.loads(answer.read_text("utf-8"))
+
+
+def compare(originals: Sequence[str], share: float) -> dict:
+    """Train the named originals, then ours until it is as good: for longer, where it has to be.
+
+    Ours is trained as it comes; where it ends above an original's figure it is trained anew for one
+    epoch more, up to the originals' number of epochs.
+    """
+    peaks = [in_child("peak", share)]
+    recipes = {}
+    for name in originals:
+        print(f"{name}:", flush=True)
+        recipes[name] = in_child("train", share, ORIGINALS[name])
+    wanted = min(recipes[name]["bits_per_character"] for name in originals)
+    most = max(recipes[name]["epochs"] for name in originals)
+    for epochs in range(composed([])["train"]["epochs"], most + 1):
+        name = OURS if OURS not in recipes else f"{OURS}, {epochs} epochs"
+        print(f"{name}:", flush=True)
+        recipes[name] = in_child("train", share, [f"train.epochs={epochs}"])
+        if min(recipes[name]["curve"].values()) <= wanted:
+            break
+    peaks.append(in_child("peak", share))
+    peak = {key: max(found[key] for found in peaks) for key in peaks[0]}
+    for name, recipe in recipes.items():
+        recipe["share_of_peak"] = recipe["gflops_per_second"] / peak[recipe["precision"]]
+        if name not in originals:
+            curve = {float(seconds): value for seconds, value in recipe["curve"].items()}
+            recipe["seconds_to_the_figure_of"] = {
+                other: reached(curve, recipes[other]["bits_per_character"]) for other in originals
+            }
+    return {"peak_gflops_per_second": peak, "recipes": recipes}
+
+
+def processor() -> str:
+    """The name of this machine's processor."""
+    try:
+        return re.search(r"model name\s*:\s*(.*)", Path("/proc/cpuinfo").read_text("utf-8"))[1]
+    except (OSError, TypeError):
+        return platform.processor()
+
+
+def main() -> None:
+    """Run all of it, or as a child one part of it."""
+    parser = argparse.ArgumentParser(description="Time the originals' training and ours.")
+    parser.add_argument("--share", type=float, default=1.0, help="of the rows: a short trial")
+    parser.add_argument(
+        "--originals", nargs="+", choices=list(ORIGINALS), default=list(ORIGINALS), metavar="NAME"
+    )
+    parser.add_argument("--out", type=Path, default=RESULT)
+    parser.add_argument("--child", choices=list(CHILDREN), help=argparse.SUPPRESS)
+    parser.add_argument("--overrides", nargs="*", default=[], help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        answer = CHILDREN[options.child](options)
+        options.out.write_text(json.dumps(answer), "utf-8")
+        return
+    if not DATA.is_file():
+        sys.exit(f"{DATA} is not there: run `make repro` first.")
+    began = time.perf_counter()
+    result = {
+        "command": " ".join(["python -m benchmarks.training", *sys.argv[1:]]),
+        "share": options.share,
+        "machine": {
+            "processor": processor(),
+            "threads": composed([])["model"]["threads"],
+            "torch": torch.__version__,
+        },
+        **compare(options.originals, options.share),
+        "scoring": in_child("scoring", options.share),
+    }
+    result["minutes"] = (time.perf_counter() - began) / 60
+    metrics.write(result, options.out)
+    print(fill.training_costs(metrics.read(options.out)))
+
+
+if __name__ == "__main__":
+    main()

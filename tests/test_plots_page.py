@@ -1,0 +1,50 @@
+"""The page of `dvc plots show`: nothing is loaded from a network, and the plots are drawn."""
+
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from espejo import plots_page
+from tests.workshop import ROOT, run
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory):
+    """The page that DVC writes of this folder's plots."""
+    folder = tmp_path_factory.mktemp("shown")
+    run("dvc", "plots", "show", "--out", str(folder), cwd=ROOT)
+    return folder / "index.html"
+
+
+def test_dvc_fills_the_page_and_it_loads_nothing(shown):
+    text = shown.read_text("utf-8")
+    assert not re.findall(r"<(?:script|link|img)[^>]*(?:src|href)\s*=\s*[\"']?(?:https?:)?//", text)
+    assert "cdn.jsdelivr.net/npm/vega@" not in text
+    assert text.count("vegaEmbed('#") >= 5  # one for each plot of dvc.yaml that is no picture
+    assert not [name for name in ("{plot_divs}", "{refresh_tag}", "{scripts}") if name in text]
+
+
+def test_the_template_holds_each_place_once():
+    page = plots_page.page()
+    assert (page.count("{plot_divs}"), page.count("{refresh_tag}")) == (1, 1)
+    assert page.count("</script") == 1
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+def test_a_browser_without_a_network_draws_every_plot(shown):
+    done = subprocess.run(
+        [
+            *(CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu"),
+            *("--host-resolver-rules=MAP * ~NOTFOUND", "--virtual-time-budget=20000"),
+            *("--dump-dom", shown.as_uri()),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    drawn = done.stdout.count("<canvas")
+    assert drawn == shown.read_text("utf-8").count("vegaEmbed('#")
