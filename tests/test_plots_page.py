@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 
+import pandas as pd
 import pytest
 
 from espejo import plots_page
@@ -34,8 +35,11 @@ def test_the_template_holds_each_place_once():
     assert page.count("</script") == 1
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
-def test_a_browser_without_a_network_draws_every_plot(shown):
+@pytest.fixture(scope="module")
+def drawn(shown):
+    """What a browser without a network makes of it."""
+    if CHROMIUM is None:
+        pytest.skip("needs chromium")
     done = subprocess.run(
         [
             *(CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu"),
@@ -46,5 +50,18 @@ def test_a_browser_without_a_network_draws_every_plot(shown):
         text=True,
         timeout=120,
     )
-    drawn = done.stdout.count("<canvas")
-    assert drawn == shown.read_text("utf-8").count("vegaEmbed('#")
+    return done.stdout
+
+
+def test_a_browser_without_a_network_draws_every_plot(shown, drawn):
+    assert drawn.count('class="marks"') == shown.read_text("utf-8").count("vegaEmbed('#")
+
+
+def test_a_step_without_a_validation_has_no_point(drawn):
+    """DVC's own template draws a zero where a table has nothing."""
+    points = set(re.findall(r'aria-label="(step: \d+); y: ([\d.]+);[^"]*field: validation"', drawn))
+    curve = pd.read_csv(ROOT / "plots" / "loss.csv").dropna(subset="validation")
+    assert {(step, round(float(value), 5)) for step, value in points} == {
+        (f"step: {int(step)}", round(value, 5))
+        for step, value in curve[["step", "validation"]].to_numpy()
+    }
