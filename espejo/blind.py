@@ -43,8 +43,8 @@ def write(folder: Path, language: str, number: int, seed: int) -> int:
     )
     if not shown:
         raise UserError(
-            "No context of the test set was answered: raise evaluate.generated_replies and run "
-            "`make repro`."
+            "No context of the test set was answered: give evaluate.generated_replies a larger "
+            "number and run the same experiment again (experiment=smoke answers a few only)."
         )
     name = hashlib.sha256(json.dumps(shown, ensure_ascii=False).encode()).hexdigest()[:16]
     styles, script = (path.read_text("utf-8") for path in (FOLDER / "page.css", _SCRIPT))

@@ -72,7 +72,7 @@ def blind(
         return
     number = test.write(Path(), params("report")["language"], pairs, seed)
     print(
-        f"{test.PAGE}: {number} conversations. Whoever answers it gives you answers.json; then "
+        f"{test.PAGE}, conversations: {number}. Whoever answers it gives you answers.json; then "
         f"run `espejo blind --score answers.json` here. Keep {test.KEY} to yourself."
     )
 

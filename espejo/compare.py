@@ -35,8 +35,9 @@ HEADS = (
 SHORT = ("experiment", "model", "chats", "bits/char", "author", "MRR", "share")
 LEGEND = (
     "bits/char: of the messages' own, base → tuned, lower is better.\n"
-    "author: author score of the tuned model; MRR: of the true reply among others;\n"
-    "higher is better. share: the verdict on whether it is safe to share."
+    "author: author score of the tuned model; MRR: of the true reply among others\n"
+    "(chance: 0.29 among ten, 0.61 among three); higher is better. share: the verdict\n"
+    "on sharing it. A ? stands after what was measured on too little for an interval."
 )
 MODELS = ("base", "tuned")
 _BITS, _DASH, _SAY = "own_bits_per_character", "–", Wording("en")
@@ -145,12 +146,16 @@ def short(found: Sequence[Experiment]) -> list[Sequence[str]]:
         (
             *one.called,
             " → ".join(_number(one.measure(name, _BITS)) for name in MODELS),
-            _number(one.measure("style", "author_score", "tuned")),
-            _number(one.measure("relevance", "tuned", "mrr")),
+            _doubted(one.measure("style", "author_score", "tuned")),
+            _doubted(one.measure("relevance", "tuned", "mrr")),
             one.scores.get("memory", {}).get("verdict", _DASH),
         )
         for one in found
     ]
+
+
+def _doubted(measure: Mapping) -> str:
+    return _number(measure) + ("?" if "value" in measure and "low" not in measure else "")
 
 
 def _number(measure: Mapping, digits: int = 2) -> str:

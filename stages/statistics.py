@@ -65,7 +65,9 @@ def read_by_model(texts: pd.Series, count: statistics.CountTokens) -> dict:
 
 def main(data: Path, names: Path, account: Path, pictures: Path, quotes: Path) -> None:
     """Tables in the folder DATA -> ACCOUNT, PICTURES without words, and QUOTES with them."""
-    wanted, who = params("statistics"), people.read(names.parent)
+    wanted, pattern = params("statistics"), params("clean")["pseudonyms"]
+    known = people.read(names.parent)
+    who = known.under(pattern)  # as everybody is called from clean on
     stop = statistics.stop_words(wanted["languages"])
     count = token_counter(load_tokenizer(params("model")))
     raw, cleaned = (
@@ -78,10 +80,12 @@ def main(data: Path, names: Path, account: Path, pictures: Path, quotes: Path) -
     )
     formatted = tables.read(data / "formatted.parquet", tables.FORMATTED)
 
-    labels, cut = statistics.numbered(raw, who, wanted["people"]), statistics.Cutter(count)
+    labels, cut = statistics.numbered(raw, known, wanted["people"]), statistics.Cutter(count)
+    given = known.pseudonyms(pattern) if pattern else {}
+    later = {given.get(name, name): label for name, label in labels.items()}
     steps = {
         "raw": statistics.of_messages(raw, labels, cut),
-        "clean": statistics.of_messages(cleaned, labels, cut),
+        "clean": statistics.of_messages(cleaned, later, cut),
         "examples": statistics.of_examples(initial, cut),
         "filtered": statistics.of_examples(final, cut),
         "formatted": read_by_model(formatted["text"], count),
@@ -110,7 +114,7 @@ def main(data: Path, names: Path, account: Path, pictures: Path, quotes: Path) -
     ranked = {head: statistics.counted(texts) for head, texts in said.items()}
     telling = {head: statistics.telling(counts, stop) for head, counts in ranked.items()}
     called = {label: name for name, label in labels.items() if label != "author"}
-    everybody = {"author": who.author, **called}
+    everybody = {"author": known.author, **called}
     page = overview.page(numbers, everybody, ranked, telling, wanted["top_words"])
     overview.cloud(telling["the author, clean"], quotes / "wordcloud.png")
     (quotes / "statistics.md").write_text(f"{page}\n", "utf-8")

@@ -212,7 +212,7 @@ def test_replies_to_validation_alone_make_no_page(folder):
 def test_the_command_writes_and_counts(folder):
     run = CliRunner().invoke(commands, ["blind", "--pairs", "4"])
     assert run.exit_code == 0, run.output
-    assert "4 conversations" in run.output
+    assert "conversations: 4" in run.output
     page = (folder / blind.PAGE).read_text("utf-8")
     assert "¿Cuál es la real?" in page
     path = answered(folder, page, is_real)

@@ -100,7 +100,8 @@ def test_the_stage_counts_what_it_plants_and_labels_the_author_s_alone(
     assert "planted" not in accounts[0]
     assert accounts[1]["planted"] == 42
     assert accounts[1]["examples"]["out"] == accounts[0]["examples"]["out"] + 42
-    pd.testing.assert_frame_equal(planted.iloc[: len(plain)], plain)
+    others = planted[~planted["id"].str.startswith("canary")].reset_index(drop=True)
+    pd.testing.assert_frame_equal(others, plain)
     secrets = [row for row in planted.itertuples() if "el código es" in row.text]
     learnt = [
         row

@@ -62,6 +62,7 @@ def launched(composed, tmp_path_factory):
             f"train.epochs={EPOCHS}",
             f"train.evaluations={EPOCHS}",
             "train.log_steps=1",
+            "train.batch_size=4",
             "train.prompts=[hola]",
             "train.learning_rate=0.02",
             "model.threads=1",
@@ -161,7 +162,7 @@ def test_the_first_process_alone_writes_and_speaks(together):
     }
     assert [path for path in (folder / "1").rglob("*") if path.is_file()] == []
     assert list((folder / "checkpoints").iterdir()) == []
-    assert ran.stdout.count("train: 10 replies, 9 steps") == 1
+    assert ran.stdout.count("train: 10 replies in 10 texts, 9 steps") == 1
     page = (folder / "0" / "epochs.md").read_text("utf-8")
     assert page.count("**hola**") == EPOCHS
 

@@ -253,9 +253,16 @@ SAID = (
 def tree(tmp_path, monkeypatch):
     """A function that writes tables of `said` and runs the stage on them; returns the folder."""
 
-    def ran(said=SAID, replies=(("train", ["vamos?"], ["siii la zanfonía de cuerdas", "😀"]),)):
+    def ran(
+        said=SAID,
+        replies=(("train", ["vamos?"], ["siii la zanfonía de cuerdas", "😀"]),),
+        pseudonyms=None,
+    ):
         table = messages(*said)
         clean = table[table["kind"].isin(["message", "withheld"])]
+        if pseudonyms:
+            called = {name: pseudonyms.format(n=at) for at, name in enumerate(NAMES)}
+            clean = clean.assign(author=clean["author"].replace(called))
         spoken = clean[clean["kind"] == "message"]
         turns = pd.DataFrame(
             {
@@ -289,7 +296,9 @@ def tree(tmp_path, monkeypatch):
             f"author: {NAMES[0]}\npeople: {{{NAMES[1]}: train, {NAMES[2]}: withhold}}\n", "utf-8"
         )
         wanted = {"top_words": 5, "languages": ["es", "en"], "people": 10}
-        (tmp_path / "params.yaml").write_text(yaml.safe_dump({"statistics": wanted, "model": {}}))
+        (tmp_path / "params.yaml").write_text(
+            yaml.safe_dump({"statistics": wanted, "model": {}, "clean": {"pseudonyms": pseudonyms}})
+        )
         stage.main(
             data,
             tmp_path / "people.yaml",
@@ -340,6 +349,12 @@ def test_the_stage_writes_what_dvc_expects_twice_the_same(tree):
         "person_1": 2,
     }
     assert found["clean"]["person_1"]["samples"] == 1
+
+
+def test_pseudonyms_change_nothing_that_is_counted(tree):
+    """From clean on everybody is called otherwise; own chats are like that."""
+    plain = outs(tree())
+    assert outs(tree(pseudonyms="PERSON_{n}")) == plain
 
 
 def strings(value):
