@@ -36,7 +36,7 @@ from dvc.utils.hydra import compose_and_dump
 from transformers import PreTrainedModel, TrainerCallback, TrainerState
 
 from docs import fill
-from espejo.labels import IGNORED, Encoded, encode
+from espejo.labels import IGNORED, Encoded, encode_table
 from espejo.prompts import prompter
 from espejo.scores import likelihood
 from espejo.sequences import sequences
@@ -179,13 +179,11 @@ def train(overrides: Sequence[str], share: float) -> dict:
     parts = texts(params, share)
     tokenizer = models.load_tokenizer(model)
     sets = {
-        name: [
-            encode(tokenizer, row.text, row.spans, wanted["loss"], row.never)
-            for row in part.itertuples()
-        ]
+        name: encode_table(tokenizer, part, wanted["loss"])
         for name, part in parts.items()
+        if name != "test"
     }
-    test = [encode(tokenizer, row.text, row.spans) for row in parts["test"].itertuples()]
+    test = encode_table(tokenizer, parts["test"])
     full = wanted["method"] == "full"
     base = models.load_base(model, dtype="float32" if full else None)
     tokens = sum(len(row["input_ids"]) for row in sets["train"])
@@ -311,7 +309,7 @@ def scoring(share: float) -> dict:
         base = models.load_base(model, dtype=precision)
         base.set_attn_implementation(attention)
         for what, loss in (("replies", "reply"), ("texts", "text")):
-            rows = [encode(tokenizer, row.text, row.spans, loss) for row in test.itertuples()]
+            rows = encode_table(tokenizer, test, loss)
             found[what][precision] = both_ways(base, rows, params["evaluate"]["batch_tokens"])
     return {"n": len(test), **found}
 

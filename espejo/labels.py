@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TypedDict
 
+import pandas as pd
 from transformers import PreTrainedTokenizerBase
 
 from espejo.prompts import Span
@@ -41,6 +42,13 @@ def encode(
         for token, kind, foreign in zip(ids, kinds, kept_back, strict=True)
     ]
     return {"input_ids": ids, "labels": labels, "kinds": kinds}
+
+
+def encode_table(
+    tokenizer: PreTrainedTokenizerBase, table: pd.DataFrame, loss: str = "reply"
+) -> list[Encoded]:
+    """The rows of `table` (tables.FORMATTED) as tokens, one by one (encode)."""
+    return [encode(tokenizer, row.text, row.spans, loss, row.never) for row in table.itertuples()]
 
 
 def _kinds(offsets: Sequence[tuple[int, int]], spans: Sequence[Span]) -> list[str]:

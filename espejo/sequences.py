@@ -39,9 +39,10 @@ def sequences(
             text, spans = write.example(context, row.reply, author, row.group)
             replies = 1
             rows.append({"id": row.id, "session": row.session, "split": row.split})
-        never = write.said_by(unlearnt, context, author, row.group)
-        rows[-1] |= {"text": text, "spans": spans, "never": never}
+        rows[-1] |= {"text": text, "spans": spans, "context": context, "group": row.group}
         said = [*context, {"author": author, "messages": list(row.reply)}]
+    for row in rows:
+        row["never"] = write.said_by(unlearnt, row.pop("context"), author, row.pop("group"))
     return pd.DataFrame(rows)
 
 

@@ -35,10 +35,7 @@ def main(formatted: Path, folder: Path, report: Path, plots: Path, quotes: Path)
     table = tables.read(formatted, tables.FORMATTED)
     tokenizer = models.load_tokenizer(model)
     sets = {
-        name: [
-            labels.encode(tokenizer, row.text, row.spans, wanted["loss"], row.never)
-            for row in part.itertuples()
-        ]
+        name: labels.encode_table(tokenizer, part, wanted["loss"])
         for name, part in table.groupby("split")
         if name != "test"
     }
