@@ -77,9 +77,12 @@ def need(params: Mapping) -> Need:
     size = getattr(torch, model["precision"]).itemsize
     tokens, learnt = lengths(params)
     tokens = min(tokens, config.max_position_embeddings)
+    fused = wanted["attention"] == "sdpa"
     with torch.device("meta"):
         bare = AutoModelForCausalLM.from_config(
-            config, dtype=getattr(torch, model["precision"]), attn_implementation="eager"
+            config,
+            dtype=getattr(torch, model["precision"]),
+            attn_implementation="eager" if fused else wanted["attention"],
         )
         parameters = bare.num_parameters()
         resting = _weights(bare, model, size)
@@ -87,7 +90,7 @@ def need(params: Mapping) -> Need:
         frozen = _weights(bare, model, 4 if model["quantization"] else size)
         lora = wanted["method"] == "lora"
         shaped = adapted(bare, wanted) if lora else bare.train()
-        kept = _kept(shaped, wanted["batch_size"], tokens, wanted["attention"] == "sdpa")
+        kept = _kept(shaped, wanted["batch_size"], tokens, fused)
     if wanted["gradient_checkpointing"]:  # only what goes into each layer, and one layer at a time
         between = wanted["batch_size"] * tokens * config.hidden_size * (4 if lora else size)
         kept = kept / config.num_hidden_layers + between * config.num_hidden_layers

@@ -24,7 +24,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from espejo import embedded, facts
+from espejo import attention, embedded, facts
 from espejo.errors import UserError
 
 # On a processor glibc takes the memory of every large tensor from the system and gives it back at
@@ -33,6 +33,8 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # malloc.h
 with suppress(AttributeError, OSError, TypeError):  # where there is no glibc
     ctypes.CDLL(None).mallopt(_M_MMAP_MAX, 0)
     ctypes.CDLL(None).mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+
+attention.register()  # whatever loads a model can ask for it by name
 
 
 def device() -> torch.device:
@@ -174,7 +176,7 @@ class Mirror:
 
     def __init__(self, folder: Path) -> None:
         self.facts = facts.read(folder)
-        model, attention = self.facts["model"], self.facts["train"]["attention"]
+        model, wanted = self.facts["model"], self.facts["train"]["attention"]
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
         if self.facts["train"]["method"] == "lora":
             self._tuned = PeftModel.from_pretrained(load_base(model), folder).eval()
@@ -182,11 +184,11 @@ class Mirror:
         else:
             dtype = dtype_of(model["precision"])
             self._base = load_base(model)
-            self._base.set_attn_implementation(attention)
+            self._base.set_attn_implementation(wanted)
             self._tuned = AutoModelForCausalLM.from_pretrained(
                 folder, dtype=dtype, device_map=device()
             ).eval()
-        self._tuned.set_attn_implementation(attention)
+        self._tuned.set_attn_implementation(wanted)
 
     def tuned(self) -> AbstractContextManager[PreTrainedModel]:
         """The trained model."""

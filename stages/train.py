@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 
 from espejo import (
+    attention,
     card,
     checkpoints,
     labels,
@@ -25,7 +26,9 @@ from espejo.plots import loss, save
 from espejo.stage import params, run
 
 # A training that was interrupted goes on only with the code it began with.
-CODE = tuple(Path(module.__file__) for module in (labels, models, processes, prompts, training))
+CODE = tuple(
+    Path(module.__file__) for module in (attention, labels, models, processes, prompts, training)
+)
 
 
 def main(formatted: Path, folder: Path, report: Path, plots: Path, quotes: Path) -> None:

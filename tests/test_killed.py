@@ -1,6 +1,7 @@
 """`dvc repro` that is killed, and killed inside a save, ends as one that never was."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -53,12 +54,13 @@ def kill_when(folder, due):
     while not due(saves(folder)):  # without a pause: a save is short
         assert pipeline.poll() is None, "it ended before it could be killed"
         assert time.monotonic() < until
-    family = [psutil.Process(pipeline.pid), *psutil.Process(pipeline.pid).children(recursive=True)]
-    assert any("stages.train" in process.cmdline() for process in family)
-    for process in family:
+    below = psutil.Process(pipeline.pid).children(recursive=True)
+    assert any("stages.train" in process.cmdline() for process in below)
+    for process in below:
         process.kill()
-    psutil.wait_procs(family)
-    assert pipeline.wait() < 0
+    pipeline.kill()
+    assert pipeline.wait() == -signal.SIGKILL
+    psutil.wait_procs(below)
 
 
 @pytest.mark.slow

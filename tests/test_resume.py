@@ -11,6 +11,7 @@ import time
 import pytest
 import torch
 import yaml
+from transformers import TrainerCallback
 
 from espejo import checkpoints, training
 from espejo.errors import UserError
@@ -20,6 +21,7 @@ from tests.workshop import ROOT
 
 # 8 examples in batches of 2, 20 epochs: 80 steps, a checkpoint after every fourth.
 STEPS = 80
+FORK = multiprocessing.get_context("fork")
 
 
 def settings():
@@ -28,11 +30,14 @@ def settings():
     return wanted | hastened
 
 
-def trained(folder, after_epoch=lambda model, epoch: None, wanted=None):
+def trained(folder, after_epoch=lambda model, epoch: None, wanted=None, watchers=()):
     torch.set_num_threads(1)
     model = tiny.llama(VOCABULARY)
     tokenizer = tiny.tokenizer(["<s>", "</s>"], "</s>")
-    return training.train(model, tokenizer, PAIRS, PAIRS, wanted or settings(), folder, after_epoch)
+    wanted = wanted or settings()
+    return training.train(
+        model, tokenizer, PAIRS, PAIRS, wanted, folder, after_epoch, watchers=watchers
+    )
 
 
 def result(done):
@@ -130,16 +135,29 @@ def test_a_full_disk_is_one_sentence_and_the_next_run_goes_on(undisturbed, tmp_p
     same(result(trained(tmp_path)), undisturbed)
 
 
-def _work(folder, end):
-    done = trained(folder)
+class Told(TrainerCallback):
+    """Tells another process of each step."""
+
+    def __init__(self, step):
+        self._step = step
+
+    def on_step_end(self, args, state, control, **_):
+        self._step.value = state.global_step
+
+
+def _work(folder, end, step):
+    done = trained(folder, watchers=[Told(step)])
     torch.save(result(done), end)
     os._exit(0)
 
 
-def killed(folder, end, rng, inside_a_save):
-    """Start a training in a process of its own and kill it; the step it had reached."""
-    process = multiprocessing.get_context("fork").Process(target=_work, args=(folder, end))
-    begun = {path.name for path in folder.glob("checkpoint-*")}
+def killed(folder, end, rng, at, inside_a_save):
+    """Start a training in a process of its own, kill it some time after step `at`, or in a save.
+
+    The step that it can go on from, and whether a part of a checkpoint was left.
+    """
+    begun, step = {path.name for path in folder.glob("checkpoint-*")}, FORK.Value("i", 0)
+    process = FORK.Process(target=_work, args=(folder, end, step))
     process.start()
     if inside_a_save:
         while process.is_alive():
@@ -147,7 +165,9 @@ def killed(folder, end, rng, inside_a_save):
             if any(not (p / "trainer_state.json").exists() for p in fresh):
                 break
     else:
-        time.sleep(rng.uniform(0.1, 1.5))
+        while process.is_alive() and step.value < at:
+            pass
+        time.sleep(rng.uniform(0, 0.05))
     os.kill(process.pid, signal.SIGKILL)
     process.join()
     assert process.exitcode == -signal.SIGKILL
@@ -162,14 +182,15 @@ def test_twenty_kills_leave_the_result_of_a_run_that_was_never_killed(undisturbe
     rng, end = random.Random(5), tmp_path / "end.pt"
     reached = []
     for number in range(20):
-        step, partial = killed(tmp_path, end, rng, inside_a_save=number % 4 == 3)
+        at = 3 * number + rng.randint(0, 3)  # 60 of 80 at most, however quick the machine is
+        step, partial = killed(tmp_path, end, rng, at, inside_a_save=number % 4 == 3)
         reached.append((step, partial))
         assert step < STEPS
     assert sum(partial for _, partial in reached) >= 3  # some came inside a save
     steps = [step for step, _ in reached]
     assert steps == sorted(steps)
     assert steps[-1] > 0  # later runs did go on
-    process = multiprocessing.get_context("fork").Process(target=_work, args=(tmp_path, end))
+    process = FORK.Process(target=_work, args=(tmp_path, end, FORK.Value("i", 0)))
     process.start()
     process.join(300)
     same(torch.load(end, weights_only=False), undisturbed)
