@@ -11,9 +11,9 @@ from contextlib import contextmanager
 
 import torch
 from accelerate import PartialState
-from accelerate.utils import broadcast_object_list
 from datasets import Dataset
 from torch.utils.data import DataLoader, Sampler
+from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import EvalLoopOutput
 from transformers.utils.logging import disable_progress_bar
 from trl import SFTTrainer
@@ -73,12 +73,36 @@ def one_voice() -> Iterator[None]:
         raise
 
 
-class SharedTrainer(SFTTrainer):
+class OrderedTrainer(SFTTrainer):
+    """A trainer whose order of rows the seed and the epoch alone decide.
+
+    As it comes, the trainer draws rows of like length together from the random numbers that all
+    else draws from, so that a run that goes on inside an epoch would go through other rows.
+    """
+
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler:
+        return _Ordered(super()._get_train_sampler(train_dataset), self)
+
+
+class _Ordered(Sampler[int]):
+    def __init__(self, drawn: LengthGroupedSampler, trainer: OrderedTrainer) -> None:
+        self._drawn, self._trainer = drawn, trainer
+
+    def __len__(self) -> int:
+        return len(self._drawn)
+
+    def __iter__(self) -> Iterator[int]:
+        epoch = int(self._trainer.state.epoch)  # of a run that goes on: the one it stopped in
+        self._drawn.generator = torch.Generator().manual_seed(self._trainer.args.seed + epoch)
+        return iter(self._drawn)
+
+
+class SharedTrainer(OrderedTrainer):
     """A trainer whose processes together take the batches that one process takes, in its order.
 
-    As it comes, the trainer draws an order in each process, fills the last batch with rows of the
-    first, which then count twice, and means losses over processes whatever they learnt. The last
-    row of both data sets must be `BLANK`.
+    As it comes, the trainer fills the last batch with rows of the first, which then count twice,
+    and means losses over processes whatever they learnt. The last row of both data sets must be
+    `BLANK`.
     """
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler:
@@ -121,7 +145,7 @@ class SharedTrainer(SFTTrainer):
 
 
 class _Filled(Sampler[int]):
-    """The order of the first process for all, and `BLANK` until the last batch is full."""
+    """An order, and `BLANK` until the last batch is full."""
 
     def __init__(self, order: Sampler[int], batch: int) -> None:
         self._order = order
@@ -131,10 +155,8 @@ class _Filled(Sampler[int]):
         return len(self._order) + self._blanks
 
     def __iter__(self) -> Iterator[int]:
-        # Each process drops out other weights, so that each would draw an order of its own.
-        (order,) = broadcast_object_list([list(self._order)])
-        yield from order
-        yield from [len(order)] * self._blanks
+        yield from self._order
+        yield from [len(self._order)] * self._blanks
 
 
 def _real(rows: Dataset) -> Dataset:

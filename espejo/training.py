@@ -173,7 +173,7 @@ def train(
     )
     config._n_gpu = min(config.n_gpu, 1)  # several GPUs in one process would take a batch each
     blank = [processes.BLANK] if count > 1 else []
-    trainer = (processes.SharedTrainer if count > 1 else SFTTrainer)(
+    trainer = (processes.SharedTrainer if count > 1 else processes.OrderedTrainer)(
         model=model,
         args=config,
         train_dataset=_dataset([*train_set, *blank]),
@@ -211,14 +211,17 @@ def train(
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The newest whole checkpoint in `folder`: a kill inside a save leaves a part of one.
+    """The newest whole checkpoint in `folder` to go on from: a kill inside a save leaves a part.
 
-    The trainer writes trainer_state.json last, so where it can be read everything else is there.
+    The trainer writes trainer_state.json last, so where it can be read everything else is there. It
+    would take a step more from a training that had ended (a kill before the model was written): the
+    checkpoint before leads to the same end.
     """
     for found in sorted(folder.glob("checkpoint-*"), key=_step_of, reverse=True):
-        with suppress(OSError, ValueError):
-            json.loads((found / "trainer_state.json").read_text("utf-8"))
-            return found
+        with suppress(OSError, ValueError, KeyError):
+            state = json.loads((found / "trainer_state.json").read_text("utf-8"))
+            if not state["stateful_callbacks"]["TrainerControl"]["args"]["should_training_stop"]:
+                return found
     return None
 
 

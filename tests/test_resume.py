@@ -75,8 +75,36 @@ def test_ctrl_c_keeps_what_was_learnt_and_the_next_run_ends_the_same(undisturbed
     assert finished[-1] == 20
 
 
+class Stop(TrainerCallback):
+    """Ctrl-C at a step."""
+
+    def __init__(self, step):
+        self._step = step
+
+    def on_step_end(self, args, state, control, **_):
+        if state.global_step == self._step:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("step", [3, 27])  # in the first epoch, and in a later one
+def test_a_run_that_goes_on_inside_an_epoch_goes_through_the_same_rows(tmp_path, step):
+    wanted = settings() | {"evaluations": 40}  # a checkpoint after every second step of four
+    whole = result(trained(tmp_path / "whole", wanted=wanted))
+    with pytest.raises(UserError, match=f"Stopped at step {step}"):
+        trained(tmp_path / "stopped", wanted=wanted, watchers=[Stop(step)])
+    last = training.last_checkpoint(tmp_path / "stopped")
+    assert last.name == f"checkpoint-{step - 1}"
+    same(result(trained(tmp_path / "stopped", wanted=wanted)), whole)
+
+
 def test_a_part_of_a_checkpoint_is_passed_over(tmp_path):
-    for step, content in ((4, '{"global_step": 4}'), (8, '{"global_st'), (12, None)):
+    going_on, ended = (
+        json.dumps(
+            {"stateful_callbacks": {"TrainerControl": {"args": {"should_training_stop": end}}}}
+        )
+        for end in (False, True)
+    )
+    for step, content in ((4, going_on), (8, going_on[:-9]), (12, None), (16, ended)):
         (tmp_path / f"checkpoint-{step}").mkdir()
         if content is not None:
             (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text(content)
@@ -106,6 +134,20 @@ def test_early_stopping_keeps_the_best_state(tmp_path):
     assert done.facts["loss_validation"] == pytest.approx(seen["validation"].min())
     assert done.facts["best_step"] == seen.loc[seen["validation"].idxmin(), "step"]
     assert done.facts["steps"] == done.facts["best_step"] + 2 * 4
+
+
+@pytest.mark.parametrize(
+    "settled",
+    [
+        {"max_steps": 6, "evaluations": 3},  # ends inside an epoch
+        {"patience": 2, "learning_rate": 0.5},  # ends early
+    ],
+)
+def test_a_training_that_was_killed_after_its_last_step_takes_no_other(tmp_path, settled):
+    wanted = settings() | settled
+    ended = result(trained(tmp_path, wanted=wanted))
+    assert ended[2]["steps"] < STEPS
+    same(result(trained(tmp_path, wanted=wanted)), ended)
 
 
 def test_out_of_memory_is_one_sentence(tmp_path, monkeypatch):
