@@ -1,6 +1,5 @@
 """`dvc repro` that is killed, and killed inside a save, ends as one that never was."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -46,7 +45,7 @@ def kill_when(folder, due):
     pipeline = subprocess.Popen(
         [sys.executable, "-m", "dvc", "repro", "train"],
         cwd=folder,
-        env={**os.environ, "PATH": f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"},
+        env=workshop.environment(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

@@ -13,10 +13,15 @@ PEOPLE = f"author: {AUTHOR}\npeople:\n  {PARTNER}: train\n"
 SECRET = "zanfonía"
 
 
-def run(*command, cwd, check=True, **more):
-    """Run with this Python's tools first on the path; returns the finished process."""
+def environment(**more):
+    """This one, with this Python's tools first on the path."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    env = {**os.environ, "PATH": path, "GIT_CONFIG_GLOBAL": os.devnull, **more}
+    return {**os.environ, "PATH": path, "GIT_CONFIG_GLOBAL": os.devnull, **more}
+
+
+def run(*command, cwd, check=True, **more):
+    """Run in `environment`; returns the finished process."""
+    env = environment(**more)
     ran = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True)
     if check and ran.returncode:
         raise AssertionError(f"{command}\n{ran.stdout}\n{ran.stderr}")
