@@ -188,6 +188,26 @@ def fuzz() -> str:
     )
 
 
+def originals() -> str:
+    """The notebooks' recipe and ours as whole experiments, from docs/results/originals.csv."""
+    path = ROOT / "docs" / "results" / "originals.csv"
+    head = (
+        *("chats", "experiment", "training replies", "steps", "bits per own character"),
+        *("gain over base", "perplexity, own tokens", "the notebooks' perplexity"),
+        *("MRR", "membership"),
+    )
+    rows = []
+    for row in csv.DictReader(path.open(encoding="utf-8")):
+        bits, gain, perplexity, mrr, membership = (
+            _interval({key: float(row[f"{name}_{key}"]) for key in ("value", "low", "high")})
+            for name in ("bits", "gain", "perplexity", "mrr", "membership")
+        )
+        legacy = f"{float(row['legacy']):.1f}"
+        named = (row["chats"], row["experiment"], row["replies"], row["steps"])
+        rows.append((*named, bits, gain, perplexity, legacy, mrr, membership))
+    return _table(head, rows)
+
+
 def training() -> str:
     """What training costs, from the recorded run of `python -m benchmarks.training`."""
     return training_costs(
@@ -276,7 +296,7 @@ FILLS: dict[str, Callable[[], str]] = {
     fill.__name__: fill
     for fill in (
         *(scores, judged, real_scores, real_judged, settings),
-        *(novelty, dag, experiments, fuzz, training),
+        *(novelty, dag, experiments, fuzz, originals, training),
     )
 }
 

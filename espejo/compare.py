@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 from espejo import tables
 from espejo.errors import UserError
 from espejo.plots import BASE, TUNED, save
+from espejo.report.answers import doubts
 from espejo.report.page import quoted
 from espejo.report.wording import Wording
 
@@ -37,7 +38,8 @@ LEGEND = (
     "bits/char: of the messages' own, base → tuned, lower is better.\n"
     "author: author score of the tuned model; MRR: of the true reply among others\n"
     "(chance: 0.29 among ten, 0.61 among three); higher is better. share: the verdict\n"
-    "on sharing it. A ? stands after what was measured on too little for an interval."
+    "on sharing it. A ? stands after what was measured on too little for an interval,\n"
+    "and after a verdict that the report gives with doubts."
 )
 MODELS = ("base", "tuned")
 _BITS, _DASH, _SAY = "own_bits_per_character", "–", Wording("en")
@@ -58,6 +60,14 @@ class Experiment:
         """Its name, its model and the folder of its chats."""
         model = self.params.get("model", {}).get("name", _DASH)
         return self.name, model, Path(self.params.get("data", {}).get("raw", _DASH)).name
+
+    @property
+    def verdict(self) -> str:
+        """Whether it is safe to share; a `?` where the report says: with doubts."""
+        memory = self.scores.get("memory", {})
+        if memory.get("verdict") != "pass":
+            return memory.get("verdict", _DASH)
+        return "pass?" if doubts(memory, self.params["evaluate"]["share"]) else "pass"
 
     def measure(self, *keys: str) -> Mapping:
         """What stands in its scores below `keys`, or nothing."""
@@ -133,7 +143,7 @@ def table(found: Sequence[Experiment]) -> list[Sequence[str]]:
             " → ".join(_number(one.measure(name, _BITS)) for name in MODELS),
             written(one.measure("style", "author_score", "tuned")),
             written(one.measure("relevance", "tuned", "mrr")),
-            one.scores.get("memory", {}).get("verdict", _DASH),
+            one.verdict,
             _DASH if one.size is None else _SAY.number(one.size / 1e6, 1),
         )
         for one in found
@@ -148,7 +158,7 @@ def short(found: Sequence[Experiment]) -> list[Sequence[str]]:
             " → ".join(_number(one.measure(name, _BITS)) for name in MODELS),
             _doubted(one.measure("style", "author_score", "tuned")),
             _doubted(one.measure("relevance", "tuned", "mrr")),
-            one.scores.get("memory", {}).get("verdict", _DASH),
+            one.verdict,
         )
         for one in found
     ]

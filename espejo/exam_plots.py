@@ -33,7 +33,8 @@ def base_against_tuned(scores: Mapping[str, Mapping]) -> Figure:
                 spread = [[value - measure["low"]], [measure["high"] - value]]
                 axes.errorbar(at, value, yerr=spread, color="black", capsize=3)
             top = measure.get("high", value)
-            axes.annotate(f"{value:.3g}", (at, top), ha="center", va="bottom", fontsize=9)
+            text = f"{value:.{1 if key == 'perplexity' else 2}f}"
+            axes.annotate(text, (at, top), ha="center", va="bottom", fontsize=9)
         axes.set_xticks(range(len(bars)), list(bars), fontsize=8)
         axes.set_title(title, fontsize=10)
         axes.margins(y=0.12)

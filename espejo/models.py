@@ -58,6 +58,14 @@ def dtype_of(precision: str) -> torch.dtype:
     return torch.float16 if wanted == torch.bfloat16 and lacks else wanted
 
 
+def upcast(model: PreTrainedModel) -> bool:
+    """Whether adapters beside `model` are float32, and not of its weights' type.
+
+    float16 is too coarse for what an optimizer adds, and what 4 bits are stored in says nothing.
+    """
+    return model.dtype == torch.float16 or getattr(model, "is_loaded_in_4bit", False)
+
+
 def locate(model: Mapping) -> tuple[str, str]:
     """What `from_pretrained` takes for the params section `model`, and the revision it resolved to.
 
@@ -176,19 +184,22 @@ class Mirror:
 
     def __init__(self, folder: Path) -> None:
         self.facts = facts.read(folder)
-        model, wanted = self.facts["model"], self.facts["train"]["attention"]
+        model, train = self.facts["model"], self.facts["train"]
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
-        if self.facts["train"]["method"] == "lora":
-            self._tuned = PeftModel.from_pretrained(load_base(model), folder).eval()
+        if train["method"] == "lora":
+            base = load_base(model)
+            self._tuned = PeftModel.from_pretrained(
+                base, folder, autocast_adapter_dtype=upcast(base)
+            ).eval()
             self._base = None
         else:
             dtype = dtype_of(model["precision"])
             self._base = load_base(model)
-            self._base.set_attn_implementation(wanted)
+            self._base.set_attn_implementation(train["attention"])
             self._tuned = AutoModelForCausalLM.from_pretrained(
                 folder, dtype=dtype, device_map=device()
             ).eval()
-        self._tuned.set_attn_implementation(wanted)
+        self._tuned.set_attn_implementation(train["attention"])
 
     def tuned(self) -> AbstractContextManager[PreTrainedModel]:
         """The trained model."""

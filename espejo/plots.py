@@ -40,11 +40,8 @@ def loss(curve: pd.DataFrame) -> Figure:
     figure, axes = axes_with("Loss while training", "step", "nats per learnt token")
     for column, colour in (("train", BASE), ("validation", TUNED)):
         points = curve[["step", column]].dropna()
-        axes.plot(points["step"], points[column], marker="o", markersize=3, color=colour)
         if len(points):
-            last = points.iloc[-1]
-            axes.annotate(
-                f" {column} {last[column]:.2f}", (last["step"], last[column]), color=colour
-            )
-    axes.margins(x=0.16)
+            end = f"{column}, {points[column].iloc[-1]:.2f} at the end"
+            axes.plot(points["step"], points[column], "o-", ms=3, color=colour, label=end)
+    axes.legend(frameon=False)
     return figure

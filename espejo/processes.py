@@ -73,19 +73,38 @@ def one_voice() -> Iterator[None]:
         raise
 
 
-class OrderedTrainer(SFTTrainer):
-    """A trainer whose order of rows the seed and the epoch alone decide.
+class SteadyTrainer(SFTTrainer):
+    """A trainer that goes on from a checkpoint as if it had never stopped.
 
     As it comes, the trainer draws rows of like length together from the random numbers that all
-    else draws from, so that a run that goes on inside an epoch would go through other rows.
+    else draws from, so that a run that goes on inside an epoch would go through other rows; and
+    PEFT reads the adapters of a checkpoint as float32, whatever they were trained as.
     """
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler:
         return _Ordered(super()._get_train_sampler(train_dataset), self)
 
+    def _load_from_checkpoint(self, *arguments: object, **named: object) -> None:
+        with _same_types(self.model):
+            super()._load_from_checkpoint(*arguments, **named)
+
+    def _load_best_model(self) -> None:
+        with _same_types(self.model):
+            super()._load_best_model()
+
+
+@contextmanager
+def _same_types(model: torch.nn.Module) -> Iterator[None]:
+    """Parameters that are read anew inside keep the types that they had."""
+    before = {name: parameter.dtype for name, parameter in model.named_parameters()}
+    yield
+    for name, parameter in model.named_parameters():
+        if parameter.dtype != before[name]:
+            parameter.data = parameter.data.to(before[name])
+
 
 class _Ordered(Sampler[int]):
-    def __init__(self, drawn: LengthGroupedSampler, trainer: OrderedTrainer) -> None:
+    def __init__(self, drawn: LengthGroupedSampler, trainer: SteadyTrainer) -> None:
         self._drawn, self._trainer = drawn, trainer
 
     def __len__(self) -> int:
@@ -97,7 +116,7 @@ class _Ordered(Sampler[int]):
         return iter(self._drawn)
 
 
-class SharedTrainer(OrderedTrainer):
+class SharedTrainer(SteadyTrainer):
     """A trainer whose processes together take the batches that one process takes, in its order.
 
     As it comes, the trainer fills the last batch with rows of the first, which then count twice,

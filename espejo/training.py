@@ -28,7 +28,7 @@ from trl import SFTConfig, SFTTrainer
 from espejo import processes
 from espejo.errors import UserError
 from espejo.labels import IGNORED, Encoded
-from espejo.models import dtype_of
+from espejo.models import dtype_of, upcast
 
 _SPARE = 50 << 20  # bytes: with less on the disk, a write that failed failed for want of room
 
@@ -74,10 +74,7 @@ def adapted(model: PreTrainedModel, wanted: Mapping) -> PeftModel:
         lora_dropout=wanted["dropout"],
         target_modules=sorted(wanted["targets"]),
     )
-    # Adapters are of the weights' type; only float16 is too coarse for what an optimizer adds, and
-    # what 4 bits are stored in says nothing.
-    coarse = model.dtype == torch.float16 or four_bits
-    return get_peft_model(model, config, autocast_adapter_dtype=coarse)
+    return get_peft_model(model, config, autocast_adapter_dtype=upcast(model))
 
 
 def mixed(method: str, precision: str) -> dict[str, bool]:
@@ -173,7 +170,7 @@ def train(
     )
     config._n_gpu = min(config.n_gpu, 1)  # several GPUs in one process would take a batch each
     blank = [processes.BLANK] if count > 1 else []
-    trainer = (processes.SharedTrainer if count > 1 else processes.OrderedTrainer)(
+    trainer = (processes.SharedTrainer if count > 1 else processes.SteadyTrainer)(
         model=model,
         args=config,
         train_dataset=_dataset([*train_set, *blank]),

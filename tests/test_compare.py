@@ -21,16 +21,21 @@ STAGE = {
 }
 
 
-def results(folder, model, tuned, said):
-    """What a run of the pipeline leaves behind."""
+def results(folder, model, tuned, said, spread):
+    """What a run of the pipeline leaves behind; membership inference at 0.6, +- `spread`."""
     params = {
         "model": {"name": model},
-        "evaluate": {"prompts": ["Hola", "y | vos?"]},
+        "evaluate": {"prompts": ["Hola", "y | vos?"], "share": {"membership": 0.7}},
         "data": {"raw": "data/raw/demo"},
     }
     (folder / "params.yaml").write_text(yaml.safe_dump(params), "utf-8")
     style = {"author_score": {"tuned": reported.interval(0.8)}}
-    scores = reported.likelihoods(tuned=tuned) | {"style": style, "memory": {"verdict": "pass"}}
+    memory = {
+        "verdict": "pass",
+        "membership": reported.interval(0.6, spread),
+        "overlap": {"tuned": {"copied": reported.interval(0.1)}},
+    }
+    scores = reported.likelihoods(tuned=tuned) | {"style": style, "memory": memory}
     metrics.write(scores, folder / "metrics" / "eval.json")
     rows = [
         {"id": f"prompt-{number}", "model": name, "messages": messages, "finished": True}
@@ -52,11 +57,11 @@ def repository(tmp_path_factory):
     run("dvc", "init", "-q", cwd=folder)
     pipeline = {"stages": {"evaluate": STAGE}, "metrics": ["metrics/eval.json"]}
     (folder / "dvc.yaml").write_text(yaml.safe_dump(pipeline), "utf-8")
-    results(folder, "smollm2", 2.5, "main says")
+    results(folder, "smollm2", 2.5, "main says", 0.05)
     run("dvc", "commit", "-f", "-q", cwd=folder)
     run("git", "add", "-A", cwd=folder)
     run("git", "commit", "-q", "-m", "main", cwd=folder)
-    results(folder, "gemma3", 2.1, "other says")
+    results(folder, "gemma3", 2.1, "other says", 0.15)
     run("dvc", "exp", "save", "-n", "other", cwd=folder)
     return folder
 
@@ -73,7 +78,7 @@ def test_the_table_and_the_replies_of_every_experiment(repository, monkeypatch):
         ),
         (
             *("other", "gemma3", "demo", "88.2 → 63.0", "2.94 → 2.10"),
-            *("0.80 [0.75, 0.85]", "0.48 [0.43, 0.53]", "pass", "1.5"),
+            *("0.80 [0.75, 0.85]", "0.48 [0.43, 0.53]", "pass?", "1.5"),
         ),
     ]
     page = compare.page(found)

@@ -30,9 +30,15 @@ def settings():
     return wanted | hastened
 
 
-def trained(folder, after_epoch=lambda model, epoch: None, wanted=None, watchers=()):
+def trained(
+    folder,
+    after_epoch=lambda model, epoch: None,
+    wanted=None,
+    watchers=(),
+    precision=torch.float32,
+):
     torch.set_num_threads(1)
-    model = tiny.llama(VOCABULARY)
+    model = tiny.llama(VOCABULARY).to(precision)
     tokenizer = tiny.tokenizer(["<s>", "</s>"], "</s>")
     wanted = wanted or settings()
     return training.train(
@@ -86,15 +92,17 @@ class Stop(TrainerCallback):
             raise KeyboardInterrupt
 
 
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("step", [3, 27])  # in the first epoch, and in a later one
-def test_a_run_that_goes_on_inside_an_epoch_goes_through_the_same_rows(tmp_path, step):
+def test_a_run_that_goes_on_inside_an_epoch_ends_the_same(tmp_path, step, precision):
     wanted = settings() | {"evaluations": 40}  # a checkpoint after every second step of four
-    whole = result(trained(tmp_path / "whole", wanted=wanted))
+    whole = trained(tmp_path / "whole", wanted=wanted, precision=precision)
+    assert {weight.dtype for weight in result(whole)[0].values()} == {precision}
     with pytest.raises(UserError, match=f"Stopped at step {step}"):
-        trained(tmp_path / "stopped", wanted=wanted, watchers=[Stop(step)])
+        trained(tmp_path / "stopped", wanted=wanted, watchers=[Stop(step)], precision=precision)
     last = training.last_checkpoint(tmp_path / "stopped")
     assert last.name == f"checkpoint-{step - 1}"
-    same(result(trained(tmp_path / "stopped", wanted=wanted)), whole)
+    same(result(trained(tmp_path / "stopped", wanted=wanted, precision=precision)), result(whole))
 
 
 def test_a_part_of_a_checkpoint_is_passed_over(tmp_path):

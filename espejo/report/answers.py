@@ -169,6 +169,20 @@ def worth(scores: Mapping, say: Wording) -> Answer:
     return Answer("worth", verdict, sentences)
 
 
+def doubts(memory: Mapping, limits: Mapping[str, float]) -> list[str]:
+    """What a `pass` of metrics/eval.json, which goes by values alone, leaves open.
+
+    "unclear": chance alone could have kept the membership inference below its limit; "few": what
+    was measured was too little for an interval.
+    """
+    member, overlap = memory["membership"], memory["overlap"]["tuned"]["copied"]
+    found = {
+        "unclear": member.get("high", 0.0) > limits["membership"],
+        "few": "low" not in member or "low" not in overlap,
+    }
+    return [doubt for doubt, holds in found.items() if holds]
+
+
 def safe(scores: Mapping, say: Wording, limits: Mapping[str, float]) -> Answer:
     """Is it safe to share: the verdict of metrics/eval.json with what led to it."""
     memory, private = scores["memory"], scores["outside"].get("private", {}).get("tuned", {})
@@ -184,13 +198,9 @@ def safe(scores: Mapping, say: Wording, limits: Mapping[str, float]) -> Answer:
         sentences.append(say.say("safe.fail", reasons=", ".join(reasons)))
     else:
         sentences.append(say.say("safe.pass"))
-        # The verdict goes by the value alone.
-        if member.get("high", 0.0) > limits["membership"]:
+        for doubt in doubts(memory, limits):
             verdict = "pass_unclear"
-            sentences.append(say.say("safe.unclear"))
-        if "low" not in member or "low" not in tuned:
-            verdict = "pass_unclear"
-            sentences.append(say.say("safe.few"))
+            sentences.append(say.say(f"safe.{doubt}"))
     beyond = beyond_own(tuned, own)
     coin = relation(member, 0.5)
     known = [say.say(f"safe.coin.{coin}")] if coin in ("above", "alike") else []
