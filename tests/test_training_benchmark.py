@@ -1,11 +1,11 @@
-"""benchmarks/training.py: what it counts, by hand, and a clock that stops while it looks."""
+"""What the benchmarks count, by hand, and a clock that stops while it looks."""
 
 from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
-from benchmarks import training
+from benchmarks import pipeline, training
 from tests import tiny
 from tests.test_likelihood import rows
 
@@ -59,3 +59,10 @@ def test_one_by_one_and_batched_give_the_same_losses():
     found = training.both_ways(tiny.llama(50), texts, batch_tokens=64)
     assert found["largest_difference"] < 1e-5
     assert found["one_by_one_per_second"] > 0
+
+
+def test_what_other_machines_took_is_told_where_it_is_known():
+    before = SimpleNamespace(user=10.0, system=1.0, steal=5.0, idle=100.0)
+    after = SimpleNamespace(user=70.0, system=11.0, steal=35.0, idle=900.0)  # 60 + 10 + 30
+    assert pipeline.stolen(before, after) == " Other machines took 30% of the time asked for."
+    assert pipeline.stolen(SimpleNamespace(user=1.0), SimpleNamespace(user=2.0)) == ""
