@@ -192,19 +192,19 @@ def originals() -> str:
     """The notebooks' recipe and ours as whole experiments, from docs/results/originals.csv."""
     path = ROOT / "docs" / "results" / "originals.csv"
     head = (
-        *("chats", "experiment", "training replies", "steps", "bits per own character"),
-        *("gain over base", "perplexity, own tokens", "the notebooks' perplexity"),
+        *("chats", "recipe", "training replies", "tokens learnt an epoch", "steps"),
+        *("bits per own character: base", "tuned", "gain", "the notebooks' perplexity"),
         *("MRR", "membership"),
     )
     rows = []
     for row in csv.DictReader(path.open(encoding="utf-8")):
-        bits, gain, perplexity, mrr, membership = (
+        base, bits, gain, mrr, membership = (
             _interval({key: float(row[f"{name}_{key}"]) for key in ("value", "low", "high")})
-            for name in ("bits", "gain", "perplexity", "mrr", "membership")
+            for name in ("base", "bits", "gain", "mrr", "membership")
         )
+        named = (row["chats"], row["recipe"], row["replies"], f"{int(row['learnt']):,}")
         legacy = f"{float(row['legacy']):.1f}"
-        named = (row["chats"], row["experiment"], row["replies"], row["steps"])
-        rows.append((*named, bits, gain, perplexity, legacy, mrr, membership))
+        rows.append((*named, row["steps"], base, bits, gain, legacy, mrr, membership))
     return _table(head, rows)
 
 
