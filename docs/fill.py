@@ -69,7 +69,7 @@ def judged() -> str:
 
 def real_judged() -> str:
     """The same on the real chats, from a recorded metric file."""
-    return _judged(ROOT / "docs" / "results" / "actionparsnip.json")
+    return _judged(ROOT / "docs" / "results" / "actionparsnip" / "eval.json")
 
 
 def _judged(path: Path) -> str:
@@ -117,7 +117,7 @@ def _judged(path: Path) -> str:
 
 def real_scores() -> str:
     """Base against tuned on the real chats, from a recorded metric file."""
-    return _scores(ROOT / "docs" / "results" / "actionparsnip.json")
+    return _scores(ROOT / "docs" / "results" / "actionparsnip" / "eval.json")
 
 
 def novelty() -> str:
@@ -189,22 +189,36 @@ def fuzz() -> str:
 
 
 def originals() -> str:
-    """The notebooks' recipe and ours as whole experiments, from docs/results/originals.csv."""
-    path = ROOT / "docs" / "results" / "originals.csv"
+    """The notebooks' recipe and ours as whole experiments, from the metrics that each run left."""
+    results = ROOT / "docs" / "results"
+    runs = (
+        ("demo", "the notebooks'", results / "original-demo"),
+        ("demo", "ours", ROOT / "metrics"),
+        ("ActionParsnip", "the notebooks'", results / "original-actionparsnip"),
+        ("ActionParsnip", "ours", results / "actionparsnip"),
+    )
     head = (
         *("chats", "recipe", "training replies", "tokens learnt an epoch", "steps"),
         *("bits per own character: base", "tuned", "gain", "the notebooks' perplexity"),
         *("MRR", "membership"),
     )
     rows = []
-    for row in csv.DictReader(path.open(encoding="utf-8")):
-        base, bits, gain, mrr, membership = (
-            _interval({key: float(row[f"{name}_{key}"]) for key in ("value", "low", "high")})
-            for name in ("base", "bits", "gain", "mrr", "membership")
+    for chats, recipe, folder in runs:
+        scores, trained, kept = (
+            json.loads((folder / f"{name}.json").read_text("utf-8"))
+            for name in ("eval", "train", "filter")
         )
-        named = (row["chats"], row["recipe"], row["replies"], f"{int(row['learnt']):,}")
-        legacy = f"{float(row['legacy']):.1f}"
-        rows.append((*named, row["steps"], base, bits, gain, legacy, mrr, membership))
+        bits = "own_bits_per_character"
+        rows.append(
+            (
+                *(chats, recipe, str(kept["train"]["out"])),
+                *(f"{trained['learnt_tokens_per_epoch']:,}", str(trained["steps"])),
+                *(_interval(scores[part][bits]) for part in ("base", "tuned", "gain")),
+                f"{scores['tuned']['legacy_perplexity']:.1f}",
+                _interval(scores["relevance"]["tuned"]["mrr"]),
+                _interval(scores["memory"]["membership"]),
+            )
+        )
     return _table(head, rows)
 
 
