@@ -1,7 +1,7 @@
 """What training costs: the notebooks' recipe against ours, in time to the same quality.
 
-    python -m benchmarks.training                    # whole: over an hour on two cores
-    python -m benchmarks.training --share 0.02       # a short trial, which says that it is one
+    python -m benchmarks.training                    # whole: two hours and more on two cores
+    python -m benchmarks.training --share 0.3        # with three of ten sessions: an hour
 
 Reads the filtered demo in data/ (`make repro`). Every recipe learns the same replies of it on the
 same base model in a process of its own, so that peak memory is its own, and is looked at from time
@@ -113,18 +113,18 @@ def flops(model: PreTrainedModel, tokens: int, learnt: int, method: str) -> floa
 
 
 def reached(curve: Mapping[float, float], figure: float) -> float | None:
-    """Seconds until `curve` (seconds -> bits) first is at `figure`; None when it never is.
+    """Seconds until `curve` (seconds -> bits) is at `figure` and stays; None when it is not.
 
-    Between two looks a straight line: a loss that falls ever slower lies below it, so that the time
-    is rather too long.
+    A curve that dips below for one look and rises again has reached nothing. Between two looks a
+    straight line: a loss that falls ever slower lies below it, so that the time is rather too long.
     """
     points = sorted(curve.items())
-    if points[0][1] <= figure:
-        return points[0][0]
-    for (before, above), (after, below) in pairwise(points):
-        if below <= figure:
+    if points[-1][1] > figure:
+        return None
+    for (before, above), (after, below) in reversed(list(pairwise(points))):
+        if above > figure:
             return before + (after - before) * (above - figure) / (above - below)
-    return None
+    return points[0][0]
 
 
 class Clock(TrainerCallback):
@@ -349,7 +349,7 @@ def compare(originals: Sequence[str], share: float) -> dict:
         name = OURS if OURS not in recipes else f"{OURS}, {epochs} epochs"
         print(f"{name}:", flush=True)
         recipes[name] = in_child("train", share, [f"train.epochs={epochs}"])
-        if min(recipes[name]["curve"].values()) <= wanted:
+        if recipes[name]["bits_per_character"] <= wanted:
             break
     peaks.append(in_child("peak", share))
     peak = {key: max(found[key] for found in peaks) for key in peaks[0]}
@@ -374,7 +374,7 @@ def processor() -> str:
 def main() -> None:
     """Run all of it, or as a child one part of it."""
     parser = argparse.ArgumentParser(description="Time the originals' training and ours.")
-    parser.add_argument("--share", type=float, default=1.0, help="of the rows: a short trial")
+    parser.add_argument("--share", type=float, default=1.0, help="of the sessions: less time")
     parser.add_argument(
         "--originals", nargs="+", choices=list(ORIGINALS), default=list(ORIGINALS), metavar="NAME"
     )

@@ -229,6 +229,9 @@ def training() -> str:
     )
 
 
+_TRIAL = 0.1  # of the demo: with less a recipe takes a handful of steps, which shows nothing
+
+
 def training_costs(run: Mapping) -> str:
     """The tables of one run of benchmarks/training.py."""
     recipes, scored = run["recipes"], run["scoring"]
@@ -288,8 +291,10 @@ def training_costs(run: Mapping) -> str:
     ]
     machine, peak = run["machine"], run["peak_gflops_per_second"]
     whole = f"`{run['command']}`, {run['minutes']:.0f} minutes"
-    if run["share"] < 1:
-        whole = f"**A short trial with {run['share']:.1%} of the rows, no result**: {whole}"
+    if run["share"] < _TRIAL:
+        whole = f"**A short trial with {run['share']:.1%} of the sessions, no result**: {whole}"
+    elif run["share"] < 1:
+        whole = f"**With {run['share']:.0%} of the sessions of the demo**: {whole}"
     parts.append(
         f"{whole}; {machine['processor']}, {machine['threads']} threads, torch {machine['torch']}. "
         f"Measured peak of matrix products: {peak['bfloat16']:,.0f} GFLOP/s in bfloat16, "

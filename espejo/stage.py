@@ -1,5 +1,6 @@
 """What every stage script does around its one sentence: read its params, start, fail politely."""
 
+import functools
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,10 +17,24 @@ def params(section: str, path: Path = Path("params.yaml")) -> dict:
 
 
 def run(main: Callable) -> None:
-    """Run a stage's `main` with typed command-line paths; a UserError prints its sentence only."""
+    """Run a stage's `main` with typed command-line paths; a UserError prints its sentence only.
+
+    So does Ctrl-C, of which typer says nothing.
+    """
     name = Path(sys.argv[0]).stem
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(main)
+
+    @app.command()
+    @functools.wraps(main)
+    def stoppable(*arguments: object, **named: object) -> None:
+        try:
+            main(*arguments, **named)
+        except KeyboardInterrupt:
+            raise UserError(
+                "stopped by Ctrl-C. Stages that had ended stay as they are; the same command "
+                "runs this one again."
+            ) from None
+
     try:
         app()
     except UserError as error:

@@ -99,7 +99,7 @@ def main(messages: Path, names: Path, cleaned: Path, account: Path, report: Path
     report.write_text(page(found, wanted["pii"]), "utf-8")
     print(
         f"clean: {len(kept)} of {len(table)} messages kept, personal data {len(found)} times "
-        f"({wanted['pii']})"
+        f"({wanted['pii']}; {report})"
     )
 
 

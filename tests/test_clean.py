@@ -243,7 +243,7 @@ def test_no_log_holds_an_original_and_nothing_goes_to_the_network(tmp_path, monk
     monkeypatch.chdir(tmp_path)
     run_stage(tmp_path, PRIVATE, "author: Juli\npeople: {Cami: train}\n", pseudonyms="P{n}")
     logged = "".join(capfd.readouterr())
-    assert "personal data 3 times (replace)" in logged
+    assert f"personal data 3 times (replace; {tmp_path / 'report.md'})" in logged
     assert "juli" not in logged
     assert "555" not in logged
 

@@ -1,6 +1,8 @@
 """The pipeline as users run it, in clones of the project: their chats, their mistakes."""
 
 import json
+import signal
+import subprocess
 import sys
 
 import pyarrow.parquet as pq
@@ -216,3 +218,28 @@ def test_too_few_replies_says_how_many_there_are_and_are_needed(place):
         "metrics/c.json",
     )
     assert "14 replies and at least 50 are needed" in said
+
+
+def test_ctrl_c_ends_a_stage_with_a_sentence():
+    waits = """
+import time
+from espejo import stage
+
+def main():
+    print("began", flush=True)
+    time.sleep(60)
+
+stage.run(main)
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", waits], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stdout.readline() == "began\n"
+        running.send_signal(signal.SIGINT)
+        told = running.communicate(timeout=30)[1].strip()
+    assert running.returncode == 1
+    assert told.endswith(
+        "stopped by Ctrl-C. Stages that had ended stay as they are; the same command runs this "
+        "one again."
+    )
+    assert "Traceback" not in told

@@ -18,11 +18,16 @@ def test_work_is_counted_by_weights_and_tokens(method, expected):
 
 
 @pytest.mark.parametrize(
-    ("figure", "seconds"), [(3.1, 0), (2.75, 5), (2.5, 10), (2.45, 15), (2.42, 18), (2.3, None)]
+    ("figure", "seconds"),
+    [(3.1, 0), (2.75, 5), (2.5, 10), (2.45, 15), (2.42, 18), (2.405, None), (2.3, None)],
 )
 def test_a_figure_is_reached_on_the_line_between_two_looks(figure, seconds):
     found = training.reached({0.0: 3.0, 10.0: 2.5, 20.0: 2.4, 30.0: 2.41}, figure)
     assert found == (None if seconds is None else pytest.approx(seconds))
+
+
+def test_a_dip_that_rises_again_has_not_reached_a_figure():
+    assert training.reached({0.0: 3.0, 10.0: 2.5, 20.0: 2.8, 30.0: 2.4}, 2.6) == pytest.approx(25)
 
 
 def test_the_clock_counts_steps_and_not_looks(monkeypatch):

@@ -788,7 +788,7 @@ def test_what_was_decided(tmp_path):
     assert (export.lines, export.lines_understood) == (5, 4)
     assert export.lost == ((1, "cut"),)
     assert export.decided == (
-        "Android, 24-hour clock, day first: otherwise 2 of 2 days would not exist, "
+        "Android, 24-hour clock, day first: with month first, 2 of 2 dates are impossible, "
         "1 header-like lines kept as text"
     )
 

@@ -102,10 +102,9 @@ def order_of(
         return ORDERS["year first"], "year first, the only order in which time runs forward"
     name, other = sorted(("day first", "month first"), key=cost.get)
     if impossible[name] < impossible[other]:
-        return ORDERS[
-            name
-        ], f"{name}: otherwise {impossible[other]} of {len(days)} days would not exist"
-    if back[name] < back[other]:
-        return ORDERS[name], f"{name}: time runs back {back[name]} times, not {back[other]}"
-    name, why = guess()
+        why = f"with {other}, {impossible[other]} of {len(days)} dates are impossible"
+    elif back[name] < back[other]:
+        why = f"time runs back {back[name]} times, not {back[other]}"
+    else:
+        name, why = guess()
     return ORDERS[name], f"{name}: {why}"
