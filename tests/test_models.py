@@ -1,7 +1,11 @@
 """Loading: the embedded model, 4-bit weights, and a hub that does not answer."""
 
 import hashlib
+import os
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 import torch
@@ -29,6 +33,22 @@ def test_four_bit_weights_are_really_in_four_bits(composed):
     # Linear layers hold 106 of 135 million weights: half a byte each in place of two.
     assert small.get_memory_footprint() < 0.5 * large.get_memory_footprint()
     assert type(small.model.layers[0].self_attn.q_proj).__name__ == "Linear4bit"
+
+
+@pytest.mark.parametrize(("first", "dynamic"), [("json", "1"), ("espejo", "0")])
+def test_torch_gets_all_threads_it_asks_for(first, dynamic):
+    openmp = next((Path(torch.__path__[0]) / "lib").glob("libgomp*"), None)
+    if openmp is None:
+        pytest.skip("this build of torch brings another OpenMP")
+    asked = f"import {first}, torch, ctypes; print(ctypes.CDLL({str(openmp)!r}).omp_get_dynamic())"
+    ran = subprocess.run(
+        [sys.executable, "-c", asked],
+        env=os.environ | {"OMP_DYNAMIC": "true"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ran.stdout.split() == [dynamic]
 
 
 @pytest.fixture
