@@ -33,7 +33,8 @@ def write(folder: Path, language: str, number: int, seed: int) -> int:
     for path in (replies, examples):
         if not path.is_file():
             raise UserError(
-                f"{path} is missing: run `make repro` first, and this in the same folder."
+                f"{path} is missing: run `make repro` first (on your own chats: "
+                "`dvc exp run -S data=mine`), and this in the same folder."
             )
     shown, real = pairs(
         tables.read(replies, tables.REPLIES),

@@ -44,7 +44,10 @@ def novelty() -> None:
 
     turns = Path("data/turns.parquet")
     if not turns.is_file():
-        raise UserError(f"{turns} is missing: run `make repro` first, and this in the same folder.")
+        raise UserError(
+            f"{turns} is missing: run `make repro` first (on your own chats: "
+            "`dvc exp run -S data=mine`), and this in the same folder."
+        )
     who = people.read(Path(params("data")["raw"])).under(params("clean")["pseudonyms"])
     shares = novelty.of_author(tables.read(turns, tables.TURNS), who.author)
     print(

@@ -23,6 +23,7 @@ from espejo import names
 from espejo.errors import UserError
 
 FILE = "people.yaml"
+_TIGHT = re.compile(r"""\s*[^#\s"'][^:#]*:\S""")  # a line whose colon has no space after it
 WITHHELD = "withheld"  # what the tables call whoever withholds their words
 ANSWERS = ("train", "context", "withhold")
 MEANING = (
@@ -77,8 +78,12 @@ def read(folder: Path) -> People:
     try:
         content = YAML(typ="safe", pure=True).load(path)  # YAML 1.2: a person may be called No
     except (YAMLError, UnicodeDecodeError) as error:
-        line = getattr(error, "problem_mark", None)
-        where = f" (line {line.line + 1})" if line else ""
+        lines = path.read_text("utf-8", "replace").splitlines()
+        # Without its space a line goes on in the next ones, and YAML complains of one of those.
+        tight = next((at for at, line in enumerate(lines) if _TIGHT.match(line)), None)
+        mark = getattr(error, "problem_mark", None)
+        line = tight if tight is not None else mark and mark.line
+        where = "" if line is None else f" (line {line + 1})"
         raise UserError(
             f"{path}{where} is not valid YAML in UTF-8, there or just before: expected "
             "`author: NAME` and, under people, lines `NAME: ANSWER`, with a space after each colon."

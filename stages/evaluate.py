@@ -106,7 +106,8 @@ def main(
     base, tuned = (scores[name]["own_bits_per_character"]["value"] for name in ("base", "tuned"))
     print(
         f"evaluate: {len(test)} test replies, bits per character of the messages' own characters "
-        f"{base:.3f} (base) -> {tuned:.3f} (tuned); to share: {scores['memory']['verdict']}"
+        f"{base:.3f} (base) -> {tuned:.3f} (tuned); to share: {scores['memory']['verdict']} "
+        "by values alone (the report says with what doubts)"
     )
 
 

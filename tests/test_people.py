@@ -145,6 +145,11 @@ def test_a_colon_without_a_space_after_it_is_explained(tmp_path):
         written("author: Juli\npeople:\n  Cami: train\n  Rocco:train\n", tmp_path)
 
 
+def test_the_line_without_a_space_is_named_though_yaml_stumbles_later(tmp_path):
+    with pytest.raises(UserError, match=r"people.yaml \(line 2\) is not valid YAML"):
+        written("# míos\nauthor:Juli\n# los demás\npeople:\n  Cami: train\n", tmp_path)
+
+
 def test_somebody_new_is_added_at_the_end_and_comments_stay(tmp_path):
     content = "# míos\nauthor: Juli\npeople:\n  Cami: context   # le pregunté\n"
     told = complaint(content, tmp_path, {**WRITERS, "No": 1, "Ana: trabajo": 1})
