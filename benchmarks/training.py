@@ -11,12 +11,11 @@ are noisy: compare within one run.
 """
 
 # Before torch: espejo says how its threads wait, as in the pipeline.
-from espejo import metrics, models, people, tables, training
+from espejo import hardware, metrics, models, people, tables, training
 
 # isort: split
 import argparse
 import json
-import platform
 import re
 import resource
 import subprocess
@@ -84,7 +83,7 @@ def texts(params: Mapping, share: float) -> dict[str, pd.DataFrame]:
     """Each split of that share of the demo, as the stage format writes it (tables.FORMATTED)."""
     who = people.read(ROOT / params["data"]["raw"]).under(params["clean"]["pseudonyms"])
     write = prompter(models.load_tokenizer(params["model"]), params["model"], params["format"])
-    together = {"train": params["format"]["together"]}
+    together = {"train": params["format"]["together"], "validation": params["format"]["together"]}
     return {
         split: sequences(
             some(rows, share), write, who.author, who.who("context"), together.get(split, 1)
@@ -208,7 +207,7 @@ def train(overrides: Sequence[str], share: float) -> dict:
         "epochs": wanted["epochs"],
         "steps": trained.facts["steps"],
         "trained_parameters": trained.facts["trainable_parameters"],
-        "precision": model["precision"],
+        "precision": str(hardware.dtype_of(model["precision"])).removeprefix("torch."),
         "seconds": clock.seconds,
         "tokens": tokens * wanted["epochs"],
         "learnt_tokens": learnt * wanted["epochs"],
@@ -246,7 +245,7 @@ def peak_memory() -> int:
 
 def matmul_peak() -> dict[str, float]:
     """GFLOP/s of the quickest product of two square matrices, by precision."""
-    torch.set_num_threads(composed([])["model"]["threads"])
+    torch.set_num_threads(hardware.threads(composed([])["model"]["threads"]))
     return {
         precision: max(_product(size, getattr(torch, precision)) for size in (1024, 2048, 4096))
         for precision in ("bfloat16", "float32")
@@ -254,7 +253,7 @@ def matmul_peak() -> dict[str, float]:
 
 
 def _product(size: int, dtype: torch.dtype) -> float:
-    left, right = (torch.randn(size, size).to(models.device(), dtype) for _ in range(2))
+    left, right = (torch.randn(size, size).to(hardware.device(), dtype) for _ in range(2))
     seconds, _ = best_of(lambda: (left @ right)[0, 0].item(), 2 * ROUNDS)
     return 2 * size**3 / seconds / 1e9
 
@@ -301,13 +300,13 @@ def both_ways(model: PreTrainedModel, rows: Sequence[Encoded], batch_tokens: int
 def scoring(share: float) -> dict:
     """Test replies scored both ways, by precision: the replies alone, and all of their texts."""
     params = composed([])
-    model, attention = params["model"], params["train"]["attention"]
+    model = params["model"]
     test = texts(params, share)["test"].iloc[:SCORED]
     tokenizer = models.load_tokenizer(model)
     found: dict[str, dict] = {"replies": {}, "texts": {}}
     for precision in ("bfloat16", "float32"):
         base = models.load_base(model, dtype=precision)
-        base.set_attn_implementation(attention)
+        base.set_attn_implementation(hardware.attention(params["train"]["attention"], base.config))
         for what, loss in (("replies", "reply"), ("texts", "text")):
             rows = encode_table(tokenizer, test, loss)
             found[what][precision] = both_ways(base, rows, params["evaluate"]["batch_tokens"])
@@ -363,14 +362,6 @@ def compare(originals: Sequence[str], share: float) -> dict:
     return {"peak_gflops_per_second": peak, "recipes": recipes}
 
 
-def processor() -> str:
-    """The name of this machine's processor."""
-    try:
-        return re.search(r"model name\s*:\s*(.*)", Path("/proc/cpuinfo").read_text("utf-8"))[1]
-    except (OSError, TypeError):
-        return platform.processor()
-
-
 def main() -> None:
     """Run all of it, or as a child one part of it."""
     parser = argparse.ArgumentParser(description="Time the originals' training and ours.")
@@ -393,8 +384,8 @@ def main() -> None:
         "command": " ".join(["python -m benchmarks.training", *sys.argv[1:]]),
         "share": options.share,
         "machine": {
-            "processor": processor(),
-            "threads": composed([])["model"]["threads"],
+            "processor": hardware.processor(),
+            "threads": hardware.threads(composed([])["model"]["threads"]),
             "torch": torch.__version__,
         },
         **compare(options.originals, options.share),

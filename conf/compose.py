@@ -1,7 +1,8 @@
 """Write params.yaml from conf/, or check that it is in step.
 
-    python conf/compose.py           # after editing conf/
-    python conf/compose.py --check   # in CI and before a commit
+    python conf/compose.py                 # after editing conf/
+    python conf/compose.py model=smollm2   # with choices, as `dvc exp run -S` takes them
+    python conf/compose.py --check         # in CI and before a commit
 
 `dvc exp run` composes by itself; `dvc repro` reads params.yaml as it stands. This calls the same
 function of DVC as `dvc exp run` does, so that the bytes agree.
@@ -26,7 +27,7 @@ def main() -> None:
     """Write params.yaml, or with --check exit with 1 when conf/ would give another."""
     params = ROOT / "params.yaml"
     if "--check" not in sys.argv:
-        compose(params)
+        compose(params, sys.argv[1:])
         return
     with tempfile.TemporaryDirectory() as scratch:
         if compose(Path(scratch) / "params.yaml") != params.read_text("utf-8"):

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from huggingface_hub import ModelCard, ModelCardData
 
+from espejo import embedded, hardware
+
 FILE = "README.md"
 
 
@@ -16,7 +18,9 @@ def write(folder: Path, made: Mapping, replies: int, counts: Mapping[str, float]
     """
     model, train = made["model"], made["train"]
     adapter = train["method"] == "lora"
+    package = embedded.PACKAGES.get(model["id"])
     data = ModelCardData(
+        license=package.licence if package else None,
         base_model=model["id"],
         library_name="peft" if adapter else "transformers",
         pipeline_tag="text-generation",
@@ -25,6 +29,7 @@ def write(folder: Path, made: Mapping, replies: int, counts: Mapping[str, float]
     learnt = "the author's replies only" if train["loss"] == "reply" else "whole texts"
     rows = {
         "base model": f"`{model['id']}`, revision `{made['resolved_revision']}`",
+        "terms of the base model": package.terms if package else "those of its page on the hub",
         "method": f"LoRA, rank {train['rank']}, alpha {train['alpha']}"
         if adapter
         else "all weights",
@@ -34,6 +39,7 @@ def write(folder: Path, made: Mapping, replies: int, counts: Mapping[str, float]
         "learning rate": f"{train['learning_rate']:g}, {train['scheduler']}",
         "validation loss": f"{counts['loss_validation']:.3f} nats a token",
         "format": f"`{made['format']['name']}`, {made['history']} turns of context",
+        "computed with": hardware.described(made["hardware"]),
         "training table (SHA-256)": f"`{made['data_sha256']}`",
         "libraries": ", ".join(f"{name} {number}" for name, number in made["libraries"].items()),
     }

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from espejo import facts
+from espejo import facts, runtime
 from espejo.errors import UserError
 
 commands = typer.Typer(
@@ -131,6 +131,7 @@ def fit() -> None:
 
 def app() -> None:
     """Entry point: a UserError prints its sentence and nothing else."""
+    runtime.restart_if_torch_came_first()
     try:
         commands()
     except UserError as error:

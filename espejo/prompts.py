@@ -56,7 +56,9 @@ class Tags:
     """The strings of a tagged prompt: `start`, then each turn, `reply`, the reply, `end`.
 
     Without `reply` the turns stand in one user turn of the chat template, which writes the rest.
-    Otherwise a `start` or `end` of None is what the tokenizer puts there.
+    Otherwise a `start` or `end` of None is what the tokenizer puts there. With `closed` the
+    author's earlier turns end as the reply does, with `end` before `turn_end`, so that a text can
+    go on behind a reply and hold the next one (sequences.py).
     """
 
     start: str | None
@@ -65,6 +67,7 @@ class Tags:
     turn_end: str
     reply: str | None
     end: str | None
+    closed: bool = False
 
 
 @dataclass(frozen=True)
@@ -139,8 +142,10 @@ class Prompter:
                 said = said.replace(words, marks[0] + words + marks[1]) if words else said
             turns.append((mine, said))
         if self.tags:
+            closing = self.end if self.tags.closed else ""
             body = "".join(
-                (self.tags.author if mine else self.tags.other) + said + self.tags.turn_end
+                (self.tags.author + said + closing if mine else self.tags.other + said)
+                + self.tags.turn_end
                 for mine, said in turns
             )
             if self.tags.reply is not None:
@@ -270,6 +275,11 @@ class Prompter:
     @cached_property
     def _template(self) -> str:
         """The chat template, with `date` in place of the clock that transformers lends it."""
+        if not self.tokenizer.chat_template:
+            raise UserError(
+                "This model has no chat template, so roles cannot be written: choose a format "
+                "between tags, such as `-S format=turns`."
+            )
         template = self.tokenizer.get_chat_template()
         if self.date is None and "strftime_now(" in template:
             raise UserError(

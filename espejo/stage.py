@@ -8,6 +8,7 @@ from pathlib import Path
 import typer
 import yaml
 
+from espejo import runtime
 from espejo.errors import UserError
 
 
@@ -21,6 +22,7 @@ def run(main: Callable) -> None:
 
     So does Ctrl-C, of which typer says nothing.
     """
+    runtime.restart_if_torch_came_first()
     name = Path(sys.argv[0]).stem
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 

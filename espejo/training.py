@@ -25,16 +25,18 @@ from transformers import (
 )
 from trl import SFTConfig, SFTTrainer
 
-from espejo import processes
+from espejo import frozen_head, hardware, processes
 from espejo.errors import UserError
+from espejo.expected_time import ExpectedTime, label_work, work_of
 from espejo.labels import IGNORED, Encoded
-from espejo.models import dtype_of, upcast
+from espejo.models import upcast
 
 _SPARE = 50 << 20  # bytes: with less on the disk, a write that failed failed for want of room
 
 # TRL computes logits only where there is a label on GPUs alone, since elsewhere changing shapes
 # would recompile. A processor in eager mode compiles nothing: the same adapter, twice the speed.
 trl.trainer.utils._use_triton = lambda device: True
+frozen_head.install()
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,13 @@ def adapted(model: PreTrainedModel, wanted: Mapping) -> PeftModel:
         lora_alpha=wanted["alpha"],
         lora_dropout=wanted["dropout"],
         target_modules=sorted(wanted["targets"]),
+        layers_to_transform=_last_layers(model.config.num_hidden_layers, wanted["layers"]),
     )
     return get_peft_model(model, config, autocast_adapter_dtype=upcast(model))
+
+
+def _last_layers(number: int, adapted: int | None) -> list[int] | None:
+    return None if adapted is None else list(range(number))[-adapted:]
 
 
 def mixed(method: str, precision: str) -> dict[str, bool]:
@@ -84,8 +91,9 @@ def mixed(method: str, precision: str) -> dict[str, bool]:
     trained float32 weights compute in bfloat16.
     """
     if not torch.cuda.is_available():
-        return {"bf16": method == "full" and precision == "bfloat16", "fp16": False}
-    half = dtype_of(precision)
+        computes = hardware.dtype_of(precision)
+        return {"bf16": method == "full" and computes == torch.bfloat16, "fp16": False}
+    half = hardware.dtype_of(precision)
     return {"bf16": half == torch.bfloat16, "fp16": half == torch.float16}
 
 
@@ -97,7 +105,7 @@ def train(
     wanted: Mapping,
     checkpoints: Path,
     after_epoch: Callable[[PreTrainedModel, int], None] = lambda model, epoch: None,
-    precision: str = "bfloat16",
+    precision: str = hardware.AUTO,
     watchers: Sequence[TrainerCallback] = (),
 ) -> Trained:
     """Train `model` as the params section `train` says; the state with the best validation is kept.
@@ -118,14 +126,13 @@ def train(
         wanted["batch_size"], wanted["gradient_accumulation"], count
     )
     set_seed(wanted["seed"])
-    model.set_attn_implementation(wanted["attention"])
-    steps = (
-        math.ceil(
-            math.ceil(len(train_set) / wanted["batch_size"]) / wanted["gradient_accumulation"]
-        )
-        * wanted["epochs"]
+    model.set_attn_implementation(hardware.attention(wanted["attention"], model.config))
+    steps_per_epoch = math.ceil(
+        math.ceil(len(train_set) / wanted["batch_size"]) / wanted["gradient_accumulation"]
     )
+    steps = steps_per_epoch * wanted["epochs"]
     steps = min(steps, wanted["max_steps"]) if wanted["max_steps"] > 0 else steps
+    of_label = label_work(model)
     if wanted["method"] == "lora":
         model = adapted(model, wanted)
     trainable = model.num_parameters(only_trainable=True)
@@ -176,7 +183,19 @@ def train(
         train_dataset=_dataset([*train_set, *blank]),
         eval_dataset=_dataset([*validation_set, *blank]),
         processing_class=tokenizer,
-        callbacks=[_Watch(after_epoch), *watchers],
+        callbacks=[
+            _Watch(after_epoch),
+            ExpectedTime(
+                of_label,
+                work_of(train_set, of_label),
+                steps_per_epoch,
+                work_of(validation_set, of_label),
+                wanted["evaluations"],
+                wanted["method"],
+                count,
+            ),
+            *watchers,
+        ],
     )
     if wanted["patience"]:
         trainer.add_callback(EarlyStoppingCallback(early_stopping_patience=wanted["patience"]))

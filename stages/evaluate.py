@@ -18,15 +18,19 @@ from espejo.stage import params, run
 
 def foreseen(table: pd.DataFrame, mirror: Mirror, wanted: dict) -> tuple[dict, dict]:
     """Likelihood of the test replies for base and tuned, the gain, and the sums behind them."""
-    rows = [encode(mirror.tokenizer, row.text, row.spans, "text") for row in table.itertuples()]
+    whole = wanted["legacy_examples"]
+    rows = [
+        encode(mirror.tokenizer, row.text, row.spans, "text" if at < whole else "reply")
+        for at, row in enumerate(table.itertuples())
+    ]
     result, sums = {}, {}
     for name, model in mirror.both():
+        losses = likelihood.token_losses(model, rows, wanted["batch_tokens"], f"scoring {name}")
         # One pass over whole texts serves both: the replies' tokens are among all tokens.
-        whole = likelihood.token_losses(model, rows, wanted["batch_tokens"], f"scoring {name}")
-        replies = likelihood.of_reply(whole, rows)
+        replies = likelihood.of_reply(losses[:whole], rows[:whole]) + losses[whole:]
         sums[name] = likelihood.per_example(replies, rows, table["spans"])
         result[name] = likelihood.measured(sums[name], table["session"], wanted)
-        result[name]["legacy_perplexity"] = legacy.perplexity(whole[: wanted["legacy_examples"]])
+        result[name]["legacy_perplexity"] = legacy.perplexity(losses[:whole])
     result["gain"] = likelihood.gain(sums["base"], sums["tuned"], table["session"], wanted)
     return result, sums
 

@@ -22,12 +22,13 @@ def main(filtered: Path, names: Path, formatted: Path, account: Path) -> None:
     write = prompter(load_tokenizer(model), model, form)
     kept = tables.read(filtered, tables.EXAMPLES)
     examples = canaries.plant(kept, params("audit"))
-    learnt = examples["split"].eq("train")
+    tested = examples["split"].eq("test")
     table = pd.concat(
         [
-            sequences(examples[learnt], write, who.author, who.who("context"), form["together"]),
+            # What is validated is what is learnt: texts of several replies.
+            sequences(examples[~tested], write, who.author, who.who("context"), form["together"]),
             # Scored one by one, each after the context that it has in a chat.
-            sequences(examples[~learnt], write, who.author, who.who("context"), 1),
+            sequences(examples[tested], write, who.author, who.who("context"), 1),
         ],
         ignore_index=True,
     )

@@ -13,6 +13,9 @@ from espejo import (
     attention,
     card,
     checkpoints,
+    embedded,
+    frozen_head,
+    hardware,
     labels,
     metrics,
     models,
@@ -27,7 +30,17 @@ from espejo.stage import params, run
 
 # A training that was interrupted goes on only with the code it began with.
 CODE = tuple(
-    Path(module.__file__) for module in (attention, labels, models, processes, prompts, training)
+    Path(module.__file__)
+    for module in (
+        attention,
+        frozen_head,
+        hardware,
+        labels,
+        models,
+        processes,
+        prompts,
+        training,
+    )
 )
 
 
@@ -42,6 +55,9 @@ def main(formatted: Path, folder: Path, report: Path, plots: Path, quotes: Path)
         for name, part in table.groupby("split")
         if name != "test"
     }
+    base = models.load_base(
+        model, dtype="float32" if wanted["method"] == "full" else None, sharded=sharded
+    )
     made = {
         "data": params("data")["raw"],
         "model": model,
@@ -49,13 +65,15 @@ def main(formatted: Path, folder: Path, report: Path, plots: Path, quotes: Path)
         "format": params("format"),
         "history": params("group")["history"],
         "train": wanted,
+        "hardware": hardware.chosen(model, wanted, base.config),
     }
     place = checkpoints.place(made, [formatted, Path(__file__), *CODE])
     write = prompts.prompter(tokenizer, model, made["format"])
     diary = Diary(place, wanted["prompts"], write, model["generate"], wanted["seed"], sharded)
-    base = models.load_base(
-        model, dtype="float32" if wanted["method"] == "full" else None, sharded=sharded
-    )
+    if first:
+        terms = f" ({embedded.terms(model['id'])})" if model["source"] == "embedded" else ""
+        here = hardware.described(made["hardware"])
+        print(f"train: {model['name']}{terms} in {here}", flush=True)
     trained = training.train(
         base,
         tokenizer,

@@ -1,9 +1,14 @@
 """Fixtures that several tests share."""
 
+# Before anything imports torch: espejo says how torch's threads wait.
+import espejo  # noqa: F401
+
+# isort: split
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from hypothesis import settings
 
@@ -32,3 +37,18 @@ def composed(tmp_path_factory):
 def smollm2(composed):
     """The params section `model` of the embedded model."""
     return composed("model=smollm2")["model"]
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """gpu(True) stands for a card with bfloat16, gpu(False) for a T4, which emulates it."""
+
+    def put(native):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(
+            torch.cuda,
+            "is_bf16_supported",
+            lambda including_emulation=True: native or including_emulation,
+        )
+
+    return put

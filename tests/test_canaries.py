@@ -128,7 +128,7 @@ class Both:
 @pytest.fixture(scope="module")
 def learnt(composed, examples):
     """learnt("reply") is an exam of a tiny model that was trained to know canaries by heart."""
-    params = composed()
+    params = composed("model=smollm2")
     tokenizer = tiny.trained_tokenizer(
         ("<|endoftext|>", "<|im_start|>", "<|im_end|>"),
         "<|im_end|>",

@@ -14,6 +14,12 @@ def test_a_card_says_what_the_model_is(composed, tmp_path):
         "format": params["format"],
         "history": 4,
         "train": params["train"],
+        "hardware": {
+            "device": "Pocket calculator",
+            "precision": "float32",
+            "attention": "grouped",
+            "threads": 2,
+        },
         "data_sha256": "0f" * 32,
         "libraries": {"torch": "2.13.0", "peft": "0.21.2"},
     }
@@ -22,8 +28,11 @@ def test_a_card_says_what_the_model_is(composed, tmp_path):
     read = ModelCard.load(tmp_path / "README.md")
     assert read.data.base_model == "smollm2"
     assert read.data.library_name == "peft"
+    assert read.data.license == "apache-2.0"
     for line in (
         "| base model | `smollm2`, revision `abc123` |",
+        "| terms of the base model | the Apache License 2.0 |",
+        "| computed with | float32, attention grouped, 2 threads, on Pocket calculator |",
         "| method | LoRA, rank 16, alpha 32 |",
         "| learnt | the author's replies only: 17,766 tokens of 656 replies |",
         "| epochs and steps | 1, of which step 164 is kept |",
@@ -33,3 +42,8 @@ def test_a_card_says_what_the_model_is(composed, tmp_path):
     ):
         assert line in read.text
     assert "vera" not in read.content
+    gemma = made | {"model": composed("model=gemma3")["model"]}
+    card.write(tmp_path, gemma, 656, counts)
+    read = ModelCard.load(tmp_path / "README.md")
+    assert read.data.license == "gemma"
+    assert "Gemma Terms of Use, ai.google.dev/gemma/terms" in read.text

@@ -23,7 +23,7 @@ ESPEJO = str(Path(sys.executable).parent / "espejo")
 @pytest.fixture(scope="module")
 def model(composed, tmp_path_factory):
     """A folder as the stage train writes it; new adapters leave the base model as it is."""
-    params = composed()
+    params = composed("model=smollm2")
     folder = tmp_path_factory.mktemp("chat") / "model"
     section = params["model"]
     section["generate"]["max_new_tokens"] = 12

@@ -76,7 +76,7 @@ def test_a_model_brings_the_format_and_filter_of_its_original(composed, name, fo
 def test_what_a_user_says_wins_over_what_a_model_brings(composed):
     params = composed("model=phi3", "filter=default", "format=chat")
     assert params["filter"] == composed()["filter"]
-    assert params["format"] == composed()["format"]
+    assert params["format"] == composed("format=chat")["format"]
     assert composed("model=phi3", "experiment=qa")["format"]["name"] == "qa"
     assert composed("experiment=original", "clean=default")["clean"] == composed()["clean"]
 

@@ -46,7 +46,8 @@ def test_one_edit_repro_and_gc_leave_nothing_of_a_person(stages, tmp_path):
     export.write_text(group_chat(), "utf-8")
     people = raw / "people.yaml"
     people.write_text(f"{workshop.PEOPLE}  {THIRD}: train\n", "utf-8")
-    run("dvc", "exp", "run", "-S", "data=mine", "-S", "experiment=smoke", *stages, cwd=folder)
+    chosen = ("-S", "data=mine", "-S", "model=smollm2", "-S", "experiment=smoke")
+    run("dvc", "exp", "run", *chosen, *stages, cwd=folder)
     before = holding(folder / ".dvc" / "cache", THEIRS)
     assert len(before) >= 4  # messages as clean, turns, examples as filtered, formatted
     assert holding(folder / "data", THEIRS)

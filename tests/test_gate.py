@@ -28,7 +28,7 @@ def demo():
 
 @pytest.mark.slow
 def test_thirty_epochs_on_twenty_replies_fail_the_gate(demo, composed, tmp_path):
-    params = composed()
+    params = composed("model=smollm2")
     model = params["model"]
     tokenizer, base = models.load_tokenizer(model), models.load_base(model)
     write = prompter(tokenizer, model, params["format"])

@@ -15,7 +15,7 @@ from tests.workshop import run
 
 STEPS = 6
 SETTINGS = (
-    *("data=mine", "experiment=smoke", f"train.max_steps={STEPS}"),
+    *("data=mine", "model=smollm2", "experiment=smoke", f"train.max_steps={STEPS}"),
     *(f"train.evaluations={STEPS}", "train.log_steps=1"),
 )
 

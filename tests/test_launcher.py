@@ -22,7 +22,7 @@ from safetensors.torch import load_file
 from torch.distributed.fsdp import StateDictType
 from torch.distributed.run import get_args_parser
 
-from espejo import models, processes, tables
+from espejo import hardware, models, processes, tables
 from espejo.errors import UserError
 from tests import tiny
 from tests.launched import TOKENIZER
@@ -58,7 +58,9 @@ def launched(composed, tmp_path_factory):
 
     def launch(*overrides, check=True):
         folder = tmp_path_factory.mktemp("launched")
+        chosen = any(override.startswith("model=") for override in overrides)
         params = composed(
+            *([] if chosen else ["model=smollm2"]),
             f"train.epochs={EPOCHS}",
             f"train.evaluations={EPOCHS}",
             "train.log_steps=1",
@@ -326,6 +328,6 @@ def test_four_bits_that_are_sharded_are_stored_in_the_type_they_compute_in(
 def test_each_process_has_its_own_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.delenv("LOCAL_RANK", raising=False)
-    assert models.device() == torch.device("cuda")
+    assert hardware.device() == torch.device("cuda")
     monkeypatch.setenv("LOCAL_RANK", "3")
-    assert models.device() == torch.device("cuda", 3)
+    assert hardware.device() == torch.device("cuda", 3)

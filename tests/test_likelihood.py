@@ -47,6 +47,31 @@ def test_batches_give_the_losses_of_one_by_one(batch_tokens):
         assert losses.tolist() == pytest.approx(one_by_one(model, row), abs=1e-3)
 
 
+@pytest.mark.parametrize(("batch_tokens", "batches"), [(10, 6), (10_000, 1)])
+def test_what_all_texts_begin_with_is_read_once_a_batch(batch_tokens, batches):
+    model = tiny.llama(50)
+    examples = rows([32, 25, 50, 27, 40, 39], first_label=21)
+    for row in examples:
+        row["input_ids"][:20] = examples[0]["input_ids"][:20]
+    for place, row in enumerate(examples):
+        row["input_ids"][20] = place + 1  # from here on they differ
+    other = rows([30, 22], first_label=5, seed=2)  # of another beginning, and too few
+    examples = [other[0], *examples, other[1]]
+    expected = [one_by_one(model, row) for row in examples]
+    read = []
+    model.get_input_embeddings().register_forward_pre_hook(
+        lambda _, given: read.append(given[0].numel())
+    )
+    got = likelihood.token_losses(model, examples, batch_tokens)
+    for losses, wanted in zip(got, expected, strict=True):
+        assert losses.tolist() == pytest.approx(wanted, abs=1e-3)
+    shared, alone = read[: 2 * batches], read[2 * batches :]
+    assert shared[::2] == [20] * batches
+    rests = [12, 5, 30, 7, 20, 19]
+    assert sum(shared[1::2]) == (sum(rests) if batches == 6 else 6 * 30)
+    assert sum(alone) == (30 + 22 if batches == 6 else 2 * 30)
+
+
 @pytest.mark.parametrize("batch_tokens", [10, 120, 10_000])
 @pytest.mark.parametrize("shared", [1, 3, 4])
 def test_candidates_behind_one_prompt_get_the_losses_of_whole_texts(shared, batch_tokens):

@@ -29,7 +29,7 @@ def test_the_embedded_model_is_the_trained_one(smollm2):
 
 def test_four_bit_weights_are_really_in_four_bits(composed):
     qlora = composed("model=smollm2-qlora")["model"]
-    small, large = models.load_base(qlora), models.load_base(composed()["model"])
+    small, large = models.load_base(qlora), models.load_base(composed("model=smollm2")["model"])
     # Linear layers hold 106 of 135 million weights: half a byte each in place of two.
     assert small.get_memory_footprint() < 0.5 * large.get_memory_footprint()
     assert type(small.model.layers[0].self_attn.q_proj).__name__ == "Linear4bit"
@@ -51,36 +51,17 @@ def test_torch_gets_all_threads_it_asks_for(first, dynamic):
     assert ran.stdout.split() == [dynamic]
 
 
-@pytest.fixture
-def gpu(monkeypatch):
-    """gpu(True) stands for a card with bfloat16, gpu(False) for a T4, which emulates it."""
-
-    def put(native):
-        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-        monkeypatch.setattr(
-            torch.cuda,
-            "is_bf16_supported",
-            lambda including_emulation=True: native or including_emulation,
-        )
-
-    return put
-
-
-def test_bfloat16_stays_where_the_card_has_it_and_on_a_processor(gpu):
-    assert models.dtype_of("bfloat16") == torch.bfloat16
+def test_mixed_precision_follows_the_device_and_what_is_trained(gpu):
     assert training.mixed("lora", "bfloat16") == {"bf16": False, "fp16": False}
     assert training.mixed("full", "bfloat16") == {"bf16": True, "fp16": False}
     assert training.mixed("full", "float32") == {"bf16": False, "fp16": False}
     gpu(True)
-    assert models.dtype_of("bfloat16") == torch.bfloat16
     assert training.mixed("lora", "bfloat16") == {"bf16": True, "fp16": False}
     assert training.mixed("full", "float32") == {"bf16": False, "fp16": False}
 
 
 def test_a_card_without_bfloat16_computes_and_trains_in_float16(gpu, composed, monkeypatch):
     gpu(False)
-    assert models.dtype_of("bfloat16") == torch.float16
-    assert models.dtype_of("float32") == torch.float32
     assert training.mixed("lora", "bfloat16") == {"bf16": False, "fp16": True}
     seen = {}
 
@@ -104,12 +85,14 @@ def test_adapters_beside_float16_weights_are_float32(composed):
         assert trained == {expected}
 
 
+def package(modules, sha256):
+    return embedded.Package(modules, sha256, "make setup", "apache-2.0", "some terms")
+
+
 def test_a_package_that_is_missing_says_how_to_install_it(monkeypatch, tmp_path):
     monkeypatch.setattr(embedded, "user_cache_path", lambda name: tmp_path)
-    monkeypatch.setattr(
-        embedded, "PACKAGES", {"gemma3": embedded.Package(("no_such_module",), "0", "make gemma3")}
-    )
-    with pytest.raises(UserError, match=r"not installed: run `make gemma3`"):
+    monkeypatch.setattr(embedded, "PACKAGES", {"gemma3": package(("no_such_module",), "0")})
+    with pytest.raises(UserError, match=r"not installed: run `make setup`"):
         embedded.folder("gemma3")
 
 
@@ -120,8 +103,8 @@ def test_a_damaged_package_is_refused_and_leaves_nothing(monkeypatch, tmp_path):
     (damaged / "model.gguf").write_bytes(b"GGUF and nothing more")
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(embedded, "user_cache_path", lambda name: tmp_path / "cache")
-    package = embedded.Package(("broken_model_package",), "0" * 64, "make setup")
-    monkeypatch.setattr(embedded, "PACKAGES", {"smollm2": package})
+    entry = package(("broken_model_package",), "0" * 64)
+    monkeypatch.setattr(embedded, "PACKAGES", {"smollm2": entry})
     with pytest.raises(UserError, match="is damaged"):
         embedded.folder("smollm2")
     assert list((tmp_path / "cache" / "models").iterdir()) == []
@@ -135,8 +118,8 @@ def test_two_processes_that_convert_at_once_end_with_one_model(monkeypatch, tmp_
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(embedded, "user_cache_path", lambda name: tmp_path / "cache")
     digest = hashlib.sha256(b"weights").hexdigest()
-    package = embedded.Package(("fine_model_package",), digest, "make setup")
-    monkeypatch.setattr(embedded, "PACKAGES", {"smollm2": package})
+    entry = package(("fine_model_package",), digest)
+    monkeypatch.setattr(embedded, "PACKAGES", {"smollm2": entry})
     both_convert = threading.Barrier(2, timeout=20)
 
     def convert(gguf, target):

@@ -244,8 +244,7 @@ def test_plain_opens_control_tokens_and_leaves_the_rest(said, written):
 
 
 def test_every_special_token_of_the_configured_models_is_opened(composed):
-    tags = composed("model=gemma3")["format"]["tags"]
-    ends = [tags["start"], tags["end"], *composed("model=gpt2-spanish")["model"]["added_tokens"]]
+    ends = ["<bos>", "<eos>", *composed("model=gpt2-spanish")["model"]["added_tokens"]]
     for token in [*ends, *PHI3, "<|msg_sep|>", "<|im_start|>", "<|eot_id|>"]:
         if token not in ("[OTRO]", "[author]"):  # words people may write; they only name a speaker
             assert token not in plain(f"che {token} che")
@@ -265,5 +264,19 @@ def test_the_prompter_of_the_params_uses_tags_where_there_are_some(composed):
     params = composed("model=gemma3")
     tokenizer = tiny.tokenizer(["<bos>", "<eos>"], "<eos>")
     write = prompter(tokenizer, params["model"], params["format"])
-    text, _spans = write.example([turn("Flor", "hola")], ["voy"], "Juli")
-    assert text == "<bos>[OTRO]\nhola\n[YO]\nvoy<eos>"
+    context = [turn("Flor", "hola"), turn("Juli", "che", "qué"), turn("Flor", "venís?")]
+    text, _spans = write.example(context, ["voy"], "Juli")
+    # The author's earlier turn ends as the reply does, the other's do not.
+    earlier = "[OTRO]\nhola\n[YO]\nche<|msg_sep|>qué<eos>\n"
+    assert text == f"{earlier}[OTRO]\nvenís?\n[YO]\nvoy<eos>"
+    # So a text goes on behind a reply, and holds the next one where its own prompt has it.
+    first, _spans = write.example(context[:1], ["che", "qué"], "Juli")
+    assert text.startswith(first)
+
+
+def test_a_model_without_a_template_says_what_to_choose(composed):
+    params = composed("model=gemma3", "format=chat")
+    tokenizer = tiny.tokenizer(["<bos>", "<eos>"], "<eos>")
+    write = prompter(tokenizer, params["model"], params["format"])
+    with pytest.raises(UserError, match="no chat template.*format=turns"):
+        write.example([turn("Flor", "hola")], ["voy"], "Juli")

@@ -15,7 +15,8 @@ SEEDS = (1, 2)
 
 
 def settings(seed):
-    return ("-S", "data=mine", "-S", "experiment=smoke", "-S", f"train.seed={seed}", "train")
+    chosen = ("data=mine", "model=smollm2", "experiment=smoke", f"train.seed={seed}")
+    return (*(word for choice in chosen for word in ("-S", choice)), "train")
 
 
 def made(folder, rev):

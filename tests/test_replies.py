@@ -38,6 +38,34 @@ def test_top_p_leaves_the_likely_ones():
     assert chisquare(counts[:2], [5000, 3000]).pvalue > 0.001
 
 
+def test_what_was_said_is_penalized_as_transformers_does_it():
+    # Said: tokens 0 and 2. 2.2 / 1.1 = 2 and -0.5 * 1.1 = -0.55, at temperature 0.5 twice as much.
+    how = GenerationConfig(
+        do_sample=True, temperature=0.5, top_k=4, top_p=1.0, repetition_penalty=1.1
+    )
+    torch.manual_seed(5)
+    _, steps = replies._sampling(how)
+    times = 12_000
+    said = torch.tensor([[0, 2]] * times)
+    chosen = steps(said, torch.tensor([[2.2, 1.5, -0.5, 0.0, -9.0]] * times)).argmax(dim=-1)
+    weights = torch.tensor([4.0, 3.0, -1.1, 0.0]).exp()
+    counts = torch.bincount(chosen, minlength=5).tolist()
+    assert counts[4] == 0
+    assert chisquare(counts[:4], (weights / weights.sum() * times).tolist()).pvalue > 0.001
+
+
+@pytest.mark.parametrize("size", [64, 100, 640, 6400])
+@pytest.mark.parametrize("k", [1, 5, 40])
+def test_the_highest_by_blocks_are_those_of_topk(size, k):
+    torch.manual_seed(3)
+    scores = torch.randn(4, size)
+    scores[0, :k] = 9  # equals, all in the first blocks
+    values, places = replies._highest(scores, k)
+    assert torch.equal(values, scores.topk(k).values)
+    assert torch.equal(scores.gather(1, places), values)
+    assert all(len(set(row)) == k for row in places.tolist())
+
+
 def test_without_temperature_nothing_is_drawn():
     how = GenerationConfig(do_sample=False)
     assert not replies._sampling(how)[1]
@@ -68,3 +96,42 @@ def test_replies_come_in_the_order_of_the_prompts(batch, smollm2):
     ]
     got = replies.reply_all(model, tokenizer, prompts, how, [], seed=1, batch=batch)
     assert got == alone
+
+
+def test_replies_that_end_early_leave_the_others_as_they_are():
+    tokenizer = tiny.tokenizer(["<s>", "</s>"], "</s>")
+    model = tiny.llama(len(tokenizer), seed=4)
+    prompts = ["hola", "che bien vos", "dale dale", "voy", ": … bien"]
+    asked = tokenizer(prompts, padding=True, padding_side="left", return_tensors="pt")
+    plain = GenerationConfig(
+        do_sample=False, max_new_tokens=30, pad_token_id=tokenizer.pad_token_id
+    )
+    unending = GenerationConfig(**plain.to_diff_dict(), eos_token_id=[len(tokenizer) + 1])
+    whole = model.generate(**asked, generation_config=plain)[:, asked["input_ids"].shape[1] :]
+    # A token that some rows come to early, some late and some perhaps never ends a reply.
+    first = {
+        token: [row.index(token) if token in row else 99 for row in whole.tolist()]
+        for token in set(whole.flatten().tolist())
+    }
+    end = max(first, key=lambda token: len(set(first[token])))
+    assert min(first[end]) < 8 < max(first[end])
+    ending = GenerationConfig(
+        do_sample=False,
+        max_new_tokens=30,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=[end],
+    )
+    read = []
+    model.get_input_embeddings().register_forward_pre_hook(
+        lambda _, given: read.append(given[0].shape[0])
+    )
+    nothing = replies.LogitsProcessorList()
+    texts = replies._written(model, tokenizer, asked, ending, nothing, stops=())
+    for row, at, text in zip(whole.tolist(), first[end], texts, strict=True):
+        assert text.startswith(tokenizer.decode(row[: at + 1]))
+    assert read[0] == len(prompts) > read[-1] > 0  # who is done is not computed any further
+    # A text that ends a reply counts as well as a token.
+    alike = replies._written(model, tokenizer, asked, unending, nothing, [tokenizer.decode(end)])
+    assert [replies.ended(text, [tokenizer.decode(end)]) for text in alike] == [
+        replies.ended(text, [tokenizer.decode(end)]) for text in texts
+    ]

@@ -2,7 +2,8 @@
 
 It averages the loss over all tokens of an example, with the constant system prompt and the template
 that any model soon knows by heart, gives each example the same weight, and looks at the first
-hundred only. Their random split over overlapping windows flattered it further: `leak` counts how.
+examples only (the notebooks at a hundred, here `evaluate.legacy_examples`). Their random split over
+overlapping windows flattered it further: `leak` counts how.
 """
 
 import math

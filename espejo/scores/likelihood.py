@@ -9,6 +9,7 @@ and say nothing of style.
 """
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -23,7 +24,9 @@ from espejo.labels import IGNORED, Encoded
 from espejo.prompts import Span
 from espejo.scores import intervals
 
-LOGITS = 512  # rows of logits in memory at once
+LOGITS = 256  # rows of logits in memory at once
+_WORTH_SHARING = 16  # tokens; a shorter beginning is read with each text ...
+_WORTH_SHARING_WITH = 4  # ... and so is one that fewer texts have
 
 
 def token_losses(
@@ -32,27 +35,54 @@ def token_losses(
     """The loss in nats of each labelled token, one array an example, in the order of `rows`.
 
     Examples of like length are scored together, at most `batch_tokens` padded tokens at a time.
+    What many begin with (a system text, the same examples) is read once for each batch of them.
     """
     losses: list[np.ndarray] = [np.empty(0)] * len(rows)
-    order = sorted(range(len(rows)), key=lambda at: len(rows[at]["input_ids"]))
     with tqdm(total=len(rows), desc=label, unit="reply", leave=False) as bar:
-        for batch in _batches(order, [len(row["input_ids"]) for row in rows], batch_tokens):
-            for at, loss in zip(
-                batch, _batch_losses(model, [rows[at] for at in batch]), strict=True
-            ):
-                losses[at] = loss
-            bar.update(len(batch))
+        for same, places in _by_beginning(rows):
+            sizes = {at: len(rows[at]["input_ids"]) - same for at in places}
+            for batch in batches(sorted(places, key=sizes.get), sizes, batch_tokens):
+                chosen = [rows[at] for at in batch]
+                scored = (
+                    _losses_behind(model, [chosen], [same])
+                    if same
+                    else _batch_losses(model, chosen)
+                )
+                for at, loss in zip(batch, scored, strict=True):
+                    losses[at] = loss
+                bar.update(len(batch))
     return losses
 
 
-def _batches(order: Sequence[int], lengths: Sequence[int], most: int) -> list[list[int]]:
-    batches: list[list[int]] = []
-    for at in order:  # shortest first: the newest sets the padded length of its batch
-        if batches and (len(batches[-1]) + 1) * lengths[at] <= most:
-            batches[-1].append(at)
+def _by_beginning(rows: Sequence[Encoded]) -> list[tuple[int, list[int]]]:
+    """The places of those rows that begin alike, and with how many tokens that are not labelled.
+
+    Rows that begin like few others are together at the end, with 0 in common.
+    """
+    alike = defaultdict(list)
+    for at, row in enumerate(rows):
+        alike[tuple(row["input_ids"][:_WORTH_SHARING])].append(at)
+    groups, rest = [], []
+    for places in alike.values():
+        same = _shared([rows[at] for at in places])
+        if len(places) >= _WORTH_SHARING_WITH and same >= _WORTH_SHARING:
+            groups.append((same, places))
         else:
-            batches.append([at])
-    return batches
+            rest += places
+    return [*groups, (0, rest)]
+
+
+def batches(
+    order: Sequence[int], lengths: Sequence[int] | Mapping[int, int], most: int
+) -> list[list[int]]:
+    """The places `order`, shortest first, in batches of at most so many padded tokens."""
+    found: list[list[int]] = []
+    for at in order:  # the newest sets the padded length of its batch
+        if found and (len(found[-1]) + 1) * lengths[at] <= most:
+            found[-1].append(at)
+        else:
+            found.append([at])
+    return found
 
 
 @torch.inference_mode()
@@ -109,9 +139,10 @@ def of_candidates(
     losses = np.empty((len(asked), len(asked[0])))
     order = sorted(range(len(asked)), key=lambda at: sizes[at])
     with tqdm(total=len(asked), desc=label, unit="context", leave=False) as bar:
-        for batch in _batches(order, sizes, batch_tokens):
+        for batch in batches(order, sizes, batch_tokens):
             chosen, starts = [asked[at] for at in batch], [shared[at] for at in batch]
-            losses[batch] = _candidate_losses(model, chosen, starts)
+            found = [loss.sum() for loss in _losses_behind(model, chosen, starts)]
+            losses[batch] = np.array(found).reshape(len(batch), -1)
             bar.update(len(batch))
     return losses
 
@@ -127,9 +158,10 @@ def _shared(rows: Sequence[Encoded]) -> int:
 
 
 @torch.inference_mode()
-def _candidate_losses(
+def _losses_behind(
     model: PreTrainedModel, asked: Sequence[Sequence[Encoded]], shared: Sequence[int]
-) -> np.ndarray:
+) -> list[np.ndarray]:
+    """The losses of each text in each of `asked`, whose first `shared` tokens are read once."""
     whole = model.get_base_model() if isinstance(model, PeftModel) else model
     k, longest = len(asked[0]), max(shared)
     # Padded on the left, so that every prompt ends beside the first token of its candidates.
@@ -169,9 +201,7 @@ def _candidate_losses(
     ).last_hidden_state
     # What stands before the first token of the rest is the end of the prompt, for all the same.
     last = read.last_hidden_state[:, -1:].repeat_interleave(k, dim=0)
-    losses = _losses(whole, torch.cat([last, states[:, :-1]], dim=1), labels)
-    sums = np.array([loss.sum() for loss in losses])
-    return sums.reshape(len(asked), k)
+    return _losses(whole, torch.cat([last, states[:, :-1]], dim=1), labels)
 
 
 def _pairs(
