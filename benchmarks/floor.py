@@ -1,6 +1,8 @@
 """How near training and scoring come to what this machine can multiply.
 
-    python -m benchmarks.floor    # after `make repro`: about two minutes
+    python -m benchmarks.floor                  # after `make repro`: about two minutes
+    python -m benchmarks.floor --steps 5 train.attention=eager   # other settings
+    python -m benchmarks.floor --choices        # each precision with each attention, beside auto
 
 The floor of some work is its matrix products alone (layers for each token, the output head for each
 label, forward and, in training, back to what goes in), each in the time that a product of that
@@ -13,6 +15,10 @@ demo and scores its test replies, in processor seconds; prints a Markdown table.
 from espejo import hardware, models, training
 
 # isort: split
+import argparse
+import json
+import subprocess
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -27,7 +33,7 @@ from benchmarks.training import best_of, composed, texts
 from espejo.labels import IGNORED, Encoded, encode_table
 from espejo.scores import likelihood
 
-STEPS = 14  # of training, spread over the lengths of the demo's texts ...
+STEPS = 14  # of training unless told otherwise, spread over the lengths of the demo's texts ...
 WARM_UP = 2  # ... of which the first ones are not counted
 ROUNDS = 5
 
@@ -87,40 +93,31 @@ class Steps(TrainerCallback):
         self.spent.append(time.process_time() - self._began)
 
 
-def main() -> None:
-    """Measure both and print the table."""
-    params = composed([])
+def measure(overrides: Sequence[str], steps: int) -> dict[str, dict[str, float]]:
+    """Both kinds of work with the settings `overrides`, and with what was chosen here."""
+    params = composed(overrides)
     model, wanted = params["model"], params["train"]
     parts = texts(params, share=1.0)
     tokenizer = models.load_tokenizer(model)
     base = models.load_base(model)
-    base.set_attn_implementation(hardware.attention(wanted["attention"], base.config))
-    table = ["| work | tokens | labels | processor seconds | floor | times the floor |"]
-    table.append("| --- | --- | --- | --- | --- | --- |")
+    here = hardware.chosen(model, wanted, base.config)
+    base.set_attn_implementation(here["attention"])
 
-    def note(name: str, batches: Sequence[Sequence[Encoded]], spent: float, least: float) -> None:
-        rows = [row for batch in batches for row in batch]
-        table.append(
-            f"| {name} | {tokens(rows):,} | {labels(rows):,} | {spent:.1f} | {least:.1f} "
-            f"| {spent / least:.2f} |"
-        )
-
-    test = encode_table(tokenizer, parts["test"])
+    test, most = encode_table(tokenizer, parts["test"]), params["evaluate"]["batch_tokens"]
     sizes = [len(row["input_ids"]) for row in test]
     order = sorted(range(len(test)), key=sizes.__getitem__)
-    at_once = likelihood.batches(order, sizes, params["evaluate"]["batch_tokens"])
-    batches = [[test[at] for at in batch] for batch in at_once]
-    likelihood.token_losses(base, test[:4], params["evaluate"]["batch_tokens"])
+    batches = [[test[at] for at in batch] for batch in likelihood.batches(order, sizes, most)]
+    likelihood.token_losses(base, batches[0], most)
     began = time.process_time()
-    likelihood.token_losses(base, test, params["evaluate"]["batch_tokens"])
+    likelihood.token_losses(base, test, most)
     spent = time.process_time() - began
-    note("scoring the test replies", batches, spent, floor(base, batches, back=False))
+    scoring = work(batches, spent, floor(base, batches, back=False))
 
     learnt = encode_table(tokenizer, parts["train"], wanted["loss"])
     learnt.sort(key=lambda row: len(row["input_ids"]))
     size = wanted["batch_size"]
-    starts = range(0, len(learnt) - size + 1, max(size, (len(learnt) - size) // STEPS))
-    batches = [learnt[start : start + size] for start in starts][:STEPS]
+    places = [round(step * (len(learnt) - size) / (steps - 1)) for step in range(steps)]
+    batches = [learnt[place : place + size] for place in places]
     clock = Steps()
     with tempfile.TemporaryDirectory() as scratch:
         training.train(
@@ -133,9 +130,66 @@ def main() -> None:
             watchers=[clock],
         )
     # Which of the batches came first, chance decided: a mean step stands for those left out.
-    spent = sum(clock.spent[WARM_UP:]) / len(clock.spent[WARM_UP:]) * len(clock.spent)
-    note("training", batches, spent, floor(base, batches, back=wanted["method"] == "lora"))
-    print("\n".join(table))
+    spent = sum(clock.spent[WARM_UP:]) / len(clock.spent[WARM_UP:]) * steps
+    steps_taken = work(batches, spent, floor(base, batches, back=True))
+    return {"chosen": here, "scoring the test replies": scoring, "training": steps_taken}
+
+
+def work(batches: Sequence[Sequence[Encoded]], spent: float, least: float) -> dict[str, float]:
+    """What was done, and in how many processor seconds."""
+    rows = [row for batch in batches for row in batch]
+    return {"tokens": tokens(rows), "labels": labels(rows), "seconds": spent, "floor": least}
+
+
+def table(found: dict) -> str:
+    """Both kinds of work beside their floors, as Markdown."""
+    rows = ["| work | tokens | labels | processor seconds | floor | times the floor |"]
+    rows.append("| --- | --- | --- | --- | --- | --- |")
+    for name in ("scoring the test replies", "training"):
+        one = found[name]
+        rows.append(
+            f"| {name} | {one['tokens']:,} | {one['labels']:,} | {one['seconds']:.1f} "
+            f"| {one['floor']:.1f} | {one['seconds'] / one['floor']:.2f} |"
+        )
+    return "\n".join(rows)
+
+
+def choices(steps: int) -> str:
+    """Each precision with each attention, in a process of its own, and what auto takes."""
+    rows = ["| precision | attention | training | scoring |", "| --- | --- | --- | --- |"]
+    settings = [
+        (precision, attention)
+        for precision in ("float32", "bfloat16")
+        for attention in ("sdpa", "grouped", "eager")
+    ]
+    for precision, attention in [(hardware.AUTO, hardware.AUTO), *settings]:
+        command = [sys.executable, "-m", "benchmarks.floor", "--json", "--steps", str(steps)]
+        command += [f"model.precision={precision}", f"train.attention={attention}"]
+        found = json.loads(subprocess.check_output(command, text=True).splitlines()[-1])
+        one = {key: found[key]["seconds"] for key in ("training", "scoring the test replies")}
+        if precision == hardware.AUTO:
+            auto = one
+            taken = f"auto: {found['chosen']['precision']} | auto: {found['chosen']['attention']}"
+        else:
+            taken = f"{precision} | {attention}"
+        ratios = [f"{one[key]:.1f} ({one[key] / auto[key]:.2f})" for key in one]
+        rows.append(f"| {taken} | {' | '.join(ratios)} |")
+    return "\n".join(rows)
+
+
+def main() -> None:
+    """Measure, and print a table."""
+    parser = argparse.ArgumentParser(description="Training and scoring beside their floors.")
+    parser.add_argument("--steps", type=int, default=STEPS, help="of training")
+    parser.add_argument("--choices", action="store_true", help="precisions and attentions")
+    parser.add_argument("--json", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("overrides", nargs="*", help="settings, as dvc exp run -S takes them")
+    options = parser.parse_args()
+    if options.choices:
+        print(choices(options.steps))
+        return
+    found = measure(options.overrides, options.steps)
+    print(json.dumps(found) if options.json else table(found))
 
 
 if __name__ == "__main__":

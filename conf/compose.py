@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 from dvc.utils.hydra import compose_and_dump
+from hydra.errors import HydraException
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -27,7 +28,14 @@ def main() -> None:
     """Write params.yaml, or with --check exit with 1 when conf/ would give another."""
     params = ROOT / "params.yaml"
     if "--check" not in sys.argv:
-        compose(params, sys.argv[1:])
+        try:
+            compose(params, sys.argv[1:])
+        except HydraException as error:
+            models = ", ".join(sorted(path.stem for path in (ROOT / "conf/model").glob("*.yaml")))
+            sys.exit(
+                f"conf/ does not compose with {' '.join(sys.argv[1:])}: "
+                f"{str(error).splitlines()[0]}. The models are {models}."
+            )
         return
     with tempfile.TemporaryDirectory() as scratch:
         if compose(Path(scratch) / "params.yaml") != params.read_text("utf-8"):

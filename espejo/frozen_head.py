@@ -30,14 +30,16 @@ class FrozenHead(torch.autograd.Function):
         gradient = torch.empty_like(states) if ctx.needs_input_grad[0] else None
         for start in range(0, len(states), _ROWS):
             here = slice(start, start + _ROWS)
-            wanted = targets[here, None]
-            scores = (states[here] @ weight.T).float().log_softmax(-1)
-            found[here] = scores.gather(1, wanted).squeeze(1)
+            # In place, since logits are the largest thing here: exp(logits - their highest).
+            scores = (states[here] @ weight.T).float()
+            of_target = scores.gather(1, targets[here, None])
+            highest = scores.amax(1, keepdim=True)
+            total = scores.sub_(highest).exp_().sum(1, keepdim=True)
+            found[here] = (of_target - highest - total.log()).squeeze(1)
             if gradient is not None:
-                # d log p(target) / d logits = 1[target] - p
-                slopes = scores.exp_().neg_()
-                slopes.scatter_add_(1, wanted, torch.ones_like(wanted, dtype=slopes.dtype))
-                gradient[here] = slopes.to(states.dtype) @ weight
+                # d log p(target) / d state is the target's row of the head less the expected one.
+                expected = (scores.to(states.dtype) @ weight) / total
+                gradient[here] = weight[targets[here]] - expected
         ctx.save_for_backward(gradient)
         return found
 

@@ -118,10 +118,11 @@ def load_base(model: Mapping, dtype: str | None = None, sharded: bool = False) -
         device_map=None if sharded and not model["quantization"] else hardware.device(),
         **pinned,
     )
-    size = len(load_tokenizer(model))
-    if size > loaded.get_input_embeddings().num_embeddings:
-        torch.manual_seed(0)  # the new rows are drawn at random
-        loaded.resize_token_embeddings(size)
+    if model["added_tokens"]:  # a tokenizer takes seconds to load, and else no token is new
+        size = len(load_tokenizer(model))
+        if size > loaded.get_input_embeddings().num_embeddings:
+            torch.manual_seed(0)  # the new rows are drawn at random
+            loaded.resize_token_embeddings(size)
     return loaded.eval()
 
 
