@@ -4,10 +4,10 @@
     python -m benchmarks.training --share 0.3        # with three of ten sessions: an hour
 
 Reads the filtered demo in data/ (`make repro`). Every recipe learns the same replies of it on the
-same base model in a process of its own, so that peak memory is its own, and is looked at from time
-to time: bits per own character of the test replies, while the clock stands still. Writes
-docs/results/training.json and prints what docs/training.md shows of it. Times on shared machines
-are noisy: compare within one run.
+same base model (SmolLM2, as large as the notebooks' GPT-2) in a process of its own, so that peak
+memory is its own, and is looked at from time to time: bits per own character of the test replies,
+while the clock stands still. Writes docs/results/training.json and prints what docs/training.md
+shows of it. Times on shared machines are noisy: compare within one run.
 """
 
 # Before torch: espejo says how its threads wait, as in the pipeline.
@@ -61,6 +61,9 @@ LOOKS = 12  # at the test replies, while a recipe trains
 LOOK_TOKENS = 1024  # read at once while looking: less memory than training takes
 SCORED = 40  # test replies that are scored one by one and batched
 ROUNDS = 3  # of which the best counts, where something is timed alone
+
+
+MODEL = "model=smollm2"
 
 
 def composed(overrides: Sequence[str]) -> dict:
@@ -173,7 +176,7 @@ def bits(model: PreTrainedModel, test: Sequence[Encoded], table: pd.DataFrame) -
 
 def train(overrides: Sequence[str], share: float) -> dict:
     """Train one recipe in this process: its time, work, memory, and its curve on the test."""
-    params = composed(overrides)
+    params = composed([MODEL, *overrides])
     wanted, model = params["train"], params["model"]
     parts = texts(params, share)
     tokenizer = models.load_tokenizer(model)
@@ -245,7 +248,7 @@ def peak_memory() -> int:
 
 def matmul_peak() -> dict[str, float]:
     """GFLOP/s of the quickest product of two square matrices, by precision."""
-    torch.set_num_threads(hardware.threads(composed([])["model"]["threads"]))
+    torch.set_num_threads(hardware.threads(composed([MODEL])["model"]["threads"]))
     return {
         precision: max(_product(size, getattr(torch, precision)) for size in (1024, 2048, 4096))
         for precision in ("bfloat16", "float32")
@@ -299,7 +302,7 @@ def both_ways(model: PreTrainedModel, rows: Sequence[Encoded], batch_tokens: int
 
 def scoring(share: float) -> dict:
     """Test replies scored both ways, by precision: the replies alone, and all of their texts."""
-    params = composed([])
+    params = composed([MODEL])
     model = params["model"]
     test = texts(params, share)["test"].iloc[:SCORED]
     tokenizer = models.load_tokenizer(model)
@@ -344,7 +347,7 @@ def compare(originals: Sequence[str], share: float) -> dict:
         recipes[name] = in_child("train", share, ORIGINALS[name])
     wanted = min(recipes[name]["bits_per_character"] for name in originals)
     most = max(recipes[name]["epochs"] for name in originals)
-    for epochs in range(composed([])["train"]["epochs"], most + 1):
+    for epochs in range(composed([MODEL])["train"]["epochs"], most + 1):
         name = OURS if OURS not in recipes else f"{OURS}, {epochs} epochs"
         print(f"{name}:", flush=True)
         recipes[name] = in_child("train", share, [f"train.epochs={epochs}"])
@@ -385,7 +388,7 @@ def main() -> None:
         "share": options.share,
         "machine": {
             "processor": hardware.processor(),
-            "threads": hardware.threads(composed([])["model"]["threads"]),
+            "threads": hardware.threads(composed([MODEL])["model"]["threads"]),
             "torch": torch.__version__,
         },
         **compare(options.originals, options.share),

@@ -16,7 +16,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = (
     ROOT / "README.md",
-    *(ROOT / "docs" / name for name in ("reading.md", "real-chats.md", "training.md")),
+    *(
+        ROOT / "docs" / name
+        for name in ("processors.md", "reading.md", "real-chats.md", "training.md")
+    ),
 )
 BLOCK = re.compile(r"<!-- fill (?P<name>[\w.-]+) -->\n.*?<!-- end -->", re.DOTALL)
 
@@ -193,7 +196,7 @@ def originals() -> str:
     results = ROOT / "docs" / "results"
     runs = (
         ("demo", "the notebooks'", results / "original-demo"),
-        ("demo", "ours", ROOT / "metrics"),
+        ("demo", "ours", results / "ours-demo"),
         ("ActionParsnip", "the notebooks'", results / "original-actionparsnip"),
         ("ActionParsnip", "ours", results / "actionparsnip"),
     )
