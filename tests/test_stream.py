@@ -32,10 +32,12 @@ def cut_up(draw):
 def meant(text):
     """The messages of a whole text: all up to the first stop, cut at the separators.
 
-    No mark can begin inside another one, so that there is only one way to read a text.
+    No mark can begin inside another one, so that there is only one way to read a text. What a reply
+    ends in the middle of is no message: a separator that was begun.
     """
-    before = re.split("|".join(map(re.escape, STOPS)), text, maxsplit=1)[0]
-    return before.split(SEPARATOR)
+    before, *stopped = re.split("|".join(map(re.escape, STOPS)), text, maxsplit=1)
+    begun = [n for n in range(len(SEPARATOR)) if stopped and before.endswith(SEPARATOR[:n])]
+    return before[: len(before) - max(begun, default=0)].split(SEPARATOR)
 
 
 def certain(text):
@@ -43,7 +45,9 @@ def certain(text):
     if any(stop in text for stop in STOPS):
         return meant(text)
     undecided = max(n for mark in MARKS for n in range(len(mark)) if text.endswith(mark[:n]))
-    return meant(text[: len(text) - undecided])
+    text, waits = text[: len(text) - undecided], undecided > 0
+    begun = [n for n in range(len(SEPARATOR)) if waits and text.endswith(SEPARATOR[:n])]
+    return meant(text[: len(text) - max(begun, default=0)])
 
 
 def joined(shown):
@@ -121,3 +125,9 @@ def test_a_separator_that_is_also_among_the_stops_separates():
 def test_a_separator_that_repeats_a_sign_is_held_back_whole():
     # "##" is the beginning of "###": showing its first sign would lose the separator.
     assert list(messages(["hola##", "#chau"], "###", STOPS)) == ["hola", None, "chau"]
+
+
+def test_a_separator_in_the_middle_of_which_a_reply_ends_is_not_shown():
+    assert joined(messages(["lo besaste asi<|msg", "_sep|", "</s>"], SEPARATOR, STOPS)) == [
+        "lo besaste asi"
+    ]

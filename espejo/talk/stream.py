@@ -69,13 +69,18 @@ def messages(written: Iterable[str], separator: str, stops: Sequence[str]) -> It
             at, mark = min(((at, m) for at, m in found if at >= 0), default=(-1, ""))
             if at < 0:
                 break
-            if waiting[:at]:
-                yield waiting[:at]
+            said = waiting[:at]
+            if mark != separator:  # a reply may end inside a separator that was begun
+                said = said[: len(said) - begun(said, separator)]
+            if said:
+                yield said
             if mark != separator:
                 return
             yield None
             waiting = waiting[at + len(mark) :]
         certain = len(waiting) - max(begun(waiting, mark) for mark in (separator, *stops))
+        if certain < len(waiting):  # before what may be a stop, a begun separator may be its end
+            certain -= begun(waiting[:certain], separator)
         if certain:
             yield waiting[:certain]
             waiting = waiting[certain:]
