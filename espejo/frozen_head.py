@@ -15,7 +15,7 @@ _trl_function = trl.trainer.utils._ChunkedLogProbFunction
 
 
 class FrozenHead(torch.autograd.Function):
-    """log softmax(states · weightᵀ) at the target of each row."""
+    """log softmax(states · weightᵀ) at the target of each row, and whether it is the highest."""
 
     @staticmethod
     def forward(
@@ -23,10 +23,11 @@ class FrozenHead(torch.autograd.Function):
         states: torch.Tensor,
         weight: torch.Tensor,
         targets: torch.Tensor,
-    ) -> torch.Tensor:
-        """`states` [n, width], `weight` [vocabulary, width], `targets` [n] -> float32 [n]."""
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """`states` [n, width], `weight` [vocabulary, width], `targets` [n] -> float32, bool [n]."""
         weight = weight.to(states.dtype)
         found = torch.empty(len(states), dtype=torch.float32, device=states.device)
+        is_highest = torch.empty(len(states), dtype=torch.bool, device=states.device)
         gradient = torch.empty_like(states) if ctx.needs_input_grad[0] else None
         for start in range(0, len(states), _ROWS):
             here = slice(start, start + _ROWS)
@@ -34,6 +35,7 @@ class FrozenHead(torch.autograd.Function):
             scores = (states[here] @ weight.T).float()
             of_target = scores.gather(1, targets[here, None])
             highest = scores.amax(1, keepdim=True)
+            is_highest[here] = (of_target == highest).squeeze(1)
             total = scores.sub_(highest).exp_().sum(1, keepdim=True)
             found[here] = (of_target - highest - total.log()).squeeze(1)
             if gradient is not None:
@@ -41,11 +43,12 @@ class FrozenHead(torch.autograd.Function):
                 expected = (scores.to(states.dtype) @ weight) / total
                 gradient[here] = weight[targets[here]] - expected
         ctx.save_for_backward(gradient)
-        return found
+        ctx.mark_non_differentiable(is_highest)
+        return found, is_highest
 
     @staticmethod
     def backward(
-        ctx: torch.autograd.function.FunctionCtx, above: torch.Tensor
+        ctx: torch.autograd.function.FunctionCtx, above: torch.Tensor, _: torch.Tensor | None
     ) -> tuple[torch.Tensor, None, None]:
         """The gradient of the states, by that of their log-probabilities."""
         (gradient,) = ctx.saved_tensors
@@ -72,10 +75,9 @@ class _LogProbs:
             return _trl_function.apply(
                 states, weight, bias, targets, temperature, chunk_size, softcap, scale, outputs
             )
-        found = FrozenHead.apply(states, weight, targets)
-        # Entropy and accuracy are for TRL's log alone, which nobody reads here.
-        nothing = torch.zeros_like(found)
-        return found, nothing, None, None, nothing.bool()
+        found, is_highest = FrozenHead.apply(states, weight, targets)
+        # Entropy would take another pass; processes.SteadyTrainer keeps it out of the log.
+        return found, torch.full_like(found, torch.nan), None, None, is_highest
 
 
 def install() -> None:

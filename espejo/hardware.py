@@ -72,7 +72,7 @@ def chosen(model: Mapping, train: Mapping, config: PretrainedConfig) -> Chosen:
 def described(here: Chosen) -> str:
     """What a model is computed with, for people."""
     return (
-        f"{here['precision']}, attention {here['attention']}, {here['threads']} threads, "
+        f"{here['precision']}, {here['attention']} attention, threads: {here['threads']}, "
         f"on {here['device']}"
     )
 

@@ -84,6 +84,12 @@ class SteadyTrainer(SFTTrainer):
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler:
         return _Ordered(super()._get_train_sampler(train_dataset), self)
 
+    def log(self, logs: dict[str, float], *arguments: object, **named: object) -> None:
+        """As TRL's, without the entropy, which is not computed (frozen_head.py)."""
+        for measured in self._metrics.values():
+            measured.pop("entropy", None)
+        super().log(logs, *arguments, **named)
+
     def _load_from_checkpoint(self, *arguments: object, **named: object) -> None:
         with _same_types(self.model):
             super()._load_from_checkpoint(*arguments, **named)

@@ -32,7 +32,7 @@ def test_a_card_says_what_the_model_is(composed, tmp_path):
     for line in (
         "| base model | `smollm2`, revision `abc123` |",
         "| terms of the base model | the Apache License 2.0 |",
-        "| computed with | float32, attention grouped, 2 threads, on Pocket calculator |",
+        "| computed with | float32, grouped attention, threads: 2, on Pocket calculator |",
         "| method | LoRA, rank 16, alpha 32 |",
         "| learnt | the author's replies only: 17,766 tokens of 656 replies |",
         "| epochs and steps | 1, of which step 164 is kept |",

@@ -19,7 +19,7 @@ def drawn(rows, dtype=torch.float32, width=16, vocabulary=40):
 def test_values_and_gradients_are_those_of_cross_entropy(rows):
     states, weight, targets = drawn(rows)
     importance = torch.linspace(0.5, 2, rows)
-    found = frozen_head.FrozenHead.apply(states, weight, targets)
+    found, _ = frozen_head.FrozenHead.apply(states, weight, targets)
     (found * importance).sum().backward()
     got, states.grad = states.grad, None
     expected = -cross_entropy(states @ weight.T, targets, reduction="none")
@@ -31,8 +31,10 @@ def test_values_and_gradients_are_those_of_cross_entropy(rows):
 def test_without_a_gradient_the_values_are_the_same():
     states, weight, targets = drawn(9)
     with torch.no_grad():
-        alone = frozen_head.FrozenHead.apply(states, weight, targets)
-    assert torch.equal(alone, frozen_head.FrozenHead.apply(states, weight, targets).detach())
+        alone, highest = frozen_head.FrozenHead.apply(states, weight, targets)
+    assert torch.equal(alone, frozen_head.FrozenHead.apply(states, weight, targets)[0].detach())
+    assert highest.tolist() == ((states @ weight.T).argmax(1) == targets).tolist()
+    assert frozen_head.FrozenHead.apply(states, weight, (states @ weight.T).argmax(1))[1].all()
 
 
 def through_trl(states, weight, targets, **other):

@@ -152,6 +152,26 @@ def test_two_learn_what_one_learns(alone, together):
     assert apart(alone[0], together[0]) < 0.02
 
 
+def test_what_it_was_computed_with_is_said_first_and_stands_beside_the_model(alone):
+    folder, ran = alone
+    facts = json.loads((folder / "0" / "model" / "espejo.json").read_text("utf-8"))
+    assert facts["hardware"] == {
+        "device": hardware.processor(),
+        "precision": "float32",
+        "attention": "grouped",
+        "threads": 1,
+    }
+    assert facts["train"]["attention"] == "auto"  # the setting stays what it was
+    assert ran.stdout.splitlines()[0] == (
+        "train: smollm2 (the Apache License 2.0) in float32, grouped attention, threads: 1, "
+        f"on {hardware.processor()}"
+    )
+    card = (folder / "0" / "model" / "README.md").read_text("utf-8")
+    assert f"float32, grouped attention, threads: 1, on {hardware.processor()}" in card
+    numbers = (folder / "0" / "train.json").read_text("utf-8")
+    assert "float32" not in numbers
+
+
 def test_the_first_process_alone_writes_and_speaks(together):
     folder, ran = together
     written = {path.name for path in folder.iterdir()}
@@ -172,7 +192,7 @@ def test_the_first_process_alone_writes_and_speaks(together):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "within"),
-    [("smollm2", 1e-3), ("smollm2-qlora", 1e-2)],  # 4 bits are multiplied in bfloat16
+    [("smollm2", 1e-3), ("smollm2-qlora", 1e-2)],
 )
 def test_a_model_that_is_sharded_learns_what_a_whole_one_learns(launched, model, within):
     # One look at the end: on a processor bitsandbytes repacks its weights at a look.
@@ -313,12 +333,13 @@ def test_four_bits_that_are_sharded_are_stored_in_the_type_they_compute_in(
 
     monkeypatch.setattr(models.AutoModelForCausalLM, "from_pretrained", stop)
     section = composed("model=smollm2-qlora")["model"]
-    for sharded, storage in ((True, torch.bfloat16), (False, torch.uint8)):
+    computed = hardware.dtype_of("auto")
+    for sharded, storage in ((True, computed), (False, torch.uint8)):
         with pytest.raises(InterruptedError):
             models.load_base(section, sharded=sharded)
         config = asked["quantization_config"]
         assert config.bnb_4bit_quant_storage == storage
-        assert config.bnb_4bit_compute_dtype == torch.bfloat16
+        assert config.bnb_4bit_compute_dtype == computed
         assert asked["device_map"] == torch.device("cpu")
     with pytest.raises(InterruptedError):
         models.load_base(smollm2, sharded=True)

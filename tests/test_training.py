@@ -66,6 +66,26 @@ def test_a_model_learns_the_replies_and_the_curve_shows_it(wanted, tokenizer, tm
     assert ids[0].tolist() == PAIRS[3]["input_ids"]
 
 
+class Logged(TrainerCallback):
+    def __init__(self):
+        self.entries = []
+
+    def on_log(self, args, state, control, logs=None, **_):
+        self.entries.append(dict(logs))
+
+
+def test_what_the_trainer_logs_was_measured(wanted, tokenizer, tmp_path):
+    seen = Logged()
+    longer = wanted | {"epochs": 60, "learning_rate": 0.02}
+    model = tiny.llama(VOCABULARY)
+    training.train(model, tokenizer, PAIRS, PAIRS, longer, tmp_path, watchers=[seen])
+    steps = [entry for entry in seen.entries if "loss" in entry]
+    # The random model foretells next to nothing, the trained one most, through the same head.
+    assert steps[0]["mean_token_accuracy"] < 0.2
+    assert steps[-1]["mean_token_accuracy"] > 0.6
+    assert not [entry for entry in seen.entries if any("entropy" in key for key in entry)]
+
+
 def test_facts_count_steps_and_tokens(wanted, tokenizer, tmp_path):
     facts = run(wanted, tokenizer, tmp_path).facts
     # 8 examples of 5 tokens, 3 of them labelled, in batches of 2, twice over.
