@@ -18,12 +18,18 @@ from pathlib import Path
 from typing import TypedDict
 
 import joblib
+import psutil
 import torch
 from platformdirs import user_cache_path
 from torch.nn.functional import linear
 from transformers import PretrainedConfig
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+from espejo.attention import NAME as GROUPED
+from espejo.errors import UserError
 
 AUTO = "auto"
+PRECISIONS = (AUTO, "bfloat16", "float16", "float32")
 # bfloat16 is taken on a processor where a product takes at most this share of float32's time. With
 # instructions for it that share is about 0.2, without them 6 to 15, so that noise decides nothing.
 CLEARLY_FASTER = 0.8
@@ -82,8 +88,13 @@ def dtype_of(precision: str) -> torch.dtype:
 
     auto: bfloat16 where this device multiplies faster in it, float16 on a GPU that has no bfloat16
     (T4, V100), float32 otherwise. A fixed precision is obeyed, but for bfloat16 on such a GPU; on a
-    processor that is slow in it one sentence says so.
+    processor that is slow in it one sentence says so. Raises UserError for anything else.
     """
+    if precision not in PRECISIONS:
+        raise UserError(
+            f"model.precision is {precision!r}: it can be {', '.join(PRECISIONS[:-1])} or "
+            f"{PRECISIONS[-1]}."
+        )
     if torch.cuda.is_available():
         # Unless told otherwise torch counts as support what it can only emulate, slowly.
         native = torch.cuda.is_bf16_supported(including_emulation=False)
@@ -110,24 +121,32 @@ def attention(wanted: str, config: PretrainedConfig) -> str:
 
     auto: sdpa on a GPU, whose fused kernels it calls; on a processor `grouped` (docs/processors.md
     has the measurements), and eager for the few architectures that cap their scores, which
-    `grouped` does not.
+    `grouped` does not. Raises UserError for one that transformers does not know.
     """
     if wanted != AUTO:
+        if wanted not in ("eager", GROUPED, *ALL_ATTENTION_FUNCTIONS.valid_keys()):
+            raise UserError(
+                f"train.attention is {wanted!r}: it can be auto, sdpa, eager or grouped."
+            )
         return wanted
     if torch.cuda.is_available():
         return "sdpa"
-    return "eager" if getattr(config, "attn_logit_softcapping", None) else "grouped"
+    return "eager" if getattr(config, "attn_logit_softcapping", None) else GROUPED
 
 
 def threads(wanted: str | int) -> int:
     """How many threads `model.threads` means: with auto, all physical cores this process may use.
 
     Affinity and the limits of a container count, and processes that a launcher started share.
+    Raises UserError for what is no number of threads.
     """
     if wanted != AUTO:
+        if not str(wanted).isdecimal() or int(wanted) < 1:
+            raise UserError(f"model.threads is {wanted!r}: it can be auto or a number from 1 on.")
         return int(wanted)
-    cores = joblib.cpu_count(only_physical_cores=True)  # knows affinity and containers' quotas
-    cores = min(cores, _allowed_cores() or cores)
+    logical = joblib.cpu_count()  # knows affinity and containers' quotas
+    physical = _allowed_cores() or psutil.cpu_count(logical=False) or logical
+    cores = min(logical, physical)
     return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
 
 

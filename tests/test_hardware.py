@@ -10,6 +10,7 @@ import torch
 from transformers import Gemma2Config, LlamaConfig
 
 from espejo import attention, hardware
+from espejo.errors import UserError
 from tests.workshop import ROOT
 
 LLAMA = LlamaConfig()
@@ -69,6 +70,28 @@ def test_attention_follows_the_device_and_the_architecture(gpu, cost):
     assert hardware.attention("grouped", LLAMA) == "grouped"
 
 
+@pytest.mark.parametrize("precision", ["bloat16", "BFLOAT16", "int8", "", None])
+def test_a_precision_that_is_none_is_refused_with_those_there_are(precision):
+    with pytest.raises(UserError) as error:
+        hardware.dtype_of(precision)
+    assert str(error.value) == (
+        f"model.precision is {precision!r}: it can be auto, bfloat16, float16 or float32."
+    )
+
+
+@pytest.mark.parametrize("wanted", ["nothing", "flash", ""])
+def test_an_attention_that_is_none_is_refused(wanted):
+    with pytest.raises(UserError, match=r"train\.attention is .* auto, sdpa, eager or grouped"):
+        hardware.attention(wanted, LLAMA)
+    assert hardware.attention("grouped", LLAMA) == "grouped"
+
+
+@pytest.mark.parametrize("wanted", [0, -2, "many", "", 1.5, None])
+def test_a_number_of_threads_that_is_none_is_refused(wanted):
+    with pytest.raises(UserError, match=r"model\.threads is .* auto or a number from 1 on"):
+        hardware.threads(wanted)
+
+
 def in_child(code, **environment):
     """What `code` prints in a process of its own, on the first processor it may use."""
     ran = subprocess.run(
@@ -93,15 +116,20 @@ def test_threads_are_the_cores_that_the_process_may_use():
 
 
 def test_hyperthreads_of_one_core_count_once(monkeypatch):
-    monkeypatch.setattr(hardware.joblib, "cpu_count", lambda only_physical_cores: 8)
+    monkeypatch.setattr(hardware.joblib, "cpu_count", lambda: 8)
     monkeypatch.setattr(hardware, "_allowed_cores", lambda: 4)
     assert hardware.threads("auto") == 4
-    monkeypatch.setattr(hardware, "_allowed_cores", lambda: 0)  # unknown, as on a Mac
+    monkeypatch.setattr(hardware, "_allowed_cores", lambda: 0)  # no affinity, as on a Mac
+    monkeypatch.setattr(hardware.psutil, "cpu_count", lambda logical: 6)
+    assert hardware.threads("auto") == 6
+    monkeypatch.setattr(hardware.psutil, "cpu_count", lambda logical: None)
+    assert hardware.threads("auto") == 8
+    monkeypatch.setattr(hardware, "_allowed_cores", lambda: 16)  # a container's quota is below
     assert hardware.threads("auto") == 8
 
 
 def test_processes_of_a_launcher_share_the_cores(monkeypatch):
-    monkeypatch.setattr(hardware.joblib, "cpu_count", lambda only_physical_cores: 6)
+    monkeypatch.setattr(hardware.joblib, "cpu_count", lambda: 6)
     monkeypatch.setattr(hardware, "_allowed_cores", lambda: 6)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
     assert hardware.threads("auto") == 3
