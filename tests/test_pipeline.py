@@ -221,9 +221,12 @@ def test_too_few_replies_says_how_many_there_are_and_are_needed(place):
 
 
 def test_ctrl_c_ends_a_stage_with_a_sentence():
+    # What a shell starts in the background ignores SIGINT, and so would all that it starts.
     waits = """
-import time
+import signal, time
 from espejo import stage
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def main():
     print("began", flush=True)
