@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Literal
 
 import torch
+from tqdm import tqdm
 from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState
 from trl import SFTConfig
 
@@ -40,7 +41,7 @@ class ExpectedTime(TrainerCallback):
         self._work_per_step = train_work / steps_per_epoch / processes
         self._validation = _FORWARD_SHARE[method] * validation_work * evaluations / processes
         self._work, self._seconds, self._steps = 0.0, 0.0, 0
-        self._began = 0.0
+        self._began, self._goes_on = 0.0, False
 
     def on_train_begin(
         self,
@@ -51,6 +52,7 @@ class ExpectedTime(TrainerCallback):
         **_: object,
     ) -> None:
         """Count the work that goes through the model from now on."""
+        self._goes_on = state.global_step > 0
 
         def count(_: torch.nn.Module, __: tuple, batch: Mapping[str, torch.Tensor]) -> None:
             labelled = int((batch["labels"] != IGNORED).sum())
@@ -77,7 +79,11 @@ class ExpectedTime(TrainerCallback):
         if left and state.is_world_process_zero:
             work = self._work_per_step * left + self._validation * left / state.max_steps
             seconds = self._seconds / self._work * work
-            print(f"train: {sentence(seconds, state.max_steps)}", flush=True)
+            steps = f"{state.max_steps} steps"
+            if self._goes_on:
+                steps = f"{left} of {steps} left"
+            with tqdm.external_write_mode():  # or the trainer's bar would go on in the same line
+                print(f"train: {sentence(seconds, steps)}", flush=True)
 
 
 def label_work(model: PreTrainedModel) -> float:
@@ -103,10 +109,10 @@ def work_of(rows: Iterable[Encoded], label_work: float) -> float:
     )
 
 
-def sentence(seconds: float, steps: int) -> str:
+def sentence(seconds: float, steps: str) -> str:
     """What a person wants to know before the training: how long, and what to do if it is long."""
     where = "GPU" if torch.cuda.is_available() else "processor"
-    text = f"about {duration(seconds)} on this {where}; {steps} steps"
+    text = f"about {duration(seconds)} on this {where}; {steps}"
     if seconds < LONG_SECONDS:
         return text
     return (

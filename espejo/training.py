@@ -118,9 +118,12 @@ def train(
     All processes take the same steps: each of `batch_size` times `gradient_accumulation` rows,
     however many processes share them.
 
-    Raises UserError when a step cannot be shared, when the loss is no number any more, memory or
-    disk run out, or Ctrl-C is pressed; what was saved until then stays.
+    Raises UserError for a number that leaves nothing to do, when a step cannot be shared, the loss
+    is no number any more, memory or disk run out, or Ctrl-C is pressed; what was saved stays.
     """
+    for key in ("epochs", "batch_size", "gradient_accumulation", "evaluations", "log_steps"):
+        if wanted[key] < 1:
+            raise UserError(f"train.{key} is {wanted[key]}: it must be 1 or more.")
     count = processes.state().num_processes
     batch, accumulation = processes.shares(
         wanted["batch_size"], wanted["gradient_accumulation"], count

@@ -27,13 +27,13 @@ def test_durations_read_as_people_say_them(seconds, expected):
 
 def test_a_long_training_says_what_to_do(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert sentence(360, 79) == "about 6 minutes on this processor; 79 steps"
-    said = sentence(4000, 900)
+    assert sentence(360, "79 steps") == "about 6 minutes on this processor; 79 steps"
+    said = sentence(4000, "900 steps")
     assert said.startswith("about 1 h 7 min on this processor; 900 steps. ")
     for way in ("experiment=smoke", "train.epochs", "GPU"):
         assert way in said
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert sentence(360, 79) == "about 6 minutes on this GPU; 79 steps"
+    assert sentence(360, "79 steps") == "about 6 minutes on this GPU; 79 steps"
 
 
 class Clocked:
@@ -71,7 +71,7 @@ def test_the_rest_is_counted_in_tokens_and_labels(monkeypatch, capsys):
     assert capsys.readouterr().out == ""
     clock.step(40, 30, 20)  # in all 200 + 100 in 120 s: 0.4 s each
     # 18 steps of 100 and 18/20 of 800 / 2: (1800 + 360) * 0.4 = 864 s
-    assert capsys.readouterr().out == f"train: {sentence(864, 20)}\n"
+    assert capsys.readouterr().out == f"train: {sentence(864, '20 steps')}\n"
     clock.step(50, 10, 10)
     assert capsys.readouterr().out == ""
 
@@ -81,7 +81,7 @@ def test_a_training_that_goes_on_counts_what_is_left(monkeypatch, capsys):
     clock = Clocked(monkeypatch, callback, max_steps=20, from_step=15)
     clock.step(100, 10, 60)
     clock.step(100, 10, 60)
-    assert capsys.readouterr().out == f"train: {sentence(3 * 60, 20)}\n"
+    assert capsys.readouterr().out == f"train: {sentence(3 * 60, '3 of 20 steps left')}\n"
 
 
 def test_processes_share_the_work_and_the_first_speaks(monkeypatch, capsys):
@@ -92,7 +92,7 @@ def test_processes_share_the_work_and_the_first_speaks(monkeypatch, capsys):
         clock.step(50, 10, 60)
         return capsys.readouterr().out
 
-    assert steps(first=True) == f"train: {sentence(8 * 60, 10)}\n"
+    assert steps(first=True) == f"train: {sentence(8 * 60, '10 steps')}\n"
     assert steps(first=False) == ""
 
 

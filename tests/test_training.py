@@ -86,6 +86,12 @@ def test_what_the_trainer_logs_was_measured(wanted, tokenizer, tmp_path):
     assert not [entry for entry in seen.entries if any("entropy" in key for key in entry)]
 
 
+@pytest.mark.parametrize("key", ["epochs", "batch_size", "evaluations", "log_steps"])
+def test_a_number_that_leaves_nothing_to_do_is_named(wanted, tokenizer, tmp_path, key):
+    with pytest.raises(UserError, match=rf"train\.{key} is 0: it must be 1 or more"):
+        run(wanted | {key: 0}, tokenizer, tmp_path)
+
+
 def test_facts_count_steps_and_tokens(wanted, tokenizer, tmp_path):
     facts = run(wanted, tokenizer, tmp_path).facts
     # 8 examples of 5 tokens, 3 of them labelled, in batches of 2, twice over.
