@@ -36,6 +36,7 @@ from espejo.scores import likelihood
 STEPS = 14  # of training unless told otherwise, spread over the lengths of the demo's texts ...
 WARM_UP = 2  # ... of which the first ones are not counted
 ROUNDS = 5
+SLOW = 3  # times as long as in float32: from here on bfloat16 is not measured any further
 
 
 def labels(rows: Sequence[Encoded]) -> int:
@@ -155,11 +156,15 @@ def table(found: dict) -> str:
 
 
 def choices(steps: int) -> str:
-    """Each precision with each attention, in a process of its own, and what auto takes."""
+    """Each precision with each attention, in a process of its own, and what auto takes.
+
+    Where products in bfloat16 are slow it is left out: a step of training may take minutes.
+    """
     rows = ["| precision | attention | training | scoring |", "| --- | --- | --- | --- |"]
     settings = [
         (precision, attention)
         for precision in ("float32", "bfloat16")
+        if precision == "float32" or hardware.bfloat16_cost() < SLOW
         for attention in ("sdpa", "grouped", "eager")
     ]
     for precision, attention in [(hardware.AUTO, hardware.AUTO), *settings]:
