@@ -86,6 +86,16 @@ def test_what_the_trainer_logs_was_measured(wanted, tokenizer, tmp_path):
     assert not [entry for entry in seen.entries if any("entropy" in key for key in entry)]
 
 
+def test_adapters_can_stand_in_the_last_layers_alone(wanted, tokenizer, tmp_path):
+    trained = run(wanted | {"layers": 1}, tokenizer, tmp_path)
+    assert {name.split("layers.")[1][0] for name in adapter(trained)} == {"1"}  # of 0 and 1
+    # Half of what both layers hold: see the count of both below.
+    assert (
+        trained.facts["trainable_parameters"] * 2
+        == run(wanted, tokenizer, tmp_path).facts["trainable_parameters"]
+    )
+
+
 @pytest.mark.parametrize("key", ["epochs", "batch_size", "evaluations", "log_steps"])
 def test_a_number_that_leaves_nothing_to_do_is_named(wanted, tokenizer, tmp_path, key):
     with pytest.raises(UserError, match=rf"train\.{key} is 0: it must be 1 or more"):

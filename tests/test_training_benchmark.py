@@ -4,8 +4,9 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+import torch
 
-from benchmarks import pipeline, training
+from benchmarks import floor, pipeline, training
 from tests import tiny
 from tests.test_likelihood import rows
 
@@ -71,3 +72,18 @@ def test_what_other_machines_took_is_told_where_it_is_known():
     after = SimpleNamespace(user=70.0, system=11.0, steal=35.0, idle=900.0)  # 60 + 10 + 30
     assert pipeline.stolen(before, after) == " Other machines took 30% of the time asked for."
     assert pipeline.stolen(SimpleNamespace(user=1.0), SimpleNamespace(user=2.0)) == ""
+
+
+def test_the_floor_counts_tokens_labels_and_both_ways(monkeypatch):
+    # A second for each row of each product, and two there and back.
+    monkeypatch.setattr(floor, "seconds_per_row", lambda *shape, back=False: 1.0 + shape[-1])
+    model = tiny.llama(40)
+    batches = [rows([5, 7], first_label=3), rows([6, 6], first_label=3)]
+    # 2 layers of 7 products a token; 24 tokens, and 2 + 4 + 3 + 3 = 12 labels at the head.
+    forth = (24 * 14 + 12) * torch.get_num_threads()
+    assert floor.floor(model, batches, back=False) == pytest.approx(forth)
+    assert floor.floor(model, batches, back=True) == pytest.approx(2 * forth)
+    measured = {"tokens": 24, "labels": 12, "seconds": 3.0, "floor": 2.0}
+    assert floor.work(batches, 3.0, 2.0) == measured
+    shown = floor.table({"training": measured, "scoring the test replies": measured})
+    assert shown.endswith("| training | 24 | 12 | 3.0 | 2.0 | 1.50 |")
