@@ -53,11 +53,6 @@ PACKAGES = {
 }
 
 
-def terms(name: str) -> str:
-    """Under which terms the model `name` may be used, for people."""
-    return PACKAGES[name].terms
-
-
 def folder(name: str) -> Path:
     """The converted model's folder (weights in float32 and tokenizer), made on first use.
 

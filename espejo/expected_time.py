@@ -41,7 +41,7 @@ class ExpectedTime(TrainerCallback):
         self._work_per_step = train_work / steps_per_epoch / processes
         self._validation = _FORWARD_SHARE[method] * validation_work * evaluations / processes
         self._work, self._seconds, self._steps = 0.0, 0.0, 0
-        self._began, self._goes_on = 0.0, False
+        self._began, self._goes_on, self._in_step = 0.0, False, False
 
     def on_train_begin(
         self,
@@ -55,14 +55,15 @@ class ExpectedTime(TrainerCallback):
         self._goes_on = state.global_step > 0
 
         def count(_: torch.nn.Module, __: tuple, batch: Mapping[str, torch.Tensor]) -> None:
-            labelled = int((batch["labels"] != IGNORED).sum())
-            self._work += batch["input_ids"].numel() + self._label_work * labelled
+            if self._in_step:  # a validation between two steps is not timed
+                labelled = int((batch["labels"] != IGNORED).sum())
+                self._work += batch["input_ids"].numel() + self._label_work * labelled
 
         self._counting = model.register_forward_pre_hook(count, with_kwargs=True)
 
     def on_step_begin(self, *_: object, **__: object) -> None:
         """Start the clock."""
-        self._began = time.perf_counter()
+        self._began, self._in_step = time.perf_counter(), True
 
     def on_step_end(
         self, args: SFTConfig, state: TrainerState, control: TrainerControl, **_: object
@@ -71,6 +72,7 @@ class ExpectedTime(TrainerCallback):
         if self._steps == _STEPS_TIMED:
             return
         self._seconds += time.perf_counter() - self._began
+        self._in_step = False
         self._steps += 1
         if self._steps < _STEPS_TIMED:
             return

@@ -121,8 +121,15 @@ def train(
     Raises UserError for a number that leaves nothing to do, when a step cannot be shared, the loss
     is no number any more, memory or disk run out, or Ctrl-C is pressed; what was saved stays.
     """
-    for key in ("epochs", "batch_size", "gradient_accumulation", "evaluations", "log_steps"):
-        if wanted[key] < 1:
+    for key in (
+        "epochs",
+        "batch_size",
+        "gradient_accumulation",
+        "evaluations",
+        "log_steps",
+        "layers",
+    ):
+        if wanted[key] is not None and wanted[key] < 1:
             raise UserError(f"train.{key} is {wanted[key]}: it must be 1 or more.")
     count = processes.state().num_processes
     batch, accumulation = processes.shares(

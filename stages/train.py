@@ -71,7 +71,8 @@ def main(formatted: Path, folder: Path, report: Path, plots: Path, quotes: Path)
     write = prompts.prompter(tokenizer, model, made["format"])
     diary = Diary(place, wanted["prompts"], write, model["generate"], wanted["seed"], sharded)
     if first:
-        terms = f" ({embedded.terms(model['id'])})" if model["source"] == "embedded" else ""
+        package = embedded.PACKAGES.get(model["id"])
+        terms = f" ({package.terms})" if package else ""
         here = hardware.described(made["hardware"])
         print(f"train: {model['name']}{terms} in {here}", flush=True)
     trained = training.train(

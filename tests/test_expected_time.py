@@ -51,11 +51,14 @@ class Clocked:
 
     def step(self, tokens, labels, seconds):
         self.callback.on_step_begin(None, self.state, None)
+        self.read(tokens, labels, seconds)
+        self.state.global_step += 1
+        self.callback.on_step_end(None, self.state, None)
+
+    def read(self, tokens, labels, seconds):
         ids = torch.zeros(1, tokens, dtype=torch.long)
         self.model(input_ids=ids, labels=torch.tensor([[-100] * (tokens - labels) + [1] * labels]))
         self.now += seconds
-        self.state.global_step += 1
-        self.callback.on_step_end(None, self.state, None)
 
 
 class Silent(torch.nn.Module):
@@ -69,6 +72,7 @@ def test_the_rest_is_counted_in_tokens_and_labels(monkeypatch, capsys):
     clock = Clocked(monkeypatch, ExpectedTime(2.0, 1000, 10, 400, 2, "lora", 1), max_steps=20)
     clock.step(180, 10, 100)
     assert capsys.readouterr().out == ""
+    clock.read(500, 100, 50)  # a validation between two steps: counts neither as time nor as work
     clock.step(40, 30, 20)  # in all 200 + 100 in 120 s: 0.4 s each
     # 18 steps of 100 and 18/20 of 800 / 2: (1800 + 360) * 0.4 = 864 s
     assert capsys.readouterr().out == f"train: {sentence(864, '20 steps')}\n"

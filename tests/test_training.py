@@ -96,7 +96,7 @@ def test_adapters_can_stand_in_the_last_layers_alone(wanted, tokenizer, tmp_path
     )
 
 
-@pytest.mark.parametrize("key", ["epochs", "batch_size", "evaluations", "log_steps"])
+@pytest.mark.parametrize("key", ["epochs", "batch_size", "evaluations", "log_steps", "layers"])
 def test_a_number_that_leaves_nothing_to_do_is_named(wanted, tokenizer, tmp_path, key):
     with pytest.raises(UserError, match=rf"train\.{key} is 0: it must be 1 or more"):
         run(wanted | {key: 0}, tokenizer, tmp_path)
