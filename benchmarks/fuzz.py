@@ -124,11 +124,11 @@ def corpus() -> list[bytes]:
     """The cases' files, and what is inside their zips."""
     found = []
     for case in cases.found_in(cases.CASES):
-        (file,) = (file for file in case.iterdir() if file.name != "expected.json")
-        found.append(file.read_bytes())
-        if file.suffix == ".zip":
-            with zipfile.ZipFile(BytesIO(found[-1])) as archive:
-                found += [archive.read(name) for name in archive.namelist()]
+        for file in cases.files_of(case):
+            found.append(file.read_bytes())
+            if file.suffix == ".zip":
+                with zipfile.ZipFile(BytesIO(found[-1])) as archive:
+                    found += [archive.read(name) for name in archive.namelist()]
     return found
 
 

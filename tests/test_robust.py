@@ -188,7 +188,7 @@ def test_a_full_disk(tmp_path, monkeypatch):
 
 # Nothing is lost
 
-CASES = cases.found_in(cases.CASES)
+CASES = [c for c in cases.found_in(cases.CASES) if isinstance(cases.expected_of(c), list)]
 BITS = st.sampled_from(
     [
         *("17/5/2024, 10:00 - Vera: ", "18/5/2024, 9:05 - Ivo: ", "[17/05/24, 10:00:07] Vera: "),
@@ -215,10 +215,10 @@ def test_no_line_and_no_character_is_lost(tmp_path_factory, text):
 
 @pytest.mark.parametrize("case", CASES, ids=lambda folder: folder.name)
 def test_the_account_of_a_case(case):
-    (path,) = (file for file in case.iterdir() if file.name != "expected.json")
-    export = whatsapp.read_file(path)
-    assert export.account.missing == (0, 0)
-    assert export.account.lines["before_first_message"] == len(export.lost)
+    for path in cases.files_of(case):
+        export = whatsapp.read_file(path)
+        assert export.account.missing == (0, 0)
+        assert export.account.lines["before_first_message"] == len(export.lost)
 
 
 def test_an_account(tmp_path):
