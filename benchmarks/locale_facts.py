@@ -98,7 +98,11 @@ def facts(name: str) -> dict:
             if twelve and not re.search("[abB]", letters(pattern)):
                 continue  # a slip (CLDR 37, es_AR): 12 hours, and nothing says which half
             clock = f"{12 if twelve else 24} h{' with seconds' if seconds else ''}"
-            known[clock] = written(pattern, locale)
+            stamps = written(pattern, locale)
+            if (
+                "B " not in stamps["written"]
+            ):  # old Babel leaves a part of the day as the pattern's letter
+                known[clock] = stamps
     return known
 
 
