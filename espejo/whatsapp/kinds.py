@@ -207,22 +207,28 @@ def placeholders_among(texts: pa.LargeStringArray) -> frozenset[str]:
 
 
 def groups_among(said_by: Sequence[tuple[str | None, str]]) -> frozenset[str]:
-    """Names that are a group's: all that stands under them begins with a person, or is long.
+    """Names that are a group's: what stands under them says what somebody did.
 
-    For iPhones' files without marks, where nothing else tells notices from what people write.
+    For iPhones' files without marks, where nothing else tells notices from what people write. Such
+    a notice begins with a person, goes on without a comma and ends without a full stop; one text
+    beside them may be long, that messages are encrypted. People who address others all the time
+    write more than that.
     """
     total = Counter(author for author, _ in said_by)
-    notices, writers = set(), {None}
+    notices, writers, long = set(), {None}, set()
     for author, text in said_by:
         if author in writers:
             continue
         words = text.split(" ")
         starts = (" ".join(words[:count]) for count in range(1, min(len(words), 5)))
         named = any(start in total and start != author for start in starts)
-        if NOTICE.match(text) or (named and len(words) < 12 and "\n" not in text):
+        acts = named and len(words) < 9 and not re.search(r"[\n,;:?!.]", text)
+        if NOTICE.match(text) or acts:
             notices.add(author)
-        elif len(text) < 60 or "\n" in text:
+        elif len(text) < 60 or "\n" in text or author in long:
             writers.add(author)
+        else:
+            long.add(author)
     return frozenset(name for name in notices - writers if total[name] > 1)
 
 
