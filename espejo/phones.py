@@ -10,7 +10,14 @@ from collections.abc import Iterator, Sequence
 import phonenumbers
 
 _BLOCK = re.compile(r"\(?\+?\d++(?:[.-]\d++)*+\)?")
-_CHAIN = re.compile(rf"(?<![\w#/.,$-]){_BLOCK.pattern}(?:[ /-]{{0,3}}{_BLOCK.pattern})*(?![\w%€])")
+# After a full stop that ends a word (tel.351) or a comma that ends a number a chain may begin.
+_CHAIN = re.compile(
+    rf"(?:(?<![\w#/.,$-])|(?<=[^\W\d_][.,])|(?<=\d{{4}},)(?=\(?\+?\d{{3}})){_BLOCK.pattern}(?:[ /-]{{0,3}}{_BLOCK.pattern})*(?![\w%€])"
+)
+# Between two numbers announced together: "4555-1234, 4555-1235", "4555-1234 (casa) o 4555-1235".
+_JOINED = re.compile(
+    r"(?:\s?\([^\d()<>\0]{1,20}\))?[\s,;/|&+-]{1,4}(?:(?:[yoeu]|ou|or|and|al|el)\s+){0,2}", re.I
+)
 _Block = tuple[int, int, list[str]]  # start, end, groups of digits
 _FEWEST = 6  # digits: local numbers of small places in Argentina
 _BLOCKS = 8  # of one number: +54 9 11 55 55 43 21 has seven
@@ -24,7 +31,7 @@ def find(text: str, regions: Sequence[str], cue: re.Pattern[str]) -> Iterator[tu
     With a country code, or where what stands before it matches `cue`, its length must be possible;
     any other number must be valid in one of `regions` (ISO 3166).
     """
-    looked_up = 0
+    looked_up, announced = 0, len(text)  # announced: the end of the last number after a cue
     for chain in _CHAIN.finditer(text):
         if len(chain[0]) < _FEWEST:
             continue
@@ -32,18 +39,23 @@ def find(text: str, regions: Sequence[str], cue: re.Pattern[str]) -> Iterator[tu
             (*block.span(), re.findall(r"\d+", block[0]))
             for block in _BLOCK.finditer(text, *chain.span())
         ]
-        cued = bool(cue.search(text[max(0, chain.start() - _BEFORE) : chain.start()]))
         first = 0
         while first < len(blocks):
+            start = blocks[first][0]
+            cued = bool(
+                _JOINED.fullmatch(text, announced, start)
+                or (first == 0 and cue.search(text[max(0, start - _BEFORE) : start]))
+            )
             for last, candidate in _runs(text, blocks[first : first + _BLOCKS], cued):
                 looked_up += 1
                 if looked_up > _MOST_LOOKED_UP or _dialled(candidate, cued, regions):
-                    start = blocks[first][0]
                     bare = ")" in candidate and "(" not in candidate  # (tel 351 555 1234)
-                    yield start, start + len(candidate) - bare
+                    end = start + len(candidate) - bare
+                    yield start, end
+                    announced = end if cued else announced
                     first += last
                     break
-            first, cued = first + 1, False
+            first += 1
 
 
 def _runs(text: str, blocks: Sequence[_Block], cued: bool) -> list[tuple[int, str]]:

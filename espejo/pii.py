@@ -26,14 +26,14 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from stdnum import iban, luhn
-from stdnum.ar import cbu, cuit
-from stdnum.br import cpf
-from stdnum.cl import rut
-from stdnum.es import dni, nie
+from stdnum.ar import cbu
+from stdnum.in_ import pan
 
-from espejo import phones
+from espejo import codes, identifiers, phones
+from espejo.cues import END, OF, SMALL, START, after
 
 REGIONS = ("AR", "ES", "CL", "BR", "MX", "UY", "PY", "PE", "CO")  # ISO 3166, the likeliest first
 
@@ -70,54 +70,44 @@ _MINUTES = r"\d{1,3} ?° ?\d{1,2} ?['′’´] ?(?:\d{1,2}(?:[.,]\d+)? ?[\"”�
 _ACCOUNT = (
     r"(?<!\w)[A-Z]{2}\d{2}(?:[A-Z0-9]{11,30}|(?:[ -][A-Z0-9]{4}\b){2,7}(?:[ -][A-Z0-9]{1,3}\b)?)"
 )
-_END = r"(?!-?\w|[.,]\d)"
-_START = r"(?<![\w+-])(?<!\d[.,])"
 _ALIAS = r"[a-z0-9-]++(?:\.[a-z0-9-]++)+"
+_UPI = (  # India's addresses to pay to, of the banks and wallets that most have
+    r"(?<![\w.+%-])[\w.+%-]++@(?:ok(?:axis|hdfcbank|icici|sbi)|ybl|ibl|axl|y?apl|upi|paytm"
+    r"|pt(?:axis|hdfc|sbi|yes)|wa(?:axis|hdfcbank|icici|sbi))(?![\w-]|\.\w)"
+)
 _CARD = (
     r"(?:[2-6]\d{3}(?:[ .-]?\d{4}){3}|3[47]\d\d[ .-]?\d{6}[ .-]?\d{5}|3[0689]\d\d[ .-]?\d{6}[ .-]?"
     r"\d{4}|[2-6]\d{12,18})"
 )
-_MILLIONS = r"\d{1,2}[. ]?\d{3}[. ]?\d{3}"
-_DIGITS = r"(?:\d{3}[ -]\d{3}|\d{4,8})"
-
-
-def _after(cue: str, fillers: str, what: str) -> str:
-    """A pattern of `what`, as the group `it`, a few small words after a cue: "mi dni es el 30"."""
-    gap = r"[\s:.,=#°º(*-]"
-    return rf"(?<!\w)(?:{cue})(?:{gap}{{1,3}}(?:{fillers})\b){{0,6}}{gap}{{0,3}}(?P<it>{what})"
-
-
-_SMALL = "es|era|is|é|el|la|al|a|o|the|at|mi|my|tu|su|nro|num|n|n[uú]mero|number|nuevo|new|del?"
+_WHOSE = "mi|mis|su|tu|my|our|her|his|your|nuevo|nuestro|meu|seu|mio|phone|contact"
 _CALLED = (
-    r"tel(?:[eé]f(?:ono)?|efone)?|cel(?:u|ular)?|m[oó]vil|fono|fijo|phone|whats?app|w[ap]?sp|wpp"
-    r"|[wg]uasap|zap|(?:mi|su|my|nuevo) n[uú]mero|llam[aá](?:me|lo|la|r)?|call"
+    r"tel(?:[eé]fonos?|efones?|s)?|tl?fn?o?|cel(?:u|ular|ulares|lulare|l|lphone|s)?|m[oó]vil(?:es)?"
+    r"|mobile|fono|fijos?|phone|landline|whats?app|w[ap]?sp|wpp|[wg]uasap|zap"
+    rf"|(?:{_WHOSE}) n[uúu]mer[oi]|(?:{_WHOSE}) (?:number|nro)|llam[aá](?:me|lo|los|la|las|r)?"
+    r"|call|(?:text|ring|reach) (?:me|him|her|us)|agend[aá](?:me|lo|la)|contacto|chiamami|me liga"
+    r"|escrib[ií](?:me|le|les|nos)|m[aá]nda(?:me|le)"
 )
-_CALL = re.compile(_after(_CALLED, _SMALL, r"\Z"), re.I)
-_PURPOSE = (
-    f"{_SMALL}|do|da|you|your|seu|for|para|whatsapp|google|instagram|facebook|telegram|verifica[cç]"
-    "i?[oóã][no]|verification|seguridad|seguran[cç]a|security|acc?es[so]o?|confirma[cç]i?[oóã][no]"
-    "|confirmation|ingreso|inicio|sesi[oó]n|login|registro"
-)
-_SECRET = "c[oó]digos?|code|pin|otp|token|clave|contraseña|password|passcode|senha"
-_BEFORE_SECRET = rf"{_START}(?P<it>{_DIGITS}) (?:es|is|é) (?:(?:{_PURPOSE}) ){{0,4}}(?:{_SECRET})\b"
-_COUNTED = (
-    r"pesos|d[oó]lares|euros|reales|reais|usd|personas|habitantes|votos|seguidores|vistas|views"
-    r"|likes|visitas|reproducciones|kil[oó]metros|kms?|metros|mts?|m2|kilos|kgs?|gr?|litros|años"
-)
+_CALL = re.compile(after(_CALLED, f"{SMALL}|{OF}", r"\Z"), re.I)
+
 _HARMLESS = (  # money, counts, dates, hashtags
     r"(?:[$€]|\b(?:usd|ars|eur)\b) ?\d[\d.,]*+"
-    rf"|{_START}\d[\d.,]*+ ?(?:[%€]|(?:mil |millones )?(?:de )?(?:{_COUNTED})\b)"
+    rf"|{START}\d[\d.,]*+ ?(?:[%€]|(?:mil |millones )?(?:de )?(?:{codes.COUNTED})\b)"
     r"|(?<![\w/.-])(?:[0-3]?\d([/.])[01]?\d\1|[0-3]?\d-[01]?\d-(?=\d{4}))(?:\d{4}|\d\d)(?![\w/-])"
     r"|(?<![\w/.-])[12]\d{3}([/.-])[01]?\d\2[0-3]?\d(?!\w)|#\w+"
 )
-# Thousands and times, several of which in a row read like one phone number.
-_SHORT = (
-    rf"{_START}(?:\d{{1,3}}\.\d{{3}}|\d{{1,2}}(?:\.\d{{3}}){{2}}|[0-2]?\d[.:][0-5]\d)(?!:){_END}"
+# Files, orders and other things that bear numbers: "expediente 123456/2023", "pedido 4512345678".
+_FILED = (
+    r"expedientes?|expte|exp|causa|legajo|resoluci[oó]n|decreto|ley|pedido|orden|order|invoice"
+    r"|factura|fatura|boleta|remito|recibo|tr[aá]mite|ticket|tracking|rastreio|seguimiento|gu[ií]a"
+    r"|matr[ií]cula|lote|serie|serial|p[oó]liza|socio|reclamo|operaci[oó]n|comprobante"
+    r"|transacci[oó]n|referencia|ref|protocolo|protocol|isbn|issn|ean|barras|sku|partida|padr[oó]n"
+    r"|caso|processo|nota fiscal|art[ií]culo|producto|cliente"
 )
-
-
-def _undotted(is_valid: Callable[[str], bool]) -> Callable[[str], bool]:
-    return lambda text: is_valid(text.replace(".", ""))
+_FILE_WORDS = "es|era|is|é|el|la|nro|num|n|no|n[uú]mero|number|del?|compra|servicio"
+_FILE = after(_FILED, _FILE_WORDS, r"(?=[\d./-]{6})\d[\d./-]*+")
+_BY_YEAR = rf"{START}\d{{3,9}}/(?:19|20)\d\d{END}"
+# Thousands and times, several of which in a row read like one phone number.
+_SHORT = rf"{START}(?:\d{{1,3}}\.\d{{3}}|\d{{1,2}}(?:\.\d{{3}}){{2}}|[0-2]?\d[.:][0-5]\d)(?!:){END}"
 
 
 def _is_card(text: str) -> bool:
@@ -130,41 +120,76 @@ def _on_earth(text: str) -> bool:
     return len(degrees) == 2 and degrees[0] <= 90 and degrees[1] <= 180
 
 
-# Type ("" for what is no personal data), pattern, and what must accept a candidate; in order: what
-# a rule takes, later ones do not see.
-_RULES: list[tuple[str, re.Pattern[str], Callable[[str], object]]] = [
-    (type_, re.compile(pattern, re.I), accepts)
-    for type_, pattern, accepts in (
-        ("COORDINATES", _URL, _LINKED.search),
-        ("URL", _URL, bool),
-        ("EMAIL", _MAIL, bool),
-        ("PHONE", r"(?<!\w)@(?P<it>\d{8,15})(?!\w)", bool),  # a mention: WhatsApp writes it itself
-        ("CBU", _after("alias", f"{_SMALL}|cbu|mp", _ALIAS), lambda text: len(text) > 5),
-        ("IBAN", _ACCOUNT, iban.is_valid),
-        ("CBU", r"(?<!\w)\d{7}[ -]?\d[ -]?\d{13}[ -]?\d(?!\w)", cbu.is_valid),
-        ("CARD", _START + _CARD + _END, _is_card),
-        ("COORDINATES", rf"(?<![\w.,-]){_DEGREES}[,;\s]\s?{_DEGREES}(?!\w)", _on_earth),
-        ("COORDINATES", rf"(?<!\w){_MINUTES}(?:[\s,;]{{1,3}}{_MINUTES})?", bool),
-        ("CODE", r"(?<!\w)G-\d{6}(?!\w)", bool),
-        ("CODE", _after(_SECRET, _PURPOSE, _DIGITS) + _END, bool),
-        ("CODE", _BEFORE_SECRET, bool),
-        ("", _HARMLESS, bool),
-        ("ID", rf"{_START}{_MILLIONS}-[\dK]{_END}", rut.is_valid),
-        ("ID", _after("rut|run", _SMALL, rf"{_MILLIONS}-?[\dK]") + _END, rut.is_valid),
-        ("ID", rf"{_START}\d\d[ .-]?{_MILLIONS}[ .-]?\d{_END}", _undotted(cuit.is_valid)),
-        ("ID", rf"{_START}\d{{3}}\.?\d{{3}}\.?\d{{3}}-?\d\d{_END}", cpf.is_valid),
-        ("ID", rf"{_START}{_MILLIONS}-?[A-Z]{_END}", _undotted(dni.is_valid)),
-        ("ID", rf"{_START}[XYZ]-?\d{{7}}-?[A-Z]{_END}", nie.is_valid),
-        ("ID", _after(r"dni|d\.n\.i|documento|doc|c[eé]dula", _SMALL, _MILLIONS) + _END, bool),
-        ("ID", rf"{_START}\d\d\.\d{{3}}\.(?!000)\d{{3}}{_END}", bool),  # 85.000.000 is a price
-        ("", _SHORT, bool),
-    )
+class _Rule(NamedTuple):
+    """A pattern proposes data of a type, "" for what is none; `accepts` decides.
+
+    A text in which what it `needs` does not occur is spared the search.
+    """
+
+    type: str
+    needs: str
+    pattern: str
+    accepts: Callable[[str], object] = bool
+
+
+_NEEDS = {
+    "": "",
+    "@": "@",
+    "digits": r"(?:\d\D*+){6}",
+    # A password has a digit, a sign, a capital within, or comes after a sign.
+    "word": rf"\A(?=(?s:.)*?[\d:=@#$%&^+\"'“«]|(?s:.)*?(?-i:[a-zà-ÿ][A-ZÀ-Þ]))(?s:.)*?{codes.SIGNS}",
+}
+
+
+def _rules_of(numbers: Sequence[identifiers.Identifier]) -> list[_Rule]:
+    return [
+        _Rule(
+            one.type,
+            "digits",
+            (after(one.words, SMALL, one.shape) if one.words else START + one.shape) + END,
+            one.accepts,
+        )
+        for one in numbers
+    ]
+
+
+# In order: what a rule takes, later ones do not see.
+_RULES = [
+    _Rule("COORDINATES", "digits", _URL, _LINKED.search),
+    _Rule("URL", "", _URL),
+    _Rule("ACCOUNT", "@", _UPI),
+    _Rule("ACCOUNT", "@", after("upi(?: id)?|vpa", SMALL, r"[\w.+%-]++@[a-z]++(?![\w-]|\.\w)")),
+    _Rule("EMAIL", "@", _MAIL),
+    _Rule("PHONE", "@", r"(?<!\w)@(?P<it>\d{8,15})(?!\w)"),  # a mention: WhatsApp writes it itself
+    _Rule("CBU", "", after("alias", f"{SMALL}|cbu|mp", _ALIAS), lambda text: len(text) > 5),
+    _Rule("IBAN", "digits", _ACCOUNT, iban.is_valid),
+    _Rule("CBU", "digits", r"(?<!\w)\d{7}[ -]?\d[ -]?\d{13}[ -]?\d(?!\w)", cbu.is_valid),
+    *_rules_of(identifiers.ACCOUNTS),
+    _Rule("CARD", "digits", START + _CARD + END, _is_card),
+    _Rule("COORDINATES", "digits", rf"(?<![\w.,-]){_DEGREES}[,;\s]\s?{_DEGREES}(?!\w)", _on_earth),
+    _Rule("COORDINATES", "", rf"(?<!\w){_MINUTES}(?:[\s,;]{{1,3}}{_MINUTES})?"),
+    *(_Rule("CODE", "word", pattern) for pattern in codes.PATTERNS),
+    _Rule("", "digits", _HARMLESS),
+    _Rule("", "digits", _FILE),
+    _Rule("", "digits", _BY_YEAR),
+    _Rule("ID", "", rf"{START}(?-i:[A-Z]{{5}})\d{{4}}(?-i:[A-Z]){END}", pan.is_valid),
+    _Rule("ID", "", after("pan(?: card)?", SMALL, r"[A-Z]{5}\d{4}[A-Z]") + END, pan.is_valid),
+    *_rules_of(identifiers.IDS),
+    _Rule("", "digits", _SHORT),
 ]
+_COMPILED = [(rule, re.compile(rule.pattern, re.I)) for rule in _RULES]
+_SIGNS = {need: re.compile(pattern, re.I) for need, pattern in _NEEDS.items()}
 _SUSPECT = re.compile(
-    r"[@/]|\d(?:\W{0,3}\d){3}|[wW]{3}\.|\.(?i:com|net|org|edu|gob|gov)|(?i:alias)"
+    r"[@/]|\d(?:\W{0,3}\d){3}|\d\d[a-z]\d\d[a-z]\d{3}|www\.|\.(?:com|net|org|edu|gob|gov)|alias|"
+    + codes.SIGNS,
+    re.I,
 )
 _PLAIN = {ord(c): " " for c in "\u00a0\u2007\u2009\u202f"}  # one character for one: offsets stay
 _PLAIN |= {ord(c): "-" for c in "\u2010\u2011\u2012\u2013\u2014\u2212"}
+# Soft hyphens, zero-width characters, marks of direction, variation selectors: nobody sees them.
+_UNSEEN = re.compile(
+    "[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]"
+)
 
 
 def find(text: str, regions: Sequence[str] = REGIONS) -> list[Found]:
@@ -172,13 +197,18 @@ def find(text: str, regions: Sequence[str] = REGIONS) -> list[Found]:
 
     A phone number without a country code is one if it is valid in any of `regions`.
     """
-    if not _SUSPECT.search(text):
+    rest, places = text, range(len(text))  # places: of the characters of `rest` in `text`
+    if _UNSEEN.search(text):
+        places = [at for at, one in enumerate(text) if not _UNSEEN.match(one)]
+        rest = "".join(text[at] for at in places)
+    if not _SUSPECT.search(rest):
         return []
-    rest, found = text.translate(_PLAIN), []
+    rest, found = rest.translate(_PLAIN), []
     while claims := _claims(rest, regions):  # what is covered may lay bare something beside it
         rest = _covered(rest, claims)
         found += claims
-    return [Found(type_, start, end, text[start:end]) for start, end, type_ in sorted(found)]
+    spans = ((places[start], places[end - 1] + 1, type_) for start, end, type_ in sorted(found))
+    return [Found(type_, start, end, text[start:end]) for start, end, type_ in spans]
 
 
 def replace(text: str, regions: Sequence[str] = REGIONS) -> tuple[str, Counter[str]]:
@@ -204,15 +234,20 @@ def mask(one: Found) -> str:
 def _claims(text: str, regions: Sequence[str]) -> list[_Span]:
     """One pass of the rules, and the phone numbers in what they leave."""
     claims: list[_Span] = []
-    for type_, pattern, accepts in _RULES:
+    there = {need for need, sign in _SIGNS.items() if sign.search(text)}
+    for rule, pattern in _COMPILED:
+        if rule.needs not in there:
+            continue
         spans = [
-            (*span, type_)
+            (*span, rule.type)
             for match in pattern.finditer(text)
-            if (span := _accepted(match, accepts))
+            if (span := _accepted(match, rule.accepts))
         ]
-        text = _covered(text, spans)
-        claims += spans
-    claims += [(*span, "PHONE") for span in phones.find(text, regions, _CALL)]
+        if spans:
+            text = _covered(text, spans)
+            claims += spans
+    if "digits" in there:
+        claims += [(*span, "PHONE") for span in phones.find(text, regions, _CALL)]
     return sorted(claim for claim in claims if claim[2])
 
 

@@ -1,0 +1,18 @@
+"""Words that announce what follows: "mi dni es el ", "tel de casa: ", "the pin for my card is "."""
+
+START = r"(?<![\w+-])(?<!\d[.,])"  # of a number that stands alone
+END = r"(?!-?\w|[.,]\d)"
+SMALL = (
+    "es|era|son|is|é|è|el|la|al|a|o|the|at|il|mi|my|tu|su|your|nro|num|n|nº|no|n[uú]mer[oi]|number"
+    "|nuevo|new|del?"
+)
+OF = (  # "de la abuela", "for my bank"
+    r"(?:del?|da|do|of|for|para|en|no|di)\s(?:(?:el|las?|los|mi|tu|su|un|una|the|my|your|meu|minha)"
+    r"\s)?[^\W\d_]{2,20}"
+)
+_GAP = "[\\s:.,=#°º(*\"'“”«»_\u2190-\u21ff\u2600-\u27bf\U0001f300-\U0001faff-]"  # arrows, emoji too
+
+
+def after(cue: str, fillers: str, what: str) -> str:
+    """A pattern of `what`, as the group `it`, a few of the words `fillers` after a cue."""
+    return rf"(?<!\w)(?:{cue})(?:{_GAP}{{1,3}}(?:{fillers})\b){{0,8}}{_GAP}{{0,3}}(?P<it>{what})"
