@@ -22,9 +22,9 @@ _PURPOSE = (
     r"|s[oó]lo|[uú]nic[oa]|sms|temporal|personal|d[ií]gitos|verifica[cç]i?[oóã][no]|verification"
     r"|seguridad|seguran[cç]a|security|acc?es[so]o?|confirma[cç]i?[oóã][no]|confirmation"
     r"|activaci[oó]n|activation|autorizaci[oó]n|desbloqueo|unlock|recuperaci[oó]n|recovery|ingreso"
-    rf"|inicio|login|registro|{_OPENED}"
+    rf"|inicio|login|registro|enviado|recibido|sent|por|v[ií]a|by|\d\d? (?:d[ií]gitos|cifras|digits)|{_OPENED}"
 )
-_PASSWORD = r"contrase[ñn]i?as?|pass(?:word|wd|code|phrase)?|pwd|senha|palavra-passe"
+_PASSWORD = r"contrase[ñn]i?as?|pass(?:word|wd|code|phrase)?|pwd?|senha|palavra-passe"
 _KEY = rf"pin|otp|token|clave|{_PASSWORD}"
 _CODE = r"(?<!error )(?<!postal )(?<!zip )(?<!area )(?<!promo )(?<!bar )(?<!source )code"
 _SECRET = rf"c[oó]digos?|{_CODE}|{_KEY}"
@@ -44,25 +44,30 @@ _ENDED = rf"{END}(?! ?(?:{COUNTED}|{_MORE_COUNTED})\b)"
 
 _TOKEN = r"(?<!\w)[^\s<>\0]{5,39}[^\s<>\0.,;:?()\[\]{}'\"«»“”‘’…*_~]"  # it does not end a sentence
 _UNITS = rf"\d[\d.,:]*(?:{COUNTED}|h|hs|hrs|am|pm|er|da|ra|to|do|cm|mm|ml|gb|mb)\b"
-_WITH_DIGIT = rf"(?!{_UNITS})(?=[^\s<>\0]{{0,39}}\d)(?=[^\s<>\0]{{0,39}}[^\W\d_]){_TOKEN}"
+_WITH_DIGIT = (
+    rf"(?!{_UNITS}|\d{{3,}}[.,;:])(?=[^\s<>\0]{{0,39}}\d)(?=[^\s<>\0]{{0,39}}[^\W\d_]){_TOKEN}"
+)
 _WITH_SIGN = rf"(?=[^\s<>\0]{{0,38}}(?:(?-i:[a-zà-ÿ][A-ZÀ-Þ])|[@#$%&^+]\w)){_TOKEN}"
 _SAID_OF_ONE = (
     r"(?!(?:(?:in)?correct[ao]?|inv[aá]lid[ao]?|mism[ao]|ningun[ao]|olvidad[ao]|obligatori[ao]"
     r"|required|wrong|same|reset|expired)\b)"
 )
 _OF_WHAT = rf"(?:\s(?:{OF}|{_OPENED})){{0,3}}"
-# Passwords, and what is "clave" to something that is opened: "clave" alone is a key to success too.
-_SURELY = rf"(?<!\w)(?:{_PASSWORD}|clave(?=\s(?:(?:del?|da|do|for)\s)?(?:la\s)?(?:{_OPENED})\b)){_OF_WHAT}"
+_OPENS = rf"(?=\s(?:(?:del?|da|do|for)\s)?(?:la\s|the\s)?(?:{_OPENED})\b)"
+_CODE_OF_WHAT = rf"(?:c[oó]digo|code){_OPENS}"
+# "clave" alone is a key to success too.
+_SURELY = rf"(?<!\w)(?:{_PASSWORD}|clave{_OPENS}){_OF_WHAT}"
 
 PATTERNS = (  # in order; read without regard to case; what is found is the group `it` or all
     r"(?<!\w)G-\d{6}(?!\w)",
-    after(_SECRET, _PURPOSE, _DIGITS) + _ENDED,
-    rf"(?<!\w)(?:{_KEY})(?:\s{OF}){{1,3}}{_IS}(?P<it>{_DIGITS}){_ENDED}",
-    after("cvv2?|cvc2?|c[oó]digo de seguridad", _PURPOSE, r"\d{3,4}") + END,
-    rf"{START}(?P<it>{_DIGITS}) (?:es|is|é) (?:(?:{_PURPOSE}) ){{0,6}}(?:{_SECRET})\b",
     after(f"{_PASSWORD}|clave", _PURPOSE, rf"(?<!\bde )(?<!\bdel )(?<!\bof ){_WITH_DIGIT}"),
     rf"(?<!\w)(?:{_PASSWORD}|clave|contra){_OF_WHAT}{_IS}(?P<it>{_WITH_DIGIT}|{_WITH_SIGN})",
-    rf"{_SURELY}\s?[:=]\s?(?P<it>{_SAID_OF_ONE}{_TOKEN})(?=\s*(?:\n|\Z))",
     rf"{_SURELY}{_IS}[\"'“«](?P<it>[^\"'“”«»\n<>\0]{{4,40}})[\"'”»]",
+    rf"{_SURELY}\s?[:=]\s?(?P<it>{_SAID_OF_ONE}{_TOKEN})(?=\s*(?:\n|\Z))",
+    after(_SECRET, _PURPOSE, _DIGITS) + _ENDED,
+    after(f"{_PASSWORD}|clave", _PURPOSE, r"\d{9,12}") + _ENDED,
+    rf"(?<!\w)(?:{_KEY}|{_CODE_OF_WHAT})(?:\s(?:{OF}|{_PURPOSE})){{1,6}}{_IS}(?P<it>{_DIGITS}){_ENDED}",
+    after("cvv2?|cvc2?|c[oó]digo de seguridad", _PURPOSE, r"\d{3,4}") + END,
+    rf"{START}(?P<it>{_DIGITS}) (?:es|is|é|as|como|for|para) (?:(?:{_PURPOSE}) ){{0,6}}(?:{_SECRET})\b",
 )
 SIGNS = rf"(?<!\w)(?:c[oó]digo|code|contra|cv[vc]|{_KEY})"  # without one of these words no pattern

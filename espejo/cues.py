@@ -4,12 +4,14 @@ START = r"(?<![\w+-])(?<!\d[.,])"  # of a number that stands alone
 END = r"(?!-?\w|[.,]\d)"
 SMALL = (
     "es|era|son|is|é|è|el|la|al|a|o|the|at|il|mi|my|tu|su|your|nro|num|n|nº|no|n[uú]mer[oi]|number"
-    "|nuevo|new|del?"
+    "|nuevo|new|del?|dell[aeo]"
 )
-OF = (  # "de la abuela", "for my bank"
-    r"(?:del?|da|do|of|for|para|en|no|di)\s(?:(?:el|las?|los|mi|tu|su|un|una|the|my|your|meu|minha)"
-    r"\s)?[^\W\d_]{2,20}"
+_NAME = "(?-i:[A-ZÀ-Þ][a-zà-ÿ]+)"
+OF = (  # "de la abuela", "for my bank", "de Ana María López"
+    r"(?:del?|dell[aeo]|da|do|of|for|para|en|no|di)\s(?:(?:el|las?|los|mi|tu|su|una?|the|my|your|meu"
+    rf"|minha)\s)?[^\W\d_]{{2,20}}(?:\s{_NAME}){{0,2}}"
 )
+WHOSE = f"{SMALL}|{OF}|{_NAME}|casa|trabajo|oficina|consultorio|particular|laboral|s|me|on"
 _GAP = "[\\s:.,=#°º(*\"'“”«»_\u2190-\u21ff\u2600-\u27bf\U0001f300-\U0001faff-]"  # arrows, emoji too
 
 

@@ -89,7 +89,9 @@ IDS = [
     Identifier("ID", "", r"(?-i:[A-ZÑ&]{3,4})[ -]?\d{6}[ -]?(?-i:[A-Z\d]{3})", _is_rfc),
     Identifier("ID", "rfc", r"[A-ZÑ&]{3,4}[ -]?\d{6}(?:[ -]?[A-Z\d]{3})?", rfc.is_valid),
     Identifier("ID", "", r"[A-Z]{6}\d{8}[HM]\d{3}", bool),  # Mexico, to vote
-    Identifier("ID", "", r"[2-9]\d{3}([ -])\d{4}\1\d{4}(?![ -][\d\0]|[ -]<[A-Z])", aadhaar.is_valid),
+    Identifier(
+        "ID", "", r"[2-9]\d{3}([ -])\d{4}\1\d{4}(?![ -][\d\0]|[ -]<[A-Z])", aadhaar.is_valid
+    ),
     Identifier("ID", "aadhaa?r|adhaar|uidai", r"[2-9]\d{11}", aadhaar.is_valid),
     Identifier(
         "ID", "", r"[12](?:[ .]?\d\d){2}[ .]?\d[\dAB](?:[ .]?\d{3}){2}[ .]?\d\d", nir.is_valid
@@ -133,7 +135,8 @@ IDS = [
     Identifier("ID", "", r"\d\d\.\d{3}\.(?!000)\d{3}", bool),  # 85.000.000 is a price
     Identifier(
         "ID",
-        "pasaportes?|passports?|passaport[eo]s?|passeport",
+        r"(?:pasaportes?|passports?|passaport[eo]s?|passeport)"
+        r"(?: [^\W\d_]{3,}(?:[aei]n[oa]?|[oó]la?|[eé]sa?|ense|ish))?",
         r"[A-Z]{0,3}[ -]?\d{6,9}|(?=(?:[A-Z]*\d){6})[A-Z\d]{8,9}",
         bool,
     ),

@@ -12,7 +12,7 @@ import phonenumbers
 _BLOCK = re.compile(r"\(?\+?\d++(?:[.-]\d++)*+\)?")
 # After a full stop that ends a word (tel.351) or a comma that ends a number a chain may begin.
 _CHAIN = re.compile(
-    rf"(?:(?<![\w#/.,$-])|(?<=[^\W\d_][.,])|(?<=\d{{4}},)(?=\(?\+?\d{{3}})){_BLOCK.pattern}(?:[ /-]{{0,3}}{_BLOCK.pattern})*(?![\w%€])"
+    rf"(?:(?<![\w#/.,$-])|(?<=[^\W\d_][.,])|(?<=\d{{4}},)(?=\(?\+?\d{{3}}|\d\d \d{{4}})){_BLOCK.pattern}(?:[ /-]{{0,3}}{_BLOCK.pattern})*(?![\w%€])"
 )
 # Between two numbers announced together: "4555-1234, 4555-1235", "4555-1234 (casa) o 4555-1235".
 _JOINED = re.compile(

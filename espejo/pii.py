@@ -33,7 +33,7 @@ from stdnum.ar import cbu
 from stdnum.in_ import pan
 
 from espejo import codes, identifiers, phones
-from espejo.cues import END, OF, SMALL, START, after
+from espejo.cues import END, SMALL, START, WHOSE, after
 
 REGIONS = ("AR", "ES", "CL", "BR", "MX", "UY", "PY", "PE", "CO")  # ISO 3166, the likeliest first
 
@@ -77,7 +77,7 @@ _UPI = (  # India's addresses to pay to, of the banks and wallets that most have
 )
 _CARD = (
     r"(?:[2-6]\d{3}(?:[ .-]?\d{4}){3}|3[47]\d\d[ .-]?\d{6}[ .-]?\d{5}|3[0689]\d\d[ .-]?\d{6}[ .-]?"
-    r"\d{4}|[2-6]\d{12,18})"
+    r"\d{4}|4\d{12}|[2-6]\d{15}|(?:50|5[6-9]|6\d)\d{15,17})"
 )
 _WHOSE = "mi|mis|su|tu|my|our|her|his|your|nuevo|nuestro|meu|seu|mio|phone|contact"
 _CALLED = (
@@ -87,13 +87,13 @@ _CALLED = (
     r"|call|(?:text|ring|reach) (?:me|him|her|us)|agend[aá](?:me|lo|la)|contacto|chiamami|me liga"
     r"|escrib[ií](?:me|le|les|nos)|m[aá]nda(?:me|le)"
 )
-_CALL = re.compile(after(_CALLED, f"{SMALL}|{OF}", r"\Z"), re.I)
+_CALL = re.compile(after(_CALLED, WHOSE, r"\Z"), re.I)
 
 _HARMLESS = (  # money, counts, dates, hashtags
     r"(?:[$€]|\b(?:usd|ars|eur)\b) ?\d[\d.,]*+"
     rf"|{START}\d[\d.,]*+ ?(?:[%€]|(?:mil |millones )?(?:de )?(?:{codes.COUNTED})\b)"
     r"|(?<![\w/.-])(?:[0-3]?\d([/.])[01]?\d\1|[0-3]?\d-[01]?\d-(?=\d{4}))(?:\d{4}|\d\d)(?![\w/-])"
-    r"|(?<![\w/.-])[12]\d{3}([/.-])[01]?\d\2[0-3]?\d(?!\w)|#\w+"
+    r"|(?<![\w/.-])[0-3]?\d/[01]?\d(?![\w/-])|(?<![\w/.-])[12]\d{3}([/.-])[01]?\d\2[0-3]?\d(?!\w)|#\w+"
 )
 # Files, orders and other things that bear numbers: "expediente 123456/2023", "pedido 4512345678".
 _FILED = (
@@ -146,7 +146,7 @@ def _rules_of(numbers: Sequence[identifiers.Identifier]) -> list[_Rule]:
         _Rule(
             one.type,
             "digits",
-            (after(one.words, SMALL, one.shape) if one.words else START + one.shape) + END,
+            (after(one.words, WHOSE, one.shape) if one.words else START + one.shape) + END,
             one.accepts,
         )
         for one in numbers
