@@ -5,7 +5,7 @@ and what for ("el pin de la tarjeta es"). A password of letters needs more: a di
 sign within, quotation marks, or to stand alone after a colon, because "la clave es tener paciencia".
 """
 
-from espejo.cues import END, OF, SMALL, START, after
+from espejo.cues import END, OF, SMALL, START, after, joined
 
 _OPENED = (  # what they let somebody into
     r"tarjetas?|card|cart[aã]o|visa|master(?:card)?|d[eé]bito|cr[eé]dito|cajero|atm|banco|bank(?:ing)?"
@@ -22,7 +22,7 @@ _PURPOSE = (
     r"|s[oó]lo|[uú]nic[oa]|sms|temporal|personal|d[ií]gitos|verifica[cç]i?[oóã][no]|verification"
     r"|seguridad|seguran[cç]a|security|acc?es[so]o?|confirma[cç]i?[oóã][no]|confirmation"
     r"|activaci[oó]n|activation|autorizaci[oó]n|desbloqueo|unlock|recuperaci[oó]n|recovery|ingreso"
-    rf"|inicio|login|registro|enviado|recibido|sent|por|v[ií]a|by|\d\d? (?:d[ií]gitos|cifras|digits)|{_OPENED}"
+    rf"|inicio|login|registro|enviado|recibido|sent|por|v[ií]a|by|que|me|te|lleg[oó]|mandaron|enviaron|dieron|pasaron|sali[oó]|got|nuev[oa]|actual|viej[oa]|entrar|abrir|ingresar|salir|i|\d\d? (?:d[ií]gitos|cifras|digits)|{_OPENED}"
 )
 _PASSWORD = r"contrase[ñn]i?as?|pass(?:word|wd|code|phrase)?|pwd?|senha|palavra-passe"
 _KEY = rf"pin|otp|token|clave|{_PASSWORD}"
@@ -67,7 +67,10 @@ PATTERNS = (  # in order; read without regard to case; what is found is the grou
     after(_SECRET, _PURPOSE, _DIGITS) + _ENDED,
     after(f"{_PASSWORD}|clave", _PURPOSE, r"\d{9,12}") + _ENDED,
     rf"(?<!\w)(?:{_KEY}|{_CODE_OF_WHAT})(?:\s(?:{OF}|{_PURPOSE})){{1,6}}{_IS}(?P<it>{_DIGITS}){_ENDED}",
+    after(_KEY.replace("clave|", ""), _PURPOSE, r"\d(?:-\d){3,7}")
+    + _ENDED,  # no 4-2-3-1 is a clave
     after("cvv2?|cvc2?|c[oó]digo de seguridad", _PURPOSE, r"\d{3,4}") + END,
     rf"{START}(?P<it>{_DIGITS}) (?:es|is|é|as|como|for|para) (?:(?:{_PURPOSE}) ){{0,6}}(?:{_SECRET})\b",
 )
+MORE = joined(_DIGITS) + _ENDED
 SIGNS = rf"(?<!\w)(?:c[oó]digo|code|contra|cv[vc]|{_KEY})"  # without one of these words no pattern

@@ -6,15 +6,25 @@ SMALL = (
     "es|era|son|is|é|è|el|la|al|a|o|the|at|il|mi|my|tu|su|your|nro|num|n|nº|no|n[uú]mer[oi]|number"
     "|nuevo|new|del?|dell[aeo]"
 )
-_NAME = "(?-i:[A-ZÀ-Þ][a-zà-ÿ]+)"
+_NAME = (  # of a person rather than of a make or a town: "celu Samsung 1250000", "Tel Aviv"
+    "(?!(?:aviv|samsung|galaxy|moto(?:rola)?|xiaomi|redmi|apple|huawei|nokia|honor|lg|i?phone)\\b)"
+    "(?-i:[A-ZÀ-Þ][a-zà-ÿ]+)"
+)
 OF = (  # "de la abuela", "for my bank", "de Ana María López"
     r"(?:del?|dell[aeo]|da|do|of|for|para|en|no|di)\s(?:(?:el|las?|los|mi|tu|su|una?|the|my|your|meu"
     rf"|minha)\s)?[^\W\d_]{{2,20}}(?:\s{_NAME}){{0,2}}"
 )
 WHOSE = f"{SMALL}|{OF}|{_NAME}|casa|trabajo|oficina|consultorio|particular|laboral|s|me|on"
-_GAP = "[\\s:.,=#°º(*\"'“”«»_\u2190-\u21ff\u2600-\u27bf\U0001f300-\U0001faff-]"  # arrows, emoji too
+_GAP = (
+    "[\\s:.,=#°º!(*\"'“”«»_\u2190-\u21ff\u2600-\u27bf\U0001f300-\U0001faff-]"  # arrows, emoji too
+)
 
 
 def after(cue: str, fillers: str, what: str) -> str:
     """A pattern of `what`, as the group `it`, a few of the words `fillers` after a cue."""
-    return rf"(?<!\w)(?:{cue})(?:{_GAP}{{1,3}}(?:{fillers})\b){{0,8}}{_GAP}{{0,3}}(?P<it>{what})"
+    return rf"(?<!\w)(?:{cue})(?:{_GAP}{{1,3}}(?:{fillers})\b){{0,8}}{_GAP}{{0,5}}(?P<it>{what})"
+
+
+def joined(what: str) -> str:
+    """A pattern of a further `what`, as the group `it`: ", 31234567", " y 31234567"."""
+    return rf"[\s,;/|&+-]{{1,4}}(?:(?:[yoeu]|ou|or|and|el|al)\s+){{0,2}}(?P<it>{what})"

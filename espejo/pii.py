@@ -33,7 +33,7 @@ from stdnum.ar import cbu
 from stdnum.in_ import pan
 
 from espejo import codes, identifiers, phones
-from espejo.cues import END, SMALL, START, WHOSE, after
+from espejo.cues import END, SMALL, START, WHOSE, after, joined
 
 REGIONS = ("AR", "ES", "CL", "BR", "MX", "UY", "PY", "PE", "CO")  # ISO 3166, the likeliest first
 
@@ -80,7 +80,8 @@ _CARD = (
     r"\d{4}|4\d{12}|[2-6]\d{15}|(?:50|5[6-9]|6\d)\d{15,17})"
 )
 _WHOSE = "mi|mis|su|tu|my|our|her|his|your|nuevo|nuestro|meu|seu|mio|phone|contact"
-_CALLED = (
+_CALLED = (  # also what people call: a cab, a delivery
+    r"remis(?:es|er[ií]a)?|taxi|delivery|"
     r"tel(?:[eé]fonos?|efones?|s)?|tl?fn?o?|cel(?:u|ular|ulares|lulare|l|lphone|s)?|m[oó]vil(?:es)?"
     r"|mobile|fono|fijos?|phone|landline|whats?app|w[ap]?sp|wpp|[wg]uasap|zap"
     rf"|(?:{_WHOSE}) n[uúu]mer[oi]|(?:{_WHOSE}) (?:number|nro)|llam[aá](?:me|lo|los|la|las|r)?"
@@ -101,9 +102,11 @@ _FILED = (
     r"|factura|fatura|boleta|remito|recibo|tr[aá]mite|ticket|tracking|rastreio|seguimiento|gu[ií]a"
     r"|matr[ií]cula|lote|serie|serial|p[oó]liza|socio|reclamo|operaci[oó]n|comprobante"
     r"|transacci[oó]n|referencia|ref|protocolo|protocol|isbn|issn|ean|barras|sku|partida|padr[oó]n"
-    r"|caso|processo|nota fiscal|art[ií]culo|producto|cliente"
+    r"|caso|paquete|env[ií]o|processo|nota fiscal|art[ií]culo|producto|cliente"
 )
-_FILE_WORDS = "es|era|is|é|el|la|nro|num|n|no|n[uú]mero|number|del?|compra|servicio"
+_FILE_WORDS = (
+    "(?-i:[A-Z]{2,5})|es|era|is|é|el|la|nro|num|n|no|n[uú]mero|number|del?|compra|servicio"
+)
 _FILE = after(_FILED, _FILE_WORDS, r"(?=[\d./-]{6})\d[\d./-]*+")
 _BY_YEAR = rf"{START}\d{{3,9}}/(?:19|20)\d\d{END}"
 # Thousands and times, several of which in a row read like one phone number.
@@ -130,6 +133,7 @@ class _Rule(NamedTuple):
     needs: str
     pattern: str
     accepts: Callable[[str], object] = bool
+    more: str = ""  # what further data of the kind looks like, straight after it
 
 
 _NEEDS = {
@@ -148,6 +152,7 @@ def _rules_of(numbers: Sequence[identifiers.Identifier]) -> list[_Rule]:
             "digits",
             (after(one.words, WHOSE, one.shape) if one.words else START + one.shape) + END,
             one.accepts,
+            joined(one.shape) + END if one.words else "",
         )
         for one in numbers
     ]
@@ -168,7 +173,7 @@ _RULES = [
     _Rule("CARD", "digits", START + _CARD + END, _is_card),
     _Rule("COORDINATES", "digits", rf"(?<![\w.,-]){_DEGREES}[,;\s]\s?{_DEGREES}(?!\w)", _on_earth),
     _Rule("COORDINATES", "", rf"(?<!\w){_MINUTES}(?:[\s,;]{{1,3}}{_MINUTES})?"),
-    *(_Rule("CODE", "word", pattern) for pattern in codes.PATTERNS),
+    *(_Rule("CODE", "word", pattern, more=codes.MORE) for pattern in codes.PATTERNS),
     _Rule("", "digits", _HARMLESS),
     _Rule("", "digits", _FILE),
     _Rule("", "digits", _BY_YEAR),
@@ -177,7 +182,10 @@ _RULES = [
     *_rules_of(identifiers.IDS),
     _Rule("", "digits", _SHORT),
 ]
-_COMPILED = [(rule, re.compile(rule.pattern, re.I)) for rule in _RULES]
+_COMPILED = [
+    (rule, re.compile(rule.pattern, re.I), re.compile(rule.more, re.I) if rule.more else None)
+    for rule in _RULES
+]
 _SIGNS = {need: re.compile(pattern, re.I) for need, pattern in _NEEDS.items()}
 _SUSPECT = re.compile(
     r"[@/]|\d(?:\W{0,3}\d){3}|\d\d[a-z]\d\d[a-z]\d{3}|www\.|\.(?:com|net|org|edu|gob|gov)|alias|"
@@ -235,14 +243,16 @@ def _claims(text: str, regions: Sequence[str]) -> list[_Span]:
     """One pass of the rules, and the phone numbers in what they leave."""
     claims: list[_Span] = []
     there = {need for need, sign in _SIGNS.items() if sign.search(text)}
-    for rule, pattern in _COMPILED:
+    for rule, pattern, more in _COMPILED:
         if rule.needs not in there:
             continue
-        spans = [
-            (*span, rule.type)
-            for match in pattern.finditer(text)
-            if (span := _accepted(match, rule.accepts))
-        ]
+        spans: list[_Span] = []
+        for match in pattern.finditer(text):
+            further: re.Match[str] | None = match
+            while further and (span := _accepted(further, rule.accepts)):
+                if not spans or span[0] >= spans[-1][1]:  # the next cue may stand before it too
+                    spans.append((*span, rule.type))
+                further = more and more.match(text, span[1])
         if spans:
             text = _covered(text, spans)
             claims += spans
