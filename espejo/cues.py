@@ -15,6 +15,12 @@ OF = (  # "de la abuela", "for my bank", "de Ana María López"
     rf"|minha)\s)?[^\W\d_]{{2,20}}(?:\s{_NAME}){{0,2}}"
 )
 WHOSE = f"{SMALL}|{OF}|{_NAME}|casa|trabajo|oficina|consultorio|particular|laboral|s|me|on"
+COUNTED = (
+    r"pesos|d[oó]lares|euros|reales|reais|usd|personas|habitantes|votos|seguidores|vistas|views"
+    r"|likes|visitas|reproducciones|kil[oó]metros|kms?|metros|mts?|m2|kilos|kgs?|gr?|litros|años"
+)
+# Between two that are announced together: "4555-1234, 4555-1235", "4555-1234 (casa) y 4555-1235".
+JOINED = r"(?:\s?\([^\d()<>\0]{1,20}\))?[\s,;/|&+-]{1,4}(?:(?:[yoeu]|ou|or|and|al|el)\s+){0,2}"
 _GAP = (
     "[\\s:.,=#°º!(*\"'“”«»_\u2190-\u21ff\u2600-\u27bf\U0001f300-\U0001faff-]"  # arrows, emoji too
 )
@@ -26,5 +32,5 @@ def after(cue: str, fillers: str, what: str) -> str:
 
 
 def joined(what: str) -> str:
-    """A pattern of a further `what`, as the group `it`: ", 31234567", " y 31234567"."""
-    return rf"[\s,;/|&+-]{{1,4}}(?:(?:[yoeu]|ou|or|and|el|al)\s+){{0,2}}(?P<it>{what})"
+    """A pattern of a further `what`, as the group `it`, straight after one that was announced."""
+    return rf"{JOINED}(?P<it>{what})"

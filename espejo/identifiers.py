@@ -137,7 +137,7 @@ IDS = [
         "ID",
         r"(?:pasaportes?|passports?|passaport[eo]s?|passeport)"
         r"(?: [^\W\d_]{3,}(?:[aei]n[oa]?|[oó]la?|[eé]sa?|ense|ish))?",
-        r"[A-Z]{0,3}[ -]?\d{6,9}|(?=(?:[A-Z]*\d){6})[A-Z\d]{8,9}",
+        r"[A-Z]{0,3}[ -]?\d{6,9}|\d\d[A-Z]{2}\d{5}",
         bool,
     ),
 ]

@@ -9,15 +9,16 @@ from collections.abc import Iterator, Sequence
 
 import phonenumbers
 
+from espejo.cues import JOINED
+
 _BLOCK = re.compile(r"\(?\+?\d++(?:[.-]\d++)*+\)?")
-# After a full stop that ends a word (tel.351) or a comma that ends a number a chain may begin.
+SHAPE = rf"{_BLOCK.pattern}(?:[ /-]{{0,3}}{_BLOCK.pattern})*"
 _CHAIN = re.compile(
-    rf"(?:(?<![\w#/.,$-])|(?<=[^\W\d_][.,])|(?<=\d{{4}},)(?=\(?\+?\d{{3}}|\d\d \d{{4}})){_BLOCK.pattern}(?:[ /-]{{0,3}}{_BLOCK.pattern})*(?![\w%€])"
+    # After a full stop that ends a word (tel.351) or a comma that ends a number one may begin too.
+    r"(?:(?<![\w#/.,$-])|(?<=[^\W\d_][.,])|(?<=\d{4},)(?=\(?\+?\d{3}|\d\d \d{4}))"
+    rf"{SHAPE}(?![\w%€])"
 )
-# Between two numbers announced together: "4555-1234, 4555-1235", "4555-1234 (casa) o 4555-1235".
-_JOINED = re.compile(
-    r"(?:\s?\([^\d()<>\0]{1,20}\))?[\s,;/|&+-]{1,4}(?:(?:[yoeu]|ou|or|and|al|el)\s+){0,2}", re.I
-)
+_JOINED = re.compile(JOINED, re.I)
 _Block = tuple[int, int, list[str]]  # start, end, groups of digits
 _FEWEST = 6  # digits: local numbers of small places in Argentina
 _BLOCKS = 8  # of one number: +54 9 11 55 55 43 21 has seven
@@ -25,11 +26,13 @@ _BEFORE = 60  # characters before a number in which it may be announced
 _MOST_LOOKED_UP = 200  # in one text, some 0.05 s; then the shape of a number is enough
 
 
-def find(text: str, regions: Sequence[str], cue: re.Pattern[str]) -> Iterator[tuple[int, int]]:
+def find(
+    text: str, regions: Sequence[str], before: re.Pattern[str], after: re.Pattern[str]
+) -> Iterator[tuple[int, int]]:
     """Start and end of each phone number, in order: the longest run of blocks that makes one.
 
-    With a country code, or where what stands before it matches `cue`, its length must be possible;
-    any other number must be valid in one of `regions` (ISO 3166).
+    With a country code, or where what stands before or after it announces it, its length must be
+    possible; any other number must be valid in one of `regions` (ISO 3166).
     """
     looked_up, announced = 0, len(text)  # announced: the end of the last number after a cue
     for chain in _CHAIN.finditer(text):
@@ -44,14 +47,16 @@ def find(text: str, regions: Sequence[str], cue: re.Pattern[str]) -> Iterator[tu
             start = blocks[first][0]
             cued = bool(
                 _JOINED.fullmatch(text, announced, start)
-                or (first == 0 and cue.search(text[max(0, start - _BEFORE) : start]))
+                or (first == 0 and before.search(text[max(0, start - _BEFORE) : start]))
+                or (first == 0 and after.match(text, chain.end()))
             )
             for last, candidate in _runs(text, blocks[first : first + _BLOCKS], cued):
                 looked_up += 1
                 if looked_up > _MOST_LOOKED_UP or _dialled(candidate, cued, regions):
-                    bare = ")" in candidate and "(" not in candidate  # (tel 351 555 1234)
-                    end = start + len(candidate) - bare
-                    yield start, end
+                    closes = ")" in candidate and "(" not in candidate  # (tel 351 555 1234)
+                    opens = "(" in candidate and ")" not in candidate
+                    end = start + len(candidate) - closes
+                    yield start + opens, end
                     announced = end if cued else announced
                     first += last
                     break

@@ -33,7 +33,7 @@ from stdnum.ar import cbu
 from stdnum.in_ import pan
 
 from espejo import codes, identifiers, phones
-from espejo.cues import END, SMALL, START, WHOSE, after, joined
+from espejo.cues import COUNTED, END, SMALL, START, WHOSE, after, joined
 
 REGIONS = ("AR", "ES", "CL", "BR", "MX", "UY", "PY", "PE", "CO")  # ISO 3166, the likeliest first
 
@@ -89,12 +89,18 @@ _CALLED = (  # also what people call: a cab, a delivery
     r"|escrib[ií](?:me|le|les|nos)|m[aá]nda(?:me|le)"
 )
 _CALL = re.compile(after(_CALLED, WHOSE, r"\Z"), re.I)
+_CALL_AFTER = re.compile(  # 4555-1234 (y 4555-1235) es mi fijo
+    rf"(?:{joined(phones.SHAPE)})?\s?(?:es|son|is|are|é)\s(?:(?:{SMALL}|los|las|sus|mis)\s){{0,3}}"
+    rf"(?:{_CALLED})(?!\w)",
+    re.I,
+)
 
 _HARMLESS = (  # money, counts, dates, hashtags
     r"(?:[$€]|\b(?:usd|ars|eur)\b) ?\d[\d.,]*+"
-    rf"|{START}\d[\d.,]*+ ?(?:[%€]|(?:mil |millones )?(?:de )?(?:{codes.COUNTED})\b)"
+    rf"|{START}\d[\d.,]*+ ?(?:[%€]|(?:mil |millones )?(?:de )?(?:{COUNTED})\b)"
     r"|(?<![\w/.-])(?:[0-3]?\d([/.])[01]?\d\1|[0-3]?\d-[01]?\d-(?=\d{4}))(?:\d{4}|\d\d)(?![\w/-])"
-    r"|(?<![\w/.-])[0-3]?\d/[01]?\d(?![\w/-])|(?<![\w/.-])[12]\d{3}([/.-])[01]?\d\2[0-3]?\d(?!\w)|#\w+"
+    r"|(?<![\w/.-])[0-3]?\d/[01]?\d(?![\w/-])"
+    r"|(?<![\w/.-])[12]\d{3}([/.-])[01]?\d\2[0-3]?\d(?!\w)|#\w+"
 )
 # Files, orders and other things that bear numbers: "expediente 123456/2023", "pedido 4512345678".
 _FILED = (
@@ -102,10 +108,11 @@ _FILED = (
     r"|factura|fatura|boleta|remito|recibo|tr[aá]mite|ticket|tracking|rastreio|seguimiento|gu[ií]a"
     r"|matr[ií]cula|lote|serie|serial|p[oó]liza|socio|reclamo|operaci[oó]n|comprobante"
     r"|transacci[oó]n|referencia|ref|protocolo|protocol|isbn|issn|ean|barras|sku|partida|padr[oó]n"
-    r"|caso|paquete|env[ií]o|processo|nota fiscal|art[ií]culo|producto|cliente"
+    r"|caso|build|versi[oó]n|firmware|paquete|env[ií]o|processo|nota fiscal|art[ií]culo|producto"
+    "|cliente"
 )
 _FILE_WORDS = (
-    "(?-i:[A-Z]{2,5})|es|era|is|é|el|la|nro|num|n|no|n[uú]mero|number|del?|compra|servicio"
+    "(?-i:[A-Z]{2,5})|es|era|is|é|el|la|nro|num|n|nº|no|n[uú]mero|number|del?|compra|servicio"
 )
 _FILE = after(_FILED, _FILE_WORDS, r"(?=[\d./-]{6})\d[\d./-]*+")
 _BY_YEAR = rf"{START}\d{{3,9}}/(?:19|20)\d\d{END}"
@@ -136,12 +143,13 @@ class _Rule(NamedTuple):
     more: str = ""  # what further data of the kind looks like, straight after it
 
 
+# A password has a digit, a sign, a capital within, or comes after a sign.
+_ENTRY = r"(?=(?s:.)*?[\d:=@#$%&^+\"'“«]|(?s:.)*?(?-i:[a-zà-ÿ][A-ZÀ-Þ]))"
 _NEEDS = {
     "": "",
     "@": "@",
     "digits": r"(?:\d\D*+){6}",
-    # A password has a digit, a sign, a capital within, or comes after a sign.
-    "word": rf"\A(?=(?s:.)*?[\d:=@#$%&^+\"'“«]|(?s:.)*?(?-i:[a-zà-ÿ][A-ZÀ-Þ]))(?s:.)*?{codes.SIGNS}",
+    "word": rf"\A{_ENTRY}(?s:.)*?{codes.SIGNS}",
 }
 
 
@@ -166,13 +174,19 @@ _RULES = [
     _Rule("ACCOUNT", "@", after("upi(?: id)?|vpa", SMALL, r"[\w.+%-]++@[a-z]++(?![\w-]|\.\w)")),
     _Rule("EMAIL", "@", _MAIL),
     _Rule("PHONE", "@", r"(?<!\w)@(?P<it>\d{8,15})(?!\w)"),  # a mention: WhatsApp writes it itself
-    _Rule("CBU", "", after("alias", f"{SMALL}|cbu|mp", _ALIAS), lambda text: len(text) > 5),
+    _Rule(
+        "CBU",
+        "",
+        after("alias", f"{WHOSE}|cbu|mp|pago|bancario", _ALIAS),
+        lambda text: len(text) > 5,
+    ),
     _Rule("IBAN", "digits", _ACCOUNT, iban.is_valid),
     _Rule("CBU", "digits", r"(?<!\w)\d{7}[ -]?\d[ -]?\d{13}[ -]?\d(?!\w)", cbu.is_valid),
     *_rules_of(identifiers.ACCOUNTS),
     _Rule("CARD", "digits", START + _CARD + END, _is_card),
     _Rule("COORDINATES", "digits", rf"(?<![\w.,-]){_DEGREES}[,;\s]\s?{_DEGREES}(?!\w)", _on_earth),
     _Rule("COORDINATES", "", rf"(?<!\w){_MINUTES}(?:[\s,;]{{1,3}}{_MINUTES})?"),
+    _Rule("CODE", "digits", r"(?<!\w)G-\d{6}(?!\w)"),
     *(_Rule("CODE", "word", pattern, more=codes.MORE) for pattern in codes.PATTERNS),
     _Rule("", "digits", _HARMLESS),
     _Rule("", "digits", _FILE),
@@ -257,7 +271,7 @@ def _claims(text: str, regions: Sequence[str]) -> list[_Span]:
             text = _covered(text, spans)
             claims += spans
     if "digits" in there:
-        claims += [(*span, "PHONE") for span in phones.find(text, regions, _CALL)]
+        claims += [(*span, "PHONE") for span in phones.find(text, regions, _CALL, _CALL_AFTER)]
     return sorted(claim for claim in claims if claim[2])
 
 
