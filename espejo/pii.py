@@ -6,20 +6,36 @@
 | <COORDINATES> | -31.4201, -64.1888; degrees and minutes; a link to a place on a map            |
 | <EMAIL>       | ana@example.com, and ana@gmail as people shorten it                            |
 | <IBAN>, <CBU> | bank accounts; CBU is the Argentine one, with the CVU and the alias of wallets |
+| <ACCOUNT>     | other accounts: CLABE (Mexico), CCC (Spain), UPI (India), random keys of Pix   |
+|               | (Brazil), and any after "número de cuenta"                                     |
 | <CARD>        | payment cards                                                                  |
-| <ID>          | DNI, CUIT and CUIL (Argentina), RUT (Chile), DNI and NIE (Spain), CPF (Brazil) |
-| <CODE>        | codes and PINs that let somebody in: "tu código es 123456"                     |
+| <ID>          | Argentina: DNI, CUIT, CUIL. Brazil: CPF, CNPJ, RG. Chile: RUT. Colombia:       |
+|               | cédula, NIT. Ecuador, Uruguay, Venezuela: cédula, C.I., RIF. France: NIR.      |
+|               | India: Aadhaar, PAN. Italy: codice fiscale. Mexico: CURP, RFC, NSS, the key of |
+|               | voters. Peru: DNI, RUC. Portugal: NIF. Spain: DNI, NIE, CIF, social security.  |
+|               | United States: SSN, ITIN. Passports                                            |
+| <CODE>        | codes, PINs and passwords that let somebody in: "tu código es 123456"          |
 | <PHONE>       | phone numbers, and mentions of a number                                        |
 
 A pattern proposes; check digits (python-stdnum) and numbering plans (phonenumbers, Google's
-libphonenumber) decide. An Argentine DNI has neither: it needs a word beside it or its full stops.
-A phone number after a `+` or a word such as "cel" need only have a possible length; others must be
-valid in one of the regions, because bare digits are mostly something else.
+libphonenumber) decide. Where there is neither, a word beside it or full stops must tell: so it is
+with an Argentine DNI, a cédula, a passport. Some have check digits too weak for bare digits, and
+need a word as well: Aadhaar undivided, NSS, NIF, SSN without dashes. What is announced may be
+several: "dni 30123456 y 31234567". A phone number after a `+` or a word such as "cel", or before
+one, need only have a possible length; others must be valid in one of the regions, because bare
+digits are mostly something else. A password is a CODE: "clave" and "pin" name both, and a reader
+cannot tell them apart.
 
-Missed: street addresses, names (see espejo.pseudonyms), user names, passwords with letters, what is
-spelt out ("ana arroba gmail punto com") or spread over messages, DNI and local phone numbers with
-no such word, other countries' ID numbers. Found too often: ten bare digits that happen to be a
-valid phone number. Accents are expected composed (NFC).
+Characters that nobody sees (soft hyphens, zero-width ones) do not hide anything and are replaced
+with what they stand in.
+
+Missed: street addresses, names (see espejo.pseudonyms), user names, what is spelt out ("ana arroba
+gmail punto com") or spread over messages; DNI and local phone numbers with no such word; a code of
+three digits but a card's; passwords of several words or of letters alone, unless in quotation marks
+or alone after a colon ("contraseña: milanesa"); codes and passwords with no word for them, or with
+one that is in no list of espejo.codes; other countries' ID numbers. Found too often: ten bare digits
+that happen to be a valid phone number, a price after a phone's name ("celu Ana 1250000"), 10 % of
+bare numbers of 16 (as CARD) or 18 digits (as ACCOUNT). Accents are expected composed (NFC).
 """
 
 import re
