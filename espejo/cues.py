@@ -1,7 +1,8 @@
 """Words that announce what follows: "mi dni es el ", "tel de casa: ", "the pin for my card is "."""
 
-START = r"(?<![\w+-])(?<!\d[.,])"  # of a number that stands alone
-END = r"(?!-?\w|[.,]\d)"
+# Where a number that stands alone starts and ends: not within "1.234,50", but "48123987Y,5" may.
+START = r"(?<![\w+-])(?!(?<=\d[.,])\d)"
+END = r"(?!-?\w|(?<=\d)[.,]\d)"
 SMALL = (
     "es|era|son|is|é|è|el|la|al|a|o|the|at|il|mi|my|tu|su|your|nro|num|n|nº|no|n[uú]mer[oi]|number"
     "|nuevo|new|del?|dell[aeo]"

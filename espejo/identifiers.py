@@ -66,7 +66,7 @@ def _is_social_security(text: str) -> bool:
 def _is_rfc(text: str) -> bool:
     # Three letters and a date are a batch or a product too: companies need the check digit.
     compact = rfc.compact(text)
-    return rfc.is_valid(compact, validate_check_digits=compact[3].isdigit())
+    return rfc.is_valid(compact, validate_check_digits=compact[3:4].isdigit())
 
 
 # In order: what one takes, later ones do not see.

@@ -33,9 +33,10 @@ Missed: street addresses, names (see espejo.pseudonyms), user names, what is spe
 gmail punto com") or spread over messages; DNI and local phone numbers with no such word; a code of
 three digits but a card's; passwords of several words or of letters alone, unless in quotation marks
 or alone after a colon ("contraseña: milanesa"); codes and passwords with no word for them, or with
-one that is in no list of espejo.codes; other countries' ID numbers. Found too often: ten bare digits
-that happen to be a valid phone number, a price after a phone's name ("celu Ana 1250000"), 10 % of
-bare numbers of 16 (as CARD) or 18 digits (as ACCOUNT). Accents are expected composed (NFC).
+one that is in no list of espejo.codes; other countries' ID numbers. Found too often: ten bare
+digits that happen to be a valid phone number, a price beside a phone ("celu nuevo 1250000"), one in
+ten of the bare numbers of 16 digits (as CARD), of 18 (as ACCOUNT) and of three groups of four (as
+ID). Accents are expected composed (NFC).
 """
 
 import re
@@ -82,6 +83,7 @@ _URL = (
 _LINKED = re.compile(r"-?\d{1,2}\.\d{3,}(?:,|%2C)\+?-?\d{1,3}\.\d{3,}", re.I)
 _MAIL = r"(?<![\w.+%-])[\w.+%-]++@(?:(?:[\w-]++\.)+[^\W\d_]{2,}|(?:gmail|hotmail|outlook|yahoo)\b)"
 _DEGREES = r"-?\d{1,3}\.\d{4,}°?(?: ?[NSEWO]\b)?"  # 12.500, 13.400 with three decimals are prices
+_POINT = rf"{_DEGREES}[,;\s]\s?{_DEGREES}(?!\w)"
 _MINUTES = r"\d{1,3} ?° ?\d{1,2} ?['′’´] ?(?:\d{1,2}(?:[.,]\d+)? ?[\"”″'′’]{1,2} ?)?[NSEWO]\b"
 _ACCOUNT = (
     r"(?<!\w)[A-Z]{2}\d{2}(?:[A-Z0-9]{11,30}|(?:[ -][A-Z0-9]{4}\b){2,7}(?:[ -][A-Z0-9]{1,3}\b)?)"
@@ -200,7 +202,7 @@ _RULES = [
     _Rule("CBU", "digits", r"(?<!\w)\d{7}[ -]?\d[ -]?\d{13}[ -]?\d(?!\w)", cbu.is_valid),
     *_rules_of(identifiers.ACCOUNTS),
     _Rule("CARD", "digits", START + _CARD + END, _is_card),
-    _Rule("COORDINATES", "digits", rf"(?<![\w.,-]){_DEGREES}[,;\s]\s?{_DEGREES}(?!\w)", _on_earth),
+    _Rule("COORDINATES", "digits", rf"(?<![\w.,-]){_POINT}", _on_earth, rf"(?P<it>{_POINT})"),
     _Rule("COORDINATES", "", rf"(?<!\w){_MINUTES}(?:[\s,;]{{1,3}}{_MINUTES})?"),
     _Rule("CODE", "digits", r"(?<!\w)G-\d{6}(?!\w)"),
     *(_Rule("CODE", "word", pattern, more=codes.MORE) for pattern in codes.PATTERNS),

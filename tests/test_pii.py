@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks import personal_data
-from espejo import phones, pii
+from espejo import identifiers, phones, pii
 
 DASH, NBSP = "\u2011", "\u00a0"  # as WhatsApp writes phone numbers
 
@@ -435,6 +435,13 @@ def test_the_filter_in_front_changes_nothing_but_the_time(text):
         assert pii.find(text) == filtered
 
 
+@settings(max_examples=1000, deadline=None)
+@given(st.text("ABKXZÑ&0123456789 .-/\u0661\u017f\u212a", max_size=22))
+def test_no_validator_stumbles(candidate):  # over part of a number, or the digits of other scripts
+    for one in (*identifiers.ACCOUNTS, *identifiers.IDS):
+        one.accepts(candidate)
+
+
 @generated
 @given(st.text().filter(lambda text: not any(c.isdigit() or c in "@.:=\"'“«" for c in text)))
 def test_a_text_with_neither_digits_nor_signs_is_unchanged(text):
@@ -521,6 +528,17 @@ def test_the_longest_message_takes_a_second_at_most(unit):
         return time.process_time() - began
 
     assert any(seconds() < 1 for _ in range(3))  # a busy machine may be slow once
+
+
+@pytest.mark.parametrize(("type_", "case"), FOUND_CASES)
+def test_a_row_of_the_same_is_found_in_a_few_passes(type_, case, monkeypatch):
+    """What a pass covers may lay bare what is beside it; one of each pass would make n passes."""
+    passes, claims = [], pii._claims
+    monkeypatch.setattr(pii, "_claims", lambda *a: passes.append(1) or claims(*a))
+    for by in ("", " ", ",", ".", "-", "/", ";"):
+        passes.clear()
+        pii.find((case.split("[")[1].split("]")[0] + by) * 25)
+        assert len(passes) <= 4
 
 
 def test_a_list_of_numbers_too_long_to_look_up_counts_as_phones():
