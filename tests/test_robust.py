@@ -309,6 +309,36 @@ def test_a_line_that_went_nowhere_is_our_defect(tmp_path):
         parse.whole(whatsapp.Export(**{**vars(export), "account": account}))
 
 
+@pytest.mark.parametrize(
+    ("strange", "reason"),
+    [
+        ("[03/02/24, 10:0{n}:07] Vera: viejo {n}", "another form, before the message above"),
+        ("31/2/2024, 10:0{n} - Vera: hola {n}", "a date that does not exist"),
+        ("3/2/2019, 10:0{n} - Ajeno: hola {n}", "a voice heard only there"),
+    ],
+)
+def test_a_form_that_occurs_often_and_is_not_read_stops_the_run(strange, reason, tmp_path):
+    path = tmp_path / "a.txt"
+    chat = [f"17/5/2024, 10:{n:02} - {('Vera', 'Ivo')[n % 2]}: {n}" for n in range(60)]
+
+    def with_strange_lines(number: int) -> whatsapp.Export:
+        lines = [strange.format(n=n) for n in range(number)]
+        path.write_text("\n".join([*chat[:30], *lines, *chat[30:]]), "utf-8")
+        (export,) = whatsapp.read_file(path)
+        assert len(export.messages) == 60
+        assert export.lookalikes == number
+        return export
+
+    few = with_strange_lines(4)
+    assert few.doubtful == ()
+    assert parse.understood(few, 0.98) is few
+    many = with_strange_lines(8)
+    assert many.doubtful == tuple((31 + n, strange.format(n=n)) for n in range(8))
+    assert parse.understood(many, 0.88) is many  # 60 of 68 lines
+    with pytest.raises(UserError, match=r"a.txt: only 60 of 68 lines .* line 31: .*; line 32: "):
+        parse.understood(many, 0.89)
+
+
 # What cannot change the rows
 
 
