@@ -100,12 +100,17 @@ def number(name: str) -> str:
     return rf"(?<!\d)[+(]{{0,2}}(?:\d{gap}){{0,10}}?{gap.join(last)}(?!\d)"
 
 
+def as_is(name: str) -> str:
+    """A pattern that finds a whole name in a folded text with all signs that it has."""
+    return rf"(?<!{LETTER}){re.escape(folded(plain(name)))}(?!{LETTER})"
+
+
 def whole(name: str) -> str:
-    """A pattern that finds a whole name in a folded text: a number, words, signs beside them."""
+    """A pattern that finds a whole name in a folded text: a number, or its words."""
     if is_number(name):
         return number(name)
-    parts, as_is = words(name), re.escape(folded(plain(name)))
-    return f"{as_is}|{written(parts)}" if parts else as_is
+    parts = words(name)
+    return f"{as_is(name)}|{written(parts)}" if parts else as_is(name)
 
 
 def replaced(

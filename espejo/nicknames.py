@@ -18,10 +18,11 @@ MOST = 4  # for each name
 _ALIKE = 3  # letters in which a name and its short form begin
 _TIMES = 3  # that a word stands before the same person's message
 _NAMED = re.compile(r"(?:@|(?<=[^\W_] )|(?<=, ))(?P<word>[^\W\d_]{2,15})(?![\w])")
-_CALLED = re.compile(r"(?:^|, ?)(?P<word>[^\W\d_]{2,15})[\s!?.]*\Z|\A(?P<first>[^\W\d_]{2,15}),")
+_WORD = r"(?P<word>[^\W\d_]{2,15})"
+_CALLS = (re.compile(rf", ?{_WORD}[\s!?.]*\Z"), re.compile(rf"\A{_WORD}, "))
 # Openings that call nobody; folded.
 _OPENINGS = listed("""
-    aja bien bueno che claro como dale de eh eso gracias hola igual ja jaja jajaja ma menos mira no
+    aja bien bueno che claro como dale de eh eso gracias hola igual ja jaja jajaja menos mira no
     obvio oh ok okey para perdon pero porfa posta que sabes sea seguro si sii siii sip tal tipo
     todo total uf uh verdad viste
     anyway haha hello hey hi lol no ok okay please really right so sorry sure thanks well yeah yes
@@ -66,20 +67,14 @@ def _called(said: pd.DataFrame) -> dict[str, list[str]]:
     last = None
     for chat, author, text in zip(said["chat"], said["author"], said["text"], strict=True):
         if last and last[0] == chat and last[1] != author:
-            match = _CALLED.search(last[2])
-            if match and " " in last[2].strip():
-                word = names.folded(match["word"] or match["first"])
-                answered[word][author] += 1
+            called = next(filter(None, (one.search(last[2]) for one in _CALLS)), None)
+            if called:
+                answered[names.folded(called["word"])][author] += 1
         last = chat, author, text
     found = defaultdict(list)
-    several = said.groupby("chat")["author"].nunique().max() > 2 if len(said) else False
-    for word, counts in answered.items():
+    for word, counts in answered.items() if said["author"].nunique() > 2 else ():
         author, count = counts.most_common(1)[0]
-        if (
-            several
-            and count >= _TIMES
-            and 4 * count >= 3 * counts.total()
-            and word not in _OPENINGS
-        ):
+        mostly = count >= _TIMES and 4 * count >= 3 * counts.total()
+        if mostly and word not in _OPENINGS:
             found[author].append(word)
     return found

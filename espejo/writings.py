@@ -65,7 +65,10 @@ class Writings:
             *numbers,
         ]
         together = [_together(words, plain) for words in split if set(words) & set(plain)]
-        longest = sorted(map(names.whole, whole), key=len, reverse=True)
+        signs = [n for n in self.names if [names.folded(n)] != names.words(n) != []]
+        longest = sorted(
+            [*map(names.as_is, signs), *map(names.whole, whole)], key=len, reverse=True
+        )
         self._sure = _any([*longest, *together, *(_alone(word, taken) for word in plain)])
         self._doubtful = _any([names.written([word]) for word in own if _doubtful(word)])
         # Whole, after "@": not where the rest of a namesake's name follows.
