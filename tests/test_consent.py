@@ -120,6 +120,7 @@ def exports(folder):
     (raw / "Chat de WhatsApp con los seis.txt").write_text(group_chat(), "utf-8")
     for name in WITHHOLDING:
         chat = workshop.chat(3).replace(PARTNER, name).replace(f"¿Viste la {SECRET}", THEIRS)
+        chat = chat.replace("¿Y la compramos", "y lo vendemos")  # words that nobody else says
         (raw / f"WhatsApp Chat with {name}.txt").write_text(chat, "utf-8")
     return raw
 
@@ -145,6 +146,11 @@ def test_one_edit_repro_and_gc_leave_nothing_of_a_person(stages, tmp_path):
     people(raw, "train")
     chosen = ("-S", "data=mine", "-S", "model=smollm2", "-S", "experiment=smoke")
     run("dvc", "exp", "run", *chosen, *stages, cwd=folder)
+    if not stages:  # what the queue leaves: copies, outputs
+        queue = ("--queue", "-n", "queued", "-C", "data/raw/mine", "-S", "group.history=3")
+        run("dvc", "exp", "run", *queue, *chosen, "group", cwd=folder)
+        run("dvc", "queue", "start", cwd=folder)
+        run("dvc", "queue", "logs", "--follow", "queued", cwd=folder)
 
     # They were there: in every kind of row, in chats of their own, in the cache.
     read = rows(folder)
@@ -205,7 +211,10 @@ def test_one_edit_repro_and_gc_leave_nothing_of_a_person(stages, tmp_path):
     # All that was made from the chats can go at once, where too little is left to train on.
     assert [name for name in holding(folder, SECRET) if name.startswith(".dvc/cache")]
     run("make", "forget", cwd=folder)
-    assert holding(folder, SECRET) == []
+    told = ("tests/", "data/raw/", ".git/")  # where the test itself has the word
+    assert not [name for name in holding(folder, SECRET) if not name.startswith(told)]
+    assert run("git", "for-each-ref", "refs/exps", cwd=folder).stdout == ""
+    assert run("git", "status", "--porcelain", cwd=folder).stdout == ""  # numbers are the demo's
     assert not any((folder / name).exists() for name in ("model", "reports", "checkpoints"))
 
 
