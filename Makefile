@@ -50,6 +50,7 @@ mine: setup  ## make a place for your own chats, none of which goes in git
 forget:  ## remove all that was made from chats (tables, model, reports, numbers, cache, experiments); the exports stay
 	rm -rf data/*.parquet model reports checkpoints dvc_plots .dvc/cache .dvc/tmp/exps
 	git checkout -q HEAD -- dvc.lock params.yaml metrics plots
+	@rm -rf "$$(dvc doctor 2>/dev/null | sed -n 's/^Repo.site_cache_dir: //p')"  # DVC's list of files it has read
 	git for-each-ref --format='delete %(refname)' refs/exps | git update-ref --stdin
 
 test: setup  ## every test that takes under a minute

@@ -6,6 +6,7 @@ import re
 import unicodedata
 import zipfile
 import zlib
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -210,7 +211,10 @@ def test_one_edit_repro_and_gc_leave_nothing_of_a_person(stages, tmp_path):
 
     # All that was made from the chats can go at once, where too little is left to train on.
     assert [name for name in holding(folder, SECRET) if name.startswith(".dvc/cache")]
+    listed = re.search("site_cache_dir: (.+)", run("dvc", "doctor", cwd=folder).stdout)[1]
+    assert any(THIRD.encode() in file.read_bytes() for file in Path(listed).rglob("*.db"))
     run("make", "forget", cwd=folder)
+    assert not Path(listed).exists()
     told = ("tests/", "data/raw/", ".git/")  # where the test itself has the word
     assert not [name for name in holding(folder, SECRET) if not name.startswith(told)]
     assert run("git", "for-each-ref", "refs/exps", cwd=folder).stdout == ""

@@ -1,8 +1,10 @@
 """Numbers of one's own chats go in no commit without a yes; those of the demo do."""
 
+import hashlib
 import stat
 import subprocess
 import sys
+import zlib
 
 import pytest
 
@@ -72,6 +74,29 @@ def test_dvc_keeps_and_compares_them_all_the_same(ran):
     assert (
         run("git", "for-each-ref", "--format=%(refname)", cwd=remote).stdout == "refs/heads/main\n"
     )
+
+
+def test_what_goes_into_git_confirms_no_guess_of_names_and_answers(ran):
+    # The fixture's people.yaml came without a salt: the first run wrote one.
+    path = ran / "data" / "raw" / "mine" / "people.yaml"
+    salted = path.read_bytes()
+    assert salted.endswith(workshop.PEOPLE.encode())
+    held = (ran / "dvc.lock").read_text("utf-8")
+    assert held.count(hashlib.md5(salted).hexdigest()) == 2  # clean and group read it
+    guesses = [workshop.PEOPLE, workshop.PEOPLE.replace("train", "context")]
+    for file in [ran / "dvc.lock", *(ran / ".git").rglob("*")]:  # refs/exps too
+        if file.is_file():
+            content = file.read_bytes()
+            for _ in range(content.startswith((b"x\x01", b"x\x9c"))):
+                content = zlib.decompress(content)
+            for guess in guesses:
+                assert hashlib.md5(guess.encode()).hexdigest().encode() not in content, file
+    # Nor is there any other hash of a file of the folder, or its name.
+    assert "WhatsApp" not in held
+    chat = next(path.parent.glob("*.txt"))
+    assert hashlib.md5(chat.read_bytes()).hexdigest() not in held
+    # Writing it while the stage ran is nothing new to DVC.
+    assert "up to date" in run("dvc", "repro", "group", cwd=ran).stdout
 
 
 def test_a_yes_is_a_yes_and_the_demo_needs_none(tmp_path):
