@@ -131,7 +131,7 @@ class Left:
         if match is None:
             return None
         speaks = self._writings.speaks(match["who"])
-        if header and not speaks:  # they may be called otherwise on another phone
+        if header and speaks is None:  # they may be called otherwise on another phone
             return " ".join(_WORD.findall(match["said"])) in self._lines
         return speaks
 

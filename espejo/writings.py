@@ -82,7 +82,7 @@ class Writings:
         self._speakers |= {(word,) for word in own}
         self._speakers.discard(())
         self._others = {tuple(names.words(name)[:n]) for name in others for n in range(1, 6)}
-        self._others -= {(), *self._speakers}
+        self._others -= {tuple(words[:n]) for words in split for n in range(6)}
 
     def named(self, text: str) -> bool:
         """Whether a text that somebody wrote names them."""
@@ -108,9 +108,9 @@ class Writings:
         return text
 
     def speaks(self, who: str) -> bool | None:
-        """Whether the folded words before a colon are theirs; False for somebody else's, or None.
+        """Whether the folded words before a colon are theirs; False for somebody else's.
 
-        "Ana said" is Ana.
+        None where that cannot be told. "Ana said" is Ana.
         """
         parts = tuple(_LETTERS.findall(who))
         while parts and parts[-1] in SAID:

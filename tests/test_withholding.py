@@ -1,5 +1,6 @@
 """Those who said `withhold`: their names in every writing, their words wherever others put them."""
 
+import sys
 import time
 
 import pandas as pd
@@ -8,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from espejo import nicknames, pii, pseudonyms
+from espejo.errors import UserError
 from espejo.people import People
 from espejo.withholding import Left, withheld
 from espejo.writings import Writings
+from stages import parse
 
 # All invented; Argentina reserves no phone numbers for fiction.
 WHO = People(
@@ -120,6 +123,7 @@ LEFT = Left(
         ("[12/3/23, 10:00] Nico 💕: Quiero un ornitorrinco!", ""),
         ("[12/3/23, 10:00] Ana: quiero un ornitorrinco", ""),
         ("[12/3/23, 10:00] Ana: otra cosa", "[12/3/23, 10:00] Ana: otra cosa"),
+        ("[12/3/23, 10:00] Tincho: jaja", "[12/3/23, 10:00] Tincho: jaja"),
         # their name and a colon
         ("Nicanor: quiero un loro\nTincho: no", "Tincho: no"),
         ("*Ana Gómez:* hola", ""),
@@ -242,6 +246,41 @@ def test_the_longest_message_takes_seconds_not_minutes(unit):
     began = time.process_time()
     LEFT.of((unit * 60_000)[:60_000])
     assert time.process_time() - began < 3
+
+
+# The stage
+
+
+@pytest.fixture
+def raw(tmp_path, monkeypatch):
+    """A folder of exports, read as the stage does."""
+    monkeypatch.setattr(parse, "params", lambda _: {"min_understood": 0.98})
+    lines = [
+        f"1/2/2025, 10:{at:02} - {line}\n"
+        for at, line in enumerate(
+            ("Juli: hola", "Natalia: ey", "Juli: le digo a Naty que venga", "Tincho: dale")
+        )
+    ]
+    (tmp_path / "WhatsApp Chat with Natalia.txt").write_text("".join(lines), "utf-8")
+    return tmp_path
+
+
+def test_the_first_run_proposes_nicknames_beside_the_names(raw):
+    with pytest.raises(UserError, match="names no author"):
+        parse.main(raw, raw / "messages.parquet", raw / "parse.json")
+    written = (raw / "people.yaml").read_text("utf-8")
+    assert "  Natalia:   # also called Naty? Then say so under aliases\n" in written
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_what_is_printed_names_nobody_where_it_may_be_kept(terminal, raw, monkeypatch, capsys):
+    people = "author: Juli\npeople: {Natalia: train, Tincho: train}\n"
+    (raw / "people.yaml").write_text(people, "utf-8")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal, raising=False)
+    parse.main(raw, raw / "messages.parquet", raw / "parse.json")
+    printed = capsys.readouterr().out
+    assert ("Natalia" in printed) is terminal
+    assert "4 messages by 3 people in 1 files" in printed
 
 
 # Nicknames
