@@ -6,6 +6,7 @@ import re
 import unicodedata
 import zipfile
 import zlib
+from datetime import datetime
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -119,8 +120,12 @@ def exports(folder):
     raw = workshop.mine(folder)
     (raw / f"Chat de WhatsApp con {PARTNER}.txt").unlink()
     (raw / "Chat de WhatsApp con los seis.txt").write_text(group_chat(), "utf-8")
-    for name in WITHHOLDING:
-        chat = workshop.chat(3).replace(PARTNER, name).replace(f"¿Viste la {SECRET}", THEIRS)
+    for month, name in enumerate(WITHHOLDING, 5):  # apart in time, or they would be one chat
+        chat = (
+            workshop.chat(3, datetime(2025, month, 1, 20))
+            .replace(PARTNER, name)
+            .replace(f"¿Viste la {SECRET}", THEIRS)
+        )
         chat = chat.replace("¿Y la compramos", "y lo vendemos")  # words that nobody else says
         (raw / f"WhatsApp Chat with {name}.txt").write_text(chat, "utf-8")
     return raw
