@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from espejo.people_file import with_salt
+
 RAW = Path("data/raw/mine")
 CONF = Path("conf/data/mine.yaml")
 
@@ -14,7 +16,10 @@ author:
 # and stops; after each name write
 #   train      their words may be learnt from
 #   context    the model may read their words as context, and never learns them
-#   withhold   left out, with every reply that answers them
+#   withhold   left out, with every reply that answers them, and their name in what others say
+# What else somebody is called, so that it is found wherever it stands: under aliases, at the end,
+#   aliases:
+#     Mamá: [ma, la vieja]
 people:
 """
 SETTINGS = """\
@@ -42,7 +47,7 @@ clean:
 def main() -> None:
     """Make data/raw/mine/ with people.yaml, and conf/data/mine.yaml; what is there stays."""
     RAW.mkdir(parents=True, exist_ok=True)
-    for path, content in ((RAW / "people.yaml", PEOPLE), (CONF, SETTINGS)):
+    for path, content in ((RAW / "people.yaml", with_salt(PEOPLE)), (CONF, SETTINGS)):
         if not path.exists():
             path.write_text(content, "utf-8")
     print(

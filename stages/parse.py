@@ -3,14 +3,13 @@
 python -m stages.parse data/raw/demo data/messages.parquet metrics/parse.json
 """
 
-from collections.abc import Collection
+import sys
 from pathlib import Path
 
-import pandas as pd
-
-from espejo import metrics, people, tables, whatsapp
+from espejo import metrics, nicknames, people, tables, whatsapp
 from espejo.errors import UserError
 from espejo.stage import params, run
+from espejo.withholding import withheld
 
 
 def understood(export: whatsapp.Export, least: float) -> whatsapp.Export:
@@ -39,23 +38,6 @@ def whole(export: whatsapp.Export) -> whatsapp.Export:
     return export
 
 
-def withheld(table: pd.DataFrame, names: Collection[str]) -> pd.DataFrame:
-    """Messages without word or name of those who said `withhold`: rows of kind withheld stay.
-
-    Here and not in clean, so that no table of any stage holds their text; the rows stay because
-    group leaves out what answers them. WhatsApp quotes people too ("Ana changed the subject to …").
-    """
-    theirs = table["author"].isin(names)
-    about = pd.Series(False, index=table.index)
-    for name in sorted(names):
-        about |= table["author"].isna() & table["text"].str.contains(name, regex=False)
-    return table.assign(
-        author=table["author"].mask(theirs, people.WITHHELD),
-        kind=table["kind"].mask(theirs, "withheld"),
-        text=table["text"].mask(theirs | about, ""),
-    )
-
-
 def total(unit: str, accounts: list[dict[str, int]], kept: str) -> dict:
     """The account of all files: what stands in `kept` is out, all else was taken off."""
     parts = {reason: sum(account[reason] for account in accounts) for reason in accounts[0]}
@@ -71,9 +53,12 @@ def main(raw: Path, messages: Path, account: Path) -> None:
         understood(whole(export), least) for path in files for export in whatsapp.read_file(path)
     ]
     table, twice = whatsapp.joined([export.messages for export in exports])
-    who = people.settled(raw, table["author"].value_counts().to_dict())
+    who = people.settled(
+        raw, table["author"].value_counts().to_dict(), lambda name: nicknames.proposed(table, name)
+    )
+    table["author"] = table["author"].map(who.spelled, na_action="ignore")
     writers = table["author"].nunique()
-    table = withheld(table, who.who("withhold"))
+    table = withheld(table, who)
 
     try:
         tables.write(table, messages, tables.MESSAGES)
@@ -99,8 +84,10 @@ def main(raw: Path, messages: Path, account: Path) -> None:
             f"{messages}: cannot be written ({error.strerror or error}); "
             "make room on the disk, or allow writing there, and run it again."
         ) from None
-    for export in exports:
-        print(f"  {export.name}: {len(export.messages)} messages, {export.decided}")
+    # Files are named after people: where DVC keeps what is printed, no name stands in it.
+    for number, export in enumerate(exports, 1):
+        name = export.name if sys.stdout.isatty() else f"file {number}"
+        print(f"  {name}: {len(export.messages)} messages, {export.decided}")
     held = int(table["kind"].eq("withheld").sum())
     print(
         f"parse: {len(table)} messages by {writers} people in {len(files)} files"
