@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from espejo import metrics, people, tables, whatsapp
+from espejo import escaping, metrics, people, tables, whatsapp
 from espejo.errors import UserError
 from espejo.stage import params, run
 
@@ -114,7 +114,8 @@ def main(raw: Path, messages: Path, account: Path) -> None:
             "make room on the disk, or allow writing there, and run it again."
         ) from None
     for export in exports:
-        print(f"  {export.name}: {len(export.messages)} messages, {export.decided}")
+        found = f"{export.name}: {len(export.messages)} messages, {export.decided}"
+        print(f"  {escaping.terminal(found)}")
     held = int(table["kind"].eq("withheld").sum())
     print(
         f"parse: {len(table)} messages by {writers} people in {len(exports)} files"
