@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from rich.console import Console
@@ -21,7 +21,8 @@ from espejo.report import page
 from espejo.report.blocks import Exchanges, Said, Section, Table, Text
 from espejo.report.wording import Wording
 from espejo.talk import terminal
-from stages import clean
+from stages import clean, parse
+from tests.workshop import PEOPLE, chat
 
 HOSTILE = [
     "![x](//host/a.png)",
@@ -126,6 +127,7 @@ def test_hostile_texts_are_shown_as_they_were_written(text):
     checked(text)
 
 
+@settings(deadline=None)
 @given(TEXTS)
 def test_any_text_is_shown_as_it_was_written(text):
     checked(text)
@@ -244,6 +246,7 @@ def test_the_texts_of_the_report_keep_their_own_marks():
     assert ("em", []) in read.tags
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=())))
 def test_nothing_in_a_terminal_acts_on_it(text):
     for lines in (False, True):
@@ -270,6 +273,15 @@ def test_a_sentence_about_a_file_reaches_the_terminal_without_its_controls(monke
     monkeypatch.setattr(cli, "commands", fails)
     with pytest.raises(SystemExit, match=re.escape(f"espejo: {SAFE}: broken,\nmend it")):
         cli.app()
+
+
+def test_the_summary_of_a_stage_names_a_file_without_its_controls(tmp_path, capsys):
+    (tmp_path / "people.yaml").write_text(PEOPLE, "utf-8")
+    (tmp_path / "a\x1b[2J\nparse: b.txt").write_text(chat(3), "utf-8")
+    parse.main(tmp_path, tmp_path / "table.parquet", tmp_path / "account.json")
+    shown = capsys.readouterr().out
+    assert "  a\ufffd[2J parse: b.txt: 15 messages" in shown
+    assert "\x1b" not in shown
 
 
 def test_a_reply_reaches_the_terminal_without_controls_and_is_no_markup(capsys):

@@ -8,7 +8,7 @@ from collections import Counter
 from functools import cached_property
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from espejo import models
@@ -104,6 +104,7 @@ def test_every_tag_of_the_embedded_models_is_a_word_in_every_form(embedded):
             checked(asked, tag)
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.sampled_from(

@@ -38,7 +38,7 @@ def held(write, text):
     return words("".join(kept)).replace("\ufffd", "")
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(st.lists(TEXT, min_size=30, max_size=30))
 def test_what_is_written_is_read_but_for_marks_of_direction(tmp_path_factory, texts):
     # A letter at each end: what stands at the edges of a message is not asked here.
