@@ -14,12 +14,15 @@ from espejo.stage import params, run
 
 
 def understood(export: whatsapp.Export, least: float) -> whatsapp.Export:
-    """Raise UserError when too many lines of a file stand before any message."""
+    """Raise UserError when too many lines of a file are in no message, or doubtful."""
     if export.lines_understood < least * export.lines:
-        first = "; ".join(f"line {number}: {text[:40]!r}" for number, text in export.lost[:3])
+        strange = sorted([*export.lost, *export.doubtful])[:3]
+        first = "; ".join(f"line {number}: {text[:40]!r}" for number, text in strange)
         raise UserError(
-            f"{export.name}: only {export.lines_understood} of {export.lines} lines belong to a "
-            f"message. The first that do not: {first}. Remove them, or lower parse.min_understood."
+            f"{export.name}: only {export.lines_understood} of {export.lines} lines are understood "
+            f"as part of a message ({export.decided}). The first that are not: {first}. If they "
+            "are messages, please report their form; if not, remove them, or lower "
+            "parse.min_understood."
         )
     return export
 
@@ -34,26 +37,6 @@ def whole(export: whatsapp.Export) -> whatsapp.Export:
             f"{export.account} (it holds no words of the chat)."
         )
     return export
-
-
-def merged(exports: list[whatsapp.Export]) -> tuple[pd.DataFrame, int]:
-    """All messages once, and how many were left out because two files of one chat hold them.
-
-    Exports end at some ten thousand messages, so that people have several, overlapping. A message
-    that stands twice in one file was sent twice and stays.
-    """
-    files = [export.messages.assign(file=number) for number, export in enumerate(exports)]
-    table = pd.concat(files, ignore_index=True)
-    same = ["chat", "timestamp", "author", "kind", "text"]
-    again = table.groupby(["file", *same], dropna=False).cumcount()
-    twice = table[same].assign(again=again).duplicated()
-    chats = [chat for _, chat in table[~twice].groupby("chat", sort=False)]
-    in_order = [
-        # One file is left in its own order; between several only time can decide.
-        chat if chat["file"].nunique() == 1 else chat.sort_values("timestamp", kind="stable")
-        for chat in chats
-    ]
-    return pd.concat(in_order, ignore_index=True).drop(columns="file"), int(twice.sum())
 
 
 def withheld(table: pd.DataFrame, names: Collection[str]) -> pd.DataFrame:
@@ -83,10 +66,11 @@ def total(unit: str, accounts: list[dict[str, int]], kept: str) -> dict:
 def main(raw: Path, messages: Path, account: Path) -> None:
     """Exports in RAW -> table MESSAGES, and the ACCOUNT of their lines."""
     least = params("parse")["min_understood"]
+    files = whatsapp.exports_in(raw)
     exports = [
-        understood(whole(whatsapp.read_file(path)), least) for path in whatsapp.exports_in(raw)
+        understood(whole(export), least) for path in files for export in whatsapp.read_file(path)
     ]
-    table, twice = merged(exports)
+    table, twice = whatsapp.joined([export.messages for export in exports])
     who = people.settled(raw, table["author"].value_counts().to_dict())
     writers = table["author"].nunique()
     table = withheld(table, who.who("withhold"))
@@ -102,7 +86,9 @@ def main(raw: Path, messages: Path, account: Path) -> None:
                 "messages": metrics.account(
                     "messages", len(table) + twice, len(table), {"exported_twice": twice}
                 ),
-                "files": len(exports),
+                "replaced_bytes": sum(export.account.replaced for export in exports),
+                "files": len(files),
+                "chats": table["chat"].nunique(),
                 "people": writers,
                 "kinds": table["kind"].value_counts().sort_index().to_dict(),
             },
@@ -118,7 +104,7 @@ def main(raw: Path, messages: Path, account: Path) -> None:
         print(f"  {escaping.terminal(found)}")
     held = int(table["kind"].eq("withheld").sum())
     print(
-        f"parse: {len(table)} messages by {writers} people in {len(exports)} files"
+        f"parse: {len(table)} messages by {writers} people in {len(files)} files"
         + (f", {held} of them withheld" if held else "")
     )
 

@@ -48,7 +48,7 @@ def test_what_is_written_is_read_but_for_marks_of_direction(tmp_path_factory, te
     ]
     path = tmp_path_factory.mktemp("chat") / "Chat de WhatsApp con Ana.txt"
     path.write_bytes("".join(lines).encode())
-    found = whatsapp.read_file(path).messages["text"].tolist()
+    found = whatsapp.read(path)["text"].tolist()
     marks = dict.fromkeys([0x200E, 0x200F, 0x61C, *range(0x202A, 0x202F), *range(0x2066, 0x206A)])
     assert found == [f"x{text}y".replace("\r\n", "\n").translate(marks) for text in texts]
 
