@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from espejo import facts, runtime
+from espejo import escaping, facts, runtime
 from espejo.errors import UserError
 
 commands = typer.Typer(
@@ -86,6 +86,7 @@ def compare() -> None:
     from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from espejo import compare as side
 
@@ -94,7 +95,7 @@ def compare() -> None:
     for at, head in enumerate(side.SHORT):
         shown.add_column(head, overflow="fold", no_wrap=at > 2)  # names may break, numbers not
     for row in side.short(found):
-        shown.add_row(*row)
+        shown.add_row(*(Text(escaping.terminal(cell)) for cell in row))
     Console().print(shown)
     print(side.LEGEND)
     side.write(found)
@@ -135,7 +136,7 @@ def app() -> None:
     try:
         commands()
     except UserError as error:
-        sys.exit(f"espejo: {error}")
+        sys.exit(escaping.terminal(f"espejo: {error}", lines=True))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 import typer
 import yaml
 
-from espejo import runtime
+from espejo import escaping, runtime
 from espejo.errors import UserError
 
 
@@ -40,4 +40,4 @@ def run(main: Callable) -> None:
     try:
         app()
     except UserError as error:
-        sys.exit(f"\n{name}: {error}\n")
+        sys.exit(escaping.terminal(f"\n{name}: {error}\n", lines=True))
