@@ -275,7 +275,8 @@ def test_a_sentence_about_a_file_reaches_the_terminal_without_its_controls(monke
         cli.app()
 
 
-def test_the_summary_of_a_stage_names_a_file_without_its_controls(tmp_path, capsys):
+def test_the_summary_of_a_stage_names_a_file_without_its_controls(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)  # else no file is named
     (tmp_path / "people.yaml").write_text(PEOPLE, "utf-8")
     (tmp_path / "a\x1b[2J\nparse: b.txt").write_text(chat(3), "utf-8")
     parse.main(tmp_path, tmp_path / "table.parquet", tmp_path / "account.json")
