@@ -1,12 +1,11 @@
 """The command `espejo`: what people do with a model once the pipeline has run."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from espejo import facts, runtime
+from espejo import facts, faults, runtime
 from espejo.errors import UserError
 
 commands = typer.Typer(
@@ -130,12 +129,10 @@ def fit() -> None:
 
 
 def app() -> None:
-    """Entry point: a UserError prints its sentence and nothing else."""
+    """Entry point: what goes wrong ends in one sentence."""
     runtime.restart_if_torch_came_first()
-    try:
+    with faults.told("espejo"):
         commands()
-    except UserError as error:
-        sys.exit(f"espejo: {error}")
 
 
 if __name__ == "__main__":

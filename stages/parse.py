@@ -91,28 +91,22 @@ def main(raw: Path, messages: Path, account: Path) -> None:
     writers = table["author"].nunique()
     table = withheld(table, who.who("withhold"))
 
-    try:
-        tables.write(table, messages, tables.MESSAGES)
-        metrics.write(
-            {
-                "lines": total("lines", [export.account.lines for export in exports], "messages"),
-                "characters": total(
-                    "characters", [export.account.characters for export in exports], "texts"
-                ),
-                "messages": metrics.account(
-                    "messages", len(table) + twice, len(table), {"exported_twice": twice}
-                ),
-                "files": len(exports),
-                "people": writers,
-                "kinds": table["kind"].value_counts().sort_index().to_dict(),
-            },
-            account,
-        )
-    except OSError as error:
-        raise UserError(
-            f"{messages}: cannot be written ({error.strerror or error}); "
-            "make room on the disk, or allow writing there, and run it again."
-        ) from None
+    tables.write(table, messages, tables.MESSAGES)
+    metrics.write(
+        {
+            "lines": total("lines", [export.account.lines for export in exports], "messages"),
+            "characters": total(
+                "characters", [export.account.characters for export in exports], "texts"
+            ),
+            "messages": metrics.account(
+                "messages", len(table) + twice, len(table), {"exported_twice": twice}
+            ),
+            "files": len(exports),
+            "people": writers,
+            "kinds": table["kind"].value_counts().sort_index().to_dict(),
+        },
+        account,
+    )
     for export in exports:
         print(f"  {export.name}: {len(export.messages)} messages, {export.decided}")
     held = int(table["kind"].eq("withheld").sum())

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 
+from espejo import files
 from espejo.errors import UserError
 
 # Accents are dropped, the tilde of ñ is not: año and ano are two words.
@@ -57,5 +58,5 @@ def read(path: Path = Path("params.yaml")) -> Declined:
 
     Not of the model's facts: another list must not mean another training.
     """
-    params = yaml.safe_load(path.read_text("utf-8")) if path.is_file() else {}
+    params = files.mapping(path, yaml.safe_load) if path.is_file() else {}
     return listed(params.get("chat", {"decline": [], "declined": ""}))
