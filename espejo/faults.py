@@ -19,8 +19,7 @@ from types import TracebackType
 from espejo.errors import UserError
 
 STOPPED = (
-    "stopped by Ctrl-C. Stages that had ended stay as they are; the same command runs this one "
-    "again."
+    "stopped by Ctrl-C. What had ended before stays as it is; the same command runs this again."
 )
 _DEFECT = (
     "This is a defect of espejo, not of your files: please report the lines above. Read them "
@@ -89,7 +88,9 @@ def sentence(error: BaseException, path: Path | None = None) -> str | None:
 def again(path: Path) -> str:
     """How a file of ours is had anew."""
     if path.name == "params.yaml":
-        return "`python conf/compose.py` writes it anew from conf/"
+        return "`python conf/compose.py` writes it anew (data=mine behind it: for your own chats)"
+    if path.suffix == ".yaml":
+        return "mend it there"
     return "remove it, and `dvc repro` makes it anew"
 
 
@@ -240,6 +241,9 @@ def _end(name: str, error: BaseException) -> None:
             error.add_note(_DEFECT)
         return
     said = f"\n{name}: {said}\n"
+    if out_of_memory(error):  # whatever else runs at the end would want memory too
+        os.write(2, said.encode(errors="backslashreplace"))
+        os._exit(1)
     if not stopped:
         sys.exit(said)
     # At the very end, as by sys.exit: of several processes the others may have to keep silent.

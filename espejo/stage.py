@@ -8,11 +8,15 @@ import typer
 import yaml
 
 from espejo import faults, files, runtime
+from espejo.errors import UserError
 
 
 def params(section: str, path: Path = Path("params.yaml")) -> dict:
     """One section of params.yaml. `@hydra.main` is not used: it would not see `dvc exp run -S`."""
-    return files.mapping(path, yaml.safe_load)[section]
+    found = files.mapping(path, yaml.safe_load)[section]
+    if not isinstance(found, dict):
+        raise UserError(f"{path}: {section} holds no settings; {faults.again(path)}.")
+    return found
 
 
 def run(main: Callable) -> None:

@@ -242,7 +242,6 @@ stage.run(main)
         told = running.communicate(timeout=30)[1].strip()
     assert running.returncode == 130
     assert told.endswith(
-        "stopped by Ctrl-C. Stages that had ended stay as they are; the same command runs this "
-        "one again."
+        "stopped by Ctrl-C. What had ended before stays as it is; the same command runs this again."
     )
     assert "Traceback" not in told
