@@ -116,7 +116,7 @@ def fit() -> None:
     from espejo import fit
 
     needs = {}
-    with initialize_config_dir(str(folder), version_base=None):
+    with faults.about(Path("conf")), initialize_config_dir(str(folder), version_base=None):
         for name in names:
             params = OmegaConf.to_container(compose("config", [f"model={name}"]))
             needs[name] = fit.need(params)

@@ -89,6 +89,8 @@ def again(path: Path) -> str:
     """How a file of ours is had anew."""
     if path.name == "params.yaml":
         return "`python conf/compose.py` writes it anew (data=mine behind it: for your own chats)"
+    if "conf" in path.parts:
+        return "mend it, or `git checkout conf` brings the project's own back"
     if path.suffix == ".yaml":
         return "mend it there"
     return "remove it, and `dvc repro` makes it anew"

@@ -52,7 +52,9 @@ def main(
     everything, turns = tables.read(examples, tables.EXAMPLES), tables.read(turned, tables.TURNS)
     table = tables.read(formatted, tables.FORMATTED)
     steps = ("clean", "group", "filter")
-    accounts = {name: metrics.read(reports / f"{name}.json") for name in steps}
+    funnel = exam_plots.funnel_table(
+        {name: metrics.read(reports / f"{name}.json") for name in steps}
+    )
     mirror = Mirror(folder)  # once all that may be missing was read: it takes long
     exam = Exam(mirror, everything, author, wanted)
     scored = table[table["split"] == "test"].reset_index(drop=True)
@@ -76,7 +78,6 @@ def main(
     tables.write(replies, answers, tables.REPLIES)
     said = {name: findings.answers(replies, name, asked["id"]) for name in ("base", "tuned")}
     drawn = exam_plots.lengths_table({"real": asked["reply"], **said})
-    funnel = exam_plots.funnel_table(accounts)
     plots.save_table(drawn, pictures / "reply_lengths.csv")
     plots.save_table(funnel, pictures / "funnel.csv")
     plots.save(exam_plots.lengths(drawn), pictures / "reply_lengths.png")

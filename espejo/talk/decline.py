@@ -58,5 +58,5 @@ def read(path: Path = Path("params.yaml")) -> Declined:
 
     Not of the model's facts: another list must not mean another training.
     """
-    params = files.mapping(path, yaml.safe_load) if path.is_file() else {}
+    params = files.mapping(path, yaml.safe_load) if path.exists() else {}
     return listed(params.get("chat", {"decline": [], "declined": ""}))
