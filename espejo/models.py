@@ -148,10 +148,11 @@ def save(
         config.target_modules = sorted(config.target_modules)
         # The path of this machine's cache says nothing elsewhere; the facts name the model.
         config.base_model_name_or_path = made["model"]["id"]
-    model.save_pretrained(folder, state_dict=weights, **extra)
-    (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty form
-    tokenizer.save_pretrained(folder)
-    facts.write(made, folder)
+    with faults.about(folder):
+        model.save_pretrained(folder, state_dict=weights, **extra)
+        (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty form
+        tokenizer.save_pretrained(folder)
+        facts.write(made, folder)  # last: what is not whole is no model
 
 
 @contextmanager
