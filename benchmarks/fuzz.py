@@ -31,7 +31,46 @@ TOKENS = [
     *("\u200eimage omitted", "<Media omitted>", "IMG-1.jpg (file attached)", "<attached: 1.jpg>"),
     *(" <This message was edited>", "This message was deleted", "Missed voice call"),
     *("POLL:\nx\nOPTION: y (1 vote)", "location: https://maps.google.com/?q=1,2"),
+    # time first, copied out of WhatsApp Web or not
+    *("[10:00, 17/5/2024] Vera: ", "[10:00:07, 17/5/24] Ivo: ", "[9:05 PM, 5/18/2024] Vera: "),
+    *("10:00, 17 May 2024 - Vera: ", "10:00 17/5/2024 - Ivo: "),
+    # years first, eras, months by name, weekdays, odd joints
+    *("24. 5. 7. 오후 9:05 - Vera: ", "24/5/7 (21:05) - Ivo: ", "२४/५/७, २१:०५ - Vera: "),
+    *(
+        "17/5/2567 BE, 10:00 - Vera: ",
+        "[5/17/R6, 10:00:07] Ivo: ",
+        "H31/04/30 10:00 - ",
+        "令和6/5/17 ",
+    ),
+    *("17 may. 2024, 10:00 - Vera: ", "May 17, 2024, 9:05 PM - Ivo: ", "2 Jan, 09:15 - Vera: "),
+    *("Fri, 17/05/2024, 10:00 - Vera: ", "2024-05-17T10:00 - Ivo: ", "17/05/2024, 10:00 — Vera: "),
+    *("17/05/2024 (10:00) - Vera: ", "17/5/2024, 10:00 - Vera:x", "2024-05-17 10:00:07;Vera;x"),
+    # halves of the day in words
+    *(
+        " in the morning",
+        " at night",
+        " de la tarde",
+        " по подне",
+        "\u202fпп",
+        " म.उ.",
+        "下午",
+        "晚上",
+    ),
+    *(" e pasdites", " بعدازظهر", " kashi"),
+    # WhatsApp's words in languages of no list, and marks from right to left
+    *("\u200eIMG-20240517-WA0003.jpg (dosya ekli)", "IMG-1.jpg (文件附件)", "\u200f<پیوست: 1.jpg>"),
+    *("\u200e<附件：00000031-PHOTO-2024-05-17-10-00-07.jpg>", "\u200eobrázek vynechán"),
+    *(
+        "\u200fتم حذف هذه الرسالة.",
+        "[\u200f17\u200f/5\u200f/2024، 10:00:07] Vera: \u200f",
+        "[\ufeff17.05.24, ",
+    ),
+    *("konum: https://maps.google.com/?q=1,2", "Bar (Calle 1): https://foursquare.com/v/1"),
+    *("Ivo added you to a group in the community: Coro", "Dodano: ~ Kuba", 'Pedro 1/2": '),
+    *('17/5/2014, 10:00 - Vera created group "Coro"\n', "30/5/2024, 10:00 - Ivo left\n"),
 ]
+# What a file may be written in; the reader has to find out.
+ENCODINGS = ["utf-16", "utf-16-le", "utf-16-be", "latin-1", "cp1252"]
 
 
 def mutated(chance: random.Random, corpus: list[bytes]) -> bytes:
@@ -40,7 +79,7 @@ def mutated(chance: random.Random, corpus: list[bytes]) -> bytes:
     for _ in range(chance.randint(1, 6)):
         at = chance.randint(0, len(data))
         end = min(len(data), at + int(chance.expovariate(1 / 20)))
-        kind = chance.randrange(10)
+        kind = chance.randrange(11)
         if kind == 0 and data:
             data[chance.randrange(len(data))] = chance.randrange(256)
         elif kind == 1:
@@ -64,10 +103,13 @@ def mutated(chance: random.Random, corpus: list[bytes]) -> bytes:
             data = bytearray(b"\n".join(lines))
         elif kind == 8:
             data = data.replace(b"\n", b"\r\n", chance.choice([-1, 1, 2]))
+        elif kind == 9:
+            data = data.replace(b"\r\n", b"\n").replace(b"\n", b"\r", chance.choice([-1, 1, 2]))
         else:
             data = data[:at]
-    if chance.random() < 0.02:
-        data = bytearray(data.decode("utf-8", "replace").encode("utf-16"))
+    if chance.random() < 0.05:
+        text = data.decode("utf-8", "ignore")
+        data = bytearray(text.encode(chance.choice(ENCODINGS), "ignore"))
     return bytes(data)
 
 
@@ -94,12 +136,23 @@ def lost(export: whatsapp.Export, text: str | None) -> str | None:
 
 
 def text_of(data: bytes) -> str | None:
-    """A file's text, decoded here in another way than the reader's; None for a zip."""
+    """A file's text, decoded here in another way than the reader's; None where that is not sure.
+
+    Not sure: a zip, bytes that are no UTF-8 (a detector guesses), many NULs (UTF-16 without a mark)
+    and carriage returns alone (which may end lines).
+    """
     if data.startswith(b"PK\x03\x04"):
         return None
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return data.decode("utf-16", "replace")
-    return data.decode("utf-8-sig", "replace")
+        text = data.decode("utf-16", "replace")
+    else:
+        try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            return None
+        if data.count(0) > len(data) / 8:
+            return None
+    return None if text.replace("\r\n", "").count("\r") else text
 
 
 def failure(data: bytes, path: Path) -> tuple[str | None, bool, float]:
@@ -107,7 +160,7 @@ def failure(data: bytes, path: Path) -> tuple[str | None, bool, float]:
     path.write_bytes(data)
     start = time.process_time()
     try:
-        export = whatsapp.read_file(path)
+        (export,) = whatsapp.read_file(path)
     except whatsapp.ExportError as error:
         wrong = None if str(error).count("\n") == 0 else "an error of several lines"
         return wrong, False, time.process_time() - start
@@ -124,11 +177,11 @@ def corpus() -> list[bytes]:
     """The cases' files, and what is inside their zips."""
     found = []
     for case in cases.found_in(cases.CASES):
-        (file,) = (file for file in case.iterdir() if file.name != "expected.json")
-        found.append(file.read_bytes())
-        if file.suffix == ".zip":
-            with zipfile.ZipFile(BytesIO(found[-1])) as archive:
-                found += [archive.read(name) for name in archive.namelist()]
+        for file in cases.files_of(case):
+            found.append(file.read_bytes())
+            if file.suffix == ".zip":
+                with zipfile.ZipFile(BytesIO(found[-1])) as archive:
+                    found += [archive.read(name) for name in archive.namelist()]
     return found
 
 

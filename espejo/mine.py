@@ -4,6 +4,7 @@ import subprocess
 from pathlib import Path
 
 from espejo import faults
+from espejo.people_file import with_salt
 
 RAW = Path("data/raw/mine")
 CONF = Path("conf/data/mine.yaml")
@@ -17,7 +18,10 @@ author:
 # and stops; after each name write
 #   train      their words may be learnt from
 #   context    the model may read their words as context, and never learns them
-#   withhold   left out, with every reply that answers them
+#   withhold   left out, with every reply that answers them, and their name in what others say
+# What else somebody is called, so that it is found wherever it stands: under aliases, at the end,
+#   aliases:
+#     Mamá: [ma, la vieja]
 people:
 """
 SETTINGS = """\
@@ -51,7 +55,7 @@ def known_to_git() -> bool:
 def main() -> None:
     """Make data/raw/mine/ with people.yaml, and conf/data/mine.yaml; what is there stays."""
     RAW.mkdir(parents=True, exist_ok=True)
-    for path, content in ((RAW / "people.yaml", PEOPLE), (CONF, SETTINGS)):
+    for path, content in ((RAW / "people.yaml", with_salt(PEOPLE)), (CONF, SETTINGS)):
         if not path.exists():
             path.write_text(content, "utf-8")
     print(

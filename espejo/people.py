@@ -5,27 +5,27 @@
       Cami: train        # their words may be learnt by methods that learn from whole texts
       Tincho: context    # the model may read their words, and never learns them
       Mamá: withhold     # left out, with every reply that answers them
+    aliases:             # what else people call somebody, of whom these words are then the name
+      Mamá: [ma, la vieja]
 
 It stands beside the chats, not in params.yaml, because params go into git.
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
-from espejo import names
+from espejo import names, people_file
 from espejo.errors import UserError
+from espejo.people_file import Entry
 
 FILE = "people.yaml"
-_TIGHT = re.compile(r"""\s*[^#\s"'][^:#]*:\S""")  # a line whose colon has no space after it
 WITHHELD = "withheld"  # what the tables call whoever withholds their words
-ANSWERS = ("train", "context", "withhold")
+ANSWERS = ("train", "context", "withhold")  # from the least strict to the strictest
 MEANING = (
     "train (their words may be learnt from), context (the model reads them and never learns them) "
     "or withhold (left out, with every reply that answers them)"
@@ -40,10 +40,20 @@ class People:
     aliases: frozenset[str]  # includes `author`
     # The others in the order of the file; "" where the answer is still missing.
     consents: Mapping[str, str] = field(default_factory=dict)
+    # What else somebody is called, by a name of the two above.
+    nicknames: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def who(self, answer: str) -> frozenset[str]:
         """The names of those who gave this answer."""
         return frozenset(name for name, given in self.consents.items() if given == answer)
+
+    def spelled(self, name: str) -> str:
+        """A name of the chats as the file spells it, which may differ in what nobody sees."""
+        return self._spellings.get(names.key(name), name)
+
+    @cached_property
+    def _spellings(self) -> dict[str, str]:
+        return {names.key(name): name for name in (*self.consents, *self.aliases)}
 
     def pseudonyms(self, pattern: str) -> dict[str, str]:
         """Every name and its pseudonym: number 0 for the author, the place in the file for others.
@@ -70,69 +80,118 @@ class People:
 def read(folder: Path) -> People:
     """Read `folder/people.yaml`; `author` may be a list of names of one person, main name first.
 
-    Raises UserError when the file is missing, is not YAML or holds an answer that is none.
+    Spellings of a name that differ in what nobody sees are one person: the strictest answer holds.
+
+    Raises UserError when the file is missing, cannot be read or holds an answer that is none.
     """
     path = folder / FILE
-    if not path.is_file():
+    if not path.exists():
         raise UserError(f"{path} is missing: write `author: NAME` in it, NAME as in the exports.")
-    try:
-        content = YAML(typ="safe", pure=True).load(path)  # YAML 1.2: a person may be called No
-    except (YAMLError, UnicodeDecodeError) as error:
-        lines = path.read_text("utf-8", "replace").splitlines()
-        # Without its space a line goes on in the next ones, and YAML complains of one of those.
-        tight = next((at for at, line in enumerate(lines) if _TIGHT.match(line)), None)
-        mark = getattr(error, "problem_mark", None)
-        line = tight if tight is not None else mark and mark.line
-        where = "" if line is None else f" (line {line + 1})"
+    return _known(people_file.read(path), path)
+
+
+def _known(file: people_file.File, path: Path) -> People:
+    # None at all: the template as `make mine` writes it; `settled` then says who is in the chats.
+    own = {names.key(entry.name): entry.name for entry in reversed(file.author)}
+    written = list(own.values())[::-1] or [""]
+    first: dict[str, str] = {}
+    consents: dict[str, str] = {}
+    for entry in file.people:
+        given = _answer(entry, path)
+        if names.key(entry.name) in own:
+            continue
+        name = first.setdefault(names.key(entry.name), entry.name)
+        consents[name] = max(consents.get(name, ""), given, key=("", *ANSWERS).index)
+    known = People(written[0], frozenset(written), consents)
+    nicknames: dict[str, list[str]] = {}
+    for entry in file.aliases:
+        name = known.spelled(entry.name)
+        if name not in consents and name not in known.aliases:
+            raise UserError(
+                f"{path} (line {entry.line}): {entry.name} has aliases and stands neither after "
+                "author nor under people; write the name as it stands there."
+            )
+        nicknames.setdefault(name, []).extend(entry.given)
+    return People(written[0], frozenset(written), consents, nicknames)
+
+
+def _answer(entry: Entry, path: Path) -> str:
+    given = entry.given.casefold()
+    if given not in ("", *ANSWERS):
         raise UserError(
-            f"{path}{where} is not valid YAML in UTF-8, there or just before: expected "
-            "`author: NAME` and, under people, lines `NAME: ANSWER`, with a space after each colon."
-        ) from error
-    content = content if isinstance(content, Mapping) else {}
-    named, answers = content.get("author"), content.get("people") or {}
-    listed = named if isinstance(named, list) else [named]
-    # None at all: the template as `make mine` writes it; `check` then says who is in the chats.
-    written = [names.plain(str(name)) for name in listed if name] or [""]
-    if not isinstance(answers, Mapping):
-        raise UserError(f"{path}: expected lines `NAME: ANSWER` under people ({MEANING}).")
-    consents = {names.plain(str(name)): str(given or "") for name, given in answers.items()}
-    for name, given in consents.items():
-        if given not in ("", *ANSWERS):
-            raise UserError(f"{path} says {given!r} after {name}: expected {MEANING}.")
-    return People(
-        written[0],
-        frozenset(written),
-        {name: given for name, given in consents.items() if name not in written},
-    )
+            f"{path} (line {entry.line}) says {entry.given[:40]!r} after {entry.name}: "
+            f"expected {MEANING}."
+        )
+    return given
 
 
-def settled(folder: Path, messages_by_author: Mapping[str, int]) -> People:
+def settled(
+    folder: Path,
+    messages_by_author: Mapping[str, int],
+    proposed: Callable[[Sequence[str]], Mapping[str, Sequence[str]]] = lambda _: {},
+) -> People:
     """The people of `folder`, when the author is known and everybody has answered.
 
-    The file is written when there is none, and whoever is not in it yet is added without an answer.
+    The file is written when there is none. Whoever is not in it yet is added without an answer, in
+    a comment what `proposed` (names -> nicknames) gives; and so is a salt where there is none.
 
     Raises UserError, saying what to write: as `read` does, for an answer that is missing, and for a
     name of the author's that nobody has. That is an error even beside one that fits: half of the
     author's messages would otherwise count as somebody else's.
     """
     path = folder / FILE
-    known = read(folder) if path.is_file() else People("", frozenset({""}))
-    ranked = sorted(messages_by_author, key=lambda name: (-messages_by_author[name], name))
-    unlisted = [name for name in ranked if name not in {*known.consents, *known.aliases}]
-    if unlisted:
-        _add(unlisted, path)
-    missing = sorted(name for name in known.aliases if name not in messages_by_author)
+    file = people_file.read(path) if path.exists() else people_file.File()
+    known = _known(file, path)
+    messages: Counter[str] = Counter()
+    for name, count in messages_by_author.items():
+        messages[known.spelled(name)] += count
+    ranked = sorted(messages, key=lambda name: (-messages[name], name))
+    listed = {*known.consents, *known.aliases}
+    unlisted = {names.key(name): name for name in reversed(ranked) if name not in listed}
+    added = _add(list(unlisted.values())[::-1], file, path, proposed)
+    missing = sorted(name for name in known.aliases if name not in messages)
     if missing:
-        raise UserError(_no_author(missing[0], ranked, messages_by_author, path))
+        raise UserError(_no_author(missing[0], ranked, messages, path) + added)
     open_ = [name for name in ranked if name not in known.aliases and not known.consents.get(name)]
     if open_:
-        absent = [name for name in known.consents if name not in messages_by_author]
+        absent = [name for name in known.consents if name not in messages]
         raise UserError(
-            f"{path} does not say what these people allow: {_listed(open_, messages_by_author)}. "
+            f"{path} does not say what these people allow: {_listed(open_, messages)}. "
             f"Ask them and write after each name, under people, {MEANING}."
             + (f" It also names {', '.join(absent[:5])}, who wrote no message." if absent else "")
+            + added
         )
+    if added:
+        raise UserError(f"{path} could not be completed.{added}")
     return known
+
+
+def _add(
+    unlisted: Sequence[str],
+    file: people_file.File,
+    path: Path,
+    proposed: Callable[[Sequence[str]], Mapping[str, Sequence[str]]],
+) -> str:
+    """Add names without an answer and a salt; returns what could not be done, as a sentence."""
+    text: str | None = file.text
+    told = ""
+    if unlisted:
+        found = proposed(unlisted)
+        text = people_file.added(file, {name: found.get(name, ()) for name in unlisted})
+        if text is None:
+            told = " These names could not be added there without changing it: write them yourself."
+            text = file.text
+    if not file.salted:
+        text = people_file.with_salt(text)
+    if text != file.text:
+        try:
+            people_file.write(path, text)
+        except OSError as error:
+            told = (
+                f" It cannot be written ({error.strerror or error}): allow that, or write "
+                "`# salt: ` and 32 random digits into its first line yourself."
+            )
+    return told
 
 
 def _no_author(missing: str, ranked: Sequence[str], messages: Mapping[str, int], path: Path) -> str:
@@ -152,15 +211,3 @@ def _no_author(missing: str, ranked: Sequence[str], messages: Mapping[str, int],
 def _listed(ranked: Sequence[str], messages: Mapping[str, int]) -> str:
     shown = ", ".join(f"{name} ({messages[name]})" for name in ranked[:20])
     return shown + (f" and {len(ranked) - 20} more" if len(ranked) > 20 else "")
-
-
-def _add(unlisted: Sequence[str], path: Path) -> None:
-    """Add names to the file's `people`, without an answer; what a person wrote there stays."""
-    editor = YAML()
-    content = editor.load(path) if path.is_file() else None
-    content = content if isinstance(content, Mapping) else {"author": None}
-    content["people"] = content.get("people") or {}
-    for name in unlisted:
-        content["people"][name] = None
-    with suppress(OSError):  # where nothing can be written, the message names everybody as well
-        editor.dump(content, path)

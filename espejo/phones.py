@@ -9,8 +9,16 @@ from collections.abc import Iterator, Sequence
 
 import phonenumbers
 
+from espejo.cues import JOINED
+
 _BLOCK = re.compile(r"\(?\+?\d++(?:[.-]\d++)*+\)?")
-_CHAIN = re.compile(rf"(?<![\w#/.,$-]){_BLOCK.pattern}(?:[ /-]{{0,3}}{_BLOCK.pattern})*(?![\w%€])")
+SHAPE = rf"{_BLOCK.pattern}(?:[ /-]{{0,3}}{_BLOCK.pattern})*"
+_CHAIN = re.compile(
+    # After a full stop that ends a word (tel.351) or a comma that ends a number one may begin too.
+    r"(?:(?<![\w#/.,$-])|(?<=[^\W\d_][.,])|(?<=\d{4},)(?=\(?\+?\d{3}|\d\d \d{4}))"
+    rf"{SHAPE}(?![\w%€])"
+)
+_JOINED = re.compile(JOINED, re.I)
 _Block = tuple[int, int, list[str]]  # start, end, groups of digits
 _FEWEST = 6  # digits: local numbers of small places in Argentina
 _BLOCKS = 8  # of one number: +54 9 11 55 55 43 21 has seven
@@ -18,13 +26,15 @@ _BEFORE = 60  # characters before a number in which it may be announced
 _MOST_LOOKED_UP = 200  # in one text, some 0.05 s; then the shape of a number is enough
 
 
-def find(text: str, regions: Sequence[str], cue: re.Pattern[str]) -> Iterator[tuple[int, int]]:
+def find(
+    text: str, regions: Sequence[str], before: re.Pattern[str], after: re.Pattern[str]
+) -> Iterator[tuple[int, int]]:
     """Start and end of each phone number, in order: the longest run of blocks that makes one.
 
-    With a country code, or where what stands before it matches `cue`, its length must be possible;
-    any other number must be valid in one of `regions` (ISO 3166).
+    With a country code, or where what stands before or after it announces it, its length must be
+    possible; any other number must be valid in one of `regions` (ISO 3166).
     """
-    looked_up = 0
+    looked_up, announced = 0, len(text)  # announced: the end of the last number after a cue
     for chain in _CHAIN.finditer(text):
         if len(chain[0]) < _FEWEST:
             continue
@@ -32,18 +42,25 @@ def find(text: str, regions: Sequence[str], cue: re.Pattern[str]) -> Iterator[tu
             (*block.span(), re.findall(r"\d+", block[0]))
             for block in _BLOCK.finditer(text, *chain.span())
         ]
-        cued = bool(cue.search(text[max(0, chain.start() - _BEFORE) : chain.start()]))
         first = 0
         while first < len(blocks):
+            start = blocks[first][0]
+            cued = bool(
+                _JOINED.fullmatch(text, announced, start)
+                or (first == 0 and before.search(text[max(0, start - _BEFORE) : start]))
+                or (first == 0 and after.match(text, chain.end()))
+            )
             for last, candidate in _runs(text, blocks[first : first + _BLOCKS], cued):
                 looked_up += 1
                 if looked_up > _MOST_LOOKED_UP or _dialled(candidate, cued, regions):
-                    start = blocks[first][0]
-                    bare = ")" in candidate and "(" not in candidate  # (tel 351 555 1234)
-                    yield start, start + len(candidate) - bare
+                    closes = ")" in candidate and "(" not in candidate  # (tel 351 555 1234)
+                    opens = "(" in candidate and ")" not in candidate
+                    end = start + len(candidate) - closes
+                    yield start + opens, end
+                    announced = end if cued else announced
                     first += last
                     break
-            first, cued = first + 1, False
+            first += 1
 
 
 def _runs(text: str, blocks: Sequence[_Block], cued: bool) -> list[tuple[int, str]]:

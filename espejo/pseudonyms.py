@@ -6,9 +6,10 @@ numbers in sorted order would shift with every new chat. A hash of the name woul
 guesses a name could verify it; and PERSON_1 is easier to learn and to read than PERSON_3f9a2c.
 
 Pseudonyms are no anonymity: who writes how, and to whom, stays recognisable. Mentions missed:
-nicknames and diminutives (Florcita), misspellings (Floor), parts of one or two letters without @,
-user names (flor_gomez), people who write in no chat, surnames and ordinary words in small letters
-(Sol, mamá). Replaced too often: words that are a first name in no list here ("flor de asado").
+nicknames and diminutives (Florcita) that are not among the aliases of people.yaml, misspellings
+(Floor), parts of one or two letters without @, user names (flor_gomez), people who write in no
+chat, surnames and ordinary words in small letters (Sol, mamá). Replaced too often: words that are
+a first name in no list here ("flor de asado").
 Two people with one first name: the first of them, unless the surname follows; what was added to a
 contact tells them not apart (@Ana Trabajo beside Ana Gómez).
 """
@@ -16,18 +17,20 @@ contact tells them not apart (@Ana Trabajo beside Ana Gómez).
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from types import MappingProxyType
 
 from espejo import names
 
 
-def _words(listed: str) -> frozenset[str]:
-    return frozenset(listed.split())
+def listed(words: str) -> frozenset[str]:
+    """The words of a text, as a set."""
+    return frozenset(words.split())
 
 
 # Names that are words too (as `_key` gives them): meant only in "y Sol" and "@sol".
-_ORDINARY = _words("""
+ORDINARY = listed("""
     abril abuela abuelo alba alegria alma amor angel aurora bebe blanca celeste cielo clara
     consuelo cruz dolores domingo dulce esperanza estrella felicidad flaca flaco franco
     gloria gorda gordo gracia hermana hermano hija hijo jazmin jefa jefe julio justo leon
@@ -39,7 +42,7 @@ _ORDINARY = _words("""
     mom mum pat rob rose sue summer will
 """)
 # What people add to a contact, and titles: no part of the name.
-_COMMON = _words("""
+COMMON = listed("""
     amiga amigo banda casa cel celu celular clases club cole colegio companera companero
     coro curso danza del dentista depto doc doctor doctora don dona dra dueno edificio
     electricista empresa escuela facu facultad familia flete futbol gasista gimnasio grupo
@@ -58,16 +61,28 @@ _WORD = re.compile(
 _ANY, _CAPITAL, _INSIDE, _AT = range(4)  # what makes a word a name: flor, Flor, y Flor, @flor
 
 
-def mentions(texts: Iterable[str], pseudonyms: Mapping[str, str]) -> tuple[list[str], Counter[str]]:
+def mentions(
+    texts: Iterable[str],
+    pseudonyms: Mapping[str, str],
+    nicknames: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> tuple[list[str], Counter[str]]:
     """The texts with names replaced by pseudonyms (name -> pseudonym), and how often each was.
 
     A name is its first word, in any case and with or without accents, and its later words where
     they stand capitalised or after the first. "@" makes a name of any of them. Of the words that
-    people add to a contact (Ana Trabajo) none is a name. Do this before `pii.replace`, which takes
-    what is left of mentions of numbers (@5493515551234).
+    people add to a contact (Ana Trabajo) none is a name. `nicknames`, by name, are names whatever
+    they are. Do this before `pii.replace`, which takes what is left of mentions of numbers
+    (@5493515551234).
     """
-    parts = _parts(pseudonyms)
     counted: Counter[str] = Counter()
+    texts = list(texts)
+    for name, nicks in nicknames.items():
+        whole = sorted(map(names.whole, nicks), key=len, reverse=True)
+        pattern, by = re.compile("|".join(whole)), pseudonyms[name]
+        for at, text in enumerate(texts if nicks else ()):
+            texts[at], count = names.replaced(text, pattern, by)
+            counted[by] += count
+    parts = _parts(pseudonyms)
     return [_replaced(text, parts, counted) for text in texts], counted
 
 
@@ -81,9 +96,9 @@ def _parts(pseudonyms: Mapping[str, str]) -> dict[str, dict[str, int]]:
         elif not any(map(str.isalpha, words)):
             continue
         for key in map(_key, words):
-            if key in _COMMON or (len(words) > 1 and not key.isalpha()):
+            if key in COMMON or (len(words) > 1 and not key.isalpha()):
                 continue
-            needed = _AT if len(key) < 3 else max(form, _INSIDE) if key in _ORDINARY else form
+            needed = _AT if len(key) < 3 else max(form, _INSIDE) if key in ORDINARY else form
             who = parts.setdefault(key, {})
             who[pseudonym] = min(needed, who.get(pseudonym, needed))
             form = form if needed == _AT else _CAPITAL

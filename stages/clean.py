@@ -5,8 +5,9 @@
 """
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import pandas as pd
 
@@ -39,15 +40,19 @@ def recipe(text: pd.Series, lowercase: bool, characters: str | None) -> pd.Serie
 
 
 def clean(
-    messages: pd.DataFrame, wanted: Mapping, given: Mapping[str, str]
+    messages: pd.DataFrame,
+    wanted: Mapping,
+    given: Mapping[str, str],
+    nicknames: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> tuple[pd.DataFrame, dict[str, int], pd.DataFrame]:
     """The messages with words of their own, how many were dropped by reason, and `personal` data.
 
-    `wanted` is the params section clean; `given` maps names to pseudonyms, if any are wanted.
+    `wanted` is the params section clean; `given` maps names to pseudonyms, if any are wanted, and
+    `nicknames` names to what else they are called.
     """
     text = words(messages, wanted["normalize"])
     if given:
-        text = pd.Series(pseudonyms.mentions(text, given)[0], text.index, dtype="str")
+        text = pd.Series(pseudonyms.mentions(text, given, nicknames)[0], text.index, dtype="str")
     found = personal(text[messages["kind"].isin(["message", "media"])])
     if wanted["pii"] == "replace":
         touched = text.index.isin(found["message"])
@@ -85,7 +90,7 @@ def main(messages: Path, names: Path, cleaned: Path, account: Path, report: Path
     table = tables.read(messages, tables.MESSAGES)
     pattern = wanted["pseudonyms"]
     given = who.pseudonyms(pattern) if pattern else {}
-    kept, dropped, found = clean(table, wanted, given)
+    kept, dropped, found = clean(table, wanted, given, who.nicknames)
     kept["author"] = kept["author"].mask(kept["author"].isin(who.aliases), who.author)
     if pattern:
         kept["author"] = kept["author"].map({**given, people.WITHHELD: people.WITHHELD})

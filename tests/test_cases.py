@@ -36,3 +36,36 @@ def test_the_score_counts_what_is_wrong(tmp_path, capsys):
     assert said[1].startswith("text_markup: refused: Chat de WhatsApp con Zulma.txt: no line")
     assert said[2].startswith("text_spaces: row 0: read (Timestamp('2022-06-20 09:00:00'), 'Zulma'")
     assert said[3:] == ["1 of 4 cases right"]
+
+
+def test_labels_tell_chats_apart(tmp_path):
+    case = tmp_path / "case"
+    (case / "exports").mkdir(parents=True)
+    rows = []
+    for number, who in enumerate(("Zulma", "Teo"), 1):
+        stamp = f"2{number}/6/2022, 9:00 - "
+        path = case / "exports" / f"Chat de WhatsApp con {who}.txt"
+        path.write_text(f"{stamp}{who}: hola\n{stamp}{who}: y chau\n", "utf-8")
+        row = {"timestamp": f"2022-06-2{number}T09:00:00", "author": who, "kind": "message"}
+        rows += [{"chat": who, **row, "text": "hola"}, {"chat": who, **row, "text": "y chau"}]
+
+    def difference(*labels):
+        labelled = [{**row, "chat": label} for row, label in zip(rows, labels, strict=True)]
+        (case / "expected.json").write_text(json.dumps(labelled), "utf-8")
+        return cases.first_difference(case)
+
+    assert difference("A", "A", "B", "B") is None
+    assert difference("A", "A", "A", "A").startswith("chats read as ")
+    assert difference("A", "A", "B", "C").startswith("chats read as ")
+
+
+def test_a_refusal_may_be_right(tmp_path):
+    (tmp_path / "chat.txt").write_text("no chat\n", "utf-8")
+    (tmp_path / "expected.json").write_text('{"error": "no line looks like"}', "utf-8")
+    assert cases.first_difference(tmp_path) is None
+    (tmp_path / "expected.json").write_text('{"error": "WhatsApp Viewer"}', "utf-8")
+    assert cases.first_difference(tmp_path).startswith("refused: chat.txt: no line looks like")
+    (tmp_path / "chat.txt").write_text("20/6/2022, 9:00 - Zulma: hola\n", "utf-8")
+    assert cases.first_difference(tmp_path) == (
+        "read 1 rows, expected a sentence with 'WhatsApp Viewer'"
+    )

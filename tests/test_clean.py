@@ -201,6 +201,19 @@ def test_pseudonyms_are_the_places_in_people_yaml_in_authors_chats_and_texts(tmp
     assert set(cleaned["chat"]) == {"CHAT_1"}  # chats bear the names of people
 
 
+def test_aliases_of_people_yaml_get_the_pseudonym_and_stay_where_none_is_wanted(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    messages = table(("message", "che gorda"), ("message", "juliancito!"))
+    messages["author"] = ["Juli", "Rocco"]
+    people = "author: Juli\npeople: {Rocco: train}\naliases: {Rocco: gorda, Juli: [Juliancito]}\n"
+    cleaned, _, _ = run_stage(tmp_path, messages, people, pseudonyms="P{n}")
+    assert cleaned["text"].tolist() == ["che P1", "P0!"]
+    cleaned, _, _ = run_stage(tmp_path, messages, people, pseudonyms=None)
+    assert cleaned["text"].tolist() == ["che gorda", "juliancito!"]
+
+
 # Invented: 555-01xx numbers are kept for fiction, example.com for documents.
 PRIVATE = table(
     ("message", "mi mail es juli@example.com"),

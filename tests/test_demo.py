@@ -31,7 +31,7 @@ CAST = {
 @pytest.fixture(scope="module")
 def exports():
     """The committed demo as the reader sees it, by screenplay."""
-    return {name: whatsapp.read_file(render.RAW / file) for name, file in CHATS.items()}
+    return {name: whatsapp.read_file(render.RAW / file)[0] for name, file in CHATS.items()}
 
 
 @pytest.fixture(scope="module")

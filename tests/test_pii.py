@@ -5,6 +5,7 @@ Every number is invented. Where a range is reserved for fiction or examples it i
 numbers. Argentina, Spain, Chile, Brazil and Mexico reserve none: there, 555 or a plain sequence.
 """
 
+import re
 import socket
 import time
 from collections import Counter
@@ -13,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from espejo import phones, pii
+from benchmarks import personal_data
+from espejo import identifiers, phones, pii
 
 DASH, NBSP = "\u2011", "\u00a0"  # as WhatsApp writes phone numbers
 
@@ -69,6 +71,34 @@ def cpf(digits):
     return digits
 
 
+def clabe(digits):
+    """Banco de México: weights 3, 7, 1; last digits of the products, and what lacks to a ten."""
+    lacking = -sum(int(int(d) * w) % 10 for d, w in zip(digits, (3, 7, 1) * 6, strict=False)) % 10
+    return digits + str(lacking)
+
+
+def curp(start):
+    """RENAPO: places in an alphabet with Ñ, weights 18 to 2, and what lacks to a ten."""
+    alphabet = "0123456789ABCDEFGHIJKLMNÑOPQRSTUVWXYZ"
+    return start + str(-sum(alphabet.index(c) * (18 - i) for i, c in enumerate(start)) % 10)
+
+
+def nir(digits):
+    """France: 97 minus the rest by 97."""
+    return digits + f"{97 - int(digits) % 97:02}"
+
+
+def nif(digits):
+    """Portugal: weights 9 to 2, and 11 minus the rest by 11, 10 and 11 being 0."""
+    rest = sum(int(d) * (9 - i) for i, d in enumerate(digits)) % 11
+    return digits + str(11 - rest if rest > 1 else 0)
+
+
+def spanish_social_security(digits):
+    """Spain: the rest of the first ten digits by 97."""
+    return digits + f"{int(digits) % 97:02}"
+
+
 def grouped(digits, *sizes, by=" "):
     """The digits in groups of these sizes."""
     at = [sum(sizes[:i]) for i in range(len(sizes) + 1)]
@@ -77,6 +107,8 @@ def grouped(digits, *sizes, by=" "):
 
 VISA, AMEX = luhn("411111111111111"), luhn("37828224631000")
 IBAN, CBU = german_iban("123456780012345678"), cbu("0170123", "0000001234567")
+NSS, CLABE = luhn("4507992345"), clabe("01218000123456789")
+NIR = nir("1850578006084")
 CUIT, RUT, CPF = cuit("2030123456"), rut("12345678"), cpf("123456789")
 
 # What is inside [ ] is found, as the type.
@@ -106,6 +138,14 @@ FOUND = {
         "[+1 202 555 0143]",
         "[+44 20 7946 0123]",
         "@[5493515551234] vení",
+        # straight after a cue, after another number, before the cue
+        "tel.[3515551234]",
+        "my number is [07700 900123]",
+        "tel [4555-1234], [4555-1235]",
+        "tel [4555-1234],[4555-1235]; [4555-1236] y [4555-1237]/[4555-1238]",
+        "tel de mi tía Ana: [4555-1234] (casa) o [4555-1235]",
+        "[3515551234],[3515551235]",
+        "([4555-1234] y [4555-1235] son mis teléfonos)",
     ],
     "EMAIL": [
         "[ana@example.com]",
@@ -141,6 +181,15 @@ FOUND = {
         "mi alias es [juli.dibuja.mp]",
         "Alias: [MATE.PERRO.LUNA].",
     ],
+    "ACCOUNT": [
+        f"mi clabe es [{CLABE}]",
+        f"[{CLABE}] porfa",
+        f"clabe [{grouped(CLABE, 3, 3, 11, 1)}]",
+        "cuenta [2100 0418 45 0200051332]",  # of the IBAN in Spain's own specification
+        "upi: [asha.k@kotak]",
+        "send it to [asha.k@okaxis]",
+        "número de cuenta de la abuela: [12345678]",
+    ],
     "ID": [
         "mi dni es [30123456]",
         "DNI: [30.123.456]",
@@ -155,6 +204,24 @@ FOUND = {
         f"nie [{spanish('X1234567')}]",
         f"[{CPF}]",
         f"cpf [{CPF[:3]}.{CPF[3:6]}.{CPF[6:9]}-{CPF[9:]}]",
+        "dni del nene: [30123456] y el [31234567]",
+        "DNI Juan Pérez [30123456]",
+        f"curp [{curp('GOMR850312MDFMRS0')}]",
+        "rfc [GODE561231GR8]",  # from the documentation of python-stdnum
+        f"nss [{NSS}]",
+        f"seguridad social [{spanish_social_security('2812345678')}]",
+        "codice fiscale [RSSMRA85T10A562S]",  # Mario Rossi, as in every form
+        "[2341 2341 2346]",  # from the documentation of python-stdnum
+        "pan [ABCPE1234F]",
+        "my ssn is [512-45-6789]",
+        "social security number [512456789]",
+        f"[{grouped(NIR, 1, 2, 2, 2, 3, 3, 2)}]",
+        f"nif [{nif('24567891')}]",
+        "cédula [1.023.456.789]",
+        "c.i. [4.567.890-5]",
+        "cédula [V-12.345.678]",
+        "el pasaporte de mamá es [AAB654321]",
+        "passport no. [512345678]",
     ],
     "COORDINATES": [
         "[-31.4201, -64.1888]",
@@ -171,6 +238,19 @@ FOUND = {
         "[654321] es tu código de Instagram",
         "seu código é [123456]",
         "la clave es [4321]",
+        "el pin de la tarjeta es [0912]",
+        "la clave del cajero es [4821]",
+        "clave wifi [20231234]",
+        "contraseña de la casa [99812]",
+        "código de un solo uso [83920174]",
+        "el pin es [4821] o [4822]",
+        "el código que me llegó es [4455]",
+        "usá [4821] para el código",
+        "la contraseña es [Perro2019!]",
+        "clave wifi vecinos: [futbol10].",
+        "contraseña: [milanesa]",
+        'la contraseña es "[milanesa con papas]"',
+        "the password is [MiGatoFelix]",
     ],
 }
 FOUND_CASES = [(type_, case) for type_, cases in FOUND.items() for case in cases]
@@ -224,12 +304,25 @@ HARMLESS = [
     ),
     # like a code
     *("código postal 5000", "el código 404", "clave 12", "el alias es lo de menos"),
+    *("la contraseña es la de siempre", "la clave es tener paciencia", "clave: dormir 8 horas"),
+    *("la clave del 2026", "contraseña incorrecta", "contraseña: incorrecta", "clave: paciencia"),
+    *("el pin de la selección sale 1500 pesos", "la contraseña de WhatsApp", "error code 500123"),
+    *("la clave es el 4-2-3-1", "la contraseña es re larga!!"),
+    # numbers of files and orders, rows of dates, towns and makes
+    *("expediente 123456/2023", "123456/2023", "causa nº 87654/2019", "pedido 4512345678"),
+    *("número de guía DHL 1234567890", "12/08 12/09 12/10", "Tel Aviv 202312"),
+    *("celu Samsung 1250000", "ley 27.430", "RFC 2616"),
 ]
 # Right in form, refused by the check digit.
 REFUSED = [
     VISA[:-1] + "2",
     IBAN[:-1] + "9",
     CBU[:-1] + str((int(CBU[-1]) + 1) % 10),
+    CLABE[:-1] + str((int(CLABE[-1]) + 1) % 10),
+    "nss " + NSS[:-1] + str((int(NSS[-1]) + 1) % 10),
+    "curp " + curp("GOMR850312MDFMRS0")[:-1] + "9",
+    "RSSMRA85T10A562T",
+    "2341 2341 2347",
     grouped(CUIT[:-1] + str((int(CUIT[-1]) + 1) % 10), 2, 8, 1, by="-"),
     RUT[:-1] + ("0" if RUT[-1] != "0" else "1"),
     "12345678A",
@@ -342,10 +435,63 @@ def test_the_filter_in_front_changes_nothing_but_the_time(text):
         assert pii.find(text) == filtered
 
 
+@settings(max_examples=1000, deadline=None)
+@given(st.text("ABKXZÑ&0123456789 .-/\u0661\u017f\u212a", max_size=22))
+def test_no_validator_stumbles(candidate):  # over part of a number, or the digits of other scripts
+    for one in (*identifiers.ACCOUNTS, *identifiers.IDS):
+        one.accepts(candidate)
+
+
 @generated
-@given(st.text().filter(lambda text: not any(c.isdigit() or c in "@." for c in text)))
-def test_a_text_without_digits_at_signs_and_full_stops_is_unchanged(text):
+@given(st.text().filter(lambda text: not any(c.isdigit() or c in "@.:=\"'“«" for c in text)))
+def test_a_text_with_neither_digits_nor_signs_is_unchanged(text):
     assert pii.replace(text) == (text, Counter())
+
+
+@pytest.mark.parametrize("unseen", ["\u00ad", "\u200b", "\u200d", "\u2060", "\ufeff", "\u202c"])
+@pytest.mark.parametrize(("type_", "case"), FOUND_CASES)
+def test_what_nobody_sees_hides_nothing(type_, case, unseen):
+    marked = unseen.join(case)  # between all characters, so also just inside and outside of [ ]
+    text = marked.replace("[", "").replace("]", "")
+    before = [piece.split("]")[-1] for piece in marked.split("[")]
+    shown = pii.replace(text)[0].replace(unseen, "")
+    assert shown == f"<{type_}>".join(before).replace(unseen, "")
+    for found in pii.find(text):
+        assert found.text == text[found.start : found.end]
+        assert unseen not in (found.text[0], found.text[-1])
+
+
+LABELLED = personal_data.read(personal_data.LABELLED)
+
+
+def test_the_labelled_texts_are_many_and_of_every_type():
+    assert len({item.text for item in LABELLED}) == len(LABELLED) >= 300
+    assert sum(bool(item.spans) for item in LABELLED) >= 150
+    assert sum(not item.spans for item in LABELLED) >= 150
+    table = pii.__doc__.split("\n\n")[1]
+    types = {span[0] for item in LABELLED for span in item.spans}
+    assert types == set(re.findall("<([A-Z]+)>", table)) == set(FOUND)
+
+
+def test_nearly_all_that_is_promised_is_found_and_nearly_nothing_else():
+    score = personal_data.score(LABELLED).loc["all"]
+    assert score["recall"] >= 0.97
+    assert score["precision"] >= 0.97
+
+
+def test_the_score_counts_right_and_wrong_finds(tmp_path, capsys):
+    labelled = tmp_path / "labelled.jsonl"
+    labelled.write_text(
+        '{"kind": "a", "text": "a@example.com, b@example.com", "found": '
+        '[["EMAIL", "a@example.com"], ["EMAIL", "b@example.co"]]}\n'
+        '{"kind": "b", "text": "c@example.com", "found": []}\n',
+        "utf-8",
+    )
+    personal_data.main(labelled)
+    *_, a, b, total = (line.split() for line in capsys.readouterr().out.splitlines())
+    assert a == ["a", "1", "2", "2", "1", "0.500", "0.500"]
+    assert b == ["b", "1", "0", "1", "0", "-", "0.000"]
+    assert total == ["all", "2", "2", "3", "1", "0.500", "0.333"]
 
 
 @pytest.mark.parametrize("type_", FOUND)
@@ -368,13 +514,31 @@ def test_nothing_goes_to_the_network(monkeypatch):
     "unit",
     ["1", "1 ", "12 ", "1-", "1/", "(", "+", "@", "a@", "a.", "a-", "www.", "x://", "a.es/", "é"]
     + ["AA11 ", "dni es ", "código es ", "123456 es ", "1°1'", "1.1111, ", "$1", "#1", "alias a."]
+    + ["clave ", "clave: ", "clave de la casa ", "pass: aA", "1234 es clave ", "1 1 1 1 ", "aA1"]
+    + ["pin de ", "ABCDE1", "cel de Ana ", "tel 4555-1234, ", "4555-1234 y ", "3515551234,"]
+    + ["dni 30123456 y ", "pasaporte A1", "1\u200b", 'clave wifi "', "2341 2341 2346 "]
     + ["4111 ", "(351) ", "3515551234 ", "12.345.678 ", "12 345 678", "_", "\0", "<PHONE> "],
 )
-def test_the_longest_message_takes_seconds_not_minutes(unit):
+def test_the_longest_message_takes_a_second_at_most(unit):
     text = (unit * 100_000)[:99_998] + "x!"  # WhatsApp allows 65,536 characters
-    began = time.process_time()
-    pii.replace(text)
-    assert time.process_time() - began < 3
+
+    def seconds():
+        began = time.process_time()
+        pii.replace(text)
+        return time.process_time() - began
+
+    assert any(seconds() < 1 for _ in range(3))  # a busy machine may be slow once
+
+
+@pytest.mark.parametrize(("type_", "case"), FOUND_CASES)
+def test_a_row_of_the_same_is_found_in_a_few_passes(type_, case, monkeypatch):
+    """What a pass covers may lay bare what is beside it; one of each pass would make n passes."""
+    passes, claims = [], pii._claims
+    monkeypatch.setattr(pii, "_claims", lambda *a: passes.append(1) or claims(*a))
+    for by in ("", " ", ",", ".", "-", "/", ";"):
+        passes.clear()
+        pii.find((case.split("[")[1].split("]")[0] + by) * 25)
+        assert len(passes) <= 4
 
 
 def test_a_list_of_numbers_too_long_to_look_up_counts_as_phones():

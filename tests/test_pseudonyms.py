@@ -90,6 +90,22 @@ def test_a_name_of_several_phones_is_one_person():
     assert replaced("Juli, o Julieta", who) == "PERSON_1, o PERSON_1"
 
 
+def test_what_people_yaml_lists_as_aliases_is_a_name_whatever_it_is():
+    who = {"Mamá": "PERSON_1", "Flor": "PERSON_2"}
+    called = {"Mamá": ["ma", "la vieja"], "Flor": ["Florcita", "351 555 1234"]}
+    texts, counts = mentions(
+        ["¿Ma, está LA VIEJA? vieja costumbre", "florcíta y Flor: 3515551234", "mamá, mamama"],
+        who,
+        called,
+    )
+    assert texts == [
+        "¿PERSON_1, está PERSON_1? vieja costumbre",
+        "PERSON_2 y PERSON_2: PERSON_2",
+        "mamá, mamama",
+    ]
+    assert counts == Counter(PERSON_1=2, PERSON_2=3)
+
+
 def test_personal_data_around_a_pseudonym_is_still_found():
     once = replaced("flor@example.com, flor: +54 9 351 555-9876 y @5493515550000")
     assert pii.replace(once)[0] == "<EMAIL>, PERSON_1: <PHONE> y @<PHONE>"

@@ -90,17 +90,40 @@ def test_a_zip_bomb(tmp_path, monkeypatch):
     (tmp_path / "a.zip").write_bytes(zipped(("_chat.txt", CHAT + "a" * 40_000_000)))
     assert (tmp_path / "a.zip").stat().st_size < 50_000
     assert refusal(tmp_path / "a.zip") == (
-        "a.zip: the chat in the zip unpacks to more than 4,000,000 bytes, "
+        "a.zip: the texts in the zip unpack to more than 4,000,000 bytes, "
         f"far beyond any export; {AGAIN}"
     )
 
 
-def test_a_zip_of_many_large_texts_is_only_glanced_at(tmp_path, monkeypatch):
-    monkeypatch.setattr(whatsapp.zips, "GLANCE", 1000)
+def test_a_zip_bomb_of_many_texts(tmp_path, monkeypatch):
+    monkeypatch.setattr(whatsapp.files, "LIMIT", 4_000_000)
+    texts = [(f"{n}.txt", CHAT * 20_000) for n in range(9)]
+    (tmp_path / "a.zip").write_bytes(zipped(*texts))
+    assert refusal(tmp_path / "a.zip") == (
+        "a.zip: the texts in the zip unpack to more than 4,000,000 bytes, "
+        f"far beyond any export; {AGAIN}"
+    )
+
+
+def test_a_zip_of_too_many_texts(tmp_path, monkeypatch):
     monkeypatch.setattr(whatsapp.zips, "MOST_TEXTS", 3)
-    texts = [(f"{n}.txt", "1/1/2020, 0:00 - Vera: x\n" + "a" * 1_000_000) for n in range(2)]
-    (tmp_path / "a.zip").write_bytes(zipped(*texts, ("b.txt", CHAT), ("c.txt", CHAT * 9)))
-    assert whatsapp.read(tmp_path / "a.zip")["text"].tolist() == ["¿sí? 🎉\ncómo", "ñ"]
+    texts = [(f"{n}.txt", CHAT) for n in range(4)]
+    (tmp_path / "a.zip").write_bytes(zipped(*texts))
+    assert refusal(tmp_path / "a.zip") == (
+        "a.zip: the zip holds 4 texts, more than 3; put fewer exports into one zip."
+    )
+
+
+def test_too_many_lines_or_messages(tmp_path, monkeypatch):
+    path = tmp_path / "a.txt"
+    path.write_text(CHAT * 10, "utf-8")
+    monkeypatch.setattr(whatsapp.files, "MOST_LINES", 29)
+    assert refusal(path) == (f"a.txt: holds 30 lines, far beyond any export (at most 29); {AGAIN}")
+    monkeypatch.setattr(whatsapp.files, "MOST_LINES", 30)
+    monkeypatch.setattr(whatsapp.pieces, "MOST_MESSAGES", 19)
+    assert refusal(path) == f"a.txt: holds more than 19 messages, far beyond any export; {AGAIN}"
+    monkeypatch.setattr(whatsapp.pieces, "MOST_MESSAGES", 20)
+    assert len(whatsapp.read(path)) == 20
 
 
 def test_a_file_of_a_gigabyte_is_refused_unread(tmp_path, monkeypatch):
@@ -109,7 +132,7 @@ def test_a_file_of_a_gigabyte_is_refused_unread(tmp_path, monkeypatch):
     os.truncate(path, 1 << 30)  # sparse: it takes no room
     monkeypatch.setattr(Path, "read_bytes", lambda _: pytest.fail("read it all the same"))
     assert refusal(path) == (
-        f"a.txt: holds more than {1 << 29:,} bytes, far beyond any export; {AGAIN}"
+        f"a.txt: holds more than {1 << 28:,} bytes, far beyond any export; {AGAIN}"
     )
 
 
@@ -146,16 +169,44 @@ def test_a_folder_named_like_a_file(tmp_path):
     (tmp_path / "x.txt").mkdir()
     said = "x.txt: this is a folder, expected a .txt or .zip; rename it or move it away."
     assert refusal(tmp_path / "x.txt") == said
-    with pytest.raises(whatsapp.ExportError, match="x.txt: this is a folder"):
+    for folder in (tmp_path, tmp_path / "x.txt"):
+        with pytest.raises(whatsapp.ExportError, match="expected WhatsApp exports"):
+            whatsapp.read(folder)
+
+
+ODD = "this is no ordinary file (a pipe, a socket or a device), expected a .txt or .zip"
+
+
+@pytest.mark.parametrize("name", ["x.txt", "pipe"])
+def test_a_pipe(name, tmp_path):
+    (tmp_path / "a.txt").write_text(CHAT, "utf-8")
+    os.mkfifo(tmp_path / name)
+    assert refusal(tmp_path / name) == f"{name}: {ODD}; rename it or move it away."
+    with pytest.raises(whatsapp.ExportError) as error:  # waiting for a writer would take for ever
         whatsapp.read(tmp_path)
-    with pytest.raises(whatsapp.ExportError, match="expected WhatsApp exports"):
-        whatsapp.read(tmp_path / "x.txt")
+    assert str(error.value) == f"{name}: {ODD}; move it out of {tmp_path.name}."
 
 
-def test_a_pipe(tmp_path):
-    os.mkfifo(tmp_path / "x.txt")
-    said = "x.txt: this is no ordinary file, expected a .txt or .zip; rename it or move it away."
-    assert refusal(tmp_path / "x.txt") == said
+def test_a_device(tmp_path):
+    (tmp_path / "a.txt").symlink_to("/dev/zero")
+    assert refusal(tmp_path / "a.txt") == f"a.txt: {ODD}; rename it or move it away."
+    with pytest.raises(whatsapp.ExportError, match="a.txt: this is no ordinary file"):
+        whatsapp.read(tmp_path)
+
+
+def test_folders_inside(tmp_path):
+    """Unpacked exports, one with an attached text, and a zip: four chats and no note."""
+    for name, start in (("Ana", "17/5/2024"), ("Beto", "18/5/2024")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "_chat.txt").write_text(f"{start}, 10:00 - {name}: hola\n", "utf-8")
+    (tmp_path / "Ana" / "00000012-notas.txt").write_text("1/1/2020, 0:00 - X: no\n", "utf-8")
+    (tmp_path / "Ana" / "00000013-PHOTO.jpg").write_bytes(b"\xff\xd8")
+    (tmp_path / "viejos" / "2019").mkdir(parents=True)
+    (tmp_path / "viejos" / "2019" / "Caro.txt").write_text("1/1/2019, 9:00 - Caro: hola\n")
+    (tmp_path / "d.zip").write_bytes(zipped(("_chat.txt", "1/1/2018, 9:00 - Dani: hola\n")))
+    table = whatsapp.read(tmp_path)
+    assert table["author"].tolist() == ["Ana", "Beto", "Dani", "Caro"]
+    assert table["chat"].nunique() == 4
 
 
 @pytest.mark.parametrize("method", ["read_bytes", "stat"])
@@ -173,7 +224,7 @@ def test_no_permission(method, tmp_path, monkeypatch):
 
 # Nothing is lost
 
-CASES = cases.found_in(cases.CASES)
+CASES = [c for c in cases.found_in(cases.CASES) if isinstance(cases.expected_of(c), list)]
 BITS = st.sampled_from(
     [
         *("17/5/2024, 10:00 - Vera: ", "18/5/2024, 9:05 - Ivo: ", "[17/05/24, 10:00:07] Vera: "),
@@ -190,20 +241,20 @@ def test_no_line_and_no_character_is_lost(tmp_path_factory, text):
     path = tmp_path_factory.getbasetemp() / "account.txt"
     path.write_bytes(text.encode())
     try:
-        export = whatsapp.read_file(path)
+        (export,) = whatsapp.read_file(path)
     except whatsapp.ExportError:
         return
-    assert fuzz.lost(export, text) is None
+    assert fuzz.lost(export, fuzz.text_of(text.encode())) is None
     assert export.account.lines["before_first_message"] == len(export.lost)
     assert export.account.characters["texts"] == sum(map(len, export.messages["text"]))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda folder: folder.name)
 def test_the_account_of_a_case(case):
-    (path,) = (file for file in case.iterdir() if file.name != "expected.json")
-    export = whatsapp.read_file(path)
-    assert export.account.missing == (0, 0)
-    assert export.account.lines["before_first_message"] == len(export.lost)
+    for path in cases.files_of(case):
+        for export in whatsapp.read_file(path):
+            assert export.account.missing == (0, 0)
+            assert export.account.lines["before_first_message"] == len(export.lost)
 
 
 def test_an_account(tmp_path):
@@ -213,8 +264,8 @@ def test_an_account(tmp_path):
         "17/5/2024, 10:00 - Vera: \u200eIMG.jpg (file attached)\r\nmirá\r\n\r\n"
         "17/5/2024, 10:01 - Ivo left\r\n".encode()
     )
-    account = whatsapp.read_file(path).account
-    assert account.lines == {"messages": 3, "before_first_message": 1}
+    account = whatsapp.read_file(path)[0].account
+    assert account.lines == {"messages": 3, "before_first_message": 1, "attached_texts": 0}
     assert account.characters == {
         "texts": len("mirá") + len("Ivo left"),
         "authors": len("Vera: "),
@@ -222,6 +273,7 @@ def test_an_account(tmp_path):
         "marks_and_placeholders": len("\u200eIMG.jpg (file attached)\n"),
         "line_ends": 6 + 4,  # a carriage return for each of 6; no feed in "cut\n" or below IMG
         "before_first_message": len("cut\n"),
+        "attached_texts": 0,
     }
     assert account.characters_in == sum(account.characters.values())
     assert account.missing == (0, 0)
@@ -230,7 +282,7 @@ def test_an_account(tmp_path):
 def test_a_line_that_went_nowhere_is_our_defect(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text(CHAT, "utf-8")
-    export = whatsapp.read_file(path)
+    (export,) = whatsapp.read_file(path)
     assert parse.whole(export) is export
     account = whatsapp.Account(
         export.account.lines_in + 1,
@@ -242,13 +294,43 @@ def test_a_line_that_went_nowhere_is_our_defect(tmp_path):
         parse.whole(whatsapp.Export(**{**vars(export), "account": account}))
 
 
+@pytest.mark.parametrize(
+    ("strange", "reason"),
+    [
+        ("[03/02/24, 10:0{n}:07] Vera: viejo {n}", "another form, before the message above"),
+        ("31/2/2024, 10:0{n} - Vera: hola {n}", "a date that does not exist"),
+        ("3/2/2019, 10:0{n} - Ajeno: hola {n}", "a voice heard only there"),
+    ],
+)
+def test_a_form_that_occurs_often_and_is_not_read_stops_the_run(strange, reason, tmp_path):
+    path = tmp_path / "a.txt"
+    chat = [f"17/5/2024, 10:{n:02} - {('Vera', 'Ivo')[n % 2]}: {n}" for n in range(60)]
+
+    def with_strange_lines(number: int) -> whatsapp.Export:
+        lines = [strange.format(n=n) for n in range(number)]
+        path.write_text("\n".join([*chat[:30], *lines, *chat[30:]]), "utf-8")
+        (export,) = whatsapp.read_file(path)
+        assert len(export.messages) == 60
+        assert export.lookalikes == number
+        return export
+
+    few = with_strange_lines(4)
+    assert few.doubtful == ()
+    assert parse.understood(few, 0.98) is few
+    many = with_strange_lines(8)
+    assert many.doubtful == tuple((31 + n, strange.format(n=n)) for n in range(8))
+    assert parse.understood(many, 0.88) is many  # 60 of 68 lines
+    with pytest.raises(UserError, match=r"a.txt: only 60 of 68 lines .* line 31: .*; line 32: "):
+        parse.understood(many, 0.89)
+
+
 # What cannot change the rows
 
 
 def outcome(path: Path) -> list:
     """The rows of a file and its account, or the sentence that refuses it."""
     try:
-        export = whatsapp.read_file(path)
+        (export,) = whatsapp.read_file(path)
     except whatsapp.ExportError as error:
         return [str(error)]
     return [export.messages.to_csv(), export.lookalikes, export.lost, export.account]
@@ -317,7 +399,7 @@ def test_a_motley_file(tmp_path):
     lines = [f"17/5/2024,{space}10:00 - Vera: {n}" for n, space in enumerate(spaces)]
     pasted = "17/5/2024, 10:00 mañana: x"  # in the form of a header, but for the word
     path.write_text("\n".join([*["-"] * 600, *lines, pasted]), "utf-8")
-    export = whatsapp.read_file(path)
+    (export,) = whatsapp.read_file(path)
     texts = export.messages["text"].tolist()
     assert texts == [*map(str, range(19)), f"19\n{pasted}"]
     assert len(export.lost) == 600
@@ -333,7 +415,7 @@ def test_a_motley_file(tmp_path):
 def test_the_fuzzer_sees_what_is_lost(change, wrong, tmp_path):
     path = tmp_path / "a.txt"
     path.write_text(CHAT, "utf-8")
-    export = whatsapp.read_file(path)
+    (export,) = whatsapp.read_file(path)
     assert fuzz.lost(export, CHAT) is None
     account = whatsapp.Account(**{**vars(export.account), **change})
     assert fuzz.lost(whatsapp.Export(**{**vars(export), "account": account}), CHAT) == wrong
@@ -342,7 +424,7 @@ def test_the_fuzzer_sees_what_is_lost(change, wrong, tmp_path):
 def test_the_fuzzer_sees_words_that_stand_nowhere(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text(CHAT, "utf-8")
-    export = whatsapp.read_file(path)
+    (export,) = whatsapp.read_file(path)
     export.messages.loc[1, "text"] = "m"
     assert fuzz.lost(export, CHAT) == "the row of line 3 says what does not stand there"
     export.messages["line"] = 1

@@ -708,8 +708,39 @@ def test_bytes(data, tmp_path):
 
 
 def test_invalid_bytes(tmp_path):
-    data = b"17/5/2024, 10:00 - Vera: a\xffb\n17/5/2024, 10:01 - Ivo: \xf1\n"
-    assert [row[3] for row in rows(data, tmp_path)] == ["a\ufffdb", "\ufffd"]
+    data = "17/5/2024, 10:00 - Vera: ¿qué hacés, ñandú?\n".encode()
+    data += b"17/5/2024, 10:01 - Ivo: a\xffb\n17/5/2024, 10:02 - Ivo: \xf1\n"
+    path = tmp_path / "x.txt"
+    path.write_bytes(data)
+    (export,) = whatsapp.read_file(path)
+    assert export.messages["text"].tolist() == ["¿qué hacés, ñandú?", "a\ufffdb", "\ufffd"]
+    assert export.account.replaced == 2
+    assert export.decided.endswith(", 2 bytes that are no text replaced by U+FFFD")
+
+
+OLD = {
+    "cp1252": "¿qué hacés, ñandú? “nada” – 5 €",
+    "latin-1": "¿qué hacés, ñandú?",
+    "cp1251": "привет, как дела? приходи вечером на чай",
+    "cp1253": "καλημέρα, τι κάνεις σήμερα το απόγευμα",
+    "cp1256": "مرحبا كيف حالك اليوم يا صديقي",
+    "gb18030": "你好,明天见面吧,我们一起吃饭",
+    "shift_jis": "こんにちは、明日会いましょうね",
+}
+
+
+@pytest.mark.parametrize("encoding", OLD)
+def test_encodings_of_before_utf8(encoding, tmp_path):
+    path = tmp_path / "x.txt"
+    lines = [f"17/5/2024, 10:0{n} - Vera: {OLD[encoding]}\n" for n in range(9)]
+    path.write_bytes("".join(lines).encode(encoding))
+    (export,) = whatsapp.read_file(path)
+    assert set(export.messages["text"]) == {OLD[encoding]}
+    assert export.account.replaced == 0
+    assert export.decided.endswith(f", read as {CALLED.get(encoding, encoding)}")
+
+
+CALLED = {"latin-1": "Windows-1252"} | {f"cp{n}": f"Windows-{n}" for n in (1251, 1252, 1253, 1256)}
 
 
 def zipped(**files: str | bytes) -> bytes:
@@ -769,7 +800,8 @@ def test_chat_name(name, chat, tmp_path):
 
 def test_chat_name_of_a_zip(tmp_path):
     (tmp_path / "WhatsApp Chat - Vera.zip").write_bytes(zipped(**{"_chat.txt": CHAT}))
-    (tmp_path / "x.zip").write_bytes(zipped(**{"Chat de WhatsApp con Ivo.txt": CHAT}))
+    later = CHAT.replace("2024", "2025")
+    (tmp_path / "x.zip").write_bytes(zipped(**{"Chat de WhatsApp con Ivo.txt": later}))
     (tmp_path / "notes.md").write_text("x")
     (tmp_path / ".hidden.txt").write_text("x")
     table = whatsapp.read(tmp_path)
@@ -783,7 +815,7 @@ def test_chat_name_of_a_zip(tmp_path):
 def test_what_was_decided(tmp_path):
     path = tmp_path / "x.txt"
     path.write_text("cut\n\n" + CHAT + "[1/1/20, 10:00:00] X: y\n", "utf-8")
-    export = whatsapp.read_file(path)
+    (export,) = whatsapp.read_file(path)
     assert export.name == "x.txt"
     assert (export.lines, export.lines_understood) == (5, 4)
     assert export.lost == ((1, "cut"),)
@@ -840,7 +872,7 @@ def test_a_zip_that_unpacks_to_too_much(tmp_path, monkeypatch):
     with pytest.raises(whatsapp.ExportError) as error:
         whatsapp.read(tmp_path / "a.zip")
     assert str(error.value) == (
-        "a.zip: the chat in the zip unpacks to more than 1,000 bytes, far beyond any export; "
+        "a.zip: the texts in the zip unpack to more than 1,000 bytes, far beyond any export; "
         + AGAIN
     )
 
@@ -928,7 +960,7 @@ def test_every_line_belongs_to_one_message(tmp_path_factory, parts, end):
     path = tmp_path_factory.getbasetemp() / "lines.txt"
     path.write_bytes(end.join(lines).encode())
     try:
-        export = whatsapp.read_file(path)
+        (export,) = whatsapp.read_file(path)
     except whatsapp.ExportError:
         return
     starts = export.messages["line"].tolist()

@@ -13,19 +13,31 @@ from pathlib import Path
 import pandas as pd
 
 from espejo.whatsapp.account import Account
+from espejo.whatsapp.chats import joined
 from espejo.whatsapp.errors import ExportError
 from espejo.whatsapp.files import exports_in
 from espejo.whatsapp.kinds import caption
 from espejo.whatsapp.reader import Export, read_file
 
-__all__ = ["Account", "Export", "ExportError", "caption", "exports_in", "read", "read_file"]
+__all__ = [
+    "Account",
+    "Export",
+    "ExportError",
+    "caption",
+    "exports_in",
+    "joined",
+    "read",
+    "read_file",
+]
 
 
 def read(path: str | Path) -> pd.DataFrame:
     """The messages of a .txt, of a .zip or of all exports in a folder; columns as in `Export`.
 
-    Raises ExportError when there is nothing to read or a file is no export.
+    Of several exports of one chat each message counts once. Raises ExportError when there is
+    nothing to read or a file is no export.
     """
     path = Path(path)
     files = exports_in(path) if path.is_dir() else [path]
-    return pd.concat([read_file(file).messages for file in files], ignore_index=True)
+    exports = [export.messages for file in files for export in read_file(file)]
+    return joined(exports)[0]

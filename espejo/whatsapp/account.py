@@ -13,12 +13,16 @@ _BLANK_STARTS[[*range(33), 0xC2, 0xE1, 0xE2, 0xE3]] = True
 
 @dataclass(frozen=True)
 class Account:
-    """Lines that are not blank, and characters: those in the file and where they went."""
+    """Lines that are not blank, and characters: those in the file and where they went.
+
+    The texts of a zip that are no chat, but attached to one, count with its first chat.
+    """
 
     lines_in: int
-    lines: dict[str, int]  # messages (in all of their lines), before_first_message
+    lines: dict[str, int]  # messages (in all of their lines) and what is none
     characters_in: int
-    characters: dict[str, int]  # texts and what was taken off: see `read_file`
+    characters: dict[str, int]  # texts and what was taken off
+    replaced: int = 0  # bytes that are no text, each a U+FFFD of `characters`
 
     @property
     def missing(self) -> tuple[int, int]:

@@ -1,6 +1,6 @@
 """The header of a message: its forms, and one quick pattern for the form of a file.
 
-"9/4/2026, 14:43 - ", "[28/03/25, 9:29:05 p. m.] ", "29/12/2012 17:04:00: "
+"9/4/2026, 14:43 - ", "[28/03/25, 9:29:05 p. m.] ", "29/12/2012 17:04:00: ", "21:41, 5 Aug 2015 - "
 """
 
 import re
@@ -9,39 +9,72 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from espejo import names
-from espejo.whatsapp.dates import CLOCK, HALVES, SPACES, bare, numbers_of
+from espejo.whatsapp.dates import BESIDE, TIME, day_of
+from espejo.whatsapp.words import SPACES, bare
 
 M = names.MARKS
 S = SPACES
 BOM = "\ufeff"  # inside a text where files were joined
-_SEPARATOR = rf"[{M}]*(?:[/\-年月]|\.[{S}]?)"
-_WORD = r"[^\W\d_][^\d\n\[\]:,،\-–]"  # a word's first letters
-_PARTS = (
-    rf"[{M}{BOM}]*\[?[{M}]*",  # what opens it
-    rf"\d{{1,4}}{_SEPARATOR}\d{{1,2}}{_SEPARATOR}\d{{1,4}}(?:日|\.)?",  # date
-    rf"(?:[{S}]?г\.)?[{M}]*[,،]?[{M}{S}]*",
-    rf"(?:{_WORD}{{0,9}}[{M}{S}]*)?",  # a word before the time
-    rf"\d\d?(?:[:.]|[{S}]?[hH][{S}]?)\d\d(?:[:.]\d\d)?",  # time
-    rf"(?:[{S}{M}]*{_WORD}{{0,14}}?)?",  # a word after it
-    rf"(?:[{S}{M}]*\]|[{S}{M}]+[-–](?=[{S}\n]|\Z)|:(?=[{S}]))[{S}]?",  # what ends it
+_L = r"[^\W\d_]"  # a letter
+_ERA = "R|H|S|令和|平成|昭和|民國"
+_SEPARATOR = rf"[{M}]*(?:[/\-‑年月]|[년월][{S}]?|\.[{S}]?)"
+_NUMBERS = (
+    rf"(?:{_ERA})?\d{{1,4}}{_SEPARATOR}\d{{1,2}}{_SEPARATOR}(?:{_ERA})?\d{{1,4}}(?:日|일|\.)?"
 )
-_DIGIT = re.compile(r"\d")
-HEADER = re.compile("({})({})({})({})({})({})({})".format(*_PARTS))
-OPENINGS = frozenset(re.findall(f"[{M}]", "".join(map(chr, range(0x3000))))) | {BOM, "["}
+# The month's name takes small words with it: "5 de marzo de 2014".
+_NAME_OF_MONTH = rf"{_L}[^\d\n\[\]():,،/–—]{{1,17}}?"
+_ORDINAL = r"(?:\.|st|nd|rd|th|er|º)?"
+_NAMED = (
+    rf"(?:\d{{1,2}}{_ORDINAL}[{S}\-./]*{_NAME_OF_MONTH}(?:[.,،]*[{S}\-./]*\d{{4}}|[\-/{S}]\d\d)?\.?"
+    rf"|{_NAME_OF_MONTH}[{S}.\-/]*\d{{1,2}}{_ORDINAL}(?!\d)(?:[,،]?[{S}\-./]+\d{{4}})?"
+    rf"|\d{{4}}[{S}.,\-/]+{_NAME_OF_MONTH}[{S}.\-/]*\d{{1,2}}\.?(?!\d))"
+)
+# An era, or "of the year".
+_DATE = rf"(?:{_NUMBERS}|{_NAMED})(?:[{S}]?[гр]\.|[{S}]{_L}[\w.]{{0,5}}(?=[{S}]*[,،\]]))?"
+_WEEKDAY = rf"(?:{_L}(?:{_L}|['’\u0300-\u036f\u093c-\u0d4d-]){{1,14}}[.,،]*[{S}]+)?"
+_JOIN = rf"[{M}]*(?:[{S}]+-[{S}]+|[,،、]?[{M}{S}]*[T(]?)"
+_PART = r"[^\d\n\[\](){}:,،/–—]"  # of the words beside a time
+_TIME = (
+    rf"(?:{_L}{_PART}{{0,20}}?[{M}{S}]*)?"
+    rf"{TIME}(?:[{S}{M}]*{_L}{_PART}{{0,24}}?(?:[,،][{S}]+{_L}{_PART}{{0,14}}?)?)?"
+)
+_OPENING = rf"[{M}{BOM}]*[\[(]?[{M}{BOM}]*"
+_END = rf"(?:\)?[{S}{M}]*\]|\)?[{S}{M}]+[-–—](?=[{S}\n]|\Z)|\)?:(?=[{S}])|\)(?=[{S}]))[{S}]?"
+_FORMS = (
+    rf"{_OPENING}{_WEEKDAY}{_DATE}{_JOIN}{_TIME}{_END}",
+    rf"{_OPENING}{_TIME}{_JOIN}{_WEEKDAY}{_DATE}{_END}",
+)
+_DATE_FIRST, _TIME_FIRST = (
+    re.compile(form)
+    for form in (
+        rf"(?P<opening>{_OPENING}{_WEEKDAY})(?P<day>{_DATE})(?P<middle>{_JOIN})(?P<time>{_TIME})"
+        rf"(?P<end>{_END})",
+        rf"(?P<opening>{_OPENING})(?P<time>{_TIME})(?P<middle>{_JOIN}{_WEEKDAY})(?P<day>{_DATE})"
+        rf"(?P<end>{_END})",
+    )
+)
+_IN_TIME = re.compile(rf"(.*?)({TIME})(.*)")
+_ALIKE = {  # one digit for all of ours, and one for all of other scripts
+    code: "1" if code < 128 else "١" for code in range(0x20000) if chr(code).isdecimal()
+}
+HEADER = re.compile("|".join(_FORMS))
 # A line that can begin with a header, or is blank; most that people typed do neither.
-UNUSUAL = re.compile(rf"\n(?:[{M}{BOM}\[]*\d|\s|\Z)")
+UNUSUAL = re.compile(
+    rf"\n(?:[{M}{BOM}\[(]|\d|\s|\Z|{_L}[^\n]{{0,40}}?\d[:.hH]\d\d[^\n]{{0,30}}?(?:[-–—]|:)[{S}])"
+)
 _NAME = r"(?:([^:\n]++): )?"  # the commonest form of an author; the others are looked at one by one
-# Splits a text into: what stands before, then for each message its header, date, time (with the
-# words around it), author and what follows up to the next header.
-GENERAL = re.compile("\n({}({}){}({}{}{}){})".format(*_PARTS) + _NAME)
-MOST_VARIANTS = 16  # of one part of a header, before the general pattern is the quicker one
+# Splits a text into: what stands before, then for each message its header, author and what follows
+# up to the next header.
+GENERAL = re.compile(f"\n((?:{_FORMS[0]}|{_FORMS[1]})){_NAME}")
+MOST_VARIANTS = 40  # of one part of a header, before the general pattern is the quicker one
 
 
 class Style(NamedTuple):
-    """The form of a header. An export has one; a line in another form is somebody's words."""
+    """The form of a header. An export has one, seldom two; another form is somebody's words."""
 
     bracket: str
-    separator: str  # in the date
+    time_first: bool
+    separator: str  # in the date, "month" where a name stands for the number
     year_first: bool
     comma: str
     at: str  # a word before the time
@@ -61,41 +94,6 @@ class Style(NamedTuple):
         return f"{'iPhone' if self.iphone else 'Android'}, {hours}"
 
 
-def style_of(header: str) -> tuple[Style, "Variant"] | None:
-    """The style of a whole header and how it is written, None when it only looks like a header."""
-    return _style_of_form(_DIGIT.sub(_any_digit, header))
-
-
-def _any_digit(digit: re.Match[str]) -> str:
-    return "1" if digit[0].isascii() else "١"
-
-
-@lru_cache(maxsize=10_000)
-def _style_of_form(header: str) -> tuple[Style, "Variant"] | None:
-    """The same for a header whose digits were all made alike: they make no difference."""
-    match = HEADER.fullmatch(header)
-    style = _style(match) if match else None
-    return (style, _variant(match)) if style else None
-
-
-def _style(header: re.Match[str]) -> Style | None:
-    opening, day, middle, before, time, after, end = header.groups()
-    date_form, _ = numbers_of(day)
-    before, after, end = bare(before), bare(after), end.rstrip(S)[-1].replace("–", "-")
-    if after and after not in HALVES and after not in CLOCK["hours"]:
-        return None
-    if before and before not in HALVES and before not in CLOCK["at"]:
-        return None
-    bracket = "[" if "[" in opening else ""
-    if date_form is None or bool(bracket) != (end == "]"):
-        return None
-    comma = "".join(sign for sign in middle if sign in ",،")
-    half = "before" if before in HALVES else "after" if after in HALVES else ""
-    at = "" if half == "before" else before
-    colon, *more = re.findall(r"\D+", time)
-    return Style(bracket, *date_form, comma, at, colon, bool(more), half, end)
-
-
 class Variant(NamedTuple):
     """The parts of one way to write a style's header, as regular expressions.
 
@@ -103,32 +101,94 @@ class Variant(NamedTuple):
     """
 
     opening: str
-    day: str
+    first: str  # the day, or the time where it stands first
     middle: str
-    time: str
+    second: str
     end: str
 
 
-def _variant(header: re.Match[str]) -> Variant:
-    opening, day, middle, before, time, after, end = header.groups()
-    blank = "" if end[-1] in S else rf"(?![{S}])" if end[-1] == "]" else r"(?=\n|\Z)"
-    return Variant(
-        re.escape(opening.lstrip(M + BOM)),
-        _any_digits(day, day),
-        re.escape(middle),
-        re.escape(before) + _any_digits(time, "") + re.escape(after),
-        re.escape(end) + blank,
+class Form(NamedTuple):
+    """What a header shows before its numbers are read."""
+
+    style: Style
+    variant: Variant
+    day: slice  # of the header
+    time: slice
+
+
+def form_of(header: str) -> Form | None:
+    """The form of a whole header, None when it only looks like a header."""
+    return _form(header.translate(_ALIKE))
+
+
+@lru_cache(maxsize=10_000)
+def _form(header: str) -> Form | None:
+    """The same for a header whose digits were all made alike: they make no difference."""
+    for pattern in (_DATE_FIRST, _TIME_FIRST):
+        match = pattern.fullmatch(header)
+        if match and (style := _style(match, pattern is _TIME_FIRST)):
+            day, time = (slice(*match.span(part)) for part in ("day", "time"))
+            return Form(style, _variant(match, style), day, time)
+    return None
+
+
+def _style(header: re.Match[str], time_first: bool) -> Style | None:
+    opening, written, middle, end = header.group("opening", "day", "middle", "end")
+    before, time, after = _IN_TIME.fullmatch(header["time"]).groups()
+    before, after = bare(before), bare(after)
+    day = day_of(written)
+    bracket = next((sign for sign in opening if sign in "[("), "")
+    last = end.rstrip(S)[-1].replace("–", "-").replace("—", "-")
+    round_open = bracket + ("(" if "(" in middle else "")
+    if day is None or (bracket == "[") != (last == "]") or round_open.count("(") != end.count(")"):
+        return None
+    half = (
+        "before" if before not in BESIDE | {""} else "after" if after not in BESIDE | {""} else ""
+    )
+    if len(before) > 20 or len(after) > 24:
+        return None
+    comma = "".join(sign for sign in middle if sign in ",،、T(")
+    first, *others = re.findall(r"\d+", time)
+    short = "1" if any(len(other) < 2 for other in others) else ""  # 9:7 for 9:07
+    return Style(
+        bracket=bracket,
+        time_first=time_first,
+        separator=day.separator,
+        year_first=day.year_first and not day.month,
+        comma=comma,
+        at="" if half == "before" else before,
+        colon=time[len(first)].strip(S) + short,
+        seconds=len(others) > 1,
+        half=half,
+        end=last,
     )
 
 
-def _any_digits(written: str, day: str) -> str:
-    """A date or (without `day`) a time with any digits; some leading zeros may be left out."""
+def _variant(header: re.Match[str], style: Style) -> Variant:
+    opening, day, middle, time, end = header.group("opening", "day", "middle", "time", "end")
+    blank = "" if end[-1] in S else rf"(?![{S}])" if end[-1] in "])" else r"(?=\n|\Z)"
+    day, time = _any_digits(day, bool(style.separator != "month")), _any_digits(time, None)
+    first, second = (time, day) if style.time_first else (day, time)
+    return Variant(
+        re.escape(opening.lstrip(M + BOM)), first, re.escape(middle), second, re.escape(end) + blank
+    )
+
+
+def _any_digits(written: str, numeric: bool | None) -> str:
+    """A date (`numeric` or with a month's name) or a time (None) with any digits.
+
+    Some leading zeros may be left out.
+    """
     runs = re.findall(r"\d+", written)
     year_first = len(runs[0]) == 4
     digit = "[0-9]" if written.isascii() else r"\d"  # the first is the quicker one
 
     def digits(run: int, length: int) -> str:
-        free = run < 2 or year_first if day else run == 0
+        free = (
+            run == 0 or length == 1
+            if numeric is None
+            else run < 2 or year_first or length == 1 or not numeric
+        )
         return f"{digit}{digit}?" if free and length < 3 else f"{digit}{{{length}}}"
 
     parts = iter([digits(run, len(found)) for run, found in enumerate(runs)])
@@ -136,12 +196,30 @@ def _any_digits(written: str, day: str) -> str:
 
 
 def quick_pattern(variants: Iterable[Variant]) -> re.Pattern[str] | None:
-    """A pattern with the groups of GENERAL for one style, None when it varies too much.
+    """A pattern for one style, None when it varies too much.
 
-    It finds no line that GENERAL does not find, and finds all in the given variants.
+    It splits a text as GENERAL does, with two groups more after the header's: the day and the
+    time, in their order. It finds no line that GENERAL does not find, and finds all in the given
+    variants.
     """
+    parts = _parts(variants)
+    if parts is None:
+        return None
+    opening, first, middle, second, end = parts
+    return re.compile(rf"\n([{M}{BOM}]*{opening}({first}){middle}({second}){end}){_NAME}")
+
+
+def joint_pattern(several: Iterable[Iterable[Variant]]) -> re.Pattern[str] | None:
+    """A pattern for several styles, that splits a text just as GENERAL does; None as above."""
+    found = [_parts(variants) for variants in several]
+    if not found or None in found:
+        return None
+    either = "|".join("".join(parts) for parts in found)
+    return re.compile(rf"\n([{M}{BOM}]*(?:{either})){_NAME}")
+
+
+def _parts(variants: Iterable[Variant]) -> list[str] | None:
     parts = [sorted(set(part), key=len, reverse=True) for part in zip(*variants, strict=True)]
     if not parts or max(map(len, parts)) > MOST_VARIANTS:
         return None
-    opening, day, middle, time, end = (f"(?:{'|'.join(part)})" for part in parts)
-    return re.compile(rf"\n([{M}{BOM}]*{opening}({day}){middle}({time}){end}){_NAME}")
+    return [f"(?:{'|'.join(part)})" for part in parts]

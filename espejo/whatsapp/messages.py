@@ -7,6 +7,8 @@ import pyarrow.compute as pc
 
 from espejo.whatsapp import authors, kinds
 from espejo.whatsapp.account import Account, characters_in, lines_in
+from espejo.whatsapp.files import Text
+from espejo.whatsapp.notices import language
 from espejo.whatsapp.pieces import Codes, Pieces
 from espejo.whatsapp.text import Source
 
@@ -30,11 +32,13 @@ class Messages:
         """Number of each message's first line, from 1."""
         return self.pieces.lines[self.rows]
 
-    def find_authors(self) -> None:
+    def find_authors(self, iphone: bool) -> None:
         """Decide who wrote each message: once for a name, one by one where a name is doubtful."""
         raws, codes = self.pieces.names.values, self.pieces.names.codes[self.rows]
         long_names = authors.with_colon(raws, codes, self.said)
-        short = {name.partition(": ")[0] for name in long_names}
+        tight_names = authors.without_space(raws, codes, self.said)
+        notices = frozenset() if iphone else authors.notices_with_colon(raws, codes, self.said)
+        short = {name.partition(": ")[0] for name in long_names} | notices
         doubt = np.array([authors.doubtful(raw) or raw in short for raw in raws], bool)
         names = [
             -1 if doubted else self.known[authors.name(raw)]
@@ -44,11 +48,25 @@ class Messages:
         self.written = np.array([len(raw or "") + 2 for raw in raws], np.int32)[codes]
         rows = np.flatnonzero(doubt[codes])
         for row, said in zip(rows.tolist(), self.said.take(rows).to_pylist(), strict=True):
-            first, feed, rest = authors.whole(raws[codes[row]], said).partition("\n")
-            author, text = authors.split(first, tuple(long_names))
+            raw = raws[codes[row]]
+            first, feed, rest = authors.whole(raw, said).partition("\n")
+            author, text = None, first
+            if raw not in notices:
+                author, text = authors.split(first, tuple(long_names), tight_names)
             self.authors[row] = -1 if author is None else self.known[author]
             self.written[row] = len(first) - len(text)
             self.changed[row] = text + feed + rest
+
+    @property
+    def marked(self) -> np.ndarray:
+        """Whether WhatsApp's mark stands before a message's words (bool)."""
+        starts = [pc.starts_with(self.said, mark) for mark in kinds.OWN_MARKS]
+        return pc.or_(*starts).to_numpy(zero_copy_only=False)
+
+    def is_notice(self, row: int) -> bool:
+        """Whether a message is known to be WhatsApp's, before kinds are decided."""
+        author = None if self.authors[row] < 0 else list(self.known)[self.authors[row]]
+        return kinds.is_notice(author, self.text(row), self.known)
 
     def keep(self, kept: np.ndarray) -> None:
         """Make the other messages, and all pieces that are none, text of the message before."""
@@ -76,32 +94,67 @@ class Messages:
         strict = iphone and kinds.marked(self.source.data)
         close = kinds.suspects(self.said) | (self.authors < 0)
         close[list(self.changed)] = True
+        for place in kinds.PLACES:
+            if place.encode() in self.source.data:
+                found = pc.match_substring(self.said, place)
+                close |= found.to_numpy(zero_copy_only=False)
         if not strict:
             close |= kinds.unmarked_suspects(self.said, iphone)
         names = [*self.known, None]  # the last is number -1
+        groups: frozenset[str] = frozenset()
         if iphone and not strict:
-            close |= [
-                author is not None and text.startswith(author)
-                for author, text in zip(
+            said_by = list(
+                zip(
                     map(names.__getitem__, self.authors.tolist()),
                     self.said.to_pylist(),
                     strict=True,
                 )
+            )
+            groups = kinds.groups_among(said_by)
+            close |= [
+                author is not None and (author in groups or text.startswith(author))
+                for author, text in said_by
             ]
         rows = np.flatnonzero(close)
+        suspected = self.said.take(rows).to_pylist()
+        file = kinds.File(
+            iphone=iphone,
+            strict=strict,
+            language="" if strict or not iphone else language("", "\n".join(suspected)),
+            placeholders=frozenset() if iphone else kinds.placeholders_among(self.said),
+            groups=groups,
+            writers=frozenset(
+                names[code] for code in np.unique(self.authors[~self.marked]).tolist() if code >= 0
+            ),
+            first=kinds.MARKS.sub("", self.text(0)),
+        )
+        led = self.led[rows].tolist()
         self.kinds = np.zeros(len(self.rows), np.int8)
         self.edited = np.zeros(len(self.rows), bool)
         self.taken_off = 0
         texts = []
-        for row, said in zip(rows.tolist(), self.said.take(rows).to_pylist(), strict=True):
+        for row, said, lead in zip(rows.tolist(), suspected, led, strict=True):
             body = self.changed.get(row, said)
-            author, kind, text, edited = kinds.row(names[self.authors[row]], body, iphone, strict)
+            author, kind, text, edited = kinds.row(names[self.authors[row]], body, lead, file)
             self.kinds[row], self.edited[row] = KINDS[kind], edited
             if author is None:
                 self.authors[row] = -1
             self.taken_off += len(body) - len(text)
             texts.append(text)
         self.said = pc.replace_with_mask(self.said, close, pa.array(texts, self.said.type))
+
+    @property
+    def led(self) -> np.ndarray:
+        """Whether WhatsApp's mark stands before a message's header (bool)."""
+        starts = self.source.starts[self.lines - 1]
+        data = np.frombuffer(self.source.data + b"   ", np.uint8)
+        first = [mark.encode() for mark in kinds.OWN_MARKS]
+        return np.logical_or.reduce(
+            [
+                np.logical_and.reduce([data[starts + at] == byte for at, byte in enumerate(mark)])
+                for mark in first
+            ]
+        )
 
     def table(self, chat: str, times: np.ndarray) -> pd.DataFrame:
         """The table of `Export.messages`; `times` are seconds since 1970 of all pieces."""
@@ -120,16 +173,20 @@ class Messages:
             copy=False,
         )
 
-    def account(self, lost: str) -> Account:
-        """What became of the file; `lost` stands before the first message."""
+    def account(self, lost: str, text: Text) -> Account:
+        """What became of the file `text`; `lost` stands before the first message."""
         pieces = self.pieces
         before = _not_blank(lost)
         lines = len(pieces.lines) + pieces.typed_lines + _not_blank(pieces.before)
         feeds = len(self.rows) - (self.lines[0] == 1) + self.blank_ends.sum()
         return Account(
-            lines_in=lines_in(self.source),
-            lines={"messages": lines - before, "before_first_message": before},
-            characters_in=characters_in(self.source),
+            lines_in=lines_in(self.source) + text.attached[0],
+            lines={
+                "messages": lines - before,
+                "before_first_message": before,
+                "attached_texts": text.attached[0],
+            },
+            characters_in=characters_in(self.source) + text.attached[1],
             characters={
                 "texts": pc.sum(pc.utf8_length(self.said)).as_py(),
                 "authors": int(self.written.sum()),
@@ -137,7 +194,9 @@ class Messages:
                 "marks_and_placeholders": self.taken_off,
                 "line_ends": int(feeds) + self.source.returns,
                 "before_first_message": len(lost),
+                "attached_texts": text.attached[1],
             },
+            replaced=text.replaced,
         )
 
 

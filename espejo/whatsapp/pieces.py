@@ -4,12 +4,11 @@ Nothing is decided about a message here. What many messages have in common (date
 kept once and numbered, so that it is looked at once; what they say goes into an Arrow array.
 """
 
-import operator
 import re
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -18,16 +17,21 @@ import pyarrow.compute as pc
 from espejo.whatsapp.headers import (
     GENERAL,
     HEADER,
-    OPENINGS,
     UNUSUAL,
     Style,
     Variant,
+    form_of,
+    joint_pattern,
     quick_pattern,
-    style_of,
 )
 from espejo.whatsapp.text import Source
 
 GLANCE = 500  # lines that suffice to guess a file's style
+MOST_MESSAGES = 2_000_000  # of a chat; an export ends at some ten thousand
+
+
+class TooManyError(ValueError):
+    """There are more messages than the first argument."""
 
 
 class Codes(dict):
@@ -59,19 +63,27 @@ class Column:
         """The distinct values in the order of their first row."""
         return list(self._known)
 
-    @property
+    @cached_property
     def codes(self) -> np.ndarray:
-        """The number of each row's value (int32)."""
+        """The number of each row's value (int32), once all rows are there."""
         return np.concatenate([np.zeros(0, np.int32), *self._parts])
 
-    def mapped(self, function: Callable, dtype: type) -> np.ndarray:
-        """`function` of each row's value, called once for each distinct value."""
-        return np.array([function(value) for value in self._known], dtype=dtype)[self.codes]
+    def some(self, codes: np.ndarray) -> list:
+        """The distinct values of some rows."""
+        values = self.values
+        return [values[code] for code in np.flatnonzero(np.bincount(codes)).tolist()]
+
+    def mapped(self, function: Callable, dtype: type, codes: np.ndarray) -> np.ndarray:
+        """`function` of the values of some rows, called once for each distinct value."""
+        found = np.zeros(len(self._known), dtype)
+        distinct = np.flatnonzero(np.bincount(codes))
+        found[distinct] = list(map(function, self.some(codes)))
+        return found[codes]
 
 
 @dataclass
 class Pieces:
-    """A file's messages in the form of one style; arrays have one entry a message."""
+    """What a file's headers begin; arrays have one entry a header."""
 
     before: str  # what stands before the first message
     days: Column  # as written
@@ -83,7 +95,12 @@ class Pieces:
     blank_ends: np.ndarray  # line feeds cut from the end of `said`
     typed_lines: int  # not blank, below a message's first line
     lookalikes: int  # lines that begin like a message, in any style
-    in_style: np.ndarray  # whether the header has the file's style (all but in a motley file)
+    styles: list[Style | None]  # the forms of the headers, None for what only looks like one
+    style_codes: np.ndarray  # of each header, index of `styles`
+
+    def style_of(self, row: int) -> Style | None:
+        """The form of one header."""
+        return self.styles[self.style_codes[row]]
 
 
 class _Pass:
@@ -98,6 +115,7 @@ class _Pass:
         self.open: list[str] = []  # the message that may go on in the next chunk
         self.line = 1  # of the message in `open`
         self.typed_lines = 0
+        self.found_so_far = 0
         self.seen: dict[Style, list] = {}  # below messages: how many headers, the first one's line
         self.variants: dict[Style, set[Variant]] = defaultdict(set)
 
@@ -107,13 +125,23 @@ class _Pass:
         self.open.append(start)
         if not pieces:
             return
-        headers, said = pieces[::5], pieces[4::5]
-        self.days.add(pieces[1::5])
-        self.times.add(pieces[2::5])
-        self.names.add(pieces[3::5])
         if self.style is None:
-            styles = [found and found[0] for found in map(style_of, headers)]
-            self.found.add(styles)
+            headers, names, said = pieces[::3], pieces[1::3], pieces[2::3]
+            forms = list(map(form_of, headers))
+            self.found.add([form and form.style for form in forms])
+            both = list(zip(headers, forms, strict=True))
+            days = [header[form.day] if form else "" for header, form in both]
+            times = [header[form.time] if form else "" for header, form in both]
+        else:
+            headers, days, times, names, said = (pieces[at::5] for at in range(5))
+            if self.style.time_first:
+                days, times = times, days
+        self.days.add(days)
+        self.times.add(times)
+        self.names.add(names)
+        self.found_so_far += len(headers)
+        if self.found_so_far > MOST_MESSAGES:
+            raise TooManyError(MOST_MESSAGES)
         self.headers.append(np.fromiter(map(len, headers), np.int32, len(headers)))
         self.close(said[:-1])
         self.open = [said[-1]]
@@ -153,13 +181,10 @@ class _Pass:
         typed = text.split("\n")[1:]
         self.typed_lines += sum(map(bool, map(str.strip, typed)))
         for number, words in enumerate(typed, line + 1):
-            if not (words[:1].isdecimal() or words[:1] in OPENINGS):
-                continue
             header = HEADER.match(words)
-            if header and (found := style_of(header[0])):
-                style, variant = found
-                self.seen.setdefault(style, [0, number])[0] += 1
-                self.variants[style].add(variant)
+            if header and (form := form_of(header[0])):
+                self.seen.setdefault(form.style, [0, number])[0] += 1
+                self.variants[form.style].add(form.variant)
         return len(typed)
 
     def done(self) -> Pieces:
@@ -187,7 +212,8 @@ class _Pass:
             blank_ends=np.concatenate([none, *self.blank_ends]),
             typed_lines=self.typed_lines,
             lookalikes=sum(count for count, _ in self.seen.values()),
-            in_style=np.ones(len(lines), bool),
+            styles=self.found.values if self.style is None else [self.style],
+            style_codes=self.found.codes if self.style is None else np.zeros(len(lines), np.int32),
         )
 
 
@@ -210,23 +236,31 @@ def take_apart(source: Source) -> tuple[Pieces, Style] | None:
     """A file's messages and its style, None when no line looks like a message.
 
     The first lines give a guess, and a quick pattern made for it. The pass with it also looks at
-    all lines that the pattern does not find; when they make the guess wrong or incomplete, a second
-    pass knows all. A file whose headers vary without end is read with the general pattern.
+    all lines that the pattern does not find; when they make the guess wrong or incomplete, or show
+    that the file has several forms, another pass knows all. A file whose headers vary without end
+    is read with the general pattern.
     """
     style, variants = _glance(next(source.chunks()))
+    several = False
     for quick in (True, True, False):  # the last is for what cannot be: a pass that missed some
-        pattern = quick_pattern(variants[style]) if quick and style else None
-        reader = _Pass(pattern or GENERAL, style if pattern else None)
+        pattern = None
+        if quick and style:
+            pattern = (
+                joint_pattern(variants.values()) if several else quick_pattern(variants[style])
+            )
+        single = style if pattern and not several else None
+        reader = _Pass(pattern or GENERAL, single)
         for text in source.chunks():
             reader.add(text)
         pieces = reader.done()
         guess, style = style, _commonest(reader.seen)
         if style is None:
             return None
-        if pattern is None:
-            pieces.in_style = reader.found.mapped(partial(operator.eq, style), bool)
-            break
-        if style == guess and not reader.variants[style]:
+        missed = reader.variants if several else reader.variants[style]
+        several = any(count > 1 for other, (count, _) in reader.seen.items() if other != style)
+        if pattern is None or (
+            style == guess and not missed and not (several and single is not None)
+        ):
             break
         for seen, more in reader.variants.items():
             variants[seen] |= more

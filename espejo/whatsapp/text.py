@@ -1,26 +1,103 @@
 """The text of a chat: bytes made valid UTF-8, and taken by chunks or by lines."""
 
+import re
 from collections.abc import Iterator
 from functools import cached_property
+from typing import NamedTuple
 
+import charset_normalizer
 import numpy as np
 import pyarrow as pa
 
 CHUNK = 1 << 19  # bytes taken at a time: what is in work stays in the processor's cache
 
 
-def utf8(data: bytes) -> bytes:
-    """A text as valid UTF-8 without byte order mark; invalid bytes become U+FFFD."""
+# Encodings of before UTF-8. A detector decides among those of one kind of script.
+_LATIN = ["cp1252", "cp1250", "cp1254", "cp1257"]
+_OTHER = [
+    "cp1251",
+    "cp1253",
+    "cp1255",
+    "cp1256",
+    "koi8_r",
+    "gb18030",
+    "big5",
+    "shift_jis",
+    "euc_kr",
+]
+_WORD = re.compile(rb"[A-Za-z\x80-\xff]*[\x80-\xff][A-Za-z\x80-\xff]*")
+FEWEST = 12  # bytes beyond ASCII below which nothing is told: the commonest encoding is taken
+FEW = 100  # bytes beyond ASCII below which the detector cannot tell one Latin script from another
+GLANCE = 1 << 16  # bytes that suffice to tell an encoding
+
+
+class Decoded(NamedTuple):
+    """A text as valid UTF-8 without byte order mark, with its line ends as they were."""
+
+    data: bytes
+    encoding: str  # "" for UTF-8
+    replaced: int  # bytes that are no text: U+FFFD stands for them
+
+
+def decoded(data: bytes) -> Decoded:
+    """A text in whatever encoding. Line ends that are a CR alone become line feeds."""
+    text = _decoded(data)
+    if b"\r" in text.data and b"\n" not in text.data:
+        text = text._replace(data=text.data.replace(b"\r", b"\n"))
+    return text
+
+
+def _decoded(data: bytes) -> Decoded:
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return data.decode("utf-16", "replace").encode()
+        return _wide(data, "utf-16")
+    # ASCII in UTF-16 without a mark has a NUL in every other place.
+    start = data[:GLANCE]
+    nuls = start[::2].count(0), start[1::2].count(0)
+    if len(start) > 8 and max(nuls) > len(start) // 8 and min(nuls) <= max(nuls) // 50:
+        return _wide(data, "utf-16-le" if nuls[1] > nuls[0] else "utf-16-be")
     data = data.removeprefix(b"\xef\xbb\xbf")
     offsets = pa.py_buffer(np.array([0, len(data)], dtype=np.int64))
     whole = pa.LargeStringArray.from_buffers(1, offsets, pa.py_buffer(data))
     try:
         whole.validate(full=True)
     except pa.ArrowInvalid:
-        return data.decode("utf-8", "replace").encode()
-    return data
+        return _broken(data)
+    return Decoded(data, "", 0)
+
+
+def _wide(data: bytes, encoding: str) -> Decoded:
+    text = data.decode(encoding, "replace")
+    return Decoded(text.encode(), "UTF-16", text.count("\ufffd"))
+
+
+def _broken(data: bytes) -> Decoded:
+    """Bytes that are not UTF-8: text in an older encoding, or UTF-8 with some bytes broken."""
+    text = data.decode("utf-8", "replace")
+    replaced = text.count("\ufffd") - data.count("\ufffd".encode())
+    beyond = sum(byte > 127 for byte in data[:GLANCE])
+    good = sum(
+        len(sign.encode()) for sign in data[:GLANCE].decode("utf-8", "ignore") if sign > "\x7f"
+    )
+    if 2 * good > beyond:  # most of what is beyond ASCII is UTF-8
+        return Decoded(text.encode(), "", replaced)
+    words = _WORD.findall(data[: 16 * GLANCE])[:GLANCE]
+    high = sum(byte > 127 for word in words for byte in word)
+    latin = high < FEWEST or 2 * high < sum(map(len, words))
+    encoding = "cp1252"
+    if not latin or high >= FEW:
+        sample = b" ".join(words)
+        matches = charset_normalizer.from_bytes(
+            sample,
+            steps=1,
+            chunk_size=len(sample),
+            threshold=1,
+            cp_isolation=_LATIN if latin else _OTHER,
+        )
+        best = matches.best()
+        encoding = best.encoding if best else encoding
+    with_gaps = data.decode(encoding, "replace")
+    replaced = with_gaps.count("\ufffd")
+    return Decoded(with_gaps.encode(), encoding.replace("cp", "Windows-"), replaced)
 
 
 class Source:

@@ -1,80 +1,110 @@
-"""The chat inside a .zip as Android, an iPhone or macOS makes it."""
+"""The chats inside a .zip as Android, an iPhone, macOS or a person makes it."""
 
+import re
 import zipfile
 import zlib
-from io import BytesIO
+from collections.abc import Callable, Sequence
+from itertools import groupby
 from pathlib import Path, PurePosixPath
 
 from espejo.whatsapp.errors import HOW, ExportError
 from espejo.whatsapp.headers import HEADER
-from espejo.whatsapp.text import utf8
+from espejo.whatsapp.text import decoded
 
-GLANCE = 1 << 20  # bytes read of each of several texts to find the chat among them
-MOST_TEXTS = 200
+GLANCE = 1 << 20  # bytes read of each of several texts to find the chats among them
+MOST_TEXTS = 1_000
+FEW = 0.05  # share of a text's lines with a header up to which it is no chat
 
 
-def chat(data: bytes, path: Path, limit: int) -> tuple[bytes, str]:
-    """The chat's bytes and its file name in the zip. Nothing is ever written to the disk.
+def texts(path: Path, limit: int) -> tuple[list[tuple[str, bytes]], list[bytes]]:
+    """The chats of a zip as name and bytes, and its other texts: people send .txt files too.
 
-    Raises ExportError when the zip is damaged, locked, without a chat or unpacks beyond `limit`.
+    Nothing is ever written to the disk. Raises ExportError when the zip is damaged, locked, without
+    a chat or unpacks beyond `limit` bytes.
     """
     try:
-        with zipfile.ZipFile(BytesIO(data)) as archive:
-            member = _chat_member(archive, path, limit)
-            return _unpack(archive, member, path, limit), _name(member)
+        with zipfile.ZipFile(path) as archive:
+            members = _members(archive, path)
+
+            def headers(name: str) -> int:
+                with archive.open(members[name]) as file:
+                    lines = decoded(file.read(GLANCE)).data.decode().split("\n")
+                found = sum(1 for line in lines if HEADER.match(line))
+                return found if found > FEW * len(lines) else 0
+
+            chosen = chats_among(sorted(members), path.stem, headers)
+            data, left = {}, limit
+            for name in [*chosen, *(other for other in sorted(members) if other not in chosen)]:
+                data[name] = _unpacked(archive, members[name], path, left, limit)
+                left -= len(data[name])
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
         if isinstance(error, ExportError):
             raise
         raise ExportError(f"{path.name}: the zip is damaged; copy it again or {HOW}.") from None
     except (RuntimeError, NotImplementedError):
         raise ExportError(f"{path.name}: the zip is locked or packed oddly; {HOW}.") from None
+    others = [some for name, some in data.items() if name not in chosen]
+    return [(name, data[name]) for name in chosen], others
 
 
-def _name(member: zipfile.ZipInfo) -> str:
-    return PurePosixPath(member.filename).name
+def chats_among(names: Sequence[str], stem: str, headers: Callable[[str], int]) -> list[str]:
+    """Which of some texts (paths inside a zip called `stem`) are chats, in each of their folders.
+
+    `_chat.txt` if there is one; else the one called like the zip, as Android packs it; else those
+    with WhatsApp in their name; else those that hold headers, or the most like a chat of them.
+    """
+    found = []
+    for _, some in groupby(sorted(names, key=_folder), _folder):
+        some = sorted(some)
+        lower = {name: PurePosixPath(name).name.lower() for name in some}
+        own = [name for name in some if lower[name] == "_chat.txt"]
+        own = own or [name for name in some if lower[name] == f"{stem.lower()}.txt"]
+        own = own or [name for name in some if "whatsapp" in lower[name] and headers(name)]
+        found.append((bool(own), own or some))
+    sure = [name for named, some in found if named for name in some]
+    if sure or len(names) == 1:
+        return sure or list(names)
+    counts = {name: headers(name) for _, some in found for name in some}
+    return [name for name in counts if counts[name]] or [max(counts, key=counts.get)]
 
 
-def _chat_member(archive: zipfile.ZipFile, path: Path, limit: int) -> zipfile.ZipInfo:
-    """The chat among a zip's texts: people also send .txt files as attachments."""
+def _folder(name: str) -> str:
+    return str(PurePosixPath(name).parent)
+
+
+def _members(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInfo]:
+    """The texts of a zip by name."""
     for name in archive.namelist():
         if name.startswith("/") or ".." in PurePosixPath(name.replace("\\", "/")).parts:
             raise ExportError(
                 f"{path.name}: the zip holds a path that leads out of it ({name[:60]!r}), "
                 f"as no export does; {HOW}."
             )
-    texts = [
-        member
+    members = {
+        member.filename: member
         for member in archive.infolist()
         if not member.is_dir()
         and member.filename.lower().endswith(".txt")
-        and not member.filename.startswith("__MACOSX/")
-        and not _name(member).startswith("._")
-    ]
-    if not texts:
+        and not re.search(r"(?:\A|/)(?:__MACOSX/|\._)", member.filename)
+    }
+    if not members:
         raise ExportError(f"{path.name}: expected a chat (.txt) in the zip, found none; {HOW}.")
-    names = [_name(member).lower() for member in texts]
-    for wanted in ("_chat.txt", f"{path.stem.lower()}.txt"):
-        if wanted in names:
-            return texts[names.index(wanted)]
-    named = [member for member, name in zip(texts, names, strict=True) if "whatsapp" in name]
-    texts = named or texts
-    if len(texts) == 1:
-        return texts[0]
-
-    def headers(member: zipfile.ZipInfo) -> int:
-        with archive.open(member) as file:
-            lines = utf8(file.read(GLANCE)).decode().split("\n")
-        return sum(1 for line in lines if HEADER.match(line))
-
-    return max(texts[:MOST_TEXTS], key=headers)
-
-
-def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path, limit: int) -> bytes:
-    with archive.open(member) as file:
-        data = file.read(limit + 1)  # the size a zip states may be a lie
-    if len(data) > limit:
+    if len(members) > MOST_TEXTS:
         raise ExportError(
-            f"{path.name}: the chat in the zip unpacks to more than {limit:,} bytes, "
+            f"{path.name}: the zip holds {len(members):,} texts, more than {MOST_TEXTS:,}; put "
+            "fewer exports into one zip."
+        )
+    return members
+
+
+def _unpacked(
+    archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path, left: int, limit: int
+) -> bytes:
+    with archive.open(member) as file:
+        data = file.read(left + 1)  # the size a zip states may be a lie
+    if len(data) > left:
+        raise ExportError(
+            f"{path.name}: the texts in the zip unpack to more than {limit:,} bytes, "
             f"far beyond any export; {HOW}."
         )
     return data

@@ -1,0 +1,175 @@
+"""Which exports are of one chat, and their messages once.
+
+Exports end at some ten thousand messages, so that people have several of a chat, overlapping, under
+whatever names: "… (1).txt", a zip beside its own _chat.txt. So a chat is known by its messages: two
+exports are of one where, in the time that both cover, they say the same. Two groups of one name
+that share nothing are two chats.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from espejo.whatsapp.kinds import caption
+
+SHARED = 0.5  # of the messages in the time that two exports cover; both may have lost some since
+RENAMED = 3  # messages that show a person's other name
+
+
+def joined(exports: Sequence[pd.DataFrame]) -> tuple[pd.DataFrame, int]:
+    """The messages of some exports (tables as in `Export`), each once, and how many were twice.
+
+    Chats stand in the order of their first exports, messages in the order of the exports. A message
+    that stands twice in one file was sent twice and stays. Of a chat's names the newest export's
+    is taken, and another chat of that name is called NAME (2).
+    """
+    if len(exports) < 2:
+        return pd.concat(exports, ignore_index=True), 0
+    keys = [_keys(export) for export in exports]
+    chats, names, found = _chats(exports, keys), Counter(), []
+    for files in chats:
+        # From the oldest on, whatever they are called: the result does not depend on names.
+        files = sorted(
+            files, key=lambda at: (*_span(exports[at]), len(exports[at]), keys[at].sum())
+        )
+        tables = _same_names([exports[at] for at in files], [keys[at] for at in files])
+        whole = tables[0]
+        for more in tables[1:]:
+            whole = _merged(whole, more)
+        name = _name([exports[at] for at in files])
+        names[name] += 1
+        if names[name] > 1:
+            name = f"{name} ({names[name]})"
+        found.append(whole.assign(chat=pd.Series(name, whole.index, dtype=whole["chat"].dtype)))
+    table = pd.concat(found, ignore_index=True)
+    return table, sum(map(len, exports)) - len(table)
+
+
+def _span(export: pd.DataFrame) -> tuple[pd.Timestamp, pd.Timestamp]:
+    return export["timestamp"].min(), export["timestamp"].max()
+
+
+def _keys(export: pd.DataFrame) -> np.ndarray:
+    """A number for each message that says when and what (uint64), whoever it is said to be by.
+
+    Of media the caption counts: with media an export names the file, without it does not.
+    """
+    media = export["kind"].eq("media")
+    words = export["text"].where(~media, export.loc[media, "text"].map(caption))
+    said = pd.util.hash_array((export["kind"] + "\0" + words).to_numpy(object))
+    when = pd.util.hash_array(export["timestamp"].to_numpy().astype(np.int64))
+    return said * np.uint64(0x9E3779B97F4A7C15) + when
+
+
+def _chats(exports: Sequence[pd.DataFrame], keys: Sequence[np.ndarray]) -> list[list[int]]:
+    """The exports (by number) of each chat."""
+    people = [export["author"].notna().to_numpy() for export in exports]
+    holders: dict[int, set[int]] = defaultdict(set)
+    for at, key in enumerate(keys):
+        for one in np.unique(key[people[at]]).tolist():
+            holders[one].add(at)
+    pairs = {
+        pair for some in holders.values() if len(some) > 1 for pair in combinations(sorted(some), 2)
+    }
+    chat = list(range(len(exports)))
+    for one, other in sorted(pairs):
+        if chat[one] != chat[other] and _one_chat(
+            exports[one][people[one]],
+            exports[other][people[other]],
+            keys[one][people[one]],
+            keys[other][people[other]],
+        ):
+            chat = [chat[one] if number == chat[other] else number for number in chat]
+    return [
+        [at for at, number in enumerate(chat) if number == each] for each in dict.fromkeys(chat)
+    ]
+
+
+def _one_chat(one: pd.DataFrame, other: pd.DataFrame, a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether two exports' messages by people (and their keys) are of one chat.
+
+    One message in common proves little: somebody sent a greeting to many. They have to agree in
+    the time that both cover, and in who is there.
+    """
+    start = max(one["timestamp"].min(), other["timestamp"].min())
+    end = min(one["timestamp"].max(), other["timestamp"].max())
+    # Between, not at, its ends: a file may begin or stop in the middle of a minute.
+    between = [
+        table["timestamp"].between(start, end, inclusive="neither").to_numpy()
+        for table in (one, other)
+    ]
+    agree = np.isin(a[between[0]], b[between[1]]).sum()
+    shared = np.isin(a, b)
+    voices = one.loc[shared, "author"].nunique()
+    who, others = set(one["author"]), set(other["author"])
+    return (
+        agree >= SHARED * min(mask.sum() for mask in between)
+        and shared.any()
+        and (voices > 1 or who <= others or others <= who)
+    )
+
+
+def _same_names(
+    tables: Sequence[pd.DataFrame], keys: Sequence[np.ndarray]
+) -> Sequence[pd.DataFrame]:
+    """The exports of a chat, with people called as in the newest: a number has got a name since."""
+    newest = tables[-1]
+    renamed = []
+    for table, key in zip(tables[:-1], keys[:-1], strict=True):
+        both = pd.DataFrame({"key": key, "old": table["author"]}).merge(
+            pd.DataFrame({"key": keys[-1], "new": newest["author"]}).drop_duplicates(
+                "key", keep=False
+            ),
+            on="key",
+        )
+        new_names = {
+            old: rows["new"].mode()[0]
+            for old, rows in both.dropna().groupby("old")
+            if rows["new"].ne(old).sum() >= RENAMED and rows["new"].nunique() == 1
+        }
+        renamed.append(table.assign(author=table["author"].replace(new_names)))
+    return [*renamed, newest]
+
+
+def _merged(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
+    """Two exports of a chat as one, each message once, where both stand in their own order."""
+    places: dict[tuple, int] = {}
+    identities = []
+    for table in (first, second):
+        names, _ = pd.factorize(pd.concat([first["author"], second["author"]]))
+        names = names[: len(first)] if table is first else names[len(first) :]
+        some = pd.DataFrame({"key": _keys(table), "who": names})
+        some["again"] = some.groupby(["key", "who"]).cumcount()
+        identities.append(list(some.itertuples(index=False, name=None)))
+    places = {identity: at for at, identity in enumerate(identities[0])}
+    in_second = set(identities[1])
+    times, later = first["timestamp"].tolist(), second["timestamp"].tolist()
+    order, done = [], 0  # rows of `first`, then (from len(first) on) of `second`
+    for row, identity in enumerate(identities[1]):
+        place = places.get(identity)
+        if place is None:
+            while (
+                done < len(first)
+                and identities[0][done] not in in_second
+                and times[done] <= later[row]
+            ):
+                order.append(done)
+                done += 1
+            order.append(len(first) + row)
+        elif place >= done:
+            order += range(done, place + 1)
+            done = place + 1
+    order += range(done, len(first))
+    return pd.concat([first, second], ignore_index=True).iloc[order].reset_index(drop=True)
+
+
+def _name(exports: Sequence[pd.DataFrame]) -> str:
+    """What a chat is called: as in the newest export, without what marks that as a further copy."""
+    named = [(export["chat"].iloc[0], export["timestamp"].max()) for export in exports]
+    newest = max(time for _, time in named)
+    name = min((name for name, time in named if time == newest), key=lambda name: (len(name), name))
+    shorter = [other for other, _ in named if name.startswith(f"{other} ")]
+    return min(shorter, key=len, default=name)
