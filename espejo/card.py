@@ -5,7 +5,7 @@ from pathlib import Path
 
 from huggingface_hub import ModelCard, ModelCardData
 
-from espejo import embedded, files, hardware
+from espejo import embedded, escaping, files, hardware
 
 FILE = "README.md"
 
@@ -28,22 +28,23 @@ def write(folder: Path, made: Mapping, replies: int, counts: Mapping[str, float]
     )
     learnt = "the author's replies only" if train["loss"] == "reply" else "whole texts"
     rows = {
-        "base model": f"`{model['id']}`, revision `{made['resolved_revision']}`",
+        "base model": f"{escaping.markdown(model['id'])}, revision `{made['resolved_revision']}`",
         "terms of the base model": package.terms if package else "those of its page on the hub",
         "method": f"LoRA, rank {train['rank']}, alpha {train['alpha']}"
         if adapter
         else "all weights",
-        "quantization": model["quantization"] or "none",
+        "quantization": escaping.markdown(model["quantization"] or "none"),
         "learnt": f"{learnt}: {counts['learnt_tokens_per_epoch']:,} tokens of {replies:,} replies",
         "epochs and steps": f"{train['epochs']}, of which step {counts['best_step']} is kept",
-        "learning rate": f"{train['learning_rate']:g}, {train['scheduler']}",
+        "learning rate": f"{train['learning_rate']:g}, {escaping.markdown(train['scheduler'])}",
         "validation loss": f"{counts['loss_validation']:.3f} nats a token",
-        "format": f"`{made['format']['name']}`, {made['history']} turns of context",
-        "computed with": hardware.described(made["hardware"]),
+        "format": escaping.markdown(made["format"]["name"])
+        + f", {made['history']} turns of context",
+        "computed with": escaping.markdown(hardware.described(made["hardware"])),
         "training table (SHA-256)": f"`{made['data_sha256']}`",
         "libraries": ", ".join(f"{name} {number}" for name, number in made["libraries"].items()),
     }
-    table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
+    table = "\n".join(map(escaping.row, rows.items()))
     text = f"""
 # A model that writes like one person
 

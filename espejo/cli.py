@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from espejo import facts, faults, runtime
+from espejo import escaping, facts, faults, runtime
 from espejo.errors import UserError
 
 commands = typer.Typer(
@@ -85,6 +85,7 @@ def compare() -> None:
     from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from espejo import compare as side
 
@@ -93,7 +94,7 @@ def compare() -> None:
     for at, head in enumerate(side.SHORT):
         shown.add_column(head, overflow="fold", no_wrap=at > 2)  # names may break, numbers not
     for row in side.short(found):
-        shown.add_row(*row)
+        shown.add_row(*(Text(escaping.terminal(cell)) for cell in row))
     Console().print(shown)
     print(side.LEGEND)
     side.write(found)

@@ -18,11 +18,10 @@ import pyarrow.parquet as pq
 from dvc.exceptions import DvcException
 from matplotlib.figure import Figure
 
-from espejo import faults, files, tables
+from espejo import escaping, faults, files, tables
 from espejo.errors import UserError
 from espejo.plots import BASE, TUNED, save
 from espejo.report.answers import doubts
-from espejo.report.page import quoted
 from espejo.report.wording import Wording
 
 PAGE, PICTURE = Path("reports/compare.md"), Path("reports/compare.png")
@@ -227,8 +226,11 @@ def page(found: Sequence[Experiment]) -> str:
     columns = list(dict.fromkeys(column for row in said.values() for column in row))
     rows = [
         [
-            quoted([prompt], _DASH),
-            *(quoted(row[name], "(nothing)") if name in row else _DASH for name in columns),
+            escaping.markdown(prompt),
+            *(
+                escaping.quoted(row[name], "(nothing)") if name in row else _DASH
+                for name in columns
+            ),
         ]
         for prompt, row in said.items()
     ]
@@ -236,19 +238,18 @@ def page(found: Sequence[Experiment]) -> str:
         "# Experiments side by side",
         "This page quotes replies: it is not for git. Lines are separate messages. Perplexity "
         "compares models with the same tokenizer only, and nothing compares different chats.",
-        _markdown(HEADS, table(found)),
+        _markdown(HEADS, [[*map(escaping.markdown, one[:3]), *one[3:]] for one in table(found)]),
         f"![Bits per character and author score of each experiment]({PICTURE.name})",
         "## The same prompts",
     ]
-    parts += [_markdown(["prompt", *columns], rows)] if rows else []
+    parts += [_markdown(["prompt", *map(escaping.markdown, columns)], rows)] if rows else []
     if missing:
         parts.append(
-            f"No replies in this machine's cache for {', '.join(missing)}: `dvc exp apply` and "
-            "`dvc repro`, or `dvc pull`, bring them here."
+            f"No replies in this machine's cache for {escaping.markdown(', '.join(missing))}: "
+            "`dvc exp apply` and `dvc repro`, or `dvc pull`, bring them here."
         )
     return "\n\n".join(parts) + "\n"
 
 
 def _markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return "\n".join(map(escaping.row, [heads, ["---"] * len(heads), *rows]))

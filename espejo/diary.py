@@ -7,6 +7,7 @@ from pathlib import Path
 
 from transformers import PreTrainedModel
 
+from espejo import escaping
 from espejo.prompts import Prompter
 from espejo.talk.replies import reply_all, settings
 
@@ -48,8 +49,9 @@ class Diary:
             parts.append(f"## After epoch {epoch}")
             answers = json.loads(self._file(epoch).read_text("utf-8"))
             for text, answer in zip(self.prompts, answers, strict=True):
-                said = "\n".join(f"- {message}" for message in answer or ["(nothing)"])
-                parts.append(f"**{text}**\n\n{said}")
+                lines = map(escaping.markdown, answer or ["(nothing)"])
+                said = "\n".join(f"- {line}" for line in lines)
+                parts.append(f"**{escaping.markdown(text)}**\n\n{said}")
             epoch += 1
         return "\n\n".join(parts) + "\n"
 

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
+from espejo import escaping
 from espejo.errors import UserError
 
 STOPPED = (
@@ -242,9 +243,9 @@ def _end(name: str, error: BaseException) -> None:
         if not isinstance(error, SystemExit) and _DEFECT not in getattr(error, "__notes__", ()):
             error.add_note(_DEFECT)
         return
-    said = f"\n{name}: {said}\n"
+    said = escaping.terminal(f"\n{name}: {said}\n", lines=True)
     if out_of_memory(error):  # whatever else runs at the end would want memory too
-        os.write(2, said.encode(errors="backslashreplace"))
+        os.write(2, said.encode())
         os._exit(1)
     if not stopped:
         sys.exit(said)

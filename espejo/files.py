@@ -39,7 +39,7 @@ def mapping(path: Path, parse: Callable[[str], object]) -> dict:
     with faults.about(path):
         content = parse(path.read_text("utf-8"))
     if not isinstance(content, Mapping):
-        raise UserError(f"{path} holds no sections or numbers by name; {faults.again(path)}.")
+        raise UserError(f"{path} holds no settings or numbers by name; {faults.again(path)}.")
     return _Known(content, path)
 
 

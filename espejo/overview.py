@@ -6,7 +6,7 @@ from pathlib import Path
 from PIL import Image
 from wordcloud import WordCloud
 
-from espejo import files
+from espejo import escaping, files
 from espejo.statistics import VERDICTS
 
 # What to expect at each verdict of `statistics.VERDICTS`, and what to do about it.
@@ -121,7 +121,7 @@ def page(
             "## Person by person",
             "Messages after cleaning.",
             measures(
-                tuple(f"{name} (`{label}`)" for label, name in names.items()),
+                tuple(f"{name} ({label})" for label, name in names.items()),
                 [numbers["clean"][label] for label in names],
             ),
             "## The words they use",
@@ -153,11 +153,9 @@ def ranking(columns: Mapping[str, Mapping[str, int]], shown: int) -> str:
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table that stays one whatever people are called."""
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join(
-        f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines
-    )
+    """A Markdown table of texts, which stay text whatever people are called and wrote."""
+    head, *body = ([escaping.markdown(cell) for cell in line] for line in [heads, *rows])
+    return "\n".join(map(escaping.row, [head, ["---"] * len(head), *body]))
 
 
 def _number(value: float | None) -> str:

@@ -18,6 +18,7 @@ from espejo import files
 
 BASE, HELPED, TUNED, REAL = "#9aa0a6", "#6b8fb5", "#2a7f62", "#c2571a"
 SIZE = (7.0, 3.8)  # inches
+plt.rcParams["text.parse_math"] = False  # a name with $ in it is no formula
 
 
 def save(figure: Figure, path: Path) -> None:

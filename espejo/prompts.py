@@ -7,6 +7,7 @@ template.
 """
 
 import re
+import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -19,13 +20,13 @@ from transformers import PreTrainedTokenizerBase
 from espejo.errors import UserError
 
 # The control tokens of every model family in conf/model, whichever is in use: all models are scored
-# on the same characters.
-_CONTROL = re.compile(
+# on the same characters. What the model in use has beyond these, `Prompter` finds by itself.
+_CONTROL = (
     r"[<\[](?=[|｜]|<SYS>>|/?(?:s|bos|eos|pad|unk|think|start_of_turn|end_of_turn)>"
     r"|/?(?:INST|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)\])"
 )
-
-
+# What is structure in a template, or in what it writes: <tag>, [TAG] and headings.
+_MARK = re.compile(r"<[^<>\s]+>|\[/?[A-Z_]+\]|^#+ .*\S", re.MULTILINE)
 # How templates ask for today's date.
 _CLOCK = re.compile(r"""strftime_now\(\s*(?P<quote>["'])(?P<form>.*?)(?P=quote)\s*\)""")
 # A thought without words, which a template writes, or a prefill ends, where a model may not think.
@@ -110,8 +111,9 @@ class Prompter:
         A template may move and trim text: marks that travel with it tell where it went.
         """
         prompt = self.prompt(context, author, group)
-        # Two of Unicode's noncharacters, which stand in no text.
-        marks = "".join(mark for mark in map(chr, range(0xFDD0, 0xFDF0)) if mark not in prompt)[:2]
+        # From the end of Unicode, where nobody's letters are; a person may have written these too.
+        unused = (mark for mark in map(chr, range(sys.maxunicode, 0, -1)) if mark not in prompt)
+        marks = next(unused) + next(unused)
         marked = self._prompt(context, author, group, names, marks)
         pieces = re.split(f"[{marks}]", marked)
         ends = list(accumulate(map(len, pieces)))
@@ -170,7 +172,7 @@ class Prompter:
         for at, message in enumerate(reply):
             if at:
                 pieces.append(("separator", self.separator))
-            pieces.append(("message", plain(message)))
+            pieces.append(("message", self.plain(message)))
         pieces.append(("end", self.end))
         spans: list[Span] = []
         text = prompt
@@ -233,8 +235,51 @@ class Prompter:
         return [part.strip() for part in reply.split(self.separator) if part.strip()]
 
     def _say(self, turn: Turn, named: bool) -> str:
-        said = self.separator.join(plain(message) for message in turn["messages"])
-        return f"{plain(turn['author'])}: {said}" if named else said
+        said = list(turn["messages"])
+        if named:  # "### Answer" is a name, and with its colon a tag
+            said[:1] = [f"{turn['author']}: {''.join(said[:1])}"]
+        return self.separator.join(map(self.plain, said))
+
+    def plain(self, text: str) -> str:
+        """`text` with a space inside every tag it quotes, so that none acts as one.
+
+        It stands behind the first character: the tag stays readable, and a space is nothing new to
+        a model, which a character without width would be. Nothing is taken out, so that no tag
+        comes about from what stood around another; where the space makes one, that is opened too.
+        """
+        while (opened := self._tag.sub(r"\g<0> ", text)) != text:
+            text = opened
+        return text
+
+    @cached_property
+    def _tag(self) -> re.Pattern:
+        """The first character of whatever acts on the model or on its template.
+
+        That is every token which the tokenizer has beside its pieces of text, and every tag of the
+        form or the template. Blanks are none, though line breaks are such tokens to some, nor is a
+        single character, which cannot be opened.
+        """
+        form = [self.separator]
+        if self.tags:
+            form += [tag for tag in vars(self.tags).values() if isinstance(tag, str)]
+        around = [*form, self.prefill]
+        if not self.tags or self.tags.reply is None:
+            asked, answer = ({"role": role, "content": "espejo"} for role in ("user", "assistant"))
+            around += [self._template, self._render([asked, answer, asked])]
+        written = [mark for text in around for mark in _MARK.findall(text)]
+        tokens = [token.content for token in self.tokenizer.added_tokens_decoder.values()]
+        tags = {
+            tag.strip() for tag in (*form, *written, *tokens, *self.tokenizer.all_special_tokens)
+        }
+        rests: dict[str, list[str]] = {}  # by two characters: a tokenizer may have thousands
+        for tag in sorted(tags):
+            if len(tag) > 1:
+                rests.setdefault(tag[:2], []).append(re.escape(tag[2:]))
+        found = (
+            f"{re.escape(two[0])}(?={re.escape(two[1])}(?:{'|'.join(rest)}))"
+            for two, rest in rests.items()
+        )
+        return re.compile("|".join((_CONTROL, *found)))
 
     def _roles(self, turns: Sequence[tuple[bool, str]]) -> list[dict[str, str]]:
         """Turns as user and assistant in strict alternation, from a user turn to a user turn.
@@ -289,11 +334,6 @@ class Prompter:
         return _CLOCK.sub(
             lambda call: repr(date.fromisoformat(self.date).strftime(call["form"])), template
         )
-
-
-def plain(text: str) -> str:
-    """`text` with a space inside every control token it quotes, so that none acts as one."""
-    return _CONTROL.sub(r"\g<0> ", text)
 
 
 def begun(text: str, mark: str) -> int:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from espejo import files
+from espejo import escaping, files
 from espejo.prompts import Turn
 
 
@@ -48,9 +48,4 @@ def _said(turn: Turn) -> str:
 
 
 def _row(*cells: Sequence[str]) -> str:
-    return f"| {' | '.join(map(_cell, cells))} |"
-
-
-def _cell(messages: Sequence[str]) -> str:
-    lines = "<br>".join(messages).replace("\n", "<br>")
-    return lines.replace("|", "\\|") or "*(nothing)*"
+    return escaping.row([escaping.quoted(messages, "(nothing)") for messages in cells])

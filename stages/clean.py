@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 import pandas as pd
 
-from espejo import files, metrics, people, pii, pseudonyms, tables, whatsapp
+from espejo import escaping, files, metrics, people, pii, pseudonyms, tables, whatsapp
 from espejo.stage import params, run
 
 SHOWN = 5  # masked examples of a type in the report
@@ -80,7 +80,7 @@ def page(found: pd.DataFrame, wanted: str) -> str:
     ]
     for name, rows in found.groupby("type"):
         shown = " · ".join(rows["shown"].drop_duplicates().head(SHOWN))
-        lines[-1] += f"\n| {name} | {len(rows)} | `{shown}` |"
+        lines[-1] += f"\n{escaping.row([name, str(len(rows)), escaping.markdown(shown)])}"
     return "\n\n".join(lines) + "\n"
 
 

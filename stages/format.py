@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from espejo import canaries, metrics, people, tables
+from espejo import canaries, escaping, metrics, people, tables
 from espejo.models import load_tokenizer
 from espejo.prompts import prompter, trim
 from espejo.sequences import sequences
@@ -41,10 +41,9 @@ def main(filtered: Path, names: Path, formatted: Path, account: Path) -> None:
     counts = metrics.account("examples", len(examples), texts, {"joined": len(examples) - texts})
     planted = {"planted": len(examples) - len(kept)} if len(examples) > len(kept) else {}
     metrics.write({"examples": counts, **planted, "context_cut": cut}, account)
-    print(
-        f"format: {len(examples)} examples in {texts} texts in the form of {model['name']}"
-        + (f", {planted['planted']} of them canaries" if planted else "")
-    )
+    said = f"format: {len(examples)} examples in {texts} texts in the form of {model['name']}"
+    said += f", {planted['planted']} of them canaries" if planted else ""
+    print(escaping.terminal(said))
 
 
 if __name__ == "__main__":

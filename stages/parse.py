@@ -6,7 +6,7 @@ python -m stages.parse data/raw/demo data/messages.parquet metrics/parse.json
 import sys
 from pathlib import Path
 
-from espejo import metrics, nicknames, people, tables, whatsapp
+from espejo import escaping, metrics, nicknames, people, tables, whatsapp
 from espejo.errors import UserError
 from espejo.stage import params, run
 from espejo.withholding import withheld
@@ -81,7 +81,7 @@ def main(raw: Path, messages: Path, account: Path) -> None:
     # Files are named after people: where DVC keeps what is printed, no name stands in it.
     for number, export in enumerate(exports, 1):
         name = export.name if sys.stdout.isatty() else f"file {number}"
-        print(f"  {name}: {len(export.messages)} messages, {export.decided}")
+        print(escaping.terminal(f"  {name}: {len(export.messages)} messages, {export.decided}"))
     held = int(table["kind"].eq("withheld").sum())
     print(
         f"parse: {len(table)} messages by {writers} people in {len(files)} files"

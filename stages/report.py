@@ -7,7 +7,7 @@ A side branch: nothing depends on it. It quotes messages, so it is never in git.
 
 from pathlib import Path
 
-from espejo import files, findings, metrics, people, tables
+from espejo import escaping, files, findings, metrics, people, tables
 from espejo.report import answers, controls, details, page
 from espejo.report.blocks import Picture
 from espejo.report.wording import Wording
@@ -45,7 +45,7 @@ def main(numbers: Path, data: Path, names: Path, pictures: Path, quotes: Path) -
     ]
     lead = say.say(
         "page.lead",
-        model=params("model")["name"],
+        model=escaping.markdown(params("model")["name"]),
         replies=say.number(scores["test"]["replies"]),
         sessions=say.number(scores["test"]["sessions"]),
         confidence=say.percent(wanted["confidence"]),

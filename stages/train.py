@@ -14,6 +14,7 @@ from espejo import (
     card,
     checkpoints,
     embedded,
+    escaping,
     files,
     frozen_head,
     hardware,
@@ -75,7 +76,7 @@ def main(formatted: Path, folder: Path, report: Path, plots: Path, quotes: Path)
         package = embedded.PACKAGES.get(model["id"])
         terms = f" ({package.terms})" if package else ""
         here = hardware.described(made["hardware"])
-        print(f"train: {model['name']}{terms} in {here}", flush=True)
+        print(escaping.terminal(f"train: {model['name']}{terms} in {here}"), flush=True)
     trained = training.train(
         base,
         tokenizer,

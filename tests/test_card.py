@@ -30,7 +30,7 @@ def test_a_card_says_what_the_model_is(composed, tmp_path):
     assert read.data.library_name == "peft"
     assert read.data.license == "apache-2.0"
     for line in (
-        "| base model | `smollm2`, revision `abc123` |",
+        "| base model | smollm2, revision `abc123` |",
         "| terms of the base model | the Apache License 2.0 |",
         "| computed with | float32, grouped attention, threads: 2, on Pocket calculator |",
         "| method | LoRA, rank 16, alpha 32 |",

@@ -3,7 +3,7 @@
 import pytest
 
 from espejo.errors import UserError
-from espejo.prompts import Prompter, Tags, plain, prompter, trim
+from espejo.prompts import Prompter, Tags, prompter, trim
 from espejo.talk.replies import ended
 from tests import tiny
 
@@ -240,14 +240,7 @@ def test_a_long_reply_is_never_cut():
     ],
 )
 def test_plain_opens_control_tokens_and_leaves_the_rest(said, written):
-    assert plain(said) == written
-
-
-def test_every_special_token_of_the_configured_models_is_opened(composed):
-    ends = ["<bos>", "<eos>", *composed("model=gpt2-spanish")["model"]["added_tokens"]]
-    for token in [*ends, *PHI3, "<|msg_sep|>", "<|im_start|>", "<|eot_id|>"]:
-        if token not in ("[OTRO]", "[author]"):  # words people may write; they only name a speaker
-            assert token not in plain(f"che {token} che")
+    assert phi3().plain(said) == written
 
 
 def test_bubbles_split_at_the_separator_and_leave_out_empty_ones():
@@ -280,3 +273,23 @@ def test_a_model_without_a_template_says_what_to_choose(composed):
     write = prompter(tokenizer, params["model"], params["format"])
     with pytest.raises(UserError, match="no chat template.*format=turns"):
         write.example([turn("Flor", "hola")], ["voy"], "Juli")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "".join(map(chr, range(0xFDD0, 0xFDF0))),  # noncharacters
+        "".join(map(chr, range(0x10FF00, 0x110000))),  # the end of Unicode
+        "\0\x1e\x1f|\ue000\ufffe\uffff]^-\\",
+    ],
+)
+def test_whose_words_they_are_is_known_whatever_characters_they_are_of(said):
+    context = [turn("Flor", said, said), turn("Juli", said), turn("Rocco", said)]
+    write = phi3(max_context_chars=10_000)
+    prompt = write.prompt(context, "Juli", group=True)
+    spans = write.said_by({"Flor"}, context, "Juli", group=True)
+    assert [prompt[span["start"] : span["end"]] for span in spans] == [
+        f"Flor: {said}<|msg_sep|>{said}"
+    ]
+    text, spans = write.example(context, [said], "Juli", group=True)
+    assert text[spans[0]["start"] : spans[0]["end"]] == said

@@ -40,7 +40,7 @@ def test_pipes_line_breaks_and_empty_replies_stay_inside_their_cells(tmp_path):
         r"| salís \| o no? | *(nothing)* | dale<br>ahi voy |"
     ]
     assert rows_of(page, "Contexts from the test set") == [
-        r"| Cami: ¿Cine \| teatro? / hoy<br>o mañana<br>Juli: mm | hoy<br><br>si "
+        r"| Cami: ¿Cine \| teatro? / hoy<br>o mañana<br>Juli: mm | hoy<br>si "
         r"| a \| b<br>c<br>d | *(nothing)* |"
     ]
     for line in page.splitlines():

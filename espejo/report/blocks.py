@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Text:
-    """A paragraph, with `code` and *emphasis*."""
+    """A paragraph in Markdown; what people wrote in it is escaped (escaping.markdown)."""
 
     text: str
     kind: str = "text"
@@ -22,7 +22,7 @@ class Heading:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under heads; the first cell of a row names it."""
+    """Rows of plain text under heads; the first cell of a row names it."""
 
     title: str
     heads: Sequence[str]

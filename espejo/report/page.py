@@ -10,14 +10,13 @@ import re
 from collections.abc import Mapping, Sequence
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup, escape
+from markdown_it import MarkdownIt
+from markupsafe import Markup
 
+from espejo import escaping
 from espejo.report.answers import Answer
 from espejo.report.blocks import Section
 from espejo.report.wording import FOLDER, Wording
-
-# Messages may hold what Markdown and HTML would read as marks.
-_MARKS = re.compile(r"([\\`*_\[\]<>|#])")
 
 
 def html(
@@ -65,26 +64,15 @@ def filled(template: str, escaped: bool, **values: object) -> str:
     templates = Environment(
         loader=FileSystemLoader([FOLDER, FOLDER.parent]),
         autoescape=escaped,
+        finalize=escaping.html if escaped else None,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters.update(marked=_marked, cell=_cell, quoted=quoted)
+    templates.filters.update(marked=_marked, plain=escaping.markdown, quoted=escaping.quoted)
     return templates.get_template(template).render(**values)
 
 
 def _marked(text: str) -> Markup:
-    """`code` and *emphasis* of our own texts, in HTML."""
-    safe = re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text)))
-    return Markup(re.sub(r"\*([^*]+)\*", r"<em>\1</em>", safe))
-
-
-def _cell(text: str) -> str:
-    """A cell of ours in a Markdown table."""
-    return text.replace("|", "\\|")
-
-
-def quoted(messages: Sequence[str], nothing: str) -> str:
-    """Messages in a Markdown table: as they are, whatever marks they hold."""
-    lines = [_MARKS.sub(r"\\\1", line) for text in messages for line in text.splitlines()]
-    return "<br>".join(line for line in lines if line.strip()) or f"*{nothing}*"
+    """A text of ours, which is Markdown with what people wrote escaped, in HTML."""
+    return Markup(MarkdownIt("commonmark").renderInline(text))

@@ -7,9 +7,11 @@ from pathlib import Path
 from prompt_toolkit import PromptSession
 from prompt_toolkit.history import InMemoryHistory
 from rich.console import Console
+from rich.text import Text
 from transformers import set_seed
 from transformers.utils.logging import disable_progress_bar
 
+from espejo import escaping
 from espejo.talk.conversation import Conversation
 from espejo.talk.decline import Declined
 
@@ -32,10 +34,8 @@ def chat(folder: Path, declined: Declined, seed: int | None = None) -> None:
     if seed is not None:
         set_seed(seed)
     made = conversation.mirror.facts
-    console.print(
-        f"[bold]espejo[/bold] · {made['model']['name']} trained on {made['data']} · {HELP}",
-        style="dim",
-    )
+    about = f" · {made['model']['name']} trained on {made['data']} · {HELP}"
+    console.print(Text.assemble(("espejo", "bold"), escaping.terminal(about)), style="dim")
     if declined.phrases:
         number = len(declined.phrases)
         console.print(f"Words and phrases declined by list (chat.decline): {number}", style="dim")
@@ -58,13 +58,17 @@ def chat(folder: Path, declined: Declined, seed: int | None = None) -> None:
             console.print(f"{why}: /base answers your last message.", style="dim")
             continue
         if said.startswith("/") and said != "/base":
-            console.print(f"Unknown command {said}. {HELP}", style="dim", markup=False)
+            console.print(
+                escaping.terminal(f"Unknown command {said}. {HELP}"), style="dim", markup=False
+            )
             continue
         if said != "/base":
             refused = declined.holds(said)
             if refused:
                 console.print("declined by list › ", end="", style="yellow", markup=False)
-                console.print(declined.answer, markup=False, soft_wrap=True)
+                console.print(
+                    escaping.terminal(declined.answer, lines=True), markup=False, soft_wrap=True
+                )
                 continue
             conversation.say([said])
         _show(
@@ -88,7 +92,8 @@ def _show(console: Console, label: str, reply: Iterable[str | None]) -> None:
                 continue
             if fresh:
                 console.print(label, end="", style="green", markup=False)
-            console.print(text, end="", markup=False, soft_wrap=True)
+            safe = escaping.terminal(text, lines=True)
+            console.print(safe, end="", markup=False, soft_wrap=True)
             fresh, shown = False, True
     except KeyboardInterrupt:
         console.print(" (stopped)", style="dim", end="")
