@@ -40,7 +40,7 @@ hook: .venv/ready
 
 repro: setup  ## run the pipeline on the data and model of params.yaml, or with MODEL=smollm2 on another model
 	@$(if $(MODEL),python conf/compose.py model=$(MODEL))
-	@python -c "import yaml; p = yaml.safe_load(open('params.yaml')); print('espejo: data', p['data']['raw'] + ', model', p['model']['name'], '(as params.yaml has it; the demo with another model: make repro MODEL=smollm2)')"
+	@python -m espejo.inputs
 	@dvc repro
 	@echo "espejo: done. To talk to it: source .venv/bin/activate && espejo chat. What the numbers mean: reports/report.html"
 

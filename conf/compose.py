@@ -14,6 +14,7 @@ from pathlib import Path
 
 from dvc.utils.hydra import compose_and_dump
 from hydra.errors import HydraException
+from yaml import YAMLError
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -30,11 +31,13 @@ def main() -> None:
     if "--check" not in sys.argv:
         try:
             compose(params, sys.argv[1:])
-        except HydraException as error:
+        except (HydraException, YAMLError, OSError) as error:
+            lines = [" ".join(line.split()) for line in str(error).splitlines()]
+            said = lines[0] if isinstance(error, HydraException) else ", ".join(lines)
             models = ", ".join(sorted(path.stem for path in (ROOT / "conf/model").glob("*.yaml")))
             sys.exit(
                 f"conf/ does not compose with {' '.join(sys.argv[1:])}: "
-                f"{str(error).splitlines()[0]}. The models are {models}."
+                f"{said}. The models are {models}."
             )
         return
     with tempfile.TemporaryDirectory() as scratch:

@@ -1,9 +1,11 @@
 """espejo: from exported WhatsApp chats to a chatbot that writes like their author, measured."""
 
 import logging
+import sys
 import warnings
+from pathlib import Path
 
-from espejo import runtime
+from espejo import faults, runtime
 
 runtime.settle()  # before torch is imported, which reads the environment once
 
@@ -11,3 +13,6 @@ runtime.settle()  # before torch is imported, which reads the environment once
 logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 # TRL and transformers deprecate each other's settings; nobody here can act on that either.
 warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
+
+if Path(sys.argv[0]).name == "espejo":  # the command, whose own imports follow
+    faults.guard("espejo")

@@ -14,7 +14,7 @@ import pandas as pd
 from markupsafe import Markup
 from scipy.stats import binomtest
 
-from espejo import findings, tables
+from espejo import files, findings, tables
 from espejo.errors import UserError
 from espejo.report.page import digest, filled
 from espejo.report.wording import FOLDER, Wording
@@ -60,10 +60,9 @@ def write(folder: Path, language: str, number: int, seed: int) -> int:
         style_digest=digest(styles),
         script_digest=digest(script),
     )
-    (folder / PAGE).parent.mkdir(exist_ok=True)
-    (folder / PAGE).write_text(page, "utf-8", newline="\n")
+    files.write(page, folder / PAGE)
     key = {"page": name, "real": {str(at): side for at, side in enumerate(real, 1)}}
-    (folder / KEY).write_text(json.dumps(key, indent=2) + "\n", "utf-8")
+    files.write(json.dumps(key, indent=2) + "\n", folder / KEY)
     return len(shown)
 
 

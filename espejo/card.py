@@ -5,7 +5,7 @@ from pathlib import Path
 
 from huggingface_hub import ModelCard, ModelCardData
 
-from espejo import embedded, escaping, hardware
+from espejo import embedded, escaping, files, hardware
 
 FILE = "README.md"
 
@@ -59,4 +59,4 @@ messages was measured: see the verdict in `metrics/eval.json` before it is given
 All settings stand in `espejo.json`. Talk to it with `espejo chat`. What it says need not be true,
 and it is not to be passed off as the person it imitates.
 """
-    ModelCard(f"---\n{data.to_yaml()}\n---\n{text}").save(folder / FILE)
+    files.write(str(ModelCard(f"---\n{data.to_yaml()}\n---\n{text}")), folder / FILE)

@@ -1,12 +1,11 @@
 """The command `espejo`: what people do with a model once the pipeline has run."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from espejo import escaping, facts, runtime
+from espejo import escaping, facts, faults, runtime
 from espejo.errors import UserError
 
 commands = typer.Typer(
@@ -118,7 +117,7 @@ def fit() -> None:
     from espejo import fit
 
     needs = {}
-    with initialize_config_dir(str(folder), version_base=None):
+    with faults.about(Path("conf")), initialize_config_dir(str(folder), version_base=None):
         for name in names:
             params = OmegaConf.to_container(compose("config", [f"model={name}"]))
             needs[name] = fit.need(params)
@@ -131,12 +130,10 @@ def fit() -> None:
 
 
 def app() -> None:
-    """Entry point: a UserError prints its sentence and nothing else."""
+    """Entry point: what goes wrong ends in one sentence."""
     runtime.restart_if_torch_came_first()
-    try:
+    with faults.told("espejo"):
         commands()
-    except UserError as error:
-        sys.exit(escaping.terminal(f"espejo: {error}", lines=True))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from dvc.exceptions import DvcException
 from matplotlib.figure import Figure
 
-from espejo import escaping, tables
+from espejo import escaping, faults, files, tables
 from espejo.errors import UserError
 from espejo.plots import BASE, TUNED, save
 from espejo.report.answers import doubts
@@ -85,7 +85,8 @@ class Experiment:
                     content = file.read()
         except (OSError, DvcException):
             return None
-        found = pq.read_table(BytesIO(content))
+        with faults.about(Path(REPLIES)):
+            found = pq.read_table(BytesIO(content))
         # Older experiments had other tables.
         return found.to_pandas() if found.schema.names == tables.REPLIES.names else None
 
@@ -202,9 +203,8 @@ def picture(found: Sequence[Experiment]) -> Figure:
 
 def write(found: Sequence[Experiment]) -> None:
     """Write the page, and the picture beside it."""
-    PAGE.parent.mkdir(exist_ok=True)
     save(picture(found), PICTURE)
-    PAGE.write_text(page(found), "utf-8")
+    files.write(page(found), PAGE)
 
 
 def page(found: Sequence[Experiment]) -> str:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from espejo import files
 from espejo.errors import UserError
 
 FILE = "espejo.json"
@@ -11,7 +12,7 @@ FILE = "espejo.json"
 
 def write(facts: Mapping, folder: Path) -> None:
     """Write `facts` (sections of the params that made the model) into the model's `folder`."""
-    (folder / FILE).write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    files.write(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", folder / FILE)
 
 
 def read(folder: Path) -> dict:
@@ -21,4 +22,4 @@ def read(folder: Path) -> dict:
             f"There is no trained model in {folder}/: run `make repro` first (on your own chats: "
             "`dvc exp run -S data=mine`), and this in the same folder."
         )
-    return json.loads((folder / FILE).read_text("utf-8"))
+    return files.mapping(folder / FILE, json.loads)

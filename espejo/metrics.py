@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from espejo import files
+
 
 def account(unit: str, rows_in: int, rows_out: int, dropped: Mapping[str, int]) -> dict:
     """Where rows went: `{"unit", "in", "out", "dropped": {reason: count}}`.
@@ -25,10 +27,9 @@ def rounded(value: object, digits: int = 6) -> object:
 
 def write(metrics: Mapping[str, object], path: Path) -> None:
     """Write nested metrics as JSON. `dvc metrics` shows no lists, so there are none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(rounded(metrics), indent=2, ensure_ascii=False) + "\n", "utf-8")
+    files.write(json.dumps(rounded(metrics), indent=2, ensure_ascii=False) + "\n", path)
 
 
 def read(path: Path) -> dict:
-    """Read one metric file."""
-    return json.loads(path.read_text("utf-8"))
+    """Read one metric file. Raises UserError as `files.mapping` does."""
+    return files.mapping(path, json.loads)

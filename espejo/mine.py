@@ -1,7 +1,9 @@
 """`make mine`: a place for one's own chats, all of it ignored by git."""
 
+import subprocess
 from pathlib import Path
 
+from espejo import faults
 from espejo.people_file import with_salt
 
 RAW = Path("data/raw/mine")
@@ -44,6 +46,12 @@ clean:
 """
 
 
+def known_to_git() -> bool:
+    """Whether git has a name and an address here: without them `dvc exp run` fails."""
+    asked = [["git", "config", f"user.{what}"] for what in ("name", "email")]
+    return all(subprocess.run(command, capture_output=True).stdout.strip() for command in asked)
+
+
 def main() -> None:
     """Make data/raw/mine/ with people.yaml, and conf/data/mine.yaml; what is there stays."""
     RAW.mkdir(parents=True, exist_ok=True)
@@ -55,7 +63,15 @@ def main() -> None:
         f"2. dvc exp run -S data=mine (it stops, and {RAW / 'people.yaml'} lists who writes)\n"
         "3. Write your name and what the others allow into that file, and run it again"
     )
+    if not known_to_git():
+        print(
+            "Before that, once: DVC keeps experiments as commits, on this machine, and git wants a "
+            "name for them:\n"
+            "   git config --global user.name 'Your Name'\n"
+            "   git config --global user.email you@example.com"
+        )
 
 
 if __name__ == "__main__":
-    main()
+    with faults.told("espejo"):
+        main()

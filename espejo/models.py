@@ -23,7 +23,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from espejo import attention, embedded, facts, hardware
+from espejo import attention, embedded, facts, faults, hardware
 from espejo.errors import UserError
 
 # On a processor glibc takes the memory of every large tensor from the system and gives it back at
@@ -148,10 +148,27 @@ def save(
         config.target_modules = sorted(config.target_modules)
         # The path of this machine's cache says nothing elsewhere; the facts name the model.
         config.base_model_name_or_path = made["model"]["id"]
-    model.save_pretrained(folder, state_dict=weights, **extra)
-    (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty form
-    tokenizer.save_pretrained(folder)
-    facts.write(made, folder)
+    with faults.about(folder):
+        model.save_pretrained(folder, state_dict=weights, **extra)
+        (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty form
+        tokenizer.save_pretrained(folder)
+        facts.write(made, folder)  # last: what is not whole is no model
+
+
+@contextmanager
+def _damage(folder: Path) -> Iterator[None]:
+    """Raise whatever stops the loading of a model in `folder` as UserError.
+
+    For a file that is missing or damaged each library has errors of its own, of no common kind.
+    """
+    try:
+        with faults.about(folder):
+            yield
+    except UserError:
+        raise
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(f"{folder} is damaged ({reason}); {faults.again(folder)}.") from error
 
 
 class Mirror:
@@ -164,19 +181,21 @@ class Mirror:
     def __init__(self, folder: Path) -> None:
         self.facts = facts.read(folder)
         model, train = self.facts["model"], self.facts["train"]
-        self.tokenizer = AutoTokenizer.from_pretrained(folder)
-        if train["method"] == "lora":
-            base = load_base(model)
-            self._tuned = PeftModel.from_pretrained(
-                base, folder, autocast_adapter_dtype=upcast(base)
-            ).eval()
-            self._base = None
-        else:
-            dtype = hardware.dtype_of(model["precision"])
-            self._base = load_base(model)
-            self._tuned = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=dtype, device_map=hardware.device()
-            ).eval()
+        with _damage(folder):
+            self.tokenizer = AutoTokenizer.from_pretrained(folder)
+        base = load_base(model)
+        with _damage(folder):
+            if train["method"] == "lora":
+                self._tuned = PeftModel.from_pretrained(
+                    base, folder, autocast_adapter_dtype=upcast(base)
+                ).eval()
+                self._base = None
+            else:
+                dtype = hardware.dtype_of(model["precision"])
+                self._tuned = AutoModelForCausalLM.from_pretrained(
+                    folder, dtype=dtype, device_map=hardware.device()
+                ).eval()
+                self._base = base
         for each in filter(None, (self._base, self._tuned)):
             each.set_attn_implementation(hardware.attention(train["attention"], each.config))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from PIL import Image
 from wordcloud import WordCloud
 
-from espejo import escaping
+from espejo import escaping, files
 from espejo.statistics import VERDICTS
 
 # What to expect at each verdict of `statistics.VERDICTS`, and what to do about it.
@@ -166,12 +166,12 @@ def _number(value: float | None) -> str:
 
 def cloud(counts: Mapping[str, int], path: Path) -> None:
     """A word cloud as PNG, the same bytes for the same counts; blank when there is no word."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     size = {"width": 1200, "height": 700}
-    if not counts:
-        Image.new("RGB", (size["width"], size["height"]), "white").save(path)
-        return
-    drawn = WordCloud(
-        **size, background_color="white", max_words=120, max_font_size=130, random_state=7
-    )
-    drawn.generate_from_frequencies(dict(counts)).to_image().save(path)
+    shown = Image.new("RGB", (size["width"], size["height"]), "white")
+    if counts:
+        drawn = WordCloud(
+            **size, background_color="white", max_words=120, max_font_size=130, random_state=7
+        )
+        shown = drawn.generate_from_frequencies(dict(counts)).to_image()
+    with files.written(path) as draft:
+        shown.save(draft)

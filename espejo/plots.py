@@ -14,6 +14,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from espejo import files
+
 BASE, HELPED, TUNED, REAL = "#9aa0a6", "#6b8fb5", "#2a7f62", "#c2571a"
 SIZE = (7.0, 3.8)  # inches
 plt.rcParams["text.parse_math"] = False  # a name with $ in it is no formula
@@ -21,9 +23,15 @@ plt.rcParams["text.parse_math"] = False  # a name with $ in it is no formula
 
 def save(figure: Figure, path: Path) -> None:
     """Write a PNG whose bytes depend on the picture alone."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120, bbox_inches="tight", metadata={"Software": None})
+    with files.written(path) as draft:
+        figure.savefig(draft, dpi=120, bbox_inches="tight", metadata={"Software": None})
     plt.close(figure)
+
+
+def save_table(table: pd.DataFrame, path: Path) -> None:
+    """Write as CSV the numbers that a picture shows, for `dvc plots diff`."""
+    with files.written(path) as draft:
+        table.to_csv(draft, index=False)
 
 
 def axes_with(title: str, x: str, y: str) -> tuple[Figure, Axes]:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import vl_convert
 
+from espejo import faults, files
+
 _PAGE = """<!DOCTYPE html>
 <html>
 <head>
@@ -37,6 +39,5 @@ def page() -> str:
 
 
 if __name__ == "__main__":
-    place = Path(sys.argv[1])
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.write_text(page(), "utf-8")
+    with faults.told("espejo"):
+        files.write(page(), Path(sys.argv[1]))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from espejo import escaping
+from espejo import escaping, files
 from espejo.prompts import Turn
 
 
@@ -40,8 +40,7 @@ def write(
             ["| context | real | base | tuned |", "| --- | --- | --- | --- |", *contexts[:shown]]
         ),
     ]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n\n".join(page) + "\n", "utf-8")
+    files.write("\n\n".join(page) + "\n", path)
 
 
 def _said(turn: Turn) -> str:

@@ -15,6 +15,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from espejo import faults, files
+from espejo.errors import UserError
+
 
 def _column(name: str, kind: pa.DataType, null: bool = False) -> pa.Field:
     return pa.field(name, kind, nullable=null)
@@ -90,9 +93,10 @@ def write(frame: pd.DataFrame, path: Path, schema: pa.Schema) -> None:
     if set(frame.columns) != set(schema.names):
         raise ValueError(f"{path}: columns {sorted(frame.columns)}, expected {schema.names}")
     columns = [_checked(frame[field.name], field, path) for field in schema]
-    path.parent.mkdir(parents=True, exist_ok=True)
     # Without pandas' own metadata the bytes depend on the rows alone.
-    pq.write_table(pa.table(columns, schema=schema), path)
+    table = pa.table(columns, schema=schema)
+    with files.written(path) as draft:
+        pq.write_table(table, draft)
 
 
 def _checked(values: pd.Series, field: pa.Field, path: Path) -> pa.Array:
@@ -123,9 +127,28 @@ def _has_null(values: pa.Array, field: pa.Field) -> bool:
     return False
 
 
+def _other(found: pa.Schema, schema: pa.Schema) -> str:
+    """The first column by which a file is no such table."""
+    for field in schema:
+        if field.name not in found.names:
+            return f"it has no column {field.name}"
+        if found.field(field.name) != field:
+            return f"its column {field.name} is {found.field(field.name).type}, not {field.type}"
+    return f"its columns are {', '.join(found.names)}, not {', '.join(schema.names)}"
+
+
 def read(path: Path, schema: pa.Schema) -> pd.DataFrame:
-    """Read a table written by `write`; nested columns come back as Python lists and dicts."""
-    table = pq.read_table(path, schema=schema)
+    """Read a table written by `write`; nested columns come back as Python lists and dicts.
+
+    Raises UserError naming the file when it is missing, damaged or has other columns, of which
+    Arrow would make columns of nulls.
+    """
+    with faults.about(path), path.open("rb") as file:
+        parquet = pq.ParquetFile(file)
+        if not parquet.schema_arrow.equals(schema):
+            wrong = _other(parquet.schema_arrow, schema)
+            raise UserError(f"{path} is not the table expected: {wrong}; {faults.again(path)}.")
+        table = parquet.read()
     if any(pa.types.is_nested(field.type) for field in schema):
         return pd.DataFrame(table.to_pylist(), columns=schema.names)
     return table.to_pandas()

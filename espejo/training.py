@@ -25,7 +25,7 @@ from transformers import (
 )
 from trl import SFTConfig, SFTTrainer
 
-from espejo import frozen_head, hardware, processes
+from espejo import faults, frozen_head, hardware, processes
 from espejo.errors import UserError
 from espejo.expected_time import ExpectedTime, label_work, work_of
 from espejo.labels import IGNORED, Encoded
@@ -307,14 +307,13 @@ def _troubles(trainer: SFTTrainer, checkpoints: Path) -> Iterator[None]:
     except KeyboardInterrupt:
         raise UserError(f"Stopped at step {trainer.state.global_step}; {again}.") from None
     except (MemoryError, RuntimeError, OSError, SafetensorError) as error:
-        text = str(error)
-        if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "allocate memory" in text:
+        if faults.out_of_memory(error):
             raise UserError(
                 f"Out of memory at step {trainer.state.global_step}: halve train.batch_size and "
                 "double train.gradient_accumulation, set train.gradient_checkpointing=true, or "
                 "choose a smaller model."
             ) from error
-        if shutil.disk_usage(checkpoints).free < _SPARE or "No space left" in text:
+        if faults.cannot_write(error) or shutil.disk_usage(checkpoints).free < _SPARE:
             raise UserError(
                 f"The disk is full: make room under {checkpoints}/ and run again; {again}."
             ) from error

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 import pandas as pd
 
-from espejo import escaping, metrics, people, pii, pseudonyms, tables, whatsapp
+from espejo import escaping, files, metrics, people, pii, pseudonyms, tables, whatsapp
 from espejo.stage import params, run
 
 SHOWN = 5  # masked examples of a type in the report
@@ -100,8 +100,7 @@ def main(messages: Path, names: Path, cleaned: Path, account: Path, report: Path
     counts = metrics.account("messages", len(table), len(kept), dropped)
     by_type = found["type"].value_counts().sort_index().to_dict()
     metrics.write({"messages": counts, "personal_data": by_type}, account)
-    report.parent.mkdir(parents=True, exist_ok=True)
-    report.write_text(page(found, wanted["pii"]), "utf-8")
+    files.write(page(found, wanted["pii"]), report)
     print(
         f"clean: {len(kept)} of {len(table)} messages kept, personal data {len(found)} times "
         f"({wanted['pii']}; {report})"

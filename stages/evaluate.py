@@ -47,11 +47,16 @@ def main(
     quotes: Path,
 ) -> None:
     """Tables and the model in FOLDER -> table ANSWERS, metrics in REPORTS, PICTURES, QUOTES."""
-    wanted, audit, mirror = params("evaluate"), params("audit"), Mirror(folder)
+    wanted, audit, share = params("evaluate"), params("audit"), params("group")["test"]
     author = people.read(names.parent).under(params("clean")["pseudonyms"]).author
-    everything = tables.read(examples, tables.EXAMPLES)
-    exam = Exam(mirror, everything, author, wanted)
+    everything, turns = tables.read(examples, tables.EXAMPLES), tables.read(turned, tables.TURNS)
     table = tables.read(formatted, tables.FORMATTED)
+    steps = ("clean", "group", "filter")
+    funnel = exam_plots.funnel_table(
+        {name: metrics.read(reports / f"{name}.json") for name in steps}
+    )
+    mirror = Mirror(folder)  # once all that may be missing was read: it takes long
+    exam = Exam(mirror, everything, author, wanted)
     scored = table[table["split"] == "test"].reset_index(drop=True)
     test, held_out = exam.split("test"), exam.split("validation", "test")
     asked = held_out[:: max(1, len(held_out) // wanted["generated_replies"])]
@@ -59,7 +64,6 @@ def main(
 
     scores, sums = foreseen(scored, mirror, wanted)
     replies = exam.all_replies(asked)
-    turns = tables.read(turned, tables.TURNS)
     scores |= {
         "prompted": exam.prompted(test, sums["tuned"]),
         "relevance": exam.ranks(test),
@@ -74,18 +78,14 @@ def main(
     tables.write(replies, answers, tables.REPLIES)
     said = {name: findings.answers(replies, name, asked["id"]) for name in ("base", "tuned")}
     drawn = exam_plots.lengths_table({"real": asked["reply"], **said})
-    accounts = {
-        name: metrics.read(reports / f"{name}.json") for name in ("clean", "group", "filter")
-    }
-    funnel = exam_plots.funnel_table(accounts)
-    drawn.to_csv(pictures / "reply_lengths.csv", index=False)
-    funnel.to_csv(pictures / "funnel.csv", index=False)
+    plots.save_table(drawn, pictures / "reply_lengths.csv")
+    plots.save_table(funnel, pictures / "funnel.csv")
     plots.save(exam_plots.lengths(drawn), pictures / "reply_lengths.png")
     plots.save(exam_plots.funnel(funnel), pictures / "funnel.png")
     plots.save(exam_plots.base_against_tuned(scores), pictures / "base_against_tuned.png")
     plots.save(exam_plots.at_a_glance(scores), pictures / "at_a_glance.png")
     where = likelihood.sliced(sums, test, everything)
-    where.to_csv(pictures / "foreseen.csv", index=False)
+    plots.save_table(where, pictures / "foreseen.csv")
     plots.save(exam_plots.sliced(where), pictures / "foreseen.png")
     metrics.write(
         {
@@ -95,9 +95,7 @@ def main(
                 "own_characters": sum(len(text) for reply in test["reply"] for text in reply),
             },
             **scores,
-            "legacy_random_split_leak": legacy.leak(
-                everything, params("group")["test"], wanted["seed"]
-            ),
+            "legacy_random_split_leak": legacy.leak(everything, share, wanted["seed"]),
         },
         reports / "eval.json",
     )

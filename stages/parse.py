@@ -60,30 +60,24 @@ def main(raw: Path, messages: Path, account: Path) -> None:
     writers = table["author"].nunique()
     table = withheld(table, who)
 
-    try:
-        tables.write(table, messages, tables.MESSAGES)
-        metrics.write(
-            {
-                "lines": total("lines", [export.account.lines for export in exports], "messages"),
-                "characters": total(
-                    "characters", [export.account.characters for export in exports], "texts"
-                ),
-                "messages": metrics.account(
-                    "messages", len(table) + twice, len(table), {"exported_twice": twice}
-                ),
-                "replaced_bytes": sum(export.account.replaced for export in exports),
-                "files": len(files),
-                "chats": table["chat"].nunique(),
-                "people": writers,
-                "kinds": table["kind"].value_counts().sort_index().to_dict(),
-            },
-            account,
-        )
-    except OSError as error:
-        raise UserError(
-            f"{messages}: cannot be written ({error.strerror or error}); "
-            "make room on the disk, or allow writing there, and run it again."
-        ) from None
+    tables.write(table, messages, tables.MESSAGES)
+    metrics.write(
+        {
+            "lines": total("lines", [export.account.lines for export in exports], "messages"),
+            "characters": total(
+                "characters", [export.account.characters for export in exports], "texts"
+            ),
+            "messages": metrics.account(
+                "messages", len(table) + twice, len(table), {"exported_twice": twice}
+            ),
+            "replaced_bytes": sum(export.account.replaced for export in exports),
+            "files": len(files),
+            "chats": table["chat"].nunique(),
+            "people": writers,
+            "kinds": table["kind"].value_counts().sort_index().to_dict(),
+        },
+        account,
+    )
     # Files are named after people: where DVC keeps what is printed, no name stands in it.
     for number, export in enumerate(exports, 1):
         name = export.name if sys.stdout.isatty() else f"file {number}"

@@ -7,7 +7,7 @@ A side branch: nothing depends on it. It quotes messages, so it is never in git.
 
 from pathlib import Path
 
-from espejo import escaping, findings, metrics, people, tables
+from espejo import escaping, files, findings, metrics, people, tables
 from espejo.report import answers, controls, details, page
 from espejo.report.blocks import Picture
 from espejo.report.wording import Wording
@@ -57,13 +57,12 @@ def main(numbers: Path, data: Path, names: Path, pictures: Path, quotes: Path) -
         for block in section.blocks
         if isinstance(block, Picture)
     }
-    quotes.mkdir(parents=True, exist_ok=True)
     written = {
         "report.html": page.html(say, lead, four, sections, shown),
         "report.md": page.markdown(say, lead, four, sections),
     }
     for name, text in written.items():
-        (quotes / name).write_text(text, "utf-8", newline="\n")
+        files.write(text, quotes / name)
     print(f"report: {quotes / 'report.html'}")
     for one in four:
         print(f"  {say.say(f'{one.name}.question')} {say.name('verdicts', one.verdict)}")

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from transformers import PreTrainedTokenizerBase
 
-from espejo import activity, metrics, overview, people, plots, statistics, tables
+from espejo import activity, files, metrics, overview, people, plots, statistics, tables
 from espejo.models import load_tokenizer
 from espejo.stage import params, run
 
@@ -98,9 +98,8 @@ def main(data: Path, names: Path, account: Path, pictures: Path, quotes: Path) -
     mine = cleaned["author"].eq(who.author)
     time = activity.over_time(cleaned, mine)
     long = activity.lengths(cleaned, turned, who.author)
-    pictures.mkdir(parents=True, exist_ok=True)
-    time.to_csv(pictures / "messages_over_time.csv", index=False)
-    long.to_csv(pictures / "turn_lengths.csv", index=False)
+    plots.save_table(time, pictures / "messages_over_time.csv")
+    plots.save_table(long, pictures / "turn_lengths.csv")
     plots.save(activity.draw_over_time(time), pictures / "messages_over_time.png")
     plots.save(activity.draw_lengths(long), pictures / "turn_lengths.png")
     hours = activity.hour_weekday(cleaned.loc[mine, "timestamp"])
@@ -117,7 +116,7 @@ def main(data: Path, names: Path, account: Path, pictures: Path, quotes: Path) -
     everybody = {"author": known.author, **called}
     page = overview.page(numbers, everybody, ranked, telling, wanted["top_words"])
     overview.cloud(telling["the author, clean"], quotes / "wordcloud.png")
-    (quotes / "statistics.md").write_text(f"{page}\n", "utf-8")
+    files.write(f"{page}\n", quotes / "statistics.md")
     print(f"statistics: {summary['replies']['train']} training replies: {verdict}")
 
 

@@ -15,6 +15,7 @@ from espejo import (
     checkpoints,
     embedded,
     escaping,
+    files,
     frozen_head,
     hardware,
     labels,
@@ -26,7 +27,7 @@ from espejo import (
     training,
 )
 from espejo.diary import Diary
-from espejo.plots import loss, save
+from espejo.plots import loss, save, save_table
 from espejo.stage import params, run
 
 # A training that was interrupted goes on only with the code it began with.
@@ -98,10 +99,9 @@ def main(formatted: Path, folder: Path, report: Path, plots: Path, quotes: Path)
     models.save(trained.model, tokenizer, folder, made, trained.weights)
     card.write(folder, made, learnt, trained.facts)
     metrics.write(trained.facts, report)
-    trained.curve.to_csv(plots / "loss.csv", index=False)
+    save_table(trained.curve, plots / "loss.csv")
     save(loss(trained.curve), plots / "loss.png")
-    quotes.parent.mkdir(parents=True, exist_ok=True)
-    quotes.write_text(diary.page(), "utf-8")
+    files.write(diary.page(), quotes)
     shutil.rmtree(place)  # finished: nothing is left to go on with
     print(
         f"train: {learnt} replies in {len(sets['train'])} texts, {trained.facts['steps']} steps, "

@@ -164,3 +164,12 @@ def test_where_nothing_was_evaluated(monkeypatch):
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: done)
     with pytest.raises(UserError, match="run `make repro` first"):
         compare.experiments()
+
+
+def test_replies_here_that_are_damaged(tmp_path, monkeypatch):
+    (tmp_path / "data").mkdir()
+    (tmp_path / compare.REPLIES).write_bytes(b"PAR1 and no more")
+    monkeypatch.chdir(tmp_path)
+    here = compare.Experiment("workspace", None, {}, {}, None)
+    with pytest.raises(UserError, match=r"data/replies\.parquet is damaged, or not what espejo"):
+        here.replies()

@@ -240,9 +240,8 @@ stage.run(main)
         assert running.stdout.readline() == "began\n"
         running.send_signal(signal.SIGINT)
         told = running.communicate(timeout=30)[1].strip()
-    assert running.returncode == 1
+    assert running.returncode == 130
     assert told.endswith(
-        "stopped by Ctrl-C. Stages that had ended stay as they are; the same command runs this "
-        "one again."
+        "stopped by Ctrl-C. What had ended before stays as it is; the same command runs this again."
     )
     assert "Traceback" not in told

@@ -222,21 +222,6 @@ def test_no_permission(method, tmp_path, monkeypatch):
     )
 
 
-def test_a_full_disk(tmp_path, monkeypatch):
-    raw = tmp_path / "raw"
-    raw.mkdir()
-    (raw / "a.txt").write_text(CHAT, "utf-8")
-    (raw / "people.yaml").write_text("author: Vera\npeople: {Ivo: train}\n", "utf-8")
-    (tmp_path / "messages.parquet").symlink_to("/dev/full")
-    monkeypatch.setattr(parse, "params", lambda _: {"min_understood": 0.98})
-    with pytest.raises(UserError) as error:
-        parse.main(raw, tmp_path / "messages.parquet", tmp_path / "parse.json")
-    said = str(error.value)
-    assert said.startswith(f"{tmp_path / 'messages.parquet'}: cannot be written (")
-    assert "No space left on device" in said
-    assert said.endswith("; make room on the disk, or allow writing there, and run it again.")
-
-
 # Nothing is lost
 
 CASES = [c for c in cases.found_in(cases.CASES) if isinstance(cases.expected_of(c), list)]

@@ -19,6 +19,7 @@ from pathlib import Path
 import regex
 import yaml
 
+from espejo import files
 from espejo.errors import UserError
 
 # Soft hyphens, joiners, selectors and whatever else Unicode says is not shown; and controls.
@@ -188,7 +189,5 @@ def read(path: Path = Path("params.yaml")) -> Declined:
 
     Not of the model's facts: another list must not mean another training.
     """
-    params = yaml.safe_load(path.read_text("utf-8")) if path.is_file() else {}
-    if not isinstance(params, Mapping):
-        raise UserError(f"{path} holds no settings: `dvc exp run` writes it anew.")
+    params = files.mapping(path, yaml.safe_load) if path.exists() else {}
     return listed(params.get("chat", {"decline": [], "declined": ""}))
