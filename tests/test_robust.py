@@ -187,6 +187,14 @@ def test_a_pipe(name, tmp_path):
     assert str(error.value) == f"{name}: {ODD}; move it out of {tmp_path.name}."
 
 
+def test_a_name_of_an_old_system(tmp_path):
+    (tmp_path / "a.txt").write_text(CHAT, "utf-8")
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/mam\xe1.txt")).write_text(CHAT, "utf-8")
+    with pytest.raises(whatsapp.ExportError) as error:
+        whatsapp.read(tmp_path)
+    assert str(error.value) == "mam\\xe1.txt: the file's name is no UTF-8; rename the file."
+
+
 def test_a_device(tmp_path):
     (tmp_path / "a.txt").symlink_to("/dev/zero")
     assert refusal(tmp_path / "a.txt") == f"a.txt: {ODD}; rename it or move it away."

@@ -1,5 +1,6 @@
 """The files of a folder, what they hold as text, and whom a chat is with."""
 
+import os
 import re
 import stat
 from collections.abc import Iterator
@@ -53,6 +54,9 @@ def _exports(folder: Path, top: bool) -> Iterator[Path]:
     for path in sorted(folder.iterdir()):
         if path.name.startswith((".", "__MACOSX")):
             continue
+        plain = os.fsencode(path.name).decode("utf-8", "backslashreplace")
+        if plain != path.name:
+            raise ExportError(f"{plain}: the file's name is no UTF-8; rename the file.")
         if path.is_dir():
             if not path.is_symlink():
                 yield from _exports(path, top=False)
