@@ -168,6 +168,7 @@ def lengths(table: pd.DataFrame) -> Figure:
     for who, colour in (("base", BASE), ("tuned", TUNED), ("real", REAL)):
         axes.plot(table["percentile"], table[who], color=colour, label=who, marker=".")
     axes.set_yscale("symlog", linthresh=10)
+    axes.yaxis.set_major_formatter("{x:g}")  # its own writes formulas: see espejo.plots
     axes.set_ylim(bottom=0)
     axes.legend(frameon=False)
     return figure

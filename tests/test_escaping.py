@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from rich.console import Console
 
-from espejo import card, cli, compare, escaping, overview, plots, samples, stage
+from espejo import card, cli, compare, escaping, exam_plots, overview, plots, samples, stage
 from espejo.diary import Diary
 from espejo.errors import UserError
 from espejo.report import page
@@ -289,6 +289,14 @@ def test_a_reply_reaches_the_terminal_without_controls_and_is_no_markup(capsys):
     terminal._show(Console(), "bot › ", iter(["[red]si\x1b[2J", None, "\x9b31mdale\n\u202eya"]))
     shown = capsys.readouterr().out
     assert shown == "bot › [red]si\ufffd[2J\nbot › \ufffd31mdale\nya\n"
+
+
+def test_no_picture_shows_the_source_of_a_formula():
+    replies = dict.fromkeys(("base", "tuned", "real"), [["x" * n] for n in range(1, 200)])
+    figure = exam_plots.lengths(exam_plots.lengths_table(replies))
+    figure.canvas.draw()
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels == ["0", "10", "100"]
 
 
 def test_a_name_in_a_picture_is_no_formula(tmp_path):
