@@ -71,16 +71,16 @@ _IPHONE = {
     False: _iphone_medium(r"(?<!\S)", r"(?<![^\n])", either("ios_attached")),
 }
 _ATTACHED = re.compile(
-    rf"(?:(?P<before>.*?)(?:{_MARK}|\n))?[{M}]{{,3}}[^\n{OWN_MARKS}]{{1,255}}?\.\w{{1,8}}"
+    rf"(?:(?P<before>.*?)(?:{_MARK}|\n))?[{M}]{{,3}}[^\n{OWN_MARKS}]{{1,255}}?\.\w{{,8}}"
     rf"[{S}{M}]{{1,3}}(?:\({either('attached')}\)|<[{M}]?{either('ios_attached')}>){_AFTER}",
     _FLAGS,
 )
 # In any language: behind the mark, or a file as WhatsApp names them with words in brackets.
-_WA_FILE = r"[A-Z]{3}-\d{8}-WA\d+\.\w{1,8}"
-_WORDS = r"[^\W\d_][^\n()\d]{2,60}"
+_WA_FILE = r"[A-Z]{3}-\d{8}-WA\d+\.\w{,8}"  # a document may have no more than the dot
+_WORDS = r"[^\W\d_][^\n()\d]{1,60}"
 _ATTACHED_IN_ANY = re.compile(
     rf"(?:(?P<before>.*?)(?<=\n))?"
-    rf"(?:{_MARK}[{M}]{{,3}}(?:[^\n{OWN_MARKS}]{{1,255}}?\.\w{{1,8}}[{S}{M}]{{1,3}}\({_WORDS}\)"
+    rf"(?:{_MARK}[{M}]{{,3}}(?:[^\n{OWN_MARKS}]{{1,255}}?\.\w{{,8}}[{S}{M}]{{1,3}}\({_WORDS}\)"
     rf"|{_WA_FILE} {_WORDS}|{_WORDS} {_WA_FILE})"
     rf"|{_WA_FILE}[{S}{M}]{{1,3}}\({_WORDS}\)){_AFTER}",
     re.DOTALL,
@@ -327,6 +327,7 @@ def _plain(text: str, author: str) -> bool:
         or text[:6].casefold() in _STARTS
         or text[-4:].casefold() in _ENDS
         or text.startswith(author)
+        or "-WA" in text
         or any(place in text for place in PLACES)
     )
 
