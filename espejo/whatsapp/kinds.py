@@ -91,6 +91,11 @@ _PLACE = re.compile(
     r"|(?:[^\n]{1,200}: |[^\n]{1,100}\n(?:[^\n]{1,200}\n)?)?"
     r"https?://(?:\w+\.)?foursquare\.com/v/(?:[\w-]+/)?[0-9a-f]{24}"
 )
+# Behind WhatsApp's mark, in whatever words.
+_PLACE_IN_ANY = re.compile(
+    r"(?:[^\n]{1,200}[:：\n]\s?){,2}"
+    r"https?://(?:maps\.|(?:\w+\.)?foursquare\.|4sq\.|goo\.gl/maps|www\.google\.\w+/maps)\S+"
+)
 PLACES = ("maps.google.com/?q=", "foursquare.com/v/")
 _PLACEHOLDER = re.compile(
     rf"(?P<before>)(?:{either('android_media', 'live_location', 'unshown')}\.?"
@@ -234,7 +239,7 @@ def groups_among(said_by: Sequence[tuple[str | None, str]]) -> frozenset[str]:
 
 def caption(text: str) -> str:
     """The words that came with a medium: "" when the text of a media row is but a placeholder."""
-    if _PLACE.fullmatch(text):
+    if _PLACE.fullmatch(text) or _PLACE_IN_ANY.fullmatch(text):
         return ""
     tries = (_placeholder(text, False), _medium(text, False, False), _medium(text, True, False))
     return next((words for words in tries if words is not None), text)
@@ -280,6 +285,8 @@ def _row(author: str | None, body: str, led: bool, file: File) -> Row:
     words = _placeholder(text, iphone) if own or not text.strip() else None
     if words is None and (own or "): " in text or "foursquare" in text) and _PLACE.fullmatch(text):
         words = ""  # the name and the street are personal data
+    elif words is None and own and strict and _PLACE_IN_ANY.fullmatch(text):
+        words = ""
     if words is None:
         words = _medium(body, iphone, strict)
     first, _, below = text.partition("\n")
