@@ -230,6 +230,8 @@ def groups_among(said_by: Sequence[tuple[str | None, str]]) -> frozenset[str]:
         acts = named and len(words) < 9 and not re.search(r"[\n,;:?!.]", text)
         if NOTICE.match(text) or acts:
             notices.add(author)
+        elif somebody_acts(text) and not text.startswith(author):
+            continue  # "You were added": tells nothing of whose words it is
         elif len(text) < 60 or "\n" in text or author in long:
             writers.add(author)
         else:
