@@ -129,6 +129,49 @@ def test_two_people_who_say_the_same_are_two(tmp_path):
     assert rows(whatsapp.read(tmp_path)) == new
 
 
+def test_a_chat_of_an_android_and_of_an_iphone_is_one(tmp_path):
+    """Who changes phones has both: one writes seconds, and each its own words for a deletion."""
+    said = [(n * 3, ("Ana", "Beto")[n % 3 == 0], ("ja", "ok", "dale")[n % 3]) for n in range(30)]
+    write(tmp_path / "a.txt", [*said[:20], (60, "Beto", "Se eliminó este mensaje."), *said[20:]])
+    lines = [
+        f"[01/05/2023, {9 + minutes // 60:02}:{minutes % 60:02}:{17 + n % 9}] {author}: {text}\n"
+        for n, (minutes, author, text) in enumerate([*said[10:], (95, "Beto", "chau")])
+    ]
+    lines.insert(10, "[01/05/2023, 10:00:41] Beto: \u200eThis message was deleted.\n")
+    (tmp_path / "_chat.txt").write_text("".join(lines), "utf-8")
+    table = whatsapp.read(tmp_path)
+    assert rows(table) == [
+        *said[:20],
+        (60, "Beto", "Se eliminó este mensaje."),
+        *said[20:],
+        (95, "Beto", "chau"),
+    ]
+
+
+@pytest.mark.parametrize("answers", [[], ["¡igual!"], ["¡igual!", "¡gracias!"]])
+def test_a_greeting_to_many_makes_no_chat_of_theirs(answers, tmp_path):
+    """Not even where all answer alike in one minute, nor through one who did not answer."""
+    for number in range(6):
+        friend = f"Amiga {number}"
+        said = [(1, friend, text) for text in answers if number]
+        write(tmp_path / f"WhatsApp Chat with {friend}.txt", [(0, "Ana", "¡feliz año!"), *said])
+    table = whatsapp.read(tmp_path)
+    assert table["chat"].nunique() == 6
+    assert len(table) == 6 + 5 * len(answers)
+
+
+def test_a_number_that_got_a_name_among_like_words(tmp_path):
+    """Two people say the same in one minute, again and again."""
+    old, new = [], []
+    for n in range(40):
+        text = ("ja", "ok")[n % 2]
+        old += [(n, "Ana", text), (n, "+54 9 351 555-0101", text if n % 4 else f"mensaje {n}")]
+        new += [(n, "Ana", text), (n, "Beto", text if n % 4 else f"mensaje {n}")]
+    write(tmp_path / "a.txt", old[:60])
+    write(tmp_path / "b.txt", new[20:])
+    assert rows(whatsapp.read(tmp_path)) == new
+
+
 def test_groups_of_one_name(tmp_path):
     write(tmp_path / "x" / "WhatsApp Chat with Fútbol.txt", [(0, "Ana", "a"), (9, "Beto", "b")])
     write(tmp_path / "y" / "WhatsApp Chat with Fútbol.txt", [(5, "Caro", "c"), (8, "Ana", "d")])

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Container, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -12,7 +13,7 @@ from espejo import names
 from espejo.whatsapp.kinds import NOTICE, NOTICE_STARTS, OWN_MARKS, somebody_acts
 
 _QUOTES = re.compile('["“”„«»]')
-_OPENS = re.compile(r'(?:(?<![\w.,!?)])["“”]|[„«“])(?=[^\s"“”„«»])[^"“”„«»]*\Z')
+_OPENS = re.compile(r'(?:(?<![\w.,!?)])["“”]|[„“]|«\s?)(?=[^\s"“”„«»])[^"“”„«»]*\Z')
 _MARKS = re.compile(f"[{names.MARKS}]+")
 _NUMBER = re.compile(rf"[~\s{names.MARKS}]*\+?\d[\d \u00a0().\u2011-]{{6,}}\d")
 _WORD = re.compile(r"[^\W\d_][^\s]*")
@@ -75,37 +76,70 @@ def notices_with_colon(
 ) -> frozenset[str]:
     """Those of `raws` that are the beginning of a notice of Android's, not a name.
 
-    "Ana added you to a group in the community: Harriers", "Added: ~ Kuba". Such a beginning comes
-    seldom; it names a person and goes on, is a whole sentence, or is followed by nothing but names.
+    "Ana added you to a group in the community: Harriers", "Added: ~ Kuba". Sure are those of the
+    lists, those that go on behind a phone number or at length behind a person, and those followed
+    by nothing but strangers. Other sentences may be what somebody calls a contact ("plumber who
+    came on Monday"): they are WhatsApp's where they stand once, beside another notice, before a
+    title or somebody's name.
     """
     counts = np.bincount(codes, minlength=len(raws))
-    people = {raw for raw, count in zip(raws, counts, strict=True) if raw and count > 1}
-    found = set()
-    for code, raw in enumerate(raws):
-        if raw is None or " " not in raw and counts[code] > 3:
+    used, firsts = np.unique(codes, return_index=True)
+    people = {raws[code] for code in used.tolist() if counts[code] > 1}
+    found, likely = set(), []
+    for code, row in zip(used.tolist(), firsts.tolist(), strict=True):
+        raw, once = raws[code], counts[code] == 1
+        if raw is None:
             continue
         plain = _MARKS.sub("", raw)
         number = _NUMBER.match(plain)
-        rest = plain[number.end() :] if number else ""
-        known = next((one for one in people if plain.startswith(f"{one} ")), None)
-        if known:
-            rest = plain[len(known) :]
-        words = _WORD.findall(rest or plain)
-        lower = [word for word in words if not word[0].isupper() and word not in _SMALL]
-        sentence = len(words) > (1 if rest else 4) and len(lower) > (0 if rest else 2)
+        words = _WORD.findall(plain[number.end() :] if number else plain)
+        rest = _behind(plain, people)
         if (
-            (sentence and counts[code] <= 2)
+            (number and counts[code] < 3 and len(words) > 1 and _lower(words))
+            or (once and len(_lower(rest)) > 3)
             or somebody_acts(f"{plain}: x")
-            or (counts[code] <= 3 and _only_names(said.take(np.flatnonzero(codes == code))))
+            or (len(words) == 1 and _are_strangers(said, codes, row))
         ):
             found.add(raw)
+        elif once and (_lower(rest) or (len(words) > 4 and len(_lower(words)) > 2)):
+            likely.append((row, _is_title))
+        elif once and len(words) == 1:
+            likely.append((row, people.__contains__))
+    own = np.isin(codes, [code for code, raw in enumerate(raws) if raw is None or raw in found])
+    for row, fits in likely:
+        text = _MARKS.sub("", said[row].as_py())
+        if own[max(row - 1, 0) : row + 2].any() and (fits(text) or _NUMBER.fullmatch(text)):
+            found.add(raws[codes[row]])
     return frozenset(found)
 
 
-def _only_names(texts: pa.LargeStringArray) -> bool:
-    """Whether each text is somebody's name, as WhatsApp writes those of strangers (~ Kuba)."""
-    plain = [_MARKS.sub("", text) for text in texts.to_pylist()]
-    return all(re.fullmatch(r"~[\s\u00a0]\S[^\n]{,60}|\+\d[\d ().-]{7,}", text) for text in plain)
+def _behind(plain: str, people: Container[str]) -> list[str]:
+    """The words behind a person with whom a text begins, where they go on as no name does."""
+    words = plain.split(" ")
+    known = (at for at in range(1, min(len(words), 6)) if " ".join(words[:at]) in people)
+    rest = _WORD.findall(" ".join(words[next(known, len(words)) :]))
+    return rest if len(rest) > 1 and rest[0] not in _SMALL else []
+
+
+def _lower(words: Sequence[str]) -> list[str]:
+    """Those of some words that no name has."""
+    return [word for word in words if not word[0].isupper() and word not in _SMALL]
+
+
+def _is_title(text: str) -> bool:
+    """Whether a text may be what a group is called."""
+    one_line = len(text) < 101 and "\n" not in text
+    return one_line and not text[:1].islower() and text[-1:] not in ".?!"
+
+
+def _are_strangers(said: pa.LargeStringArray, codes: np.ndarray, row: int) -> bool:
+    """Whether all texts of a row's code are strangers' names, as WhatsApp writes them: ~ Kuba."""
+    if "~" not in said[row].as_py()[:3]:
+        return False
+    texts = (
+        _MARKS.sub("", text) for text in said.take(np.flatnonzero(codes == codes[row])).to_pylist()
+    )
+    return all(re.fullmatch(r"~[\s\u00a0]\S[^\n]{,60}", text) for text in texts)
 
 
 def without_space(

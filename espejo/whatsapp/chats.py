@@ -6,6 +6,7 @@ exports are of one where, in the time that both cover, they say the same. Two gr
 that share nothing are two chats.
 """
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from itertools import combinations
@@ -16,7 +17,10 @@ import pandas as pd
 from espejo.whatsapp.kinds import caption
 
 SHARED = 0.5  # of the messages in the time that two exports cover; both may have lost some since
+MANY = 10  # messages by one voice that no list of greetings has
 RENAMED = 3  # messages that show a person's other name
+MOST = 0.8  # of the messages that a person shares with another export
+NUMBER = re.compile(r"\+?\d[\d ().-]{6,}\d")  # of a phone, as `names.plain` leaves it
 
 
 def joined(exports: Sequence[pd.DataFrame]) -> tuple[pd.DataFrame, int]:
@@ -55,13 +59,19 @@ def _span(export: pd.DataFrame) -> tuple[pd.Timestamp, pd.Timestamp]:
 def _keys(export: pd.DataFrame) -> np.ndarray:
     """A number for each message that says when and what (uint64), whoever it is said to be by.
 
-    Of media the caption counts: with media an export names the file, without it does not.
+    Of media the caption counts: with media an export names the file, without it does not; what
+    stands for a deleted message or a call is each phone's own. Android writes no seconds.
     """
     media = export["kind"].eq("media")
     words = export["text"].where(~media, export.loc[media, "text"].map(caption))
+    words = words.mask(export["kind"].isin(["deleted", "call"]), "")
     said = pd.util.hash_array((export["kind"] + "\0" + words).to_numpy(object))
-    when = pd.util.hash_array(export["timestamp"].to_numpy().astype(np.int64))
+    when = pd.util.hash_array(_minutes(export).to_numpy().astype(np.int64))
     return said * np.uint64(0x9E3779B97F4A7C15) + when
+
+
+def _minutes(export: pd.DataFrame) -> pd.Series:
+    return export["timestamp"].dt.floor("min")
 
 
 def _chats(exports: Sequence[pd.DataFrame], keys: Sequence[np.ndarray]) -> list[list[int]]:
@@ -92,46 +102,65 @@ def _one_chat(one: pd.DataFrame, other: pd.DataFrame, a: np.ndarray, b: np.ndarr
     """Whether two exports' messages by people (and their keys) are of one chat.
 
     One message in common proves little: somebody sent a greeting to many. They have to agree in
-    the time that both cover, and in who is there.
+    the time that both cover, and in who is there. Where one voice alone is heard in both and has
+    an export to itself, it says many things in both, or the chats' names are one.
     """
-    start = max(one["timestamp"].min(), other["timestamp"].min())
-    end = min(one["timestamp"].max(), other["timestamp"].max())
+    times = _minutes(one), _minutes(other)
+    start, end = max(some.min() for some in times), min(some.max() for some in times)
     # Between, not at, its ends: a file may begin or stop in the middle of a minute.
-    between = [
-        table["timestamp"].between(start, end, inclusive="neither").to_numpy()
-        for table in (one, other)
-    ]
+    between = [some.between(start, end, inclusive="neither").to_numpy() for some in times]
     agree = np.isin(a[between[0]], b[between[1]]).sum()
-    shared = np.isin(a, b)
-    voices = one.loc[shared, "author"].nunique()
-    who, others = set(one["author"]), set(other["author"])
-    return (
-        agree >= SHARED * min(mask.sum() for mask in between)
-        and shared.any()
-        and (voices > 1 or who <= others or others <= who)
+    shared = np.isin(a, b).sum()
+    voices = _voices(one, other, a, b)
+    who = {voices.get(name, name) for name in one["author"].unique()}
+    others = set(other["author"])
+    alone = (who <= others or others <= who) and (
+        min(len(who), len(others)) > 1
+        or shared >= MANY
+        or one["chat"].iloc[0] == other["chat"].iloc[0]
     )
+    return bool(
+        shared
+        and agree >= SHARED * min(mask.sum() for mask in between)
+        and (alone or len(set(voices.values())) > 1)
+    )
+
+
+def _voices(one: pd.DataFrame, other: pd.DataFrame, a: np.ndarray, b: np.ndarray) -> dict[str, str]:
+    """People of one export and what they are called in another: as in it, or otherwise now.
+
+    Two people may say the same in one minute, so a name is another's only where most of what they
+    share says so: some messages, or one where a number stands for a name.
+    """
+    said = pd.DataFrame({"key": a, "old": one["author"]}).dropna()
+    heard = pd.DataFrame({"key": b, "new": other["author"]}).dropna()
+    both = said.drop_duplicates().merge(heard.drop_duplicates(), on="key")
+    found = {name: name for name in both.loc[both["old"].eq(both["new"]), "old"].unique()}
+    left = both[~both["old"].isin(found) & ~both["new"].isin(found)]
+    for old, some in left.groupby("old"):
+        name, count = some["new"].mode()[0], some["new"].value_counts().iloc[0]
+        number = NUMBER.fullmatch(old) or NUMBER.fullmatch(name)
+        strange = name not in set(said["old"]) and old not in set(heard["new"])
+        if count >= MOST * some["key"].nunique() and count >= (
+            1 if number and strange else RENAMED
+        ):
+            found[old] = name
+    return found
 
 
 def _same_names(
     tables: Sequence[pd.DataFrame], keys: Sequence[np.ndarray]
 ) -> Sequence[pd.DataFrame]:
     """The exports of a chat, with people called as in the newest: a number has got a name since."""
-    newest = tables[-1]
-    renamed = []
-    for table, key in zip(tables[:-1], keys[:-1], strict=True):
-        both = pd.DataFrame({"key": key, "old": table["author"]}).merge(
-            pd.DataFrame({"key": keys[-1], "new": newest["author"]}).drop_duplicates(
-                "key", keep=False
-            ),
-            on="key",
+    newest = max(range(len(tables)), key=lambda at: (_span(tables[at])[1], len(tables[at])))
+    return [
+        table.assign(
+            author=table["author"].replace(
+                _voices(table, tables[newest], keys[at], keys[newest]) if at != newest else {}
+            )
         )
-        new_names = {
-            old: rows["new"].mode()[0]
-            for old, rows in both.dropna().groupby("old")
-            if rows["new"].ne(old).sum() >= RENAMED and rows["new"].nunique() == 1
-        }
-        renamed.append(table.assign(author=table["author"].replace(new_names)))
-    return [*renamed, newest]
+        for at, table in enumerate(tables)
+    ]
 
 
 def _merged(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:

@@ -29,10 +29,13 @@ _NAMED = (
     rf"|{_NAME_OF_MONTH}[{S}.\-/]*\d{{1,2}}{_ORDINAL}(?!\d)(?:[,،]?[{S}\-./]+\d{{4}})?"
     rf"|\d{{4}}[{S}.,\-/]+{_NAME_OF_MONTH}[{S}.\-/]*\d{{1,2}}\.?(?!\d))"
 )
-# An era, or "of the year".
-_DATE = rf"(?:{_NUMBERS}|{_NAMED})(?:[{S}]?[гр]\.|[{S}]{_L}[\w.]{{0,5}}(?=[{S}]*[,،\]]))?"
+# An era (those that phones write without a comma behind), or "of the year".
+_AFTER_YEAR = rf"[гр]\.|(?:BE|AD|CE|AP|พ\.ศ\.|ค\.ศ\.|ه\.ش\.?)(?=[{S}]*[,،\]\d])"
+_DATE = (
+    rf"(?:{_NUMBERS}|{_NAMED})(?:[{S}]?(?:{_AFTER_YEAR})|[{S}]{_L}[\w.]{{0,5}}(?=[{S}]*[,،\]]))?"
+)
 _WEEKDAY = rf"(?:{_L}(?:{_L}|['’\u0300-\u036f\u093c-\u0d4d-]){{1,14}}[.,،]*[{S}]+)?"
-_JOIN = rf"[{M}]*(?:[{S}]+-[{S}]+|[,،、]?[{M}{S}]*[T(]?)"
+_JOIN = rf"[{M}]*(?:[{S}]+-[{S}]+|[,،、]?[{M}{S}]*(?:T(?=\d)|\()?)"
 _PART = r"[^\d\n\[\](){}:,،/–—]"  # of the words beside a time
 _TIME = (
     rf"(?:{_L}{_PART}{{0,20}}?[{M}{S}]*)?"

@@ -71,16 +71,16 @@ _IPHONE = {
     False: _iphone_medium(r"(?<!\S)", r"(?<![^\n])", either("ios_attached")),
 }
 _ATTACHED = re.compile(
-    rf"(?:(?P<before>.*?)(?:{_MARK}|\n))?[{M}]{{,3}}[^\n{OWN_MARKS}]{{1,255}}?\.\w{{1,8}}"
+    rf"(?:(?P<before>.*?)(?:{_MARK}|\n))?[{M}]{{,3}}[^\n{OWN_MARKS}]{{1,255}}?\.\w{{,8}}"
     rf"[{S}{M}]{{1,3}}(?:\({either('attached')}\)|<[{M}]?{either('ios_attached')}>){_AFTER}",
     _FLAGS,
 )
 # In any language: behind the mark, or a file as WhatsApp names them with words in brackets.
-_WA_FILE = r"[A-Z]{3}-\d{8}-WA\d+\.\w{1,8}"
-_WORDS = r"[^\W\d_][^\n()\d]{2,60}"
+_WA_FILE = r"[A-Z]{3}-\d{8}-WA\d+\.\w{,8}"  # a document may have no more than the dot
+_WORDS = r"[^\W\d_][^\n()\d]{1,60}"
 _ATTACHED_IN_ANY = re.compile(
     rf"(?:(?P<before>.*?)(?<=\n))?"
-    rf"(?:{_MARK}[{M}]{{,3}}(?:[^\n{OWN_MARKS}]{{1,255}}?\.\w{{1,8}}[{S}{M}]{{1,3}}\({_WORDS}\)"
+    rf"(?:{_MARK}[{M}]{{,3}}(?:[^\n{OWN_MARKS}]{{1,255}}?\.\w{{,8}}[{S}{M}]{{1,3}}\({_WORDS}\)"
     rf"|{_WA_FILE} {_WORDS}|{_WORDS} {_WA_FILE})"
     rf"|{_WA_FILE}[{S}{M}]{{1,3}}\({_WORDS}\)){_AFTER}",
     re.DOTALL,
@@ -90,6 +90,11 @@ _PLACE = re.compile(
     r"https?://maps\.google\.com/\?q=-?\d+\.\d+,-?\d+\.\d+"
     r"|(?:[^\n]{1,200}: |[^\n]{1,100}\n(?:[^\n]{1,200}\n)?)?"
     r"https?://(?:\w+\.)?foursquare\.com/v/(?:[\w-]+/)?[0-9a-f]{24}"
+)
+# Behind WhatsApp's mark, in whatever words.
+_PLACE_IN_ANY = re.compile(
+    r"(?:[^\n]{1,200}[:：\n]\s?){,2}"
+    r"https?://(?:maps\.|(?:\w+\.)?foursquare\.|4sq\.|goo\.gl/maps|www\.google\.\w+/maps)\S+"
 )
 PLACES = ("maps.google.com/?q=", "foursquare.com/v/")
 _PLACEHOLDER = re.compile(
@@ -225,6 +230,8 @@ def groups_among(said_by: Sequence[tuple[str | None, str]]) -> frozenset[str]:
         acts = named and len(words) < 9 and not re.search(r"[\n,;:?!.]", text)
         if NOTICE.match(text) or acts:
             notices.add(author)
+        elif somebody_acts(text) and not text.startswith(author):
+            continue  # "You were added": tells nothing of whose words it is
         elif len(text) < 60 or "\n" in text or author in long:
             writers.add(author)
         else:
@@ -234,7 +241,7 @@ def groups_among(said_by: Sequence[tuple[str | None, str]]) -> frozenset[str]:
 
 def caption(text: str) -> str:
     """The words that came with a medium: "" when the text of a media row is but a placeholder."""
-    if _PLACE.fullmatch(text):
+    if _PLACE.fullmatch(text) or _PLACE_IN_ANY.fullmatch(text):
         return ""
     tries = (_placeholder(text, False), _medium(text, False, False), _medium(text, True, False))
     return next((words for words in tries if words is not None), text)
@@ -280,6 +287,8 @@ def _row(author: str | None, body: str, led: bool, file: File) -> Row:
     words = _placeholder(text, iphone) if own or not text.strip() else None
     if words is None and (own or "): " in text or "foursquare" in text) and _PLACE.fullmatch(text):
         words = ""  # the name and the street are personal data
+    elif words is None and own and strict and _PLACE_IN_ANY.fullmatch(text):
+        words = ""
     if words is None:
         words = _medium(body, iphone, strict)
     first, _, below = text.partition("\n")
@@ -327,6 +336,7 @@ def _plain(text: str, author: str) -> bool:
         or text[:6].casefold() in _STARTS
         or text[-4:].casefold() in _ENDS
         or text.startswith(author)
+        or "-WA" in text
         or any(place in text for place in PLACES)
     )
 

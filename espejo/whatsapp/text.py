@@ -40,10 +40,11 @@ class Decoded(NamedTuple):
 
 
 def decoded(data: bytes) -> Decoded:
-    """A text in whatever encoding. Line ends that are a CR alone become line feeds."""
+    """A text in whatever encoding. Line ends that are a CR alone, if most are, become LFs."""
     text = _decoded(data)
-    if b"\r" in text.data and b"\n" not in text.data:
-        text = text._replace(data=text.data.replace(b"\r", b"\n"))
+    alone = text.data.count(b"\r") - text.data.count(b"\r\n")
+    if alone and alone >= text.data.count(b"\n"):
+        text = text._replace(data=text.data.replace(b"\r\n", b"\n").replace(b"\r", b"\n"))
     return text
 
 

@@ -46,10 +46,10 @@ def _locales() -> dict[str, dict]:
             for form in forms
         }
         hours: dict[str, Hours] = {}
-        for word, first, last in own.get("hours", ()):
-            # A word for AM or PM and for a part of the day (Korean 오전) is the wider: AM or PM.
-            if bare(word) not in hours or (first, last) in (AM, PM):
-                hours[bare(word)] = (first, last)
+        # A word for several parts (Turkish gece, Korean 오전) is the longest of them.
+        parts = sorted(own.get("hours", ()), key=lambda part: (part[2] - part[1]) % 24)
+        for word, first, last in parts:
+            hours[bare(word)] = (first, last)
         known[name] = {"months": months, "hours": hours}
     known["phones"] = {  # forms that phones have written and CLDR does not have any more
         "months": {},
@@ -130,8 +130,10 @@ def hour_of(hour: int, part: Hours) -> int:
     first, last = part
     middle = (first + ((last - first) % 24 or 24) / 2) % 24
 
-    def away(at: int) -> tuple[bool, float]:
+    def away(at: int) -> tuple[bool, bool, float]:
         inside = (at - first) % 24 < ((last - first) % 24 or 24)
-        return not inside, min((at + 0.5 - middle) % 24, (middle - at - 0.5) % 24)
+        # "9 in the afternoon": there the word stands for a half of the day. Nights begin before 0.
+        other_half = hour < 12 and 0 < first < last and (at >= 12) != (middle >= 12)
+        return not inside, other_half, min((at + 0.5 - middle) % 24, (middle - at - 0.5) % 24)
 
     return min((hour % 12, hour % 12 + 12), key=away)
