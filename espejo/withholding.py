@@ -6,7 +6,7 @@ lines that they stand in:
 - below a header that was copied out of WhatsApp, or their name and a colon, up to the next speaker;
 - quoted with ">" or in quotation marks;
 - wherever a line of theirs of FEWEST words stands, or ROW words in a row of one; and of SHORTEST,
-  if one of them is hardly anybody else's: "me compré un okapi".
+  if one of them is hardly anybody else's: "vendo tres tapires enanos".
 
 Of WhatsApp's own words all that may name them go. A chat that is named after them, or in which
 nobody is but the author and them, gets a number for a name.

@@ -39,7 +39,7 @@ SAID = listed("""
     escreveu
 """)
 LONG, LONGISH = 6, 4
-_ENDING = r"(?:e?s|e?[csz]?it[aeo]s?)?"
+_ENDING = r"(?:e?s|(?:e?[csz]?it|z?inh)[aeo]s?)?"
 _BRACKETS = re.compile(r"\([^)]*\)?|\[[^\]]*\]?")
 _LETTERS = re.compile(r"[^\W\d_]+")
 
@@ -146,7 +146,7 @@ def _alone(word: str, taken: Iterable[str]) -> str:
         return names.written([word])
     found = names.written([word], _ENDING, inside=len(word) >= LONG)
     # Tinchito, for Tincho; not evita, for Eva.
-    small = f"it{word[-1]}s?" if len(word) > LONGISH and word[-1] in "ao" else ""
+    small = f"(?:it|inh){word[-1]}s?" if len(word) > LONGISH and word[-1] in "ao" else ""
     return f"{found}|{names.written([word[:-1]], small)}" if small else found
 
 

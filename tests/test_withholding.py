@@ -52,7 +52,8 @@ WRITINGS = Writings(WHO)
         ("𝐍𝐢𝐜𝐚𝐧𝐨𝐫 y Ｎｉｃａｎｏｒ", "<PERSON> y <PERSON>"),
         ("Nicanooor, nicanor", "<PERSON>, <PERSON>"),
         ("~ Nicanor Ulloa 🌸 y Nicanor 🌸 Ulloa", "<PERSON> y <PERSON>"),
-        ("los Ulloas, Nicanorcito, monchito", "los <PERSON>, <PERSON>, <PERSON>"),
+        ("los Ulloas, Nicanorcito", "los <PERSON>, <PERSON>"),
+        ("monchito, Monchinho", "<PERSON>, <PERSON>"),
         ("找李明吃饭", "找<PERSON>吃饭"),
         # users and files
         ("ana_gomez2.vcf (file attached)", "<PERSON>2.vcf (file attached)"),
@@ -70,7 +71,7 @@ WRITINGS = Writings(WHO)
         ("en paz, @Paz ☮ y paz ☮️", "en paz, @<PERSON> y <PERSON>"),
         ("mi mamá, y Mamá", "mi mamá, y <PERSON>"),
         ("jo, Jo, @Jo", "jo, Jo, @<PERSON>"),
-        ("el gas de Moncho (gas)", "el gas de <PERSON>)"),
+        ("el gas de Moncho (gas)", "el gas de <PERSON>"),
         ("el trabajo de la doctora", "el trabajo de la doctora"),
         ("Doctora Trabajo", "<PERSON>"),
         # numbers
