@@ -50,7 +50,12 @@ def _bare(sign: str) -> str:
     """A character without case, accent and style; "" for one that is not seen."""
     plain_style = unicodedata.normalize("NFKD", sign)  # of 𝐍 too
     apart = unicodedata.normalize("NFKD", plain_style.casefold())
-    return "".join(c for c in apart if not (unicodedata.combining(c) or _unseen(c)))
+    return "".join(c for c in apart if not (_accent(c) or _unseen(c)))
+
+
+def _accent(sign: str) -> bool:
+    """Whether a character stands above, below or around (3\u20e3) the one before it."""
+    return unicodedata.combining(sign) > 0 or unicodedata.category(sign) == "Me"
 
 
 def folded(text: str) -> str:

@@ -5,8 +5,8 @@ A name is found in any case, with or without accents, with signs that nobody see
 
 - whole, and by each of its words that nobody else in people.yaml has in theirs; such a word with
   an ending too (Ulloas, Tinchito), and from LONG letters on anywhere (cumplenicanor.jpg);
-- a name that is a word as well (Sol, Rosa, Flores) where it has a capital or "@", and words of one
-  or two letters with "@" only;
+- a name that is a word as well (Sol, Rosa, Flores, what stands in brackets) where it has a capital
+  or "@", and words of one or two letters with "@" only;
 - after "@" whole, even where a namesake has it too: WhatsApp writes contacts as they are called;
 - a phone number, whatever of it stands before its last seven digits;
 - what people.yaml lists under aliases, always: nicknames cannot be known.
@@ -38,8 +38,9 @@ SAID = listed("""
     dijo dice decia puso escribio escribe contesto respondio mando said says wrote texted disse
     escreveu
 """)
-LONG = 6
-_ENDING = r"(?:e?s|e?[csz]?it[aeo]s?)?"
+LONG, LONGISH = 6, 4
+_ENDING = r"(?:e?s|(?:e?[csz]?it|z?inh)[aeo]s?)?"
+_BRACKETS = re.compile(r"\([^)]*\)?|\[[^\]]*\]?")
 _LETTERS = re.compile(r"[^\W\d_]+")
 
 
@@ -58,7 +59,13 @@ class Writings:
         split = [names.words(name) for name in sorted(self.names)]
         all_words = {word for words in split for word in words} - COMMON
         own = sorted(all_words - taken)
-        plain = [word for word in own if not _doubtful(word)]
+        # What was added to a contact is a word: Tincho (gas).
+        real = {
+            word
+            for name in self.names
+            for word in names.words(_BRACKETS.sub(" ", name)) or names.words(name)
+        }
+        plain = [word for word in own if word in real and not _doubtful(word)]
         whole = [
             *(n for n in self.names if len(names.words(n)) > 1 or names.is_number(n)),
             *nicknames,
@@ -70,7 +77,7 @@ class Writings:
             [*map(names.as_is, signs), *map(names.whole, whole)], key=len, reverse=True
         )
         self._sure = _any([*longest, *together, *(_alone(word, taken) for word in plain)])
-        self._doubtful = _any([names.written([word]) for word in own if _doubtful(word)])
+        self._doubtful = _any([names.written([word]) for word in own if word not in plain])
         # Whole, after "@": not where the rest of a namesake's name follows.
         rest = sorted({word for name in others for word in names.words(name)[1:]})
         end = rf"(?!{GAP}(?:{'|'.join(map(re.escape, rest))})(?!{LETTER}))" if rest else ""
@@ -122,7 +129,8 @@ class Writings:
 
 def _doubtful(word: str) -> bool:
     """Whether a folded word is a name only where it is written like one."""
-    return len(word) < 3 or word in ORDINARY or word in _SURNAMES
+    short = len(word) < (3 if word.upper() != word else 2)  # 李明 has no capitals
+    return short or word in ORDINARY or word in _SURNAMES
 
 
 def _like_a_name(text: str, start: int) -> bool:
@@ -136,7 +144,10 @@ def _alone(word: str, taken: Iterable[str]) -> str:
     """A pattern of a folded word by itself, which may go on where that makes nobody else's name."""
     if any(word in other for other in taken):
         return names.written([word])
-    return names.written([word], _ENDING, inside=len(word) >= LONG)
+    found = names.written([word], _ENDING, inside=len(word) >= LONG)
+    # Tinchito, for Tincho; not evita, for Eva.
+    small = f"(?:it|inh){word[-1]}s?" if len(word) > LONGISH and word[-1] in "ao" else ""
+    return f"{found}|{names.written([word[:-1]], small)}" if small else found
 
 
 def _any(patterns: Iterable[str]) -> re.Pattern[str] | None:

@@ -32,6 +32,8 @@ WHO = People(
         "Mamá": "withhold",
         "Paz ☮️": "withhold",
         "Doctora Trabajo": "withhold",
+        "Moncho (gas)": "withhold",
+        "李明": "withhold",
     },
     {"Ana Gómez": ["Anita", "la flaca", "351 555 9876"]},
 )
@@ -51,6 +53,8 @@ WRITINGS = Writings(WHO)
         ("Nicanooor, nicanor", "<PERSON>, <PERSON>"),
         ("~ Nicanor Ulloa 🌸 y Nicanor 🌸 Ulloa", "<PERSON> y <PERSON>"),
         ("los Ulloas, Nicanorcito", "los <PERSON>, <PERSON>"),
+        ("monchito, Monchinho", "<PERSON>, <PERSON>"),
+        ("找李明吃饭", "找<PERSON>吃饭"),
         # users and files
         ("ana_gomez2.vcf (file attached)", "<PERSON>2.vcf (file attached)"),
         ("anagomez@x.com", "<PERSON>@x.com"),
@@ -67,6 +71,7 @@ WRITINGS = Writings(WHO)
         ("en paz, @Paz ☮ y paz ☮️", "en paz, @<PERSON> y <PERSON>"),
         ("mi mamá, y Mamá", "mi mamá, y <PERSON>"),
         ("jo, Jo, @Jo", "jo, Jo, @<PERSON>"),
+        ("el gas de Moncho (gas)", "el gas de <PERSON>"),
         ("el trabajo de la doctora", "el trabajo de la doctora"),
         ("Doctora Trabajo", "<PERSON>"),
         # numbers
@@ -74,6 +79,7 @@ WRITINGS = Writings(WHO)
         ("al 0351 15 555-1234", "al <PERSON>"),
         ("(351) 555.1234, 555 1234", "<PERSON>, <PERSON>"),
         ("+54\u00a09\u00a0351\u00a0555\u20111234", "<PERSON>"),
+        ("5\ufe0f\u20e35\ufe0f\u20e35\ufe0f\u20e3 1234", "<PERSON>"),
         ("35155512345 y 351 555 1235", "35155512345 y 351 555 1235"),
         # what people.yaml lists under aliases
         ("Anita! la  flaca? LA FLACA", "<PERSON>! <PERSON>? <PERSON>"),
@@ -104,7 +110,12 @@ LEFT = Left(
         "uno dos tres cuatro cinco seis siete ocho nueve diez",
         "primero esto\ny después aquello otro",
         "jaja",
+        "y ahora qué hacemos",
+        "compré tres okapis enanos",
     ],
+    # "okapis" is hardly anybody else's, whatever they quote; all else is
+    ["quiero un loro", "ornitorrinco", "un ornitorrinco", "qué hacemos", "y ahora", "ahora qué"] * 3
+    + ["okapis?", "los okapis", *["compré tres okapis enanos, dijo"] * 5],
 )
 
 
@@ -127,6 +138,7 @@ LEFT = Left(
         # their name and a colon
         ("Nicanor: quiero un loro\nTincho: no", "Tincho: no"),
         ("*Ana Gómez:* hola", ""),
+        ("22:00 Nicanor: hola\n(22:01:07 p. m.) Tincho: ey", "(22:01:07 p. m.) Tincho: ey"),
         ("- Anita: hola", ""),
         ("Nicanor dijo:\nme voy", ""),
         ("a las 12:30 nos vemos", "a las 12:30 nos vemos"),
@@ -136,6 +148,7 @@ LEFT = Left(
         ("> Nicanor: quiero\n> otra\nqué?", ""),
         ("> quiero un ornitorrinco\njaja sí", "jaja sí"),
         ("de Nicanor\n> un loro\nno sé", "de <PERSON>\nno sé"),
+        ("> quiero un\n> ornitorrinco\nqué", "qué"),
         ("> otra cosa", "> otra cosa"),
         ("y dijo «quiero un ornitorrinco»\ny listo", "y listo"),
         ('Nicanor dijo "me muero"\nja', "ja"),
@@ -146,6 +159,10 @@ LEFT = Left(
         ("ay hoy fui al río con los perros jaja\nsí", "sí"),
         ("x dos tres cuatro cinco seis siete ocho nueve y\nno", "no"),
         ("dos tres cuatro cinco seis siete ocho y", "dos tres cuatro cinco seis siete ocho y"),
+        ("¿y ahora qué hacemos?", "¿y ahora qué hacemos?"),
+        ("ja, _compré tres okapis enanos_ jaja\nsí", "sí"),
+        ("Compré tres\nokapis enanos\n🌸", ""),
+        ("tres okapis enanos", "tres okapis enanos"),
         ("jaja", "jaja"),
         ("quiero un ornitorrinco yo también", "quiero un ornitorrinco yo también"),
         # and all else is untouched
@@ -218,6 +235,15 @@ def test_a_table():
         ("Tincho", "Tincho", "message", "ey"),
     ]
     assert left["line"].tolist() == table["line"].tolist()
+
+
+def test_what_whatsapp_writes_for_them_are_no_words_of_theirs():
+    own = ["This message was deleted by admin Juli", "a.jpg (file attached)\nqué lindo día de sol"]
+    table = messages(*[("Banda", name, text) for name in ("Ana", "Tincho") for text in own])
+    table["kind"] = ["deleted", "media"] * 2
+    left = withheld(table, People("Juli", frozenset({"Juli"}), {"Ana": "withhold", "Tincho": ""}))
+    assert left["text"].tolist() == ["", "", own[0], "a.jpg (file attached)"]
+    assert left["kind"].tolist() == ["withheld", "withheld", "deleted", "media"]
 
 
 def test_where_nobody_withholds_nothing_changes():
