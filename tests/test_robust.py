@@ -165,6 +165,23 @@ def test_a_monotonous_text_takes_no_longer(words, tmp_path):
         assert time.perf_counter() - began < 2
 
 
+@pytest.mark.parametrize("start", ["", "[", "5 mar", "17/5/2024", "17/5/2024, 10:00", "10:00 am"])
+@pytest.mark.parametrize("signs", ["\u200e", "\ufeff", " ", ".", ",", "-", "a", "\u0301"])
+def test_what_begins_like_a_header_takes_no_longer(start, signs, tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text(CHAT + "\n" + start + signs * 100_000 + "\n" + CHAT, "utf-8")
+    began = time.perf_counter()
+    whatsapp.read(path)
+    assert time.perf_counter() - began < 2
+
+
+def test_a_zip_of_zips(tmp_path):
+    (tmp_path / "a.zip").write_bytes(zipped(("Chat.zip", zipped(("_chat.txt", CHAT)))))
+    assert (
+        refusal(tmp_path / "a.zip") == "a.zip: the zip holds other zips; unpack it and use those."
+    )
+
+
 def test_a_folder_named_like_a_file(tmp_path):
     (tmp_path / "x.txt").mkdir()
     said = "x.txt: this is a folder, expected a .txt or .zip; rename it or move it away."

@@ -16,8 +16,9 @@ M = names.MARKS
 S = SPACES
 BOM = "\ufeff"  # inside a text where files were joined
 _L = r"[^\W\d_]"  # a letter
+# Nothing repeats without end: a line of a thousand marks or dots must not take minutes.
 _ERA = "R|H|S|令和|平成|昭和|民國"
-_SEPARATOR = rf"[{M}]*(?:[/\-‑年月]|[년월][{S}]?|\.[{S}]?)"
+_SEPARATOR = rf"[{M}]{{,24}}(?:[/\-‑年月]|[년월][{S}]?|\.[{S}]?)"
 _NUMBERS = (
     rf"(?:{_ERA})?\d{{1,4}}{_SEPARATOR}\d{{1,2}}{_SEPARATOR}(?:{_ERA})?\d{{1,4}}(?:日|일|\.)?"
 )
@@ -25,24 +26,29 @@ _NUMBERS = (
 _NAME_OF_MONTH = rf"{_L}[^\d\n\[\]():,،/–—]{{1,17}}?"
 _ORDINAL = r"(?:\.|st|nd|rd|th|er|º)?"
 _NAMED = (
-    rf"(?:\d{{1,2}}{_ORDINAL}[{S}\-./]*{_NAME_OF_MONTH}(?:[.,،]*[{S}\-./]*\d{{4}}|[\-/{S}]\d\d)?\.?"
-    rf"|{_NAME_OF_MONTH}[{S}.\-/]*\d{{1,2}}{_ORDINAL}(?!\d)(?:[,،]?[{S}\-./]+\d{{4}})?"
-    rf"|\d{{4}}[{S}.,\-/]+{_NAME_OF_MONTH}[{S}.\-/]*\d{{1,2}}\.?(?!\d))"
+    rf"(?:\d{{1,2}}{_ORDINAL}[{S}\-./]{{,24}}{_NAME_OF_MONTH}"
+    rf"(?:[.,،]{{,24}}[{S}\-./]{{,24}}\d{{4}}|[\-/{S}]\d\d)?\.?"
+    rf"|{_NAME_OF_MONTH}[{S}.\-/]{{,24}}\d{{1,2}}{_ORDINAL}(?!\d)(?:[,،]?[{S}\-./]{{1,24}}\d{{4}})?"
+    rf"|\d{{4}}[{S}.,\-/]{{1,24}}{_NAME_OF_MONTH}[{S}.\-/]{{,24}}\d{{1,2}}\.?(?!\d))"
 )
 # An era (those that phones write without a comma behind), or "of the year".
-_AFTER_YEAR = rf"[гр]\.|(?:BE|AD|CE|AP|พ\.ศ\.|ค\.ศ\.|ه\.ش\.?)(?=[{S}]*[,،\]\d])"
+_AFTER_YEAR = rf"[гр]\.|(?:BE|AD|CE|AP|พ\.ศ\.|ค\.ศ\.|ه\.ش\.?)(?=[{S}]{{,24}}[,،\]\d])"
 _DATE = (
-    rf"(?:{_NUMBERS}|{_NAMED})(?:[{S}]?(?:{_AFTER_YEAR})|[{S}]{_L}[\w.]{{0,5}}(?=[{S}]*[,،\]]))?"
+    rf"(?:{_NUMBERS}|{_NAMED})"
+    rf"(?:[{S}]?(?:{_AFTER_YEAR})|[{S}]{_L}[\w.]{{0,5}}(?=[{S}]{{,24}}[,،\]]))?"
 )
-_WEEKDAY = rf"(?:{_L}(?:{_L}|['’\u0300-\u036f\u093c-\u0d4d-]){{1,14}}[.,،]*[{S}]+)?"
-_JOIN = rf"[{M}]*(?:[{S}]+-[{S}]+|[,،、]?[{M}{S}]*(?:T(?=\d)|\()?)"
+_WEEKDAY = rf"(?:{_L}(?:{_L}|['’\u0300-\u036f\u093c-\u0d4d-]){{1,14}}[.,،]{{,24}}[{S}]{{1,24}})?"
+_JOIN = rf"[{M}]{{,24}}(?:[{S}]{{1,24}}-[{S}]{{1,24}}|[,،、]?[{M}{S}]{{,24}}(?:T(?=\d)|\()?)"
 _PART = r"[^\d\n\[\](){}:,،/–—]"  # of the words beside a time
 _TIME = (
-    rf"(?:{_L}{_PART}{{0,20}}?[{M}{S}]*)?"
-    rf"{TIME}(?:[{S}{M}]*{_L}{_PART}{{0,24}}?(?:[,،][{S}]+{_L}{_PART}{{0,14}}?)?)?"
+    rf"(?:{_L}{_PART}{{0,20}}?[{M}{S}]{{,24}})?"
+    rf"{TIME}(?:[{S}{M}]{{,24}}{_L}{_PART}{{0,24}}?(?:[,،][{S}]{{1,24}}{_L}{_PART}{{0,14}}?)?)?"
 )
-_OPENING = rf"[{M}{BOM}]*[\[(]?[{M}{BOM}]*"
-_END = rf"(?:\)?[{S}{M}]*\]|\)?[{S}{M}]+[-–—](?=[{S}\n]|\Z)|\)?:(?=[{S}])|\)(?=[{S}]))[{S}]?"
+_OPENING = rf"[{M}{BOM}]{{,24}}[\[(]?[{M}{BOM}]{{,24}}"
+_END = (
+    rf"(?:\)?[{S}{M}]{{,24}}\]|\)?[{S}{M}]{{1,24}}[-–—](?=[{S}\n]|\Z)"
+    rf"|\)?:(?=[{S}])|\)(?=[{S}]))[{S}]?"
+)
 _FORMS = (
     rf"{_OPENING}{_WEEKDAY}{_DATE}{_JOIN}{_TIME}{_END}",
     rf"{_OPENING}{_TIME}{_JOIN}{_WEEKDAY}{_DATE}{_END}",
@@ -209,7 +215,7 @@ def quick_pattern(variants: Iterable[Variant]) -> re.Pattern[str] | None:
     if parts is None:
         return None
     opening, first, middle, second, end = parts
-    return re.compile(rf"\n([{M}{BOM}]*{opening}({first}){middle}({second}){end}){_NAME}")
+    return re.compile(rf"\n([{M}{BOM}]{{,24}}{opening}({first}){middle}({second}){end}){_NAME}")
 
 
 def joint_pattern(several: Iterable[Iterable[Variant]]) -> re.Pattern[str] | None:
@@ -218,7 +224,7 @@ def joint_pattern(several: Iterable[Iterable[Variant]]) -> re.Pattern[str] | Non
     if not found or None in found:
         return None
     either = "|".join("".join(parts) for parts in found)
-    return re.compile(rf"\n([{M}{BOM}]*(?:{either})){_NAME}")
+    return re.compile(rf"\n([{M}{BOM}]{{,24}}(?:{either})){_NAME}")
 
 
 def _parts(variants: Iterable[Variant]) -> list[str] | None:

@@ -87,6 +87,8 @@ def _members(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInfo]
         and member.filename.lower().endswith(".txt")
         and not re.search(r"(?:\A|/)(?:__MACOSX/|\._)", member.filename)
     }
+    if not members and any(name.lower().endswith(".zip") for name in archive.namelist()):
+        raise ExportError(f"{path.name}: the zip holds other zips; unpack it and use those.")
     if not members:
         raise ExportError(f"{path.name}: expected a chat (.txt) in the zip, found none; {HOW}.")
     if len(members) > MOST_TEXTS:
