@@ -190,7 +190,8 @@ def unmarked_suspects(texts: pa.LargeStringArray, iphone: bool) -> np.ndarray:
 def placeholders_among(texts: pa.LargeStringArray) -> frozenset[str]:
     """`<Words>` that stand for media on Android, where a file has none of the known forms.
 
-    One form at most: whole messages in angle brackets are rare, and people's differ.
+    One form at most: whole messages in angle brackets are rare, and people's differ. WhatsApp
+    writes more than a word with a capital, where a script has capitals: `<risas>` is somebody's.
     """
     whole = pc.and_(pc.starts_with(texts, "<"), pc.ends_with(texts, ">"))
     some = texts.filter(whole)
@@ -205,6 +206,9 @@ def placeholders_among(texts: pa.LargeStringArray) -> frozenset[str]:
             for text, count in counts.items()
             if re.fullmatch(r"<\s?[^\W\d_][^<>\n\d/=_&;]{3,50}>", text)
             and text.strip("<>. ").casefold() not in edited
+            and (
+                text.lower() == text.upper() or (" " in text and not text.strip("< ")[0].islower())
+            )
             and (count > 2 or (" " in text and count > 1) or len(texts) < 20)
         }
     )
