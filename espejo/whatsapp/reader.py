@@ -208,6 +208,8 @@ def _times(pieces: Pieces, code: int, name: str, source: Source) -> tuple[np.nda
             problem = f"the words beside the time ({listed}) do not tell the half of the day"
             return found, "", problem
     found[rows] = seconds(order, months, parts)
+    if months and (found == NEVER).all():
+        return found, "", "no date has a year; write one behind the first (5 Mar 2014)"
     return found, why, ""
 
 
