@@ -175,6 +175,14 @@ def test_what_begins_like_a_header_takes_no_longer(start, signs, tmp_path):
     assert time.perf_counter() - began < 2
 
 
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_zip_with_two_files_of_one_name(tmp_path):
+    (tmp_path / "a.zip").write_bytes(zipped(("a.txt", CHAT), ("a.txt", CHAT * 2)))
+    assert refusal(tmp_path / "a.zip") == (
+        "a.zip: the zip holds two files called 'a.txt'; unpack it, rename one and use both."
+    )
+
+
 def test_a_zip_of_zips(tmp_path):
     (tmp_path / "a.zip").write_bytes(zipped(("Chat.zip", zipped(("_chat.txt", CHAT)))))
     assert (

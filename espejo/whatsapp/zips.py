@@ -3,6 +3,7 @@
 import re
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path, PurePosixPath
@@ -87,6 +88,12 @@ def _members(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInfo]
         and member.filename.lower().endswith(".txt")
         and not re.search(r"(?:\A|/)(?:__MACOSX/|\._)", member.filename)
     }
+    twice = [name for name, count in Counter(archive.namelist()).items() if count > 1]
+    if any(name in members for name in twice):
+        raise ExportError(
+            f"{path.name}: the zip holds two files called {twice[0][:60]!r}; unpack it, rename one "
+            "and use both."
+        )
     if not members and any(name.lower().endswith(".zip") for name in archive.namelist()):
         raise ExportError(f"{path.name}: the zip holds other zips; unpack it and use those.")
     if not members:
