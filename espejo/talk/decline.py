@@ -4,9 +4,9 @@ The list is of words, not of meanings, and it is asked about what a person write
 the model's is shown as it comes, whatever it says.
 
 A phrase is found in its singular and plural, and however its letters are written: with characters
-between that nobody sees, letter by letter (b-o-m-b-a), in letters of other alphabets that look the
-same, and with digits and signs for letters (b0mb@), with signs inside (bom.ba), drawn out. A message is read in each of these ways; none
-of them changes the way in which it reads as it stands.
+between that nobody sees, letter by letter (b-o-m-b-a), with signs inside (bom.ba), drawn out, in
+letters of other alphabets that look the same, and with digits and signs for letters (b0mb@). A
+message is read in each of these ways; none of them changes the way in which it reads as it stands.
 """
 
 import unicodedata
