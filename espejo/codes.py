@@ -72,8 +72,10 @@ PATTERNS = (
     rf"{_SURELY}\s?[:=]\s?(?P<it>{_SAID_OF_ONE}{_TOKEN})(?=\s*(?:\n|\Z))",
     after(_SECRET, _PURPOSE, _DIGITS) + _ENDED,
     rf"{_LABEL}(?P<it>{_DIGITS}){_ENDED}",
+    rf"{_SURELY}\s(?P<it>{_DIGITS}){_ENDED}",
     after(f"{_PASSWORD}|clave", _PURPOSE, r"\d{9,12}") + _ENDED,
-    rf"(?<!\w)(?:{_KEY}|(?:c[oó]digo|code){_OPENS})(?:\s(?:{OF}|{_PURPOSE})){{1,6}}{_IS}"
+    # Whatever it is of: "la clave del cajero automático es 4821".
+    rf"(?<!\w)(?:{_KEY}|(?:c[oó]digo|code){_OPENS})(?:\s[^\W\d_]{{1,20}}){{1,8}}{_IS}"
     rf"(?P<it>{_DIGITS}){_ENDED}",
     after(f"pin|otp|token|{_PASSWORD}", _PURPOSE, r"\d(?:-\d){3,7}") + _ENDED,
     after("cvv2?|cvc2?|c[oó]digo de seguridad", _PURPOSE, r"\d{3,4}") + END,

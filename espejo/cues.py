@@ -5,7 +5,7 @@ START = r"(?<![\w+-])(?!(?<=\d[.,])\d)"
 END = r"(?!-?\w|(?<=\d)[.,]\d)"
 SMALL = (
     "es|era|son|is|é|è|el|la|al|a|o|the|at|il|mi|my|tu|su|your|nro|num|n|nº|no|n[uú]mer[oi]|number"
-    "|nuevo|new|del?|dell[aeo]"
+    "|m[ií][oa]|nuevo|new|del?|dell[aeo]"
 )
 _NAME = (  # of a person rather than of a make or a town: "celu Samsung 1250000", "Tel Aviv"
     "(?!(?:aviv|samsung|galaxy|moto(?:rola)?|xiaomi|redmi|apple|huawei|nokia|honor|lg|i?phone)\\b)"
@@ -20,10 +20,13 @@ COUNTED = (
     r"pesos|d[oó]lares|euros|reales|reais|usd|personas|habitantes|votos|seguidores|vistas|views"
     r"|likes|visitas|reproducciones|kil[oó]metros|kms?|metros|mts?|m2|kilos|kgs?|gr?|litros|años"
 )
-# Between two that are announced together: "4555-1234, 4555-1235", "4555-1234 (casa) y 4555-1235".
-JOINED = r"(?:\s?\([^\d()<>\0]{1,20}\))?[\s,;/|&+-]{1,4}(?:(?:[yoeu]|ou|or|and|al|el)\s+){0,2}"
+# Between two that are announced together: "4555-1234, 4555-1235", "4555-1234 (casa) y el de Ana".
+JOINED = (
+    r"(?:\s?\([^\d()<>\0]{1,20}\))?[\s,;/|&+-]{1,4}(?:(?:[yoeu]|ou|or|and|al|el)\s+){0,2}"
+    rf"(?:(?<=\b[eE]l\s){OF}\s+(?:es\s+)?)?"
+)
 _GAP = (
-    "[\\s:.,=#°º!(*\"'“”«»_\u2190-\u21ff\u2600-\u27bf\U0001f300-\U0001faff-]"  # arrows, emoji too
+    "[\\s:.,?=#°º!(*\"'“”«»_\u2190-\u21ff\u2600-\u27bf\U0001f300-\U0001faff-]"  # arrows, emoji too
 )
 
 

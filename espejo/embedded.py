@@ -56,8 +56,14 @@ PACKAGES = {
 def folder(name: str) -> Path:
     """The converted model's folder (weights in float32 and tokenizer), made on first use.
 
-    Raises UserError when the package is not installed or its file is not the one expected.
+    Raises UserError when there is none of that name, its package is not installed or its file is
+    not the one expected.
     """
+    if name not in PACKAGES:
+        raise UserError(
+            f"model.id is {name!r}, which no package carries: {' or '.join(PACKAGES)}; others are "
+            "of model.source=hub."
+        )
     package = PACKAGES[name]
     target = user_cache_path("espejo") / "models" / f"{name}-{package.sha256[:16]}"
     if target.is_dir():

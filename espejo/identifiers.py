@@ -92,7 +92,7 @@ IDS = [
     Identifier(
         "ID", "", r"[2-9]\d{3}([ -])\d{4}\1\d{4}(?![ -][\d\0]|[ -]<[A-Z])", aadhaar.is_valid
     ),
-    Identifier("ID", "aadhaa?r|adhaar|uidai", r"[2-9]\d{11}", aadhaar.is_valid),
+    Identifier("ID", "aa?dhaa?r(?: card)?|uidai", r"[2-9]\d{11}", aadhaar.is_valid),
     Identifier(
         "ID", "", r"[12](?:[ .]?\d\d){2}[ .]?\d[\dAB](?:[ .]?\d{3}){2}[ .]?\d\d", nir.is_valid
     ),

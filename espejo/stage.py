@@ -7,15 +7,19 @@ from pathlib import Path
 import typer
 import yaml
 
-from espejo import faults, files, runtime
+from espejo import faults, files, runtime, settings
 from espejo.errors import UserError
 
 
 def params(section: str, path: Path = Path("params.yaml")) -> dict:
-    """One section of params.yaml. `@hydra.main` is not used: it would not see `dvc exp run -S`."""
+    """One section of params.yaml. `@hydra.main` is not used: it would not see `dvc exp run -S`.
+
+    Raises UserError where it is missing, or a setting in it is none.
+    """
     found = files.mapping(path, yaml.safe_load)[section]
     if not isinstance(found, dict):
         raise UserError(f"{path}: {section} holds no settings; {faults.again(path)}.")
+    settings.checked(section, found, path)
     return found
 
 

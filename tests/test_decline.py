@@ -57,6 +57,10 @@ def test_whole_words_whatever_their_case_and_accents(message, found):
         ("tarjeta de crédito", "t a r j e t a  d e  c r e d i t o", True),
         ("tarjeta de crédito", "t a r j e t a d e c r e d i t o", True),
         ("911", "9-1-1", True),
+        # Signs inside, and drawn out.
+        ("política", "polí.tica, po-lit*ica", True),
+        ("política", "poliiiticaaa", True),
+        ("sol", "so l, so. L", False),
         ("sol", "s o l o", False),
         ("sol", "¿sí o no? lo sé", False),
         # Letters that look the same.
@@ -78,6 +82,7 @@ def test_whole_words_whatever_their_case_and_accents(message, found):
         ("política", "p0l1t1c4", True),
         ("política", "p0l!tic@", True),
         ("sexo", "$3xo", True),
+        ("bomba", "Ьom8a", True),
         ("culo", "cu1o!", True),
         ("911", "el 911!", True),
         ("oso", "050", False),  # a number

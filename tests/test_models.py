@@ -96,6 +96,11 @@ def test_a_package_that_is_missing_says_how_to_install_it(monkeypatch, tmp_path)
         embedded.folder("gemma3")
 
 
+def test_a_model_that_no_package_carries_is_refused():
+    with pytest.raises(UserError, match="^model.id is 'gpt9', which no package carries: smollm2 or"):
+        embedded.folder("gpt9")
+
+
 def test_a_damaged_package_is_refused_and_leaves_nothing(monkeypatch, tmp_path):
     damaged = tmp_path / "broken_model_package"
     damaged.mkdir()

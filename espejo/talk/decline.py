@@ -4,9 +4,9 @@ The list is of words, not of meanings, and it is asked about what a person write
 the model's is shown as it comes, whatever it says.
 
 A phrase is found in its singular and plural, and however its letters are written: with characters
-between that nobody sees, letter by letter (b-o-m-b-a), in letters of other alphabets that look the
-same, and with digits and signs for letters (b0mb@). A message is read in each of these ways; none
-of them changes the way in which it reads as it stands.
+between that nobody sees, letter by letter (b-o-m-b-a), with signs inside (bom.ba), drawn out, in
+letters of other alphabets that look the same, and with digits and signs for letters (b0mb@). A
+message is read in each of these ways; none of them changes the way in which it reads as it stands.
 """
 
 import unicodedata
@@ -29,12 +29,15 @@ _UNSEEN = regex.compile(r"\p{Default_Ignorable_Code_Point}|(?!\s)\p{Cc}")
 _ACCENT = regex.compile(r"(?V1)(?!(?<=n)\u0303)[\p{M}&&\p{Script=Inherited}--[\u3099\u309A]]")
 # An underscore is no letter: it makes a word italic in WhatsApp.
 _WORD = regex.compile(r"[^\W_]+")
+# Signs inside a word: bom.ba, bo-mba, b*mba. A reading beside others: "el fin.de año" is no word.
+_INSIDE = regex.compile(r"(?<=[^\W_])[^\w\s]{1,3}(?=[^\W_])")
+_DRAWN = regex.compile(r"(\p{L})\1{2,}")  # bombaaa
 _SPELT = regex.compile(r"(?<![^\W_])[^\W_](?:[\W_]{1,3}[^\W_](?![^\W_])){2,}")
 
 # Letters of Cyrillic, Greek, Armenian and phonetic writing, and the Latin ones they look like.
 _ALIKE = (
     str.maketrans("АВЕЅІЈКМНОРСТУХԚԜ", "abesijkmhopctyxqw")
-    | str.maketrans("аеѕіјкмнорстухԛԝвһԁѵӏ", "aesijkmhopctyxqwbhdvl")
+    | str.maketrans("аеѕіјкмнорстухԛԝвһԁѵӏьЬ", "aesijkmhopctyxqwbhdvlbb")
     | str.maketrans("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧ", "abezhikmnoptyx")
     | str.maketrans("αβγεηικνορτυχω", "abyenikvoptuxw")
     | str.maketrans("օոսհցզɑıȷɡɩ", "onuhgqaijgi")
@@ -43,7 +46,7 @@ _ALIKE = (
 _NAMED = regex.compile(r".*(?:LATIN|REGIONAL).* (?:LETTER|CAPITAL) ([A-Z])(?: WITH .*)?")
 # What a digit or a sign stands for, in words that have a letter; a 1 may be two letters.
 _SIGNS = regex.compile(r"(?:[^\W_]|[@$€]|(?<=[^\W_])[!|](?=[^\W_]))+")
-_LETTERS = [str.maketrans("03457@$€!|1", f"oeastaseil{one}") for one in "il"]
+_LETTERS = [str.maketrans("0345789@$€!|1", f"oeastbgaseil{one}") for one in "il"]
 
 # Endings of singular and plural in Spanish, English and Portuguese, without accents.
 _ENDINGS = [
@@ -81,7 +84,13 @@ def _readings(message: str) -> set[str]:
     found = set()
     for alike in (False, True):
         bare = _bare(message, alike)
-        for text in (bare, _SPELT.sub(_whole, bare), _SPELT.sub(_parted, bare)):
+        for text in (
+            bare,
+            _SPELT.sub(_whole, bare),
+            _SPELT.sub(_parted, bare),
+            _INSIDE.sub("", bare),
+            _DRAWN.sub(r"\1", bare),
+        ):
             found.add(_words(text))
             found |= {_words(_SIGNS.sub(_as(letters), text)) for letters in _LETTERS}
     return found

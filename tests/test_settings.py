@@ -1,0 +1,76 @@
+"""Settings of params.yaml that are none: one sentence, whichever it is and wherever it is read."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from espejo import settings
+from espejo.errors import UserError
+from espejo.stage import params
+from tests.test_conf import CHOICES, ROOT
+
+PATH = Path("params.yaml")
+DEFAULTS = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))
+# Of model.threads the machine decides; the other sections are read by what has words of its own.
+KEYS = [
+    (section, key)
+    for section in DEFAULTS
+    if section not in ("launch", "chat")
+    for key in DEFAULTS[section]
+    if (section, key) != ("model", "threads")
+]
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_what_conf_composes_is_of_its_kind(choice, composed):
+    for section, found in composed(choice).items():
+        if section in settings.SECTIONS:
+            settings.checked(section, found, PATH)
+
+
+@pytest.mark.parametrize(("section", "key"), KEYS)
+def test_every_setting_has_a_kind(section, key):
+    with pytest.raises(UserError, match=rf"^params.yaml: {section}\.{key}\S* is .*: \S.*\. Set it"):
+        settings.checked(section, {key: [[]]}, PATH)
+
+
+@pytest.mark.parametrize(
+    ("section", "wrong", "said"),
+    [
+        ("clean", {"pii": "drpo"}, "clean.pii is 'drpo': expected 'replace', 'drop' or 'keep'."),
+        ("clean", {"normalize": None}, "clean.normalize is None: expected 'NFC', 'NFD', 'NFKC'"),
+        ("clean", {"captions": "no"}, "clean.captions is 'no': expected a valid boolean"),
+        ("clean", {"characters": "z-a"}, "'z-a': expected what may stand in [] of a regular"),
+        ("group", {"turn_gap": 5}, "group.turn_gap is 5: expected a valid string"),
+        ("group", {"session_gap": "soon"}, "is 'soon': expected a time such as 1h or 30min"),
+        ("group", {"turn_gap": "-1h"}, "is '-1h': expected a time such as"),
+        ("group", {"test": 2}, "group.test is 2: expected less than or equal to 1"),
+        ("group", {"history": True}, "group.history is True: expected a valid integer"),
+        ("filter", {"links": "("}, "filter.links is '(': expected a regular expression"),
+        ("filter", {"similarity": {"least": "x"}}, "filter.similarity.least is 'x': expected"),
+        ("format", {"tags": {"other": 3}}, "format.tags.other is 3: expected a valid string"),
+        ("audit", {"repetitions": [1, 0]}, "audit.repetitions.1 is 0: expected greater than or"),
+        ("model", {"date": "today"}, "model.date is 'today': expected a date such as 2025-07-08"),
+        ("train", {"epochs": 1.5}, "train.epochs is 1.5: expected a valid integer"),
+        ("train", {"learning_rate": "1e-3"}, "train.learning_rate is '1e-3': expected a valid num"),
+    ],
+)
+def test_what_is_wrong_is_named_with_what_is_expected(section, wrong, said):
+    with pytest.raises(UserError) as refused:
+        settings.checked(section, wrong, PATH)
+    assert said in str(refused.value)
+    assert "Set it by `dvc exp run -S` or in conf/" in str(refused.value)
+
+
+def test_what_is_missing_or_not_known_is_no_matter():
+    settings.checked("clean", {"pii": "keep", "colour": 3}, PATH)
+
+
+def test_a_stage_reads_its_params_through_it(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text("clean: {pii: Keep}\n", "utf-8")
+    with pytest.raises(UserError, match="params.yaml: clean.pii is 'Keep'"):
+        params("clean", path)
+    path.write_text("clean: {pii: keep}\n", "utf-8")
+    assert params("clean", path) == {"pii": "keep"}
