@@ -210,6 +210,15 @@ def test_order_of_the_date_by_language(name, line, day, tmp_path):
     assert rows(line, tmp_path, name)[0][0][:10] == day
 
 
+@pytest.mark.parametrize("day", ["55 Mar 2014", "31 Feb 2014", "0 Mar 2014"])
+def test_a_named_date_that_does_not_exist_is_text(day, tmp_path):
+    data = f"5 Mar 2014, 21:41 - Vera: uno\n{day}, 21:42 - Ivo: x\n6 Mar 2014, 9:05 - Ivo: dos\n"
+    assert said(data, tmp_path) == [
+        ("Vera", "message", f"uno\n{day}, 21:42 - Ivo: x"),
+        ("Ivo", "message", "dos"),
+    ]
+
+
 def test_a_date_that_does_not_exist_is_text(tmp_path):
     data = "17/5/2024, 10:00 - Vera: uno\n31/2/2024, 10:00 - Ivo: dos\n17/5/2024, 29:00 - Ivo: x\n"
     assert said(data, tmp_path) == [

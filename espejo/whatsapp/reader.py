@@ -186,7 +186,8 @@ def _times(pieces: Pieces, code: int, name: str, source: Source) -> tuple[np.nda
         return int((np.diff(times[times != NEVER]) < 0).sum()) + 10 * int((times == NEVER).sum())
 
     if style.separator == "month":
-        named = sorted({day_of(day).month for day in pieces.days.some(days)})
+        written = map(day_of, pieces.days.some(days))
+        named = sorted({day.month for day in written if day})
         first = (2, 1, 0)
         months = words.meaning("months", named, lambda some: back(in_days(first, some)))
         if months is None:
