@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
 import pandas as pd
 import pyarrow as pa
@@ -57,17 +57,19 @@ Members = Annotated[
 Date = Annotated[str, _kind("a date such as 2025-07-08", date.fromisoformat)]
 
 
-class _Tags(TypedDict, total=False):
+class _Tags(TypedDict):
+    __pydantic_config__ = ConfigDict(strict=True, extra="forbid")
     start: str | None
     other: str
     author: str
     turn_end: str
     reply: str | None
     end: str | None
-    closed: bool
+    closed: NotRequired[bool]
 
 
-class _Similarity(TypedDict, total=False):
+class _Similarity(TypedDict):
+    __pydantic_config__ = ConfigDict(strict=True, extra="forbid")
     encoder: Word
     least: float
 
@@ -168,7 +170,7 @@ SECTIONS: dict[str, dict[str, Any]] = {
 def checked(section: str, found: Mapping, path: Path) -> None:
     """Raise UserError naming the first setting of a section that is not of its kind.
 
-    What is missing, or is no setting of this version, is no matter here.
+    A setting that is missing, or of another version, is no matter here.
     """
     kinds = TypedDict(section, SECTIONS[section], total=False)
     kinds.__pydantic_config__ = ConfigDict(strict=True)

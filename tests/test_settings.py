@@ -12,6 +12,7 @@ from tests.test_conf import CHOICES, ROOT
 
 PATH = Path("params.yaml")
 DEFAULTS = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))
+TAGS = {"start": None, "other": "", "author": "", "turn_end": "", "reply": None, "end": None}
 # Of model.threads the machine decides; the other sections are read by what has words of its own.
 KEYS = [
     (section, key)
@@ -48,8 +49,14 @@ def test_every_setting_has_a_kind(section, key):
         ("group", {"test": 2}, "group.test is 2: expected less than or equal to 1"),
         ("group", {"history": True}, "group.history is True: expected a valid integer"),
         ("filter", {"links": "("}, "filter.links is '(': expected a regular expression"),
-        ("filter", {"similarity": {"least": "x"}}, "filter.similarity.least is 'x': expected"),
-        ("format", {"tags": {"other": 3}}, "format.tags.other is 3: expected a valid string"),
+        ("filter", {"similarity": {"encoder": "a", "least": "x"}}, "similarity.least is 'x': exp"),
+        ("filter", {"similarity": {"encoder": "a"}}, "filter.similarity.least is {'encoder': 'a'}"),
+        (
+            "format",
+            {"tags": TAGS | {"other": 3}},
+            "format.tags.other is 3: expected a valid string",
+        ),
+        ("format", {"tags": TAGS | {"x": 3}}, "format.tags.x is 3: Extra inputs are not permitted"),
         ("audit", {"repetitions": [1, 0]}, "audit.repetitions.1 is 0: expected greater than or"),
         ("model", {"date": "today"}, "model.date is 'today': expected a date such as 2025-07-08"),
         ("train", {"epochs": 1.5}, "train.epochs is 1.5: expected a valid integer"),
