@@ -312,6 +312,29 @@ def test_an_account(tmp_path):
     assert account.missing == (0, 0)
 
 
+def test_the_account_of_a_zip_counts_all_that_it_holds(tmp_path):
+    """Three chats of 3 lines, 2 and 2, and a note of 2 lines that somebody attached."""
+    others = "1/1/2020, 9:00 - Ana: hola\n1/1/2020, 9:01 - Beto: chau\n"
+    path = tmp_path / "todo.zip"
+    path.write_bytes(
+        zipped(
+            ("Vera/_chat.txt", CHAT),
+            ("Vera/notas.txt", "leche\n\npan\n"),
+            ("Ana/_chat.txt", others),
+            ("Beto/_chat.txt", others.replace("2020", "2021")),
+        )
+    )
+    exports = whatsapp.read_file(path)
+    assert [export.name for export in exports] == [
+        f"todo.zip ({name}/_chat.txt)" for name in ("Ana", "Beto", "Vera")
+    ]
+    assert [len(export.messages) for export in exports] == [2, 2, 2]
+    assert sum(export.account.lines_in for export in exports) == 3 + 2 + 2 + 2
+    assert [export.account.lines["attached_texts"] for export in exports] == [2, 0, 0]
+    assert sum(export.account.characters["attached_texts"] for export in exports) == 11
+    assert whatsapp.read(path)["chat"].unique().tolist() == ["Ana", "Beto", "Vera"]
+
+
 def test_a_line_that_went_nowhere_is_our_defect(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text(CHAT, "utf-8")
