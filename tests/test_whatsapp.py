@@ -858,6 +858,7 @@ for at in (LOCKED.index(b"PK\x03\x04") + 6, LOCKED.index(b"PK\x01\x02") + 8):
         ("a.txt", b"Dear diary,\n17/5 was good", NO_MESSAGE),
         ("a.txt", bytes(range(256)) * 9, NO_TEXT),
         ("a.txt", b"31/2/2024, 10:00 - V: x", "a.txt: no line has a date that exists; "),
+        ("a.txt", b"32 Jan 2024, 10:00 - V: x", "a.txt: no line has a date that exists; "),
         ("a.zip", b"PK, not", "a.zip: the zip is damaged; copy it again or "),
         ("a.zip", CUT_ZIP, "a.zip: the zip is damaged; copy it again or "),
         ("a.zip", bytes(BAD_ZIP), "a.zip: the zip is damaged; copy it again or "),

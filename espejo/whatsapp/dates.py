@@ -189,10 +189,8 @@ def order_of(
         impossible[name] = len(days) - len(known)
         back[name] = int((np.diff(known) < 0).sum())
     cost = {name: 10 * impossible[name] + back[name] for name in ORDERS}
-    numbers = (day_of(day) for day in days)
-    years, _, days_ = (
-        set(some) for some in zip(*(day.numbers for day in numbers if day), strict=True)
-    )
+    numbers = [day.numbers for day in map(day_of, days) if day]
+    years, days_ = ({some[at] for some in numbers} for at in (0, 2))
     least = min(cost["day first"], cost["month first"])
     # Where the last number has one digit somewhere it is a day: no need to look at the order.
     if cost["year first"] < least and (len(years) <= len(days_) or least > 9 * len(days)):
