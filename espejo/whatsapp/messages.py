@@ -123,9 +123,7 @@ class Messages:
             language="" if strict or not iphone else language("", "\n".join(suspected)),
             placeholders=frozenset() if iphone else kinds.placeholders_among(self.said),
             groups=groups,
-            writers=frozenset(
-                names[code] for code in np.unique(self.authors[~self.marked]).tolist() if code >= 0
-            ),
+            writers=self._writers() if strict else frozenset(),
             first=kinds.MARKS.sub("", self.text(0)),
         )
         led = self.led[rows].tolist()
@@ -142,6 +140,12 @@ class Messages:
             self.taken_off += len(body) - len(text)
             texts.append(text)
         self.said = pc.replace_with_mask(self.said, close, pa.array(texts, self.said.type))
+
+    def _writers(self) -> frozenset[str]:
+        """The authors of whom there are words without WhatsApp's mark."""
+        codes = np.unique(self.authors[~self.marked]).tolist()
+        names = list(self.known)
+        return frozenset(names[code] for code in codes if code >= 0)
 
     @property
     def led(self) -> np.ndarray:

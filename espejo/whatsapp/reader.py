@@ -117,12 +117,13 @@ def _read(text: Text, path: Path) -> Export:
     messages.find_authors(style.iphone)
     kept = np.ones(len(rows), bool)
     if proof is None:
+        marked = messages.marked
         for told in (pasted.in_line, pasted.in_time):
             left = np.flatnonzero(kept)
             kept[left] = told(
                 times[rows[left]],
                 messages.authors[left],
-                messages.marked[left],
+                marked[left],
                 lambda row, left=left: messages.is_notice(left[row]),
             )
     messages.keep(kept)

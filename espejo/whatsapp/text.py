@@ -42,6 +42,8 @@ class Decoded(NamedTuple):
 def decoded(data: bytes) -> Decoded:
     """A text in whatever encoding. Line ends that are a CR alone, if most are, become LFs."""
     text = _decoded(data)
+    if b"\r" not in text.data:
+        return text
     alone = text.data.count(b"\r") - text.data.count(b"\r\n")
     if alone and alone >= text.data.count(b"\n"):
         text = text._replace(data=text.data.replace(b"\r\n", b"\n").replace(b"\r", b"\n"))
