@@ -749,6 +749,27 @@ def test_encodings_of_before_utf8(encoding, tmp_path):
     assert export.decided.endswith(f", read as {CALLED.get(encoding, encoding)}")
 
 
+LANGUAGES = {
+    "cp1252": ["¿venís mañana? ¡qué lindo!", "não, amanhã às oito", "être à l'été, ça va où?"],
+    "cp1250": ["příliš žluťoučký kůň úpěl", "zażółć gęślą jaźń, będę później", "őszintén fűtök"],
+    "cp1254": ["görüşürüz yarın şimdi gidiyorum, ağaç"],
+}
+
+
+@pytest.mark.parametrize(
+    ("encoding", "words"), [(code, words) for code, some in LANGUAGES.items() for words in some]
+)
+@pytest.mark.parametrize("times", [20, 600])
+def test_encodings_that_share_most_letters(encoding, words, times, tmp_path):
+    """mañana is no mańana, however often it is said."""
+    lines = [f"17/5/2024, 10:{n % 60:02} - Vera: {words}\n" for n in range(times)]
+    lines += [f"17/5/2024, 11:{n % 60:02} - Ivo: mañana\n" for n in range(times)][
+        : 600 * (encoding == "cp1252" and "¿" in words)
+    ]
+    (tmp_path / "x.txt").write_bytes("".join(lines).encode(encoding))
+    assert set(whatsapp.read(tmp_path / "x.txt")["text"]) <= {words, "mañana"}
+
+
 CALLED = {"latin-1": "Windows-1252"} | {f"cp{n}": f"Windows-{n}" for n in (1251, 1252, 1253, 1256)}
 
 

@@ -1,6 +1,7 @@
 """The text of a chat: bytes made valid UTF-8, and taken by chunks or by lines."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from functools import cached_property
 from typing import NamedTuple
@@ -25,6 +26,19 @@ _OTHER = [
     "shift_jis",
     "euc_kr",
 ]
+# What languages have beyond ASCII, by the encoding that they were written in; the likeliest first.
+_ALPHABETS = {
+    "cp1252": (
+        *("áéíóúüñ¿¡ªº", "áâãàçéêíóôõúü", "àâçéèêëîïôùûüœæÿ", "äöüß", "àèéìíòóù", "àçéèíïóòúü·"),
+        *("éèëïöüáóíêç", "åäöæøé", "áðéíóúýþæö"),
+    ),
+    "cp1250": (
+        *("ąćęłńóśźż", "áčďéěíňóřšťúůýž", "áäčďéíĺľňóôŕšťúýž", "áéíóöőúüű", "ăâîşţ", "čćđšž"),
+    ),
+    "cp1254": ("çğıöşüâîû",),
+}
+_TYPED = "“”„‘’«»–—…€°´"  # with all of them
+WHOLE = 0.95  # share of the letters beyond ASCII that one language has to know
 _WORD = re.compile(rb"[A-Za-z\x80-\xff]*[\x80-\xff][A-Za-z\x80-\xff]*")
 FEWEST = 12  # bytes beyond ASCII below which nothing is told: the commonest encoding is taken
 FEW = 100  # bytes beyond ASCII below which the detector cannot tell one Latin script from another
@@ -68,6 +82,20 @@ def _decoded(data: bytes) -> Decoded:
     return Decoded(data, "", 0)
 
 
+def _by_alphabet(letters: bytes, high: int) -> str | None:
+    """The encoding in which nearly all letters beyond ASCII (`high` of them) are of one language.
+
+    Windows-1252 and Windows-1250 share most bytes, and mañana of the one reads mańana in the
+    other: a detector that goes by how usual letters are together cannot tell.
+    """
+    for encoding, alphabets in _ALPHABETS.items():
+        signs = Counter(letters.decode(encoding, "replace").replace("İ", "ı").lower())
+        for alphabet in alphabets:
+            if sum(signs[sign] for sign in alphabet + _TYPED) >= WHOLE * high:
+                return encoding
+    return None
+
+
 def _wide(data: bytes, encoding: str) -> Decoded:
     text = data.decode(encoding, "replace")
     return Decoded(text.encode(), "UTF-16", text.count("\ufffd"))
@@ -86,8 +114,10 @@ def _broken(data: bytes) -> Decoded:
     words = _WORD.findall(data[: 16 * GLANCE])[:GLANCE]
     high = sum(byte > 127 for word in words for byte in word)
     latin = high < FEWEST or 2 * high < sum(map(len, words))
-    encoding = "cp1252"
-    if not latin or high >= FEW:
+    encoding = _by_alphabet(b"".join(words), high)
+    if encoding is None and latin and high < FEW:
+        encoding = "cp1252"
+    if encoding is None:
         sample = b" ".join(words)
         matches = charset_normalizer.from_bytes(
             sample,
@@ -97,7 +127,7 @@ def _broken(data: bytes) -> Decoded:
             cp_isolation=_LATIN if latin else _OTHER,
         )
         best = matches.best()
-        encoding = best.encoding if best else encoding
+        encoding = best.encoding if best else "cp1252"
     with_gaps = data.decode(encoding, "replace")
     replaced = with_gaps.count("\ufffd")
     return Decoded(with_gaps.encode(), encoding.replace("cp", "Windows-"), replaced)
