@@ -1,5 +1,6 @@
 """Settings of params.yaml that are none: one sentence, whichever it is and wherever it is read."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import yaml
 
 from espejo import settings
 from espejo.errors import UserError
+from espejo.prompts import Tags
 from espejo.stage import params
 from tests.test_conf import CHOICES, ROOT
 
@@ -21,6 +23,11 @@ KEYS = [
     for key in DEFAULTS[section]
     if (section, key) != ("model", "threads")
 ]
+
+
+def test_the_tags_that_are_checked_are_those_that_a_prompt_has():
+    """Said twice, because reading a setting must not load what writes prompts (and so torch)."""
+    assert set(settings._Tags.__annotations__) == {field.name for field in fields(Tags)}
 
 
 @pytest.mark.parametrize("choice", CHOICES)
