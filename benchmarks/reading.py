@@ -136,7 +136,7 @@ def table(python: str, chat: Path, many: Path) -> list[str]:
             f"| {name} | {lines:,} | {lines / seconds:,.0f} | {floors:.1f} "
             f"| {memory:,.0f} | {rows:,} |"
         )
-    head = "| reader | lines | lines a processor second | times the floor | peak memory, MB | messages |"
+    head = "| reader | lines | lines/processor s | times the floor | peak memory, MB | messages |"
     return [head, "| --- | --- | --- | --- | --- | --- |", *found]
 
 
