@@ -48,7 +48,8 @@ def main(
 ) -> None:
     """Tables and the model in FOLDER -> table ANSWERS, metrics in REPORTS, PICTURES, QUOTES."""
     wanted, audit, share = params("evaluate"), params("audit"), params("group")["test"]
-    author = people.read(names.parent).under(params("clean")["pseudonyms"]).author
+    who = people.read(names.parent).under(params("clean")["pseudonyms"])
+    author = who.author
     everything, turns = tables.read(examples, tables.EXAMPLES), tables.read(turned, tables.TURNS)
     table = tables.read(formatted, tables.FORMATTED)
     steps = ("clean", "group", "filter")
@@ -64,12 +65,14 @@ def main(
 
     scores, sums = foreseen(scored, mirror, wanted)
     replies = exam.all_replies(asked)
+    loss = mirror.facts["train"]["loss"]
+    learnt = findings.taught(exam.split("train"), loss, author, who.who("context"))
     scores |= {
         "prompted": exam.prompted(test, sums["tuned"]),
         "relevance": exam.ranks(test),
         "style": findings.sound(replies, asked, turns, author, wanted),
         "memory": findings.known_by_heart(
-            replies, asked, exam.split("train"), exam.membership(test, sums), wanted
+            replies, asked, learnt, exam.membership(test, sums), wanted
         ),
         "outside": findings.outside(replies, wanted["outside"]),
     }
@@ -108,8 +111,7 @@ def main(
     base, tuned = (scores[name]["own_bits_per_character"]["value"] for name in ("base", "tuned"))
     print(
         f"evaluate: {len(test)} test replies, bits per character of the messages' own characters "
-        f"{base:.3f} (base) -> {tuned:.3f} (tuned); to share: {scores['memory']['verdict']} "
-        "by values alone (the report says with what doubts)"
+        f"{base:.3f} (base) -> {tuned:.3f} (tuned); to share: {scores['memory']['verdict']}"
     )
 
 
