@@ -196,7 +196,8 @@ def test_the_gain_is_paired_by_session():
 def test_no_training_is_no_gain():
     sums = sessions(np.random.default_rng(5).normal(60, 25, 40))
     got = likelihood.gain(sums, sums, pd.Series(range(40)), WANTED)["bits_per_character"]
-    assert (got["low"], got["value"], got["high"]) == (0, 0, 0)
+    # No session differs: that is no ground for an interval of width zero.
+    assert got == {"value": 0.0, "n": 40, "interval": "no spread"}
 
 
 def sessions(nats):

@@ -69,11 +69,13 @@ def test_membership_of_a_model_that_learnt_nothing_is_a_coin():
     )
     assert learnt["low"] > 0.85
     equal = memory.membership([0.0] * 20, [0.0] * 20, range(20), range(20), WANTED)
-    assert equal == {"value": 0.5, "low": 0.5, "high": 0.5, "n": 20}
+    assert equal["value"] == 0.5
+    assert equal["low"] < 0.4
+    assert equal["high"] > 0.6
 
 
 def test_a_loss_that_is_no_number_is_told():
-    with pytest.raises(ValueError, match="not a number"):
+    with pytest.raises(ValueError, match="not finite"):
         memory.membership([math.nan], [0.0], [0], [1], WANTED)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from espejo.scores import intervals, style
+from espejo.scores import style
 from espejo.scores.style import Bundle, Replies
 from tests.synthetic import FILLER, SYLLABLES, WANTED, chats
 
@@ -183,37 +183,6 @@ def test_people_who_wrote_little_are_judged_together(turns):
     )
     given, _ = style.Judge(train.assign(author=many), "Juli", 7).scores(held_out(turns, "Cami"))
     assert given.mean() < 0.2
-
-
-def test_a_mean_by_hand_and_too_few():
-    got = intervals.mean([1.0, 0.0, 0.5], [1, 1, 2], WANTED)
-    assert got == {"value": 0.5, "n": 2, "interval": "too few"}
-    assert intervals.mean([], [], WANTED) == {"n": 0, "interval": "too few"}
-    assert intervals.mean([0.25] * 9, range(9), WANTED)["interval"] == "too few"
-    ten = intervals.mean([0.25] * 10, range(10), WANTED)
-    assert ten == {"value": 0.25, "low": 0.25, "high": 0.25, "n": 10}
-
-
-def test_an_auc_by_hand():
-    # Pairs (3,2) (3,4) (2,2) (2,4): won, lost, tied, lost.
-    got = intervals.auc([3, 2], [2, 4], [0, 1], [0, 1], WANTED)
-    assert got == {"value": 1.5 / 4, "n": 2, "interval": "too few"}
-    # Only pairs of one fold: (3,2) won and (2,4) lost.
-    got = intervals.auc([3, 2], [2, 4], [0, 1], [0, 1], WANTED, folds=([0, 1], [0, 1]))
-    assert got["value"] == 0.5
-    assert intervals.auc([], [1.0], [], [1], WANTED) == {"n": 0, "interval": "too few"}
-
-
-def test_the_auc_interval_is_that_of_its_formula():
-    # Normals one deviation apart: AUC = Φ(1/√2) = 0.760; the formula of Hanley and McNeil (1982)
-    # gives a standard error of 0.033 for 100 against 100.
-    drawn = np.random.default_rng(2)
-    got = intervals.auc(
-        drawn.normal(1, 1, 100), drawn.normal(0, 1, 100), range(100), range(100), WANTED
-    )
-    assert got["value"] == pytest.approx(0.760, abs=0.07)
-    assert (got["high"] - got["low"]) / 2 == pytest.approx(1.96 * 0.033, rel=0.25)
-    assert got["n"] == 100
 
 
 def test_chats_too_small_to_learn_from_are_too_few_and_no_error():

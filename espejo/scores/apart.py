@@ -5,7 +5,7 @@ others (Lopez-Paz and Oquab 2017). AUC 0.5: it cannot; 1: it always can. Its str
 what gives the model away.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -16,6 +16,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from espejo.scores import intervals
 
 FOLDS = 5
+REPEATS = 5
 STRONGEST = 10
 
 
@@ -23,26 +24,30 @@ def told_apart(
     real: Sequence[Sequence[str]],
     generated: Sequence[Sequence[str]],
     sessions: Sequence[int],
-    wanted: dict,
+    wanted: Mapping,
 ) -> dict:
     """AUC of telling `generated` from `real` replies, both [n] to the same contexts.
 
-    Cross-validated by session: both replies to a context, and all of its session, stand in one
-    fold, so that no topic is known from training. Bubbles are joined with a blank: how many there
-    are is the matter of `habits`.
+    Cross-validated by session, five times anew, since who is in which fold moves the figure of so
+    few replies: both replies to a context, and all of its session, stand in one fold, so that no
+    topic is known from training. Bubbles are joined with a blank: how many there are is the matter
+    of `habits`.
     """
     ours, theirs, groups = _joined(real), _joined(generated), np.asarray(sessions)
     folds = min(FOLDS, len(np.unique(groups)))
     if folds < 2 or not any(ours):
         return {"n": len(np.unique(groups)), "interval": "too few"}
-    scores, fold_of = np.empty((2, len(groups))), np.empty(len(groups), dtype=int)
-    splits = GroupKFold(folds, shuffle=True, random_state=wanted["seed"])
-    for fold, (learnt, asked) in enumerate(splits.split(groups, groups=groups)):
-        classifier = _fitted([ours[at] for at in learnt], [theirs[at] for at in learnt])
-        for row, texts in enumerate((ours, theirs)):
-            scores[row, asked] = classifier.decision_function([texts[at] for at in asked])
-        fold_of[asked] = fold
-    return intervals.auc(scores[1], scores[0], groups, groups, wanted, folds=(fold_of, fold_of))
+    scores = np.empty((2, REPEATS, len(groups)))
+    fold_of = np.empty((REPEATS, len(groups)), dtype=int)
+    for time in range(REPEATS):
+        splits = GroupKFold(folds, shuffle=True, random_state=wanted["seed"] + time)
+        for fold, (learnt, asked) in enumerate(splits.split(groups, groups=groups)):
+            classifier = _fitted([ours[at] for at in learnt], [theirs[at] for at in learnt])
+            for side, texts in enumerate((ours, theirs)):
+                given = classifier.decision_function([texts[at] for at in asked])
+                scores[side, time, asked] = given
+            fold_of[time, asked] = fold
+    return intervals.cross_validated_auc(scores[1], scores[0], fold_of, groups, wanted)
 
 
 def giveaways(
