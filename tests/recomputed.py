@@ -50,7 +50,10 @@ class Regression:
         if balanced:
             share = {1.0: len(positive), -1.0: len(negative)}
             weight *= [len(texts) / (2 * share[sign]) for sign in signs]
-        rows = np.array([self._row(counts) for counts in texts])
+        whole = np.array([self._row(counts) for counts in texts])
+        # The best weights lie in the space of the texts: few numbers instead of one an n-gram.
+        axes = np.linalg.svd(whole, full_matrices=False)[2]
+        rows = whole @ axes.T
 
         def cost(at):
             margin = signs * (rows @ at[:-1] + at[-1])
@@ -60,7 +63,8 @@ class Regression:
 
         start = np.zeros(rows.shape[1] + 1)
         options = {"maxiter": 5000, "ftol": 1e-13, "gtol": 1e-7}
-        self.at = minimize(cost, start, jac=True, method="L-BFGS-B", options=options).x
+        at = minimize(cost, start, jac=True, method="L-BFGS-B", options=options).x
+        self.weights, self.offset = axes.T @ at[:-1], at[-1]
 
     def _row(self, counts):
         row = np.zeros(len(self.column))
@@ -73,7 +77,7 @@ class Regression:
 
     def __call__(self, text):
         """The log-odds that `text` is of the first kind."""
-        return float(self._row(ngrams(text, *self.sizes)) @ self.at[:-1] + self.at[-1])
+        return float(self._row(ngrams(text, *self.sizes)) @ self.weights + self.offset)
 
 
 # Author score

@@ -75,7 +75,7 @@ def _measured(found: pd.DataFrame, sessions: Sequence[int], wanted: dict) -> dic
     if number >= intervals.TOO_FEW:
         copied = intervals.share(found["copied"][long], groups[long], wanted)
     return {
-        "longest_mean": intervals.mean(found["longest"], groups, wanted),
+        "longest_mean": intervals.mean(found["longest"], groups, wanted, bounds=(0, math.inf)),
         "longest_max": int(found["longest"].max()) if len(found) else 0,
         "long": number,
         "copied": copied,

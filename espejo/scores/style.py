@@ -195,6 +195,6 @@ def author_score(
         "ceiling": judge.scores(replies_of(held_out[mine])),
     }
     return {
-        name: {**intervals.mean(given, sessions, wanted), "bundles": len(given)}
+        name: {**intervals.mean(given, sessions, wanted, bounds=(0, 1)), "bundles": len(given)}
         for name, (given, sessions) in judged.items()
     }
