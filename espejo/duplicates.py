@@ -1,7 +1,7 @@
-"""Texts that say the same again: exact, nearly, or held out for the test."""
+"""Texts that say the same again, exactly or nearly."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from datasketch import MinHash, MinHashLSH
@@ -54,10 +54,3 @@ def near(texts: Sequence[str], similarity: float, at_least: int = 8) -> np.ndarr
 
 def _jaccard(one: set[str], other: set[str]) -> float:
     return len(one & other) / len(one | other)
-
-
-def leaked(texts: Sequence[str], held_out: Iterable[str], at_least: int = 8) -> np.ndarray:
-    """bool[n]: whether a text of `at_least` words stands, word for word, in a held-out one."""
-    haystack = "\n".join(f" {' '.join(words(text))} " for text in held_out)
-    said = [words(text) for text in texts]
-    return np.array([len(w) >= at_least and f" {' '.join(w)} " in haystack for w in said], bool)

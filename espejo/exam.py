@@ -176,7 +176,7 @@ class Exam:
             written, spans = self.write.example(context, reply, self.author)
         else:
             prompt = self.write.prompt(context, self.author)
-            (said,) = self.write.said_by([canaries.ASKS], context, self.author)
+            (said,) = self.write.where([0], context, self.author)
             written, spans = prompt[: said["end"]], [{**said, "kind": "message"}]
         return encode(self.mirror.tokenizer, written, spans)
 

@@ -9,7 +9,7 @@ NGRAM = 4
 
 
 def of_author(turns: pd.DataFrame, author: str) -> dict[str, float]:
-    """Two shares of the author's turns (table TURNS with its splits).
+    """Two shares of the author's turns (table TURNS with its splits), before any filter.
 
     repeated_turns: turns longer than four words that repeat another one exactly, of all such turns.
     fourgrams_in_train: word 4-grams of the test replies that stand in a train reply, of them all.

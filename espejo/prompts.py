@@ -44,7 +44,7 @@ class Span(TypedDict):
     """Characters `start:end` of a text.
 
     Kinds of the author's reply: lead (a space that the template puts before it), message,
-    separator, end. Kind context: words of somebody else that may be read and never learnt.
+    separator, end. Kind context: words before it that may be read and never learnt.
     """
 
     start: int
@@ -103,18 +103,19 @@ class Prompter:
         """
         return self._prompt(context, author, group, shots=shots)
 
-    def said_by(
-        self, names: Collection[str], context: Sequence[Turn], author: str, group: bool = False
+    def where(
+        self, turns: Collection[int], context: Sequence[Turn], author: str, group: bool = False
     ) -> list[Span]:
-        """Where in the prompt the words of `names` stand, as spans of kind context.
+        """Where in the prompt the words of some turns stand, as spans of kind context.
 
-        A template may move and trim text: marks that travel with it tell where it went.
+        `turns` are places in `context`, from 0; what the limit of characters leaves out stands
+        nowhere. A template may move and trim text: marks that travel with it tell where it went.
         """
         prompt = self.prompt(context, author, group)
         # From the end of Unicode, where nobody's letters are; a person may have written these too.
         unused = (mark for mark in map(chr, range(sys.maxunicode, 0, -1)) if mark not in prompt)
         marks = next(unused) + next(unused)
-        marked = self._prompt(context, author, group, names, marks)
+        marked = self._prompt(context, author, group, turns, marks)
         pieces = re.split(f"[{marks}]", marked)
         ends = list(accumulate(map(len, pieces)))
         return [
@@ -127,7 +128,7 @@ class Prompter:
         context: Sequence[Turn],
         author: str,
         group: bool,
-        marked: Collection[str] = (),
+        marked: Collection[int] = (),
         marks: str = "",
         shots: Sequence[Turn] = (),
     ) -> str:
@@ -136,10 +137,11 @@ class Prompter:
             # The author opens: without a turn between, the last example would run on into it.
             kept = [{"author": "", "messages": [self.silence]}, *kept]
         turns = []
-        for turn in [*shots, *kept]:
+        before = [*shots, *kept]
+        for at, turn in enumerate(before, len(context) - len(before)):  # the last is the context's
             mine = turn["author"] == author
             said = self._say(turn, group and not mine)
-            if turn["author"] in marked:
+            if at in marked:
                 words = said.strip()  # at the edges, marks would keep a template from trimming
                 said = said.replace(words, marks[0] + words + marks[1]) if words else said
             turns.append((mine, said))

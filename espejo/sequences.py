@@ -9,18 +9,25 @@ from collections.abc import Collection, Sequence
 
 import pandas as pd
 
+from espejo import leaks
 from espejo.prompts import Prompter, Turn, trim
 
 
 def sequences(
-    examples: pd.DataFrame, write: Prompter, author: str, unlearnt: Collection[str], most: int
+    examples: pd.DataFrame,
+    write: Prompter,
+    author: str,
+    unlearnt: Collection[str],
+    most: int,
+    masked: Collection[leaks.Saying] = (),
 ) -> pd.DataFrame:
     """`examples` (tables.EXAMPLES) as texts (tables.FORMATTED) of up to `most` replies each.
 
     A reply joins the one before it in its session where the text up to that one begins the text up
     to this one, letter for letter: a template that writes earlier turns in another way keeps them
-    apart, and so does a context above the limit of characters. The words of `unlearnt` are marked
-    as never learnt. A text has the id of its first reply.
+    apart, and so does a context above the limit of characters. The words of the people in
+    `unlearnt`, and those of the turns in `masked` (leaks.unlearnt), are marked as never learnt. A
+    text has the id of its first reply.
     """
     rows: list[dict] = []
     said: list[Turn] = []  # all that stands in the last of `rows`
@@ -42,7 +49,13 @@ def sequences(
         rows[-1] |= {"text": text, "spans": spans, "context": context, "group": row.group}
         said = [*context, {"author": author, "messages": list(row.reply)}]
     for row in rows:
-        row["never"] = write.said_by(unlearnt, row.pop("context"), author, row.pop("group"))
+        context = row.pop("context")
+        never = [
+            at
+            for at, turn in enumerate(context)
+            if turn["author"] in unlearnt or leaks.saying(row["session"], turn) in masked
+        ]
+        row["never"] = write.where(never, context, author, row.pop("group"))
     return pd.DataFrame(rows)
 
 

@@ -98,7 +98,7 @@ def main(
                 "own_characters": sum(len(text) for reply in test["reply"] for text in reply),
             },
             **scores,
-            "legacy_random_split_leak": legacy.leak(everything, share, wanted["seed"]),
+            "legacy_random_split_leak": legacy.leak(everything, share),
         },
         reports / "eval.json",
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from espejo import duplicates, metrics, tables
+from espejo import duplicates, leaks, metrics, tables
 from espejo.errors import UserError
 from espejo.stage import params, run
 
@@ -35,7 +35,7 @@ def unlike(said: pd.DataFrame, encoder: str, least: float) -> pd.Series:
     return pd.Series(cosine <= least, said.index)
 
 
-def rules(test: pd.DataFrame, wanted: dict) -> Iterator[tuple[str, Rule]]:
+def rules(held_out: pd.DataFrame, wanted: dict) -> Iterator[tuple[str, Rule]]:
     """The rules that `wanted` (params section filter) asks for, with the reason each gives."""
     if wanted["links"]:
         yield "link", lambda said: said["both"].str.contains(wanted["links"], case=False)
@@ -46,7 +46,7 @@ def rules(test: pd.DataFrame, wanted: dict) -> Iterator[tuple[str, Rule]]:
     yield "long_context", lambda said: said["context"].str.len() > wanted["max_context_chars"]
     yield "long_reply", lambda said: said["reply"].str.len() > wanted["max_reply_chars"]
     if wanted["leaks"] == "drop":
-        yield "stands_in_test", lambda said: duplicates.leaked(said["reply"], texts(test)["both"])
+        yield "stands_in_held_out", lambda said: leaks.leaked(said["reply"], held_out)
     if wanted["duplicates"] == "drop":
         yield "duplicate", lambda said: duplicates.exact(said["both"])
     if wanted["near_duplicates"]:
@@ -63,11 +63,14 @@ def word_count(said: pd.Series) -> pd.Series:
     return said.str.split().map(len)
 
 
-def reasons(train: pd.DataFrame, test: pd.DataFrame, wanted: dict) -> pd.Series:
-    """Why each training example is dropped (the first rule that it breaks), else null."""
+def reasons(train: pd.DataFrame, held_out: pd.DataFrame, wanted: dict) -> pd.Series:
+    """Why each training example is dropped (the first rule that it breaks), else null.
+
+    `held_out` are the examples of validation and test, from which nothing may leak.
+    """
     said = texts(train)
     why = pd.Series(None, index=train.index, dtype="str")
-    for reason, broken in rules(test, wanted):
+    for reason, broken in rules(held_out, wanted):
         left = said[why.isna()]
         if len(left):
             why[left.index[np.asarray(broken(left), dtype=bool)]] = reason
@@ -77,8 +80,9 @@ def reasons(train: pd.DataFrame, test: pd.DataFrame, wanted: dict) -> pd.Series:
 def main(replies: Path, filtered: Path, account: Path) -> None:
     """Table REPLIES -> table FILTERED, and the ACCOUNT of the training examples."""
     table = tables.read(replies, tables.EXAMPLES)
-    train, test = (table[table["split"] == name] for name in ("train", "test"))
-    dropped = reasons(train, test, params("filter")).dropna()
+    training = table["split"].eq("train")
+    train, held_out = table[training], table[~training]
+    dropped = reasons(train, held_out, params("filter")).dropna()
     kept = table.drop(index=dropped.index).reset_index(drop=True)
 
     left = len(train) - len(dropped)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from espejo import canaries, escaping, metrics, people, tables
+from espejo import canaries, escaping, leaks, metrics, people, tables
 from espejo.models import load_tokenizer
 from espejo.prompts import prompter, trim
 from espejo.sequences import sequences
@@ -21,12 +21,21 @@ def main(filtered: Path, names: Path, formatted: Path, account: Path) -> None:
     who = people.read(names.parent).under(params("clean")["pseudonyms"])
     write = prompter(load_tokenizer(model), model, form)
     kept = tables.read(filtered, tables.EXAMPLES)
+    drops = params("filter")["leaks"] == "drop"
+    masked = leaks.unlearnt(kept, who.author) if drops else set()
     examples = canaries.plant(kept, params("audit"))
     tested = examples["split"].eq("test")
     table = pd.concat(
         [
             # What is validated is what is learnt: texts of several replies.
-            sequences(examples[~tested], write, who.author, who.who("context"), form["together"]),
+            sequences(
+                examples[~tested],
+                write,
+                who.author,
+                who.who("context"),
+                form["together"],
+                masked,
+            ),
             # Scored one by one, each after the context that it has in a chat.
             sequences(examples[tested], write, who.author, who.who("context"), 1),
         ],

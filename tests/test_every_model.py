@@ -183,7 +183,7 @@ def encode(params, tokenizer, write):
     texts, rows, spans = [], [], []
     for context, reply in EXAMPLES:
         text, marks = write.example(context, reply, "Juli")
-        never = write.said_by((), context, "Juli")
+        never = write.where((), context, "Juli")
         texts.append(text)
         spans.append(marks)
         rows.append(labels.encode(tokenizer, text, marks, params["train"]["loss"], never))

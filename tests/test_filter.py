@@ -125,17 +125,15 @@ def test_short_texts_are_no_near_duplicates():
     assert why(cases, {**ANYTHING, "near_duplicates": 0.5}) == [None, None]
 
 
-def test_a_long_training_reply_that_stands_in_the_test_is_dropped():
+def test_a_training_reply_that_says_what_is_held_out_is_dropped():
     wanted = {**ANYTHING, "leaks": "drop"}
     held_out = [example("hola", reply=[f"Mirá: {CHAIN}!"])]
-    leaks = [
+    cases = [
         example("che", reply=[CHAIN.upper()]),
-        example("che", reply=[CHAIN + " jaja"]),  # not as a whole
-        example("che", reply=["reenviá esta cadena a doce personas o"]),  # seven words
-        example("che", reply=["eenviá esta cadena a doce personas o vas"]),  # not whole words
         example(CHAIN, reply=["dale"]),  # a context is not what is learnt
     ]
-    assert why(leaks, wanted, held_out) == ["stands_in_test", None, None, None, None]
+    assert why(cases, wanted, held_out) == ["stands_in_held_out", None]
+    assert why(cases, ANYTHING, held_out) == [None, None]
 
 
 def test_replies_far_from_their_context_are_dropped():
@@ -230,3 +228,23 @@ def test_only_training_examples_are_dropped_and_each_is_accounted_for(tmp_path, 
     assert metrics.read(tmp_path / "filter.json") == {
         "train": {"unit": "train", "in": 3, "out": 1, "dropped": {"link": 1, "long_reply": 1}}
     }
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_what_validation_or_test_holds_is_not_learnt(split, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    wanted = {"filter": {**ANYTHING, "leaks": "drop"}}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(wanted), "utf-8")
+    other = {"validation": "test", "test": "validation"}[split]
+    rows = [
+        ("s0t1", "train", ["si dale"]),
+        ("s0t3", "train", [f"che, {CHAIN}"]),
+        ("s1t5", split, [CHAIN]),
+        ("s2t7", other, ["si dale"]),
+    ]
+    write_examples(tmp_path, rows)
+    stage.main(*(tmp_path / name for name in FILES))
+    left = tables.read(tmp_path / "filtered.parquet", tables.EXAMPLES)
+    assert left["id"].tolist() == ["s0t1", "s1t5", "s2t7"]
+    account = metrics.read(tmp_path / "filter.json")["train"]
+    assert account["dropped"] == {"stands_in_held_out": 1}

@@ -118,7 +118,7 @@ def test_whole_text_learns_nothing_of_whoever_may_only_be_read():
         {"author": "Tincho", "messages": ["voy", "voy"]},
     ]
     text, spans = write.example(context, ["dale"], "Juli")
-    never = write.said_by({"Tincho"}, context, "Juli")
+    never = write.where([2], context, "Juli")
     assert [text[span["start"] : span["end"]] for span in never] == ["voy<|msg_sep|>voy"]
     got = encode(write.tokenizer, text, spans, "text", never)
     # system \n SYS end \n | user \n hola end \n | assistant \n dale end \n | user \n voy sep voy
@@ -132,16 +132,16 @@ def test_marks_find_the_words_where_a_template_trims_them():
     write = prompter(tiny.tokenizer(LLAMA3, "<|eot_id|>", tiny.template("llama3")))
     context = [{"author": "Flor", "messages": ["  hola voy  "]}]
     text, _spans = write.example(context, ["dale"], "Juli")
-    (span,) = write.said_by({"Flor"}, context, "Juli")
+    (span,) = write.where([0], context, "Juli")
     assert text[span["start"] : span["end"]] == "hola voy"
 
 
 def test_the_name_before_what_somebody_says_in_a_group_is_theirs_as_well():
     write = prompter(tiny.tokenizer(PHI3, "<|end|>", tiny.template("phi3")))
     text = write.prompt(CONTEXT, "Juli", group=True)
-    (span,) = write.said_by({"Flor"}, CONTEXT, "Juli", group=True)
+    (span,) = write.where([0], CONTEXT, "Juli", group=True)
     assert text[span["start"] : span["end"]] == "Flor: hola"
-    assert write.said_by({"Juli"}, CONTEXT, "Juli", group=True) == []
+    assert write.where([], CONTEXT, "Juli", group=True) == []
 
 
 # A session of six turns, each a word; with a history of 4 its windows are, the reply last:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
-from espejo.scores import legacy, likelihood
+from espejo.scores import likelihood
 from tests import tiny
 
 WANTED = {"bootstrap": 500, "confidence": 0.95, "seed": 7}
@@ -239,37 +239,6 @@ def test_replies_of_one_session_are_drawn_together():
         for measures in (together, apart)
     ]
     assert widths[0] > 5 * widths[1]
-
-
-def test_legacy_perplexity_averages_the_examples_means():
-    # Means 1 and 3, whatever the lengths: exp(2), while all tokens together would give exp(1.2).
-    losses = [np.ones(9), np.array([3.0])]
-    assert legacy.perplexity(losses) == pytest.approx(math.exp(2))
-
-
-def test_legacy_scores_the_prompt_too_and_so_flatters():
-    # A model that knows the prompt by heart (loss 0) and nothing of the reply (loss 4).
-    known = np.concatenate([np.zeros(30), np.full(10, 4.0)])
-    assert legacy.perplexity([known]) == pytest.approx(math.e)
-
-
-def test_the_leak_of_a_random_split_is_counted():
-    # A session of replies a, b, c: b's context holds a, c's context holds a and b.
-    def said(*texts):
-        return [{"author": "Juli", "messages": [text]} for text in texts]
-
-    table = pd.DataFrame(
-        {
-            "session": [1, 1, 1],
-            "context": [said(), said("a"), said("a", "b")],
-            "reply": [["a"], ["b"], ["c"]],
-        }
-    )
-    # With every reply but one in train, a and b leak whenever drawn, c never does.
-    seen = {legacy.leak(table, 1 / 3, seed) for seed in range(20)}
-    assert seen == {0.0, 1.0}
-    apart = table.assign(session=[1, 2, 3])
-    assert legacy.leak(apart, 1 / 3, seed=0) == 0.0
 
 
 def test_slices_by_position_and_length():

@@ -287,7 +287,7 @@ def test_whose_words_they_are_is_known_whatever_characters_they_are_of(said):
     context = [turn("Flor", said, said), turn("Juli", said), turn("Rocco", said)]
     write = phi3(max_context_chars=10_000)
     prompt = write.prompt(context, "Juli", group=True)
-    spans = write.said_by({"Flor"}, context, "Juli", group=True)
+    spans = write.where([0], context, "Juli", group=True)
     assert [prompt[span["start"] : span["end"]] for span in spans] == [
         f"Flor: {said}<|msg_sep|>{said}"
     ]

@@ -93,7 +93,16 @@ def test_what_nobody_would_write_does_not_win(scores, bot):
 
 @pytest.mark.parametrize("bot", ["empty", "blank"])
 def test_nothing_written_has_no_score(scores, bot):
-    assert scores[bot] == {"n": 0, "interval": "too few"}
+    assert scores[bot] == {"n": 0, "interval": "too few", "bundles": 0}
+
+
+def test_the_bundles_are_counted_and_so_are_the_sessions_they_begin_in(turns):
+    # Every 16 of such messages are a bundle, since they are longer than the author's: of 56, three,
+    # which begin with the messages 0, 16 and 32, in the sessions 0, 0 and 1. Eight are left.
+    long = [["dale, voy para allá " * 10] for _ in range(56)]
+    said = Replies(long, [0] * 20 + [1] * 36)
+    score = style.author_score(turns, "Juli", {"long": said}, WANTED)["long"]
+    assert (score["bundles"], score["n"], score["interval"]) == (3, 2, "too few")
 
 
 def test_two_runs_give_the_same_numbers(turns, own, scores):
@@ -188,4 +197,5 @@ def test_chats_too_small_to_learn_from_are_too_few_and_no_error():
     )
     scores = style.author_score(turns, "Juli", {"tuned": style.Replies([["hola"]], [0])}, WANTED)
     assert set(scores) == {"floor", "nearest", "tuned", "ceiling"}
-    assert all(score == {"n": 0, "interval": "too few"} for score in scores.values())
+    nothing = {"n": 0, "interval": "too few", "bundles": 0}
+    assert all(score == nothing for score in scores.values())

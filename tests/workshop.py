@@ -44,14 +44,17 @@ def clone(folder):
 
 
 def chat(sessions=30, start=datetime(2025, 3, 1, 20, 0)):
-    """An Android export: in each session the partner asks and the author answers, twice."""
+    """An Android export: in each session the partner asks and the author answers, twice.
+
+    Two words of an answer are its own: with one, the filter would take it for a leak of another.
+    """
     lines = []
     for number in range(sessions):
         time = start + timedelta(days=number)
         for said, (who, text) in enumerate(
             (
                 (PARTNER, f"¿Viste la {SECRET} número {number}?"),
-                (AUTHOR, f"siii la {SECRET} de las {number} cuerdas"),
+                (AUTHOR, f"siii {number} veces la {SECRET} de {number} cuerdas"),
                 (AUTHOR, "re linda"),
                 (PARTNER, f"¿Y la compramos por {number} pesos?"),
                 (AUTHOR, f"ni loca pago {number} mangos"),

@@ -170,12 +170,13 @@ def author_score(
     `turns` is all of table TURNS. Returned are `floor` (the others' bundles of validation and test,
     each of one person), `nearest` (of the person who comes nearest to the author; no name),
     the `sources`, and `ceiling` (the author's own validation and test). The classifier is one: the
-    intervals are over sessions, not over trainings.
+    intervals are over sessions, not over trainings. Each says how many `bundles` were scored; `n`
+    are the sessions in which one of them begins.
     """
     try:
         judge = Judge(turns[turns["split"] == "train"], author, wanted["seed"])
     except ValueError:  # a first small chat is no mistake: it just cannot be judged
-        nothing = {"n": 0, "interval": "too few"}
+        nothing = {**intervals.mean([], [], wanted), "bundles": 0}
         return {name: dict(nothing) for name in ("floor", "nearest", *sources, "ceiling")}
     held_out = turns[turns["split"] != "train"]
     mine = held_out["author"].eq(author)
@@ -193,4 +194,7 @@ def author_score(
         **{name: judge.scores(replies) for name, replies in sources.items()},
         "ceiling": judge.scores(replies_of(held_out[mine])),
     }
-    return {name: intervals.mean(*scored, wanted) for name, scored in judged.items()}
+    return {
+        name: {**intervals.mean(given, sessions, wanted), "bundles": len(given)}
+        for name, (given, sessions) in judged.items()
+    }
