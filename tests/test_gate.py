@@ -3,11 +3,10 @@
 import pandas as pd
 import pytest
 
-from espejo import models, training, whatsapp
+from espejo import findings, models, training, whatsapp
 from espejo.exam import Exam
 from espejo.labels import encode
 from espejo.prompts import prompter
-from espejo.scores import memory
 from espejo.turns import examples, split, turns
 from stages.clean import clean
 from tests.workshop import ROOT
@@ -54,8 +53,15 @@ def test_thirty_epochs_on_twenty_replies_fail_the_gate(demo, composed, tmp_path)
     sums = {name: exam.sums(test, model, name) for name, model in exam.mirror.both()}
     seen = exam.membership(test, sums)
     assert seen["value"] > 0.95
-    verdict = memory.verdict(
-        {"membership": seen}, {"membership": params["evaluate"]["share"]["membership"]}
+    prompts = [exam.write.prompt(row.context, "Juli", row.group) for row in test.itertuples()]
+    with exam.mirror.tuned() as tuned:
+        said = pd.DataFrame(exam.replies(prompts, tuned, "tuned"), columns=["messages", "finished"])
+    found = findings.known_by_heart(
+        said.assign(id=test["id"], model="tuned"),
+        test,
+        findings.taught(exam.split("train"), wanted["loss"], "Juli", ()),
+        seen,
+        params["evaluate"],
     )
-    assert verdict["verdict"] == "fail"
-    assert "membership" in verdict["reasons"]
+    assert found["verdict"] == "fail"
+    assert {"membership", "whole_beyond_own"} <= set(found["reasons"]), found
