@@ -8,6 +8,7 @@ import math
 import re
 import unicodedata
 from collections import Counter, defaultdict
+from functools import lru_cache
 
 import numpy as np
 from scipy import stats
@@ -20,6 +21,7 @@ PLACEHOLDER = re.compile(r"https?://\S+|<[^<>\s]{2,30}>|\[[A-ZÁÉÍÓÚÑ_]{2,2
 # A logistic regression on TF-IDF weights of character n-grams that stay within words.
 
 
+@lru_cache(1000)
 def ngrams(text, shortest, longest):
     """Every n-gram of each word with a blank on both sides; a word too short counts once."""
     found = Counter()
@@ -40,10 +42,10 @@ class Regression:
         self.sizes = sizes
         texts = [ngrams(text, *sizes) for text in [*positive, *negative]]
         having = Counter(gram for counts in texts for gram in counts)
-        kept = sorted(gram for gram, number in having.items() if number >= least)
-        self.column = {gram: at for at, gram in enumerate(kept)}
+        known = sorted(gram for gram, number in having.items() if number >= least)
+        self.column = {gram: at for at, gram in enumerate(known)}
         self.rarity = np.array(
-            [math.log((1 + len(texts)) / (1 + having[gram])) + 1 for gram in kept]
+            [math.log((1 + len(texts)) / (1 + having[gram])) + 1 for gram in known]
         )
         signs = np.array([1.0] * len(positive) + [-1.0] * len(negative))
         weight = np.full(len(texts), float(strength))
@@ -52,7 +54,9 @@ class Regression:
             weight *= [len(texts) / (2 * share[sign]) for sign in signs]
         whole = np.array([self._row(counts) for counts in texts])
         # The best weights lie in the space of the texts: few numbers instead of one an n-gram.
-        axes = np.linalg.svd(whole, full_matrices=False)[2]
+        lengths, turned = np.linalg.eigh(whole @ whole.T)
+        kept = lengths > 1e-9
+        axes = (turned[:, kept] / np.sqrt(lengths[kept])).T @ whole
         rows = whole @ axes.T
 
         def cost(at):

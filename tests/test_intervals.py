@@ -128,8 +128,9 @@ def test_the_difference_of_paired_shares_is_that_of_newcombe():
     low = 0.15 - math.sqrt(down**2 + up**2 - 2 * together * down * up)
     assert got["low"] == pytest.approx(low, abs=0.003)
     # The two answered alike always: as wide as one share alone allows, never of width zero.
-    same = intervals.share_difference([False] * 32, [False] * 32, range(32), WANTED)
-    assert ends(same) == pytest.approx((-0.109, 0.109), abs=0.001)
+    for answers in ([False] * 32, [True, False] * 16):
+        same = intervals.share_difference(answers, answers, range(32), WANTED)
+        assert ends(same) == pytest.approx((-0.109, 0.109), abs=0.001)
 
 
 def test_a_difference_of_measures_taken_apart():

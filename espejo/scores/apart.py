@@ -86,6 +86,7 @@ def _joined(replies: Sequence[Sequence[str]]) -> list[str]:
 def _fitted(real: Sequence[str], generated: Sequence[str]) -> Pipeline:
     classifier = make_pipeline(
         TfidfVectorizer(analyzer="char_wb", ngram_range=(1, 4), lowercase=False, sublinear_tf=True),
-        LogisticRegression(C=10, max_iter=2000),
+        # To the optimum: where the default tolerance stops, a score of 0.034 reads 0.030.
+        LogisticRegression(C=10, max_iter=20000, tol=1e-8),
     )
     return classifier.fit([*real, *generated], [0] * len(real) + [1] * len(generated))

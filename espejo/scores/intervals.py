@@ -142,9 +142,12 @@ def share_difference(
     """The share of `hits` [n] minus that of `others` [n], answers to the same questions.
 
     From the ends of both shares and how the answers go together (Newcombe 1998, method 10, with
-    the ends of `share`).
+    the ends of `share`). Where all go together, from how often they may still differ.
     """
     one, other = (np.asarray(answers, bool) for answers in (hits, others))
+    if len(one) and (one == other).all():
+        most = _exact(0, len(one), wanted["confidence"])[1]
+        return {"value": 0.0, "low": -most, "high": most, "n": len(one)}
     varied = len(one) and one.std() and other.std()
     together = float(np.corrcoef(one, other)[0, 1]) if varied else 0.0
     return _mover(share(one, groups, wanted), share(other, groups, wanted), together)

@@ -135,7 +135,8 @@ class Judge:
                 sublinear_tf=True,
                 min_df=min(4, len(authors)),
             ),
-            LogisticRegression(C=100, class_weight="balanced", max_iter=2000),
+            # To the optimum: where the default tolerance stops, a score of 0.034 reads 0.030.
+            LogisticRegression(C=100, class_weight="balanced", max_iter=20000, tol=1e-8),
         )
         self.classifier.fit(authors + others, [1] * len(authors) + [0] * len(others))
 
