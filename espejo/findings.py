@@ -6,7 +6,7 @@ answered, in any order; `wanted` the params section evaluate.
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import pandas as pd
 
@@ -69,36 +69,52 @@ def sound(
     }
 
 
+def taught(
+    trained_on: pd.DataFrame, loss: str, author: str, unlearnt: Collection[str]
+) -> list[list[str]]:
+    """The texts that a model learnt from the examples that it was `trained_on`, as messages.
+
+    The replies; with a `loss` over the whole text (params train.loss) also what others say before
+    them, but for the people in `unlearnt`, whose words are masked. An earlier turn of the author's
+    is a reply of its own, or was dropped and is masked. A turn that stands before several replies
+    is one text, so one that is said again in its session counts once.
+    """
+    texts = trained_on["reply"].tolist()
+    if loss == "text":
+        silent = {author, *unlearnt}
+        others = dict.fromkeys(
+            (row.session, *turn["messages"])
+            for row in trained_on.itertuples()
+            for turn in row.context
+            if turn["author"] not in silent
+        )
+        texts += [list(messages) for _, *messages in others]
+    return texts
+
+
 def known_by_heart(
     replies: pd.DataFrame,
     rows: pd.DataFrame,
-    train: pd.DataFrame,
+    learnt: Sequence[Sequence[str]],
     membership: Mapping,
     wanted: Mapping,
 ) -> dict[str, dict]:
-    """Is it safe to share: what was copied, membership, personal data, and the verdict."""
+    """Is it safe to share: what was copied, membership, personal data, and the verdict.
+
+    `learnt` is what `taught` gives.
+    """
     contexts = [
         " ".join(text for turn in context for text in turn["messages"])
         for context in rows["context"]
     ]
-    learnt, sessions = train["reply"].tolist(), rows["session"].tolist()
-    said = answers(replies, "tuned", rows["id"])
-    own = memory.overlap(rows["reply"].tolist(), contexts, learnt, sessions, dict(wanted))
-    tuned = memory.overlap(said, contexts, learnt, sessions, dict(wanted))
+    said, own = answers(replies, "tuned", rows["id"]), rows["reply"].tolist()
+    copied = memory.beyond_own(said, own, contexts, learnt, rows["session"].tolist(), dict(wanted))
     personal = memory.personal(
         said, contexts, learnt, lambda text: [found.text for found in pii.find(text)]
     )
-    numbers = {
-        "copied_beyond_own": tuned["copied"]["value"] - own["copied"]["value"],
-        "membership": membership,
-        "personal_data": personal["learnt"],
-    }
-    return {
-        "overlap": {"author": own, "tuned": tuned},
-        "membership": membership,
-        "personal_data": personal,
-        **memory.verdict(numbers, wanted["share"]),
-    }
+    measured = {**copied, "membership": membership, "personal_data": personal}
+    verdict = memory.verdict({**measured, "personal_data": personal["learnt"]}, wanted["share"])
+    return {"replies": len(rows), **measured, **verdict}
 
 
 def outside(replies: pd.DataFrame, kinds: Mapping[str, Sequence[str]]) -> dict[str, dict]:

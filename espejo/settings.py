@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, NotRequired
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, FiniteFloat, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from espejo import faults
@@ -162,7 +162,7 @@ SECTIONS: dict[str, dict[str, Any]] = {
         "shown_contexts": Count,
         "prompts": list[str],
         "outside": dict[str, list[str]],
-        "share": dict[str, float],
+        "share": dict[str, FiniteFloat],
     },
 }
 

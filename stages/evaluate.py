@@ -50,7 +50,8 @@ def main(
 ) -> None:
     """Tables and the model in FOLDER -> table ANSWERS, metrics in REPORTS, PICTURES, QUOTES."""
     wanted, audit, share = params("evaluate"), params("audit"), params("group")["test"]
-    author = people.read(names.parent).under(params("clean")["pseudonyms"]).author
+    who = people.read(names.parent).under(params("clean")["pseudonyms"])
+    author = who.author
     everything, turns = tables.read(examples, tables.EXAMPLES), tables.read(turned, tables.TURNS)
     table, kept = tables.read(formatted, tables.FORMATTED), tables.read(filtered, tables.EXAMPLES)
     steps = ("clean", "group", "filter")
@@ -65,16 +66,15 @@ def main(
     scores, sums = foreseen(scored, mirror, wanted)
     replies = exam.all_replies(asked)
     members, membership = exam.membership(test, sums)
-    # What the filter dropped may stand in a context, which is read: copies are looked for in all.
-    train = everything[everything["split"] == "train"]
+    loss = mirror.facts["train"]["loss"]
+    taught = findings.taught(exam.split("train"), loss, author, who.who("context"))
     scores |= {
         "prompted": exam.prompted(test, sums["tuned"]),
         "relevance": exam.ranks(test),
         "style": findings.sound(replies, asked, turns, author, wanted),
         "memory": {
-            "replies": len(asked),
             "members": members,
-            **findings.known_by_heart(replies, asked, train, membership, wanted),
+            **findings.known_by_heart(replies, asked, taught, membership, wanted),
         },
         "outside": findings.outside(replies, wanted["outside"]),
     }
@@ -116,8 +116,7 @@ def main(
     )
     print(
         f"evaluate: {len(test)} test replies, bits per character of the messages' own characters "
-        f"{base} (base) -> {tuned} (tuned); to share: {scores['memory']['verdict']} "
-        "by values alone (the report says with what doubts)"
+        f"{base} (base) -> {tuned} (tuned); to share: {scores['memory']['verdict']}"
     )
 
 

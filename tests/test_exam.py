@@ -50,7 +50,7 @@ def mirror(composed):
     tokenizer = tiny.trained_tokenizer(
         specials, "<|im_end|>", tiny.CHATML, None, "<|im_end|>", "bytes"
     )
-    return Both(tokenizer, {name: params[name] for name in ("model", "format")})
+    return Both(tokenizer, {name: params[name] for name in ("model", "format", "train")})
 
 
 @pytest.fixture(scope="module")
@@ -185,18 +185,18 @@ def unchanged(examples):
         (opened, {}),
         (same_words, {}),
         (one_of_test, {}),
-        (
-            unchanged,
-            {"membership_replies": 0, "ranked_contexts": 0, "shot_chars": 0, "outside": {}},
-        ),
+        (unchanged, {"membership_replies": 0, "ranked_contexts": 0, "shot_chars": 0}),
+        (unchanged, {"generated_replies": 0, "shots": 0}),
     ],
-    ids=["no contexts", "same words", "one reply", "nothing asked"],
+    ids=["no contexts", "same words", "one reply", "nothing compared", "nothing asked"],
 )
 def test_where_little_can_be_measured_the_rest_is(workplace, turns, change, wanted):
     found = workplace(change(examples_of(turns, "Juli", history=4)), wanted)
     assert found["tuned"]["own_bits_per_character"]["value"] > 0
     ranked = found["relevance"]["contexts"]
-    assert ranked == (10 if change is opened else 0)
+    assert ranked == (10 if change is opened or "shots" in wanted else 0)
+    asked = wanted.get("generated_replies", 8)
+    assert found["style"]["replies"] == found["memory"]["replies"] == asked
     for name in ("base", "tuned", "gain"):
         for measure in found["relevance"][name].values():
             assert ("value" in measure) == bool(ranked)
