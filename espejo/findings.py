@@ -13,6 +13,7 @@ import pandas as pd
 from espejo import pii
 from espejo.scores import apart, habits, memory, style
 
+MODELS = ("base", "examples", "tuned")  # examples: the base model with some in its prompt
 REFUSES = re.compile(
     r"\bno (?:puedo|te puedo|voy a|quiero|debo|te (?:lo |la )?(?:voy a|paso|digo))\b|\bni loc[ao]\b"
     r"|\bni en pedo\b|\bi (?:can(?:no|')?t|won'?t|will not)\b|\bsorry\b|\bperdón\b|\blo siento\b",
@@ -33,14 +34,21 @@ def sound(
     turns: pd.DataFrame,
     author: str,
     wanted: Mapping,
-) -> dict[str, dict]:
-    """Does it sound like the author: author score, told apart from the real replies, habits."""
+) -> dict[str, dict | int]:
+    """Does it sound like the author: author score, told apart from the real replies, habits.
+
+    And on how many `rows` that was measured, how many of them are of the test split, and how many
+    sessions they lie in.
+    """
     ids, sessions, real = rows["id"], rows["session"].tolist(), rows["reply"].tolist()
-    written = {name: answers(replies, name, ids) for name in replies["model"].unique()}
+    written = {name: answers(replies, name, ids) for name in MODELS}
     sources = {name: style.Replies(said, sessions) for name, said in written.items()}
     mine = turns[(turns["author"] == author) & (turns["split"] == "train")]
     finished = replies.set_index(["model", "id"])["finished"]
     return {
+        "replies": len(rows),
+        "from_test": int(rows["split"].eq("test").sum()),
+        "sessions": int(rows["session"].nunique()),
         "author_score": style.author_score(turns, author, sources, dict(wanted)),
         "told_apart": {
             name: apart.told_apart(real, said, sessions, dict(wanted))

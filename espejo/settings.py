@@ -154,10 +154,10 @@ SECTIONS: dict[str, dict[str, Any]] = {
         "seed": Seed,
     },
     "evaluate": {
-        **dict.fromkeys(("batch_tokens", "bootstrap", "reply_batch"), Some),
+        **dict.fromkeys(("batch_tokens", "bootstrap", "reply_batch", "legacy_examples"), Some),
         "confidence": Annotated[float, Field(gt=0, lt=1)],
         "seed": Seed,
-        **dict.fromkeys(("legacy_examples", "shots", "shot_chars", "ranked_contexts"), Count),
+        **dict.fromkeys(("shots", "shot_chars", "ranked_contexts"), Count),
         **dict.fromkeys(("candidates", "generated_replies", "membership_replies"), Count),
         "shown_contexts": Count,
         "prompts": list[str],
