@@ -547,7 +547,7 @@ def test_each_answer_ends_with_what_it_was_measured_on(scores, say):
     scores["relevance"]["tuned"]["mrr"]["n"] = 14
     scores["memory"] |= {"replies": 31, "members": 27}
     numbers = {
-        "sound": {"31", "17", "13", "3", "16"},
+        "sound": {"31", "17", "14", "13", "3", "16"},
         "answer": {"20", "14"},
         "worth": {"85", "18", "31"},
         "safe": {"31", "17", "27"},
@@ -651,6 +651,20 @@ def test_a_second_name_of_the_author_is_noticed(which, scores):
         text = " ".join(answers.sound(scores, say, WANTED, ["J. del trabajo"]).sentences)
         assert "J. del trabajo" in text
         assert "people.yaml" in text
+
+
+def test_the_page_names_them_and_the_metrics_do_not(elsewhere):
+    folder, arguments = elsewhere
+    path = folder / "data" / "turns.parquet"
+    turns = tables.read(path, tables.TURNS)
+    assert "escribe como vos" not in (folder / "reports" / "report.md").read_text("utf-8")
+    two = under_two_names(turns, lambda turns: turns["session"] % 2 == 0)
+    tables.write(two, path, tables.TURNS)
+    stage.main(*arguments)
+    for name in ("report.html", "report.md"):
+        assert "J. del trabajo escribe como vos" in (folder / "reports" / name).read_text("utf-8")
+    for path in (folder / "metrics").iterdir():
+        assert "J. del trabajo" not in path.read_text("utf-8")
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -91,7 +91,8 @@ def sound(
         verdict = {"alike": "yes", "below": "partly"}.get(ceiling, "more")
     shown = {name: say.interval(score[name]) for name in ("tuned", "base", "ceiling", "floor")}
     where = relation(told, 0.5, margins["told_apart"])
-    counts = {key: say.number(style[key]) for key in ("replies", "from_test", "sessions")}
+    counts = {key: style[key] for key in ("replies", "from_test", "sessions")}
+    counts["rest"] = counts["replies"] - counts["from_test"]
     bundles = {name: say.number(score[name].get("bundles", 0)) for name in ("tuned", "ceiling")}
     sentences = [
         *(say.say("sound.second", name=escaping.markdown(name)) for name in second_names),
@@ -110,7 +111,8 @@ def sound(
         sentences.append(
             say.say("sound.habits", all=say.number(len(tuned)), chance=expected, **off)
         )
-    sentences.append(say.say("sound.measured", **counts, **bundles))
+    written = {key: say.number(count) for key, count in counts.items()}
+    sentences.append(say.say("sound.measured", **written, **bundles))
     return Answer("sound", verdict, sentences)
 
 
@@ -118,7 +120,8 @@ def _beside_ceiling(score: Mapping[str, Mapping], margin: float) -> str:
     """`relation` to the author's own messages, where above is looked for first, without a margin.
 
     A ceiling is near 1 (0.976 in the demo), and nothing is above that by more than the margin.
-    Whoever outdoes the author within it is no less suspicious of repeating what was learnt.
+    Whoever outdoes the author within it is no less suspicious of repeating what was learnt. From
+    less data the same model may be called alike: the text says then that its number is higher.
     """
     plain = relation(score["tuned"], score["ceiling"])
     return plain if plain == "above" else relation(score["tuned"], score["ceiling"], margin)
