@@ -21,7 +21,6 @@ from matplotlib.figure import Figure
 from espejo import escaping, faults, files, tables
 from espejo.errors import UserError
 from espejo.plots import BASE, TUNED, save
-from espejo.report.answers import doubts
 from espejo.report.wording import Wording
 
 PAGE, PICTURE = Path("reports/compare.md"), Path("reports/compare.png")
@@ -38,7 +37,7 @@ LEGEND = (
     "author: author score of the tuned model; MRR: of the true reply among others\n"
     "(chance: 0.29 among ten, 0.61 among three); higher is better. share: the verdict\n"
     "on sharing it. A ? stands after what was measured on too little for an interval,\n"
-    "and after a verdict that the report gives with doubts."
+    "and after a verdict with doubts: an interval reaches beyond its limit."
 )
 MODELS = ("base", "tuned")
 _BITS, _DASH, _SAY = "own_bits_per_character", "–", Wording("en")
@@ -62,11 +61,12 @@ class Experiment:
 
     @property
     def verdict(self) -> str:
-        """Whether it is safe to share; a `?` where the report says: with doubts."""
+        """Whether it is safe to share; a `?` where that is in doubt."""
         memory = self.scores.get("memory", {})
-        if memory.get("verdict") != "pass":
-            return memory.get("verdict", _DASH)
-        return "pass?" if doubts(memory, self.params["evaluate"]["share"]) else "pass"
+        found = memory.get("verdict", _DASH)
+        # Older experiments, which say of no members, passed by values alone.
+        doubted = found == "pass_with_doubts" or (found == "pass" and "members" not in memory)
+        return "pass?" if doubted else found
 
     def measure(self, *keys: str) -> Mapping:
         """What stands in its scores below `keys`, or nothing."""

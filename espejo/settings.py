@@ -156,6 +156,7 @@ SECTIONS: dict[str, dict[str, Any]] = {
     "evaluate": {
         **dict.fromkeys(("batch_tokens", "bootstrap", "reply_batch", "legacy_examples"), Some),
         "confidence": Annotated[float, Field(gt=0, lt=1)],
+        "margins": dict[str, Annotated[float, Field(gt=0)]],
         "seed": Seed,
         **dict.fromkeys(("shots", "shot_chars", "ranked_contexts"), Count),
         **dict.fromkeys(("candidates", "generated_replies", "membership_replies"), Count),

@@ -8,7 +8,7 @@ A side branch: nothing depends on it. It quotes messages, so it is never in git.
 from pathlib import Path
 
 from espejo import escaping, files, findings, metrics, people, tables
-from espejo.report import answers, controls, details, page
+from espejo.report import answers, controls, details, page, second_name
 from espejo.report.blocks import Picture
 from espejo.report.wording import Wording
 from espejo.stage import params, run
@@ -17,7 +17,6 @@ from espejo.stage import params, run
 def main(numbers: Path, data: Path, names: Path, pictures: Path, quotes: Path) -> None:
     """Metric files NUMBERS, tables in DATA and PICTURES -> report.html and report.md in QUOTES."""
     say, wanted = Wording(params("report")["language"]), params("evaluate")
-    limits = wanted["share"]
     author = people.read(names.parent).under(params("clean")["pseudonyms"]).author
     scores = metrics.read(numbers / "eval.json")
     accounts = {
@@ -37,20 +36,20 @@ def main(numbers: Path, data: Path, names: Path, pictures: Path, quotes: Path) -
         details.likelihood(scores, say),
         details.sound(scores, say, asked["reply"].tolist(), said),
         details.relevance(scores, say),
-        details.memory(scores, say, limits),
+        details.memory(scores, say, wanted["share"]),
         details.outside(scores, say),
-        details.controlled(scores, say, found, limits),
+        details.controlled(scores, say, found, wanted),
         details.samples(replies, asked[asked["split"].eq("test")], wanted, say),
         details.data(accounts, say),
     ]
     lead = say.say(
         "page.lead",
         model=escaping.markdown(params("model")["name"]),
-        replies=say.number(scores["test"]["replies"]),
-        sessions=say.number(scores["test"]["sessions"]),
         confidence=say.percent(wanted["confidence"]),
+        often=say.number(100 * wanted["confidence"], 0),
     )
-    four = answers.four(scores, say, limits)
+    others = second_name.likely(turns, author, wanted)
+    four = answers.four(scores, say, wanted, others)
     shown = {
         block.file: (pictures / block.file).read_bytes()
         for section in sections

@@ -14,14 +14,14 @@ PICTURES = (
 )
 
 
-def interval(value, around=0.05, n=18):
+def interval(value, around=0.05, n=18, **more):
     """A measure with its interval."""
-    return {"value": value, "low": value - around, "high": value + around, "n": n}
+    return {"value": value, "low": value - around, "high": value + around, "n": n, **more}
 
 
-def few(value=None, n=3):
+def few(value=None, n=3, **more):
     """A measure of too few sessions for an interval, or of none at all."""
-    return {**({} if value is None else {"value": value}), "n": n, "interval": "too few"}
+    return {**({} if value is None else {"value": value}), "n": n, "interval": "too few", **more}
 
 
 def measures(bits):
@@ -44,7 +44,7 @@ def likelihoods(base=2.94, same=3.0, nearest=2.8, tuned=2.5, gain=None):
         name: {**measures(bits), "gain_of_training": saved(bits)}
         for name, bits in (("same_examples", same), ("nearest_examples", nearest))
     }
-    ranks = {"candidates": 10, "chance": {"mrr": 0.2929, "hits_at_1": 0.1}}
+    ranks = (("base", 0.33), ("tuned", 0.48), ("gain", 0.15))
     return {
         "test": {"replies": 80, "sessions": 20, "own_characters": 2400},
         "base": {**measures(base), "legacy_perplexity": 91.0},
@@ -52,10 +52,12 @@ def likelihoods(base=2.94, same=3.0, nearest=2.8, tuned=2.5, gain=None):
         "gain": saved(base),
         "prompted": prompted,
         "relevance": {
-            name: {"mrr": interval(value), "hits_at_1": interval(value / 2), **ranks}
-            for name, value in (("base", 0.33), ("tuned", 0.48))
+            "contexts": 20,
+            "candidates": 10,
+            "chance": {"mrr": 0.2929, "hits_at_1": 0.1},
+            **{name: {"mrr": interval(at), "hits_at_1": interval(at / 2)} for name, at in ranks},
         },
-        "legacy_random_split_leak": 0.83,
+        "legacy_random_split_leak": 0.74,
     }
 
 
@@ -107,9 +109,12 @@ def scores_of(turns, examples, replies, author, wanted):
     train = examples[examples["split"].eq("train")].reset_index(drop=True)
     return likelihoods() | {
         "style": findings.sound(replies, held_out, turns, author, wanted),
-        "memory": findings.known_by_heart(
-            replies, held_out, train["reply"].tolist(), interval(0.61), wanted
-        ),
+        "memory": {
+            "members": 32,
+            **findings.known_by_heart(
+                replies, held_out, train["reply"].tolist(), interval(0.61), wanted
+            ),
+        },
         "outside": findings.outside(replies, wanted["outside"]),
     }
 

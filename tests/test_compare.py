@@ -21,20 +21,16 @@ STAGE = {
 }
 
 
-def results(folder, model, tuned, said, spread):
-    """What a run of the pipeline leaves behind; membership inference at 0.6, +- `spread`."""
+def results(folder, model, tuned, said, verdict):
+    """What a run of the pipeline leaves behind."""
     params = {
         "model": {"name": model},
-        "evaluate": {"prompts": ["Hola", "y | vos?"], "share": {"membership": 0.7}},
+        "evaluate": {"prompts": ["Hola", "y | vos?"]},
         "data": {"raw": "data/raw/demo"},
     }
     (folder / "params.yaml").write_text(yaml.safe_dump(params), "utf-8")
     style = {"author_score": {"tuned": reported.interval(0.8)}}
-    memory = {
-        "verdict": "pass",
-        "membership": reported.interval(0.6, spread),
-        "overlap": {"tuned": {"copied": reported.interval(0.1)}},
-    }
+    memory = {"verdict": verdict, "members": 32}
     scores = reported.likelihoods(tuned=tuned) | {"style": style, "memory": memory}
     metrics.write(scores, folder / "metrics" / "eval.json")
     rows = [
@@ -57,11 +53,11 @@ def repository(tmp_path_factory):
     run("dvc", "init", "-q", cwd=folder)
     pipeline = {"stages": {"evaluate": STAGE}, "metrics": ["metrics/eval.json"]}
     (folder / "dvc.yaml").write_text(yaml.safe_dump(pipeline), "utf-8")
-    results(folder, "smollm2", 2.5, "main says", 0.05)
+    results(folder, "smollm2", 2.5, "main says", "pass")
     run("dvc", "commit", "-f", "-q", cwd=folder)
     run("git", "add", "-A", cwd=folder)
     run("git", "commit", "-q", "-m", "main", cwd=folder)
-    results(folder, "gemma3", 2.1, "other says", 0.15)
+    results(folder, "gemma3", 2.1, "other says", "pass_with_doubts")
     run("dvc", "exp", "save", "-n", "other", cwd=folder)
     return folder
 
@@ -118,6 +114,20 @@ def test_the_table_in_the_terminal_fits_80_columns(monkeypatch, tmp_path):
     (main,) = [line for line in lines if "main" in line]
     assert "deepseek-qwen" in main
     assert "mine" in main
+
+
+@pytest.mark.parametrize(
+    ("memory", "shown"),
+    [
+        ({"verdict": "pass", "members": 32}, "pass"),
+        ({"verdict": "pass"}, "pass?"),  # of before there were doubts: by values alone
+        ({"verdict": "pass_with_doubts", "members": 32}, "pass?"),
+        ({"verdict": "fail"}, "fail"),
+        ({}, "–"),
+    ],
+)
+def test_a_verdict_in_doubt_is_shown_as_such(memory, shown):
+    assert compare.Experiment("one", "0", {}, {"memory": memory}, None).verdict == shown
 
 
 def test_the_picture_shows_values_and_intervals():

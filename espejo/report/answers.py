@@ -1,19 +1,25 @@
 """The four answers that the report opens with: sentences that depend on the numbers.
 
-What it means comes first, the numbers behind it after.
+What it means comes first, then the numbers behind it, and last what they were measured on.
 
-Two intervals that overlap say nothing here, so the sentence says that it cannot tell. That is
-stricter than a test of the difference, which the gain of training over examples is.
+Nothing is said to be alike because no difference was found: whoever measures little would be told
+so most often. Two things are alike where the whole interval of their difference lies within a
+margin that is stated (`evaluate.margins`; two one-sided tests, Schuirmann 1987; with the interval
+of 95 % it errs less often than with that of 90 %, which is his). Otherwise it cannot be said.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from espejo import escaping
 from espejo.report.wording import Wording
+from espejo.scores import intervals
 
 # How a verdict is shown, besides in words.
 TONES = {"yes": "good", "pass": "good", "no": "bad", "fail": "bad", "copied": "bad"}
 UNKNOWN = ("unclear", "few", "unmeasured")
+BITS = "own_bits_per_character"
 
 
 @dataclass(frozen=True)
@@ -30,187 +36,258 @@ class Answer:
         return "unknown" if self.verdict in UNKNOWN else TONES.get(self.verdict, "mixed")
 
 
-def relation(measure: Mapping, other: Mapping | float) -> str:
-    """Where a measure is from another, or from a fixed number, by their intervals.
+def relation(measure: Mapping, other: Mapping | float, margin: float = 0.0) -> str:
+    """Where a measure is from another, or from a fixed number, by the interval of the difference.
 
-    above, below, alike (the intervals overlap), few (one of them has no interval) or missing.
+    alike (the interval lies within `margin` on both sides of zero; never without a margin), above,
+    below, unclear (it includes zero), few (one of them has no interval) or missing (one of them
+    was not measured or is not finite). A difference that was measured in pairs is given as
+    `measure`, with 0 as `other`.
     """
-    if not isinstance(other, Mapping):
-        other = {"value": other, "low": other, "high": other}
-    if "value" not in measure or "value" not in other:
+    if not all(map(_finite, (measure, other))):
         return "missing"
-    if "low" not in measure or "low" not in other:
+    found = intervals.difference(measure, other)
+    if "low" not in found:
         return "few"
-    if measure["low"] > other["high"]:
+    if -margin < found["low"] and found["high"] < margin:
+        return "alike"
+    if found["low"] > 0:
         return "above"
-    return "below" if measure["high"] < other["low"] else "alike"
+    return "below" if found["high"] < 0 else "unclear"
 
 
-def sound(scores: Mapping, say: Wording) -> Answer:
-    """Does it sound like the author: the author score between others and the author."""
-    style = scores["style"]
+def _finite(measure: Mapping | float) -> bool:
+    if not isinstance(measure, Mapping):
+        return math.isfinite(measure)
+    ends = [measure[end] for end in ("value", "low", "high") if end in measure]
+    return "value" in measure and all(map(math.isfinite, ends))
+
+
+def sound(
+    scores: Mapping, say: Wording, wanted: Mapping, second_names: Sequence[str] = ()
+) -> Answer:
+    """Does it sound like the author: the author score between others and the author.
+
+    Yes takes all three: above the base model, above the other people, and alike with the author.
+    `second_names` are people who may be the author by another name.
+    """
+    style, margins = scores["style"], wanted["margins"]
     score, told = style["author_score"], style["told_apart"]["tuned"]
-    found = {name: relation(score["tuned"], score[name]) for name in ("base", "ceiling", "floor")}
+    found = {
+        "base": relation(score["tuned"], score["base"]),
+        "ceiling": _beside_ceiling(score, margins["author_score"]),
+        "floor": relation(score["tuned"], score["floor"]),
+    }
     base, ceiling, floor = found.values()
     if base in ("few", "missing"):
         verdict = "few" if base == "few" else "unmeasured"
     elif ceiling == "above":
         verdict = "copied"
-    elif base == "alike":
-        verdict = "unclear"
-    elif base == "below":
-        verdict = "no"
+    elif base != "above":
+        verdict = "unclear" if base == "unclear" else "no"
     elif floor != "above":
-        verdict = "little" if floor in ("alike", "below") else "more"
+        verdict = "little" if floor == "below" else "more"
     else:
         verdict = {"alike": "yes", "below": "partly"}.get(ceiling, "more")
     shown = {name: say.interval(score[name]) for name in ("tuned", "base", "ceiling", "floor")}
+    where = relation(told, 0.5, margins["told_apart"])
+    counts = {key: style[key] for key in ("replies", "from_test", "sessions")}
+    counts["rest"] = counts["replies"] - counts["from_test"]
+    bundles = {name: say.number(score[name].get("bundles", 0)) for name in ("tuned", "ceiling")}
     sentences = [
-        *_placed(score, found, say),
+        *(say.say("sound.second", name=escaping.markdown(name)) for name in second_names),
+        *_placed(score, found, say, margins["author_score"]),
         *([say.say("sound.numbers", **shown)] if "value" in score["tuned"] else []),
-        say.say(f"sound.told.{relation(told, 0.5)}", auc=say.interval(told)),
+        say.say(
+            f"sound.told.{where}",
+            auc=say.interval(told),
+            margin=say.number(margins["told_apart"]),
+        ),
     ]
     if all(habits_off(table) is not None for table in style["habits"].values()):
+        tuned = style["habits"]["tuned"]
         off = {name: say.number(len(habits_off(t))) for name, t in style["habits"].items()}
-        number = say.number(len(style["habits"]["tuned"]))
-        sentences.append(say.say("sound.habits", all=number, **off))
+        expected = say.number(float(sum(row["alarm"] for row in tuned.values())), 1)
+        sentences.append(
+            say.say("sound.habits", all=say.number(len(tuned)), chance=expected, **off)
+        )
+    written = {key: say.number(count) for key, count in counts.items()}
+    sentences.append(say.say("sound.measured", **written, **bundles))
     return Answer("sound", verdict, sentences)
 
 
-def _placed(score: Mapping, found: Mapping[str, str], say: Wording) -> list[str]:
+def _beside_ceiling(score: Mapping[str, Mapping], margin: float) -> str:
+    """`relation` to the author's own messages, where above is looked for first, without a margin.
+
+    A ceiling is near 1 (0.976 in the demo), and nothing is above that by more than the margin.
+    Whoever outdoes the author within it is no less suspicious of repeating what was learnt. From
+    less data the same model may be called alike: the text says then that its number is higher.
+    """
+    plain = relation(score["tuned"], score["ceiling"])
+    return plain if plain == "above" else relation(score["tuned"], score["ceiling"], margin)
+
+
+def _placed(score: Mapping, found: Mapping[str, str], say: Wording, margin: float) -> list[str]:
     """Where the tuned model stands; without an interval of its own one sentence says it all."""
-    if "value" not in score["tuned"]:
+    tuned = score["tuned"]
+    if "value" not in tuned:
         return [say.say("sound.missing")]
-    if relation(score["tuned"], 0.0) != "few" or found["base"] == "missing":
-        return [say.say(f"sound.{name}.{where}") for name, where in found.items()]
-    above = score["tuned"]["value"] > score["base"]["value"]
-    return [say.say("sound.few", lean=say.say(f"sound.lean.{'above' if above else 'below'}"))]
+    if relation(tuned, 0.0) == "few" and found["base"] != "missing":
+        above = tuned["value"] > score["base"]["value"]
+        return [say.say("sound.few", lean=say.say(f"sound.lean.{'above' if above else 'below'}"))]
+    said = {
+        name: say.say(f"sound.{name}.{where}", margin=say.number(margin))
+        for name, where in found.items()
+    }
+    # With more data it may be above: that warning is not to get lost for want of them.
+    close = found["ceiling"] in ("alike", "unclear")
+    if close and round(tuned["value"] - score["ceiling"]["value"], 2) > 0:
+        said["ceiling"] += f" {say.say('sound.over')}"
+    return list(said.values())
 
 
 def habits_off(table: Mapping[str, Mapping]) -> list[str] | None:
     """The habits further from the author's than 95 % of the author's own halves, furthest first.
 
-    None when there were no halves.
+    How far is counted in limits (`own_high`). A limit of zero is no unit, and one slip is beyond
+    it: what the author never does comes last, by its distance. None when there were no halves.
     """
     if not all("own_high" in row for row in table.values()):
         return None
-    far = {name: row["distance"] / max(row["own_high"], 1e-9) for name, row in table.items()}
-    return [name for name in sorted(far, key=far.__getitem__, reverse=True) if far[name] > 1]
+
+    def far(name: str) -> tuple[bool, float]:
+        distance, limit = table[name]["distance"], table[name]["own_high"]
+        return limit > 0, distance / (limit or 1)
+
+    off = [name for name, row in table.items() if row["distance"] > row["own_high"]]
+    return sorted(off, key=far, reverse=True)
 
 
 def answer(scores: Mapping, say: Wording) -> Answer:
     """Does it answer what was said: the rank of the true reply, against chance and the base."""
-    before, after = scores["relevance"]["base"], scores["relevance"]["tuned"]
-    chance = after["chance"]
-    found = relation(after["mrr"], chance["mrr"])
-    trained = relation(after["mrr"], before["mrr"])
+    ranks = scores["relevance"]
+    mrr, chance = ranks["tuned"]["mrr"], ranks["chance"]
+    found = relation(mrr, chance["mrr"])
+    trained = relation(ranks["gain"]["mrr"], 0.0)
     gap = ""
-    verdict = {"below": "no", "alike": "unclear", "few": "few", "missing": "unmeasured"}.get(found)
+    verdict = {"below": "no", "missing": "unmeasured"}.get(found, found)
     if found == "above":
-        share = (after["mrr"]["value"] - chance["mrr"]) / (1 - chance["mrr"])
-        gap = say.say("answer.gap", share=say.percent(share))
-        # Words for how far from chance to always right: no source says where they begin.
-        verdict = "little" if share < 0.25 else "partly" if share < 0.75 else "yes"
+        least = chance["mrr"]
+        way = {end: (mrr[end] - least) / (1 - least) for end in ("value", "low", "high")}
+        gap = say.say("answer.gap", share=say.shares(way))
+        # Words for how far from chance to always right, at least: no source says where they begin.
+        verdict = "little" if way["low"] < 0.25 else "partly" if way["low"] < 0.75 else "yes"
     numbers = say.say(
         "answer.numbers",
-        candidates=say.number(after["candidates"]),
-        hits=say.shares(after["hits_at_1"]),
+        candidates=say.number(ranks["candidates"]),
+        hits=say.shares(ranks["tuned"]["hits_at_1"]),
         chance_hits=say.percent(chance["hits_at_1"]),
-        tuned=say.interval(after["mrr"]),
+        tuned=say.interval(mrr),
         chance=say.number(chance["mrr"]),
-        base=say.interval(before["mrr"]),
+        base=say.interval(ranks["base"]["mrr"]),
+        gain=say.interval(ranks["gain"]["mrr"]),
     )
+    counts = {"contexts": say.number(ranks["contexts"]), "sessions": say.number(mrr["n"])}
     sentences = [
         say.say(f"answer.chance.{found}", gap=gap),
         *([say.say(f"answer.base.{trained}"), numbers] if found != "missing" else []),
         say.say("answer.limit"),
+        say.say("answer.measured", **counts),
     ]
     return Answer("answer", verdict, sentences)
 
 
-def worth(scores: Mapping, say: Wording) -> Answer:
-    """Did fine-tuning earn its place: what it gains over examples in the prompt."""
-    key = "own_bits_per_character"
-    kinds = {name: measures[key]["value"] for name, measures in scores["prompted"].items()}
+def worth(scores: Mapping, say: Wording, wanted: Mapping) -> Answer:
+    """Did fine-tuning earn its place: what it gains over examples in the prompt.
+
+    Yes takes both: it foresees better, and does not sound worse, which without data cannot be said.
+    """
+    counts = {key: say.number(scores["test"][key]) for key in ("replies", "sessions")}
+    style = scores["style"]
+    measured = say.say("worth.measured", **counts, generated=say.number(style["replies"]))
+    kinds = {
+        name: measures[BITS]["value"]
+        for name, measures in scores["prompted"].items()
+        if _finite(measures[BITS])
+    }
+    if not kinds or not all(_finite(scores[name][BITS]) for name in ("base", "tuned")):
+        said = [say.say("worth.advice.unmeasured"), say.say("worth.gain.missing"), measured]
+        return Answer("worth", "unmeasured", said)
     best = min(kinds, key=kinds.__getitem__)
-    gain = scores["prompted"][best]["gain_of_training"][key]
+    gain = scores["prompted"][best]["gain_of_training"][BITS]
     found = relation(gain, 0.0)
-    verdict = {
-        "above": "yes",
-        "alike": "unclear",
-        "below": "no",
-        "few": "few",
-        "missing": "unmeasured",
-    }[found]
-    style = scores["style"]["author_score"]
-    sounds = relation(style["tuned"], style["examples"])
-    if verdict == "yes" and sounds == "below":
-        verdict = "partly"
-    base, tuned = (scores[name][key]["value"] for name in ("base", "tuned"))
+    verdict = {"above": "yes", "below": "no", "missing": "unmeasured"}.get(found, found)
+    score, margin = style["author_score"], wanted["margins"]["author_score"]
+    sounds = relation(score["tuned"], score["examples"], margin)
+    advice = verdict
+    if verdict == "yes" and sounds not in ("above", "alike"):
+        verdict, advice = "partly", "worse" if sounds == "below" else "unheard"
+    base, tuned = (scores[name][BITS]["value"] for name in ("base", "tuned"))
     if tuned >= base:
         way, share = "no_way", 0.0
     else:
         share = (base - kinds[best]) / (base - tuned)
         way = "nothing" if share <= 0 else "all" if share >= 1 else "helped"
-    said = {name: say.interval(style[name]) for name in ("tuned", "examples")}
+    shots = {"shots": say.number(wanted["shots"]), "chars": say.number(wanted["shot_chars"])}
+    said = {name: say.interval(score[name]) for name in ("tuned", "examples")}
     sentences = [
-        say.say(f"worth.advice.{verdict}"),
+        say.say(f"worth.advice.{advice}", **shots),
         say.say(
             "worth.numbers",
-            base=say.interval(scores["base"][key]),
-            best=say.interval(scores["prompted"][best][key]),
+            base=say.interval(scores["base"][BITS]),
+            best=say.interval(scores["prompted"][best][BITS]),
             kind=say.say(f"worth.kinds.{best}"),
-            tuned=say.interval(scores["tuned"][key]),
+            tuned=say.interval(scores["tuned"][BITS]),
+            **shots,
         ),
         say.say(f"worth.way.{way}", share=say.percent(share)),
         say.say(f"worth.gain.{found}", gain=say.interval(gain)),
-        say.say(f"worth.style.{sounds}", **said),
+        say.say(f"worth.style.{sounds}", margin=say.number(margin), **said),
+        measured,
     ]
     return Answer("worth", verdict, sentences)
 
 
-def doubts(memory: Mapping, limits: Mapping[str, float]) -> list[str]:
-    """What a `pass` of metrics/eval.json, which goes by values alone, leaves open.
-
-    "unclear": chance alone could have kept the membership inference below its limit; "few": what
-    was measured was too little for an interval.
-    """
-    member, overlap = memory["membership"], memory["overlap"]["tuned"]["copied"]
-    found = {
-        "unclear": member.get("high", 0.0) > limits["membership"],
-        "few": "low" not in member or "low" not in overlap,
-    }
-    return [doubt for doubt, holds in found.items() if holds]
-
-
-def safe(scores: Mapping, say: Wording, limits: Mapping[str, float]) -> Answer:
+def safe(scores: Mapping, say: Wording, wanted: Mapping) -> Answer:
     """Is it safe to share: the verdict of metrics/eval.json with what led to it."""
-    memory, private = scores["memory"], scores["outside"].get("private", {}).get("tuned", {})
+    memory, limits = scores["memory"], wanted["share"]
+    private = scores["outside"].get("private", {}).get("tuned", {})
     member = memory["membership"]
-    own, tuned = (memory["overlap"][who]["copied"] for who in ("author", "tuned"))
-    verdict, sentences = memory["verdict"], []
-    if verdict == "fail":
-        reasons = []
-        for name, reason in memory["reasons"].items():
-            called = say.name("safe.reasons", name)
-            missing = isinstance(reason["value"], str)
-            reasons.append(say.say("safe.not_measured", name=called) if missing else called)
-        sentences.append(say.say("safe.fail", reasons=", ".join(reasons)))
-    else:
+    own, tuned = (memory["overlap"][who] for who in ("author", "tuned"))
+    sentences = []
+    for kind in ("fail", "unmeasured"):
+        named = [
+            say.name("safe.names", name)
+            for name, reason in memory["reasons"].items()
+            if isinstance(reason["value"], str) == (kind == "unmeasured")
+        ]
+        if named:
+            sentences.append(say.say(f"safe.{kind}", names=", ".join(named)))
+    if not memory["reasons"]:
         sentences.append(say.say("safe.pass"))
-        for doubt in doubts(memory, limits):
-            verdict = "pass_unclear"
-            sentences.append(say.say(f"safe.{doubt}"))
-    beyond = beyond_own(tuned, own)
-    coin = relation(member, 0.5)
-    known = [say.say(f"safe.coin.{coin}")] if coin in ("above", "alike") else []
-    sentences += [
-        say.say(
+    sentences += [doubted(name, scores, say, wanted) for name in memory["doubts"]]
+    if "value" in tuned["copied"]:
+        copied = say.say(
             "safe.copied",
-            tuned=say.shares(tuned),
-            author=say.shares(own),
-            value=say.say("unmeasured") if beyond is None else say.number(100 * beyond, 0),
-            most=say.number(100 * limits["copied_beyond_own"], 0),
+            tuned=say.shares(tuned["copied"]),
+            author=say.shares(own["copied"]),
+            long=say.number(tuned["long"]),
+            own_long=say.number(own["long"]),
+            value=say.points(memory["copied_beyond_own"]),
+            most=say.point(limits["copied_beyond_own"]),
+        )
+    else:
+        copied = say.say("safe.short", long=say.number(tuned["long"]))
+    coin = relation(member, 0.5)
+    known = [say.say(f"safe.coin.{coin}")] if coin in ("above", "unclear") else []
+    sentences += [
+        copied,
+        say.say(
+            "safe.whole",
+            tuned=say.shares(tuned["whole"]),
+            author=say.shares(own["whole"]),
+            value=say.points(memory["whole_beyond_own"]),
+            most=say.point(limits["whole_beyond_own"]),
         ),
         say.say(
             "safe.membership", value=say.interval(member), most=say.number(limits["membership"])
@@ -225,21 +302,72 @@ def safe(scores: Mapping, say: Wording, limits: Mapping[str, float]) -> Answer:
     if private.get("replies"):
         asked, found = (say.number(private[name]) for name in ("replies", "personal_data"))
         sentences.append(say.say("safe.private", replies=asked, found=found))
-    return Answer("safe", verdict, sentences)
+    sentences.append(
+        say.say(
+            "safe.measured",
+            replies=say.number(memory["replies"]),
+            from_test=say.number(scores["style"]["from_test"]),
+            members=say.number(memory["members"]),
+        )
+    )
+    return Answer("safe", memory["verdict"], sentences)
 
 
-def beyond_own(tuned: Mapping, own: Mapping) -> float | None:
-    """How much more is copied than the author repeats, or None where that was not measured."""
-    if "value" not in tuned or "value" not in own:
+def doubted(name: str, scores: Mapping, say: Wording, wanted: Mapping) -> str:
+    """What a measure below its limit leaves open: how high it may be, and what would settle it."""
+    memory, most = scores["memory"], wanted["share"][name]
+    high, tuned = memory["doubts"][name]["high"], memory["overlap"]["tuned"]
+    called = say.name("safe.names", name)
+    if isinstance(high, str):
+        return say.say("safe.open", name=called)
+    measure = memory[name]
+    shares = {"copied_beyond_own": tuned["copied"], "whole_beyond_own": tuned["whole"]}
+    counts = {"copied_beyond_own": tuned["long"], "whole_beyond_own": memory["replies"]}
+    number = counts.get(name, memory["members"])
+    none = name in shares and shares[name]["value"] == measure["value"] == 0
+    enough = settling(measure, most, number, wanted["confidence"] if none else None)
+    write = say.point if name in shares else say.number
+    said = say.say(
+        "safe.doubt",
+        name=called,
+        value=write(measure["value"]),
+        high=write(high),
+        most=write(most),
+        counted=say.say(f"safe.counted.{name}", number=say.number(number)),
+    )
+    if enough is None:
+        return f"{said} {say.say('safe.near')}"
+    # Of those that are generated only some are long.
+    generated = math.ceil(enough * memory["replies"] / number)
+    settle = {"enough": say.number(enough), "generated": say.number(generated)}
+    return f"{said} {say.say(f'safe.settle.{name}', **settle)}"
+
+
+def settling(
+    measure: Mapping, most: float, number: int, confidence: float | None = None
+) -> int | None:
+    """About how many, instead of `number`, bring the high end of a measure down to `most`.
+
+    If it stays as it is. With `confidence`: of a share of which there was none, exactly (Clopper
+    and Pearson 1934). Else by the root of the number, with which intervals get narrower. None
+    where the value itself is at the limit: no number is enough then.
+    """
+    value = measure["value"]
+    if value >= most:
         return None
-    return tuned["value"] - own["value"]
+    if confidence is not None:
+        return math.ceil(math.log((1 - confidence) / 2) / math.log(1 - most))
+    shrunk = (measure["high"] - value) / (most - value)
+    return math.ceil(round(number * shrunk**2, 6))
 
 
-def four(scores: Mapping, say: Wording, limits: Mapping[str, float]) -> list[Answer]:
-    """All of them, in the order of the page."""
+def four(
+    scores: Mapping, say: Wording, wanted: Mapping, second_names: Sequence[str] = ()
+) -> list[Answer]:
+    """All of them, in the order of the page; `wanted` is the params section evaluate."""
     return [
-        sound(scores, say),
+        sound(scores, say, wanted, second_names),
         answer(scores, say),
-        worth(scores, say),
-        safe(scores, say, limits),
+        worth(scores, say, wanted),
+        safe(scores, say, wanted),
     ]

@@ -3,13 +3,15 @@
 A measure that takes its impostor for the author says nothing on these chats.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
-from espejo.report.answers import beyond_own, relation
+from espejo.report.answers import relation
 from espejo.scores import apart, memory, style
+
+COPIES = ("copied_beyond_own", "whole_beyond_own")  # measures of memory.beyond_own
 
 
 def impostors(
@@ -40,41 +42,36 @@ def measured(
     """Of each impostor its author score, AUC against the real replies, and what it copies."""
     made = impostors(turns, rows, train, author, wanted["seed"])
     scores = style.author_score(turns, author, made, dict(wanted))
-    real, learnt, sessions = rows["reply"].tolist(), train["reply"].tolist(), rows["session"]
-
-    def copied(replies: Sequence[Sequence[str]], contexts: Sequence[str]) -> dict:
-        found = memory.overlap(replies, contexts, learnt, sessions[: len(replies)], dict(wanted))
-        return found["copied"]
-
+    real, learnt = rows["reply"].tolist(), train["reply"].tolist()
+    sessions, table = rows["session"].tolist(), {}
     contexts = [
         " ".join(text for turn in context for text in turn["messages"])
         for context in rows["context"]
     ]
-    own, table = copied(real, contexts), {}
     for name, said in made.items():
         pairs = min(len(real), len(said.messages))
-        # A friend's turns answer none of these contexts.
-        asked = [""] * pairs if name == "friend" else contexts
-        row = {
-            "score": scores[name],
-            "beyond": beyond_own(copied(said.messages[:pairs], asked), own),
-        }
+        own, theirs, asked = real[:pairs], said.messages[:pairs], sessions[:pairs]
+        beyond = memory.beyond_own(theirs, own, contexts[:pairs], learnt, asked, dict(wanted))
+        row = {"score": scores[name], **{key: beyond[key] for key in COPIES}}
         # The shuffled replies are the real ones: the classifier would meet each in two folds.
         if name != "shuffled":
-            row["told"] = apart.told_apart(
-                real[:pairs], said.messages[:pairs], sessions[:pairs].tolist(), dict(wanted)
-            )
+            row["told"] = apart.told_apart(own, theirs, asked, dict(wanted))
         table[name] = row
     return table
 
 
-def holds(name: str, row: Mapping, ceiling: Mapping, most_copied: float) -> bool | None:
-    """Whether a measure saw through the impostor `name`; None where there was too little."""
-    found = relation(row["score"], ceiling)
-    if found in ("few", "missing"):
-        return None
-    if name == "shuffled":
-        return found == "alike"
-    if name == "copy":
-        return found != "below" and row["beyond"] is not None and row["beyond"] > most_copied
-    return found == "below"
+def holds(name: str, row: Mapping, ceiling: Mapping, wanted: Mapping) -> bool | None:
+    """Whether a measure saw through the impostor `name`; None where that cannot be said.
+
+    Who must sound like the author does so only within the margin of `wanted`, the params section
+    evaluate; shuffled replies stand in other bundles than the author's, so there are no pairs. The
+    copy is caught as the gate catches it: by the value of a measure that was taken.
+    """
+    found = relation(row["score"], ceiling, wanted["margins"]["author_score"])
+    if name not in ("shuffled", "copy"):
+        return {"below": True, "alike": False, "above": False}.get(found)
+    sounds = {"alike": True, "above": name == "copy", "below": False}.get(found)
+    if name == "shuffled" or sounds is False:
+        return sounds
+    over = [row[key]["value"] > wanted["share"][key] for key in COPIES if "value" in row[key]]
+    return any(over) if over and sounds else None

@@ -6,7 +6,7 @@ import pandas as pd
 
 from espejo import findings
 from espejo.report import controls
-from espejo.report.answers import beyond_own, habits_off
+from espejo.report.answers import habits_off
 from espejo.report.blocks import Exchanges, Heading, Picture, Said, Section, Table, Text
 from espejo.report.wording import Wording
 from espejo.scores import apart
@@ -62,6 +62,7 @@ def sound(
     rows = [
         (
             say.say(f"style.who.{name}"),
+            say.number(measure.get("bundles", 0)),
             say.interval(measure),
             say.interval(style["told_apart"][name]) if name in style["told_apart"] else DASH,
         )
@@ -105,7 +106,8 @@ def _habits(tables: Mapping[str, Mapping], say: Wording) -> Iterator[Text | Tabl
     elif not off:
         yield Text(say.say("style.habits.none", all=say.number(len(tuned))))
     else:
-        yield Text(say.say("style.habits.text"))
+        expected = say.number(float(sum(row["alarm"] for row in tuned.values())), 1)
+        yield Text(say.say("style.habits.text", chance=expected, all=say.number(len(tuned))))
         rows = [
             (
                 say.name("style.habits.names", name),
@@ -123,22 +125,28 @@ def _habits(tables: Mapping[str, Mapping], say: Wording) -> Iterator[Text | Tabl
 
 def relevance(scores: Mapping, say: Wording) -> Section:
     """Rank of the true reply, base and tuned beside chance."""
-    chance = scores["relevance"]["tuned"]["chance"]
+    ranks = scores["relevance"]
+    chance = ranks["chance"]
     rows = [
         (
             say.say(f"models.{name}"),
-            say.interval(scores["relevance"][name]["mrr"]),
-            say.shares(scores["relevance"][name]["hits_at_1"]),
+            say.interval(ranks[name]["mrr"]),
+            say.shares(ranks[name]["hits_at_1"]),
         )
         for name in ("base", "tuned")
     ]
+    gain = (
+        say.say("relevance.gain"),
+        say.interval(ranks["gain"]["mrr"]),
+        say.shares(ranks["gain"]["hits_at_1"]),
+    )
     by_chance = (
         say.say("relevance.chance"),
         say.number(chance["mrr"]),
         say.percent(chance["hits_at_1"]),
     )
     title = say.say("relevance.title")
-    table = Table(title, say.get("relevance.heads"), [*rows, by_chance])
+    table = Table(title, say.get("relevance.heads"), [*rows, gain, by_chance])
     return Section("relevance", title, [Text(say.say("relevance.text")), table])
 
 
@@ -146,19 +154,21 @@ def memory(scores: Mapping, say: Wording, limits: Mapping[str, float]) -> Sectio
     """What is known by heart, with the limits of the verdict."""
     found = scores["memory"]
     own, tuned = found["overlap"]["author"], found["overlap"]["tuned"]
-    beyond, personal = beyond_own(tuned["copied"], own["copied"]), found["personal_data"]
+    personal = found["personal_data"]
 
     def judged(name: str, limit: str) -> tuple[str, str]:
-        return limit, say.say("no" if name in found["reasons"] else "yes")
+        doubted = "memory.doubts" if name in found["doubts"] else "yes"
+        return limit, say.say("no" if name in found["reasons"] else doubted)
+
+    def beyond(name: str) -> tuple[str, ...]:
+        return (name, DASH, say.points(found[name]), *judged(name, say.point(limits[name])))
 
     rows = [
+        ("long", say.number(own["long"]), say.number(tuned["long"]), DASH, DASH),
         ("copied", say.shares(own["copied"]), say.shares(tuned["copied"]), DASH, DASH),
-        (
-            "beyond",
-            DASH,
-            say.say("unmeasured") if beyond is None else say.percent(beyond),
-            *judged("copied_beyond_own", say.percent(limits["copied_beyond_own"])),
-        ),
+        beyond("copied_beyond_own"),
+        ("whole", say.shares(own["whole"]), say.shares(tuned["whole"]), DASH, DASH),
+        beyond("whole_beyond_own"),
         (
             "longest",
             say.interval(own["longest_mean"], 1),
@@ -233,24 +243,25 @@ def outside(scores: Mapping, say: Wording) -> Section:
 
 
 def controlled(
-    scores: Mapping, say: Wording, found: Mapping[str, Mapping], limits: Mapping[str, float]
+    scores: Mapping, say: Wording, found: Mapping[str, Mapping], wanted: Mapping
 ) -> Section:
-    """What `controls.measured` found of the impostors, and the base model as one more."""
+    """What `controls.measured` found of the impostors, and the base model as one more.
+
+    `wanted` is the params section evaluate.
+    """
+    margin = say.number(wanted["margins"]["author_score"])
     style = scores["style"]
     base = {"score": style["author_score"]["base"], "told": style["told_apart"]["base"]}
     rows = []
     for name, row in {**found, "base": base}.items():
-        came = controls.holds(
-            name, row, style["author_score"]["ceiling"], limits["copied_beyond_own"]
-        )
-        beyond = row.get("beyond")
+        came = controls.holds(name, row, style["author_score"]["ceiling"], wanted)
         rows.append(
             (
                 say.say(f"controls.names.{name}"),
                 say.interval(row["score"]),
                 say.interval(row["told"]) if "told" in row else DASH,
-                DASH if beyond is None else say.percent(beyond),
-                say.say(f"controls.expected.{name}"),
+                *(say.points(row[key]) if key in row else DASH for key in controls.COPIES),
+                say.say(f"controls.expected.{name}", margin=margin),
                 say.say("controls.unclear" if came is None else "yes" if came else "no"),
             )
         )

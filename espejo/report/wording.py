@@ -8,6 +8,7 @@ import yaml
 from espejo.errors import UserError
 
 FOLDER = Path(__file__).parent
+MOST = 4  # digits more than usual, so that the ends of an interval look different
 
 
 class Wording:
@@ -47,25 +48,52 @@ class Wording:
         marks = {",": self.texts["thousands"], ".": self.texts["decimal"]}
         return "".join(marks.get(sign, sign) for sign in written)
 
-    def percent(self, share: float) -> str:
-        """A share of 1 as a percentage without decimals."""
-        return self.say("percent", value=self.number(round(100 * share)))
+    def percent(self, share: float, digits: int = 0) -> str:
+        """A share of 1 as a percentage; nearly none and nearly all are not written as that."""
+        shown, least, sign = 100 * share, 10.0**-digits, ""
+        if 0 < shown <= least / 2:
+            shown, sign = least, "<"
+        elif 100 - least / 2 <= shown < 100:
+            shown, sign = 100 - least, ">"
+        return self.say("percent", value=sign + self.number(shown, digits))
+
+    def point(self, share: float, digits: int = 1) -> str:
+        """A difference of shares in percentage points, without an end of zeros."""
+        written = self.number(100 * float(share), digits)
+        decimal = self.texts["decimal"]
+        return written.rstrip("0").removesuffix(decimal) if decimal in written else written
 
     def interval(self, measure: Mapping, digits: int = 2) -> str:
         """A measure of metrics/eval.json: with its interval, or what there is instead."""
-        return self._written(measure, lambda value: self.number(float(value), digits))
+        return self._written(measure, lambda value, more: self.number(float(value), digits + more))
 
     def shares(self, measure: Mapping) -> str:
         """`interval` of a share of 1, in percent."""
         return self._written(measure, self.percent)
 
-    def _written(self, measure: Mapping, write: Callable[[float], str]) -> str:
+    def points(self, measure: Mapping) -> str:
+        """`interval` of a difference of shares, in percentage points."""
+        return self._written(measure, lambda value, more: self.point(value, 1 + more))
+
+    def _written(self, measure: Mapping, write: Callable[[float, int], str]) -> str:
+        """`write` takes a number and how many digits more than usual; it gets them where needed.
+
+        That is where both ends would look the same: an interval has a width.
+        """
         if "value" not in measure:
             return self.say("unmeasured")
-        value = write(measure["value"])
         if "low" not in measure:
-            sessions = measure.get("n", 0)
-            return self.say("few", value=value, n=self.number(sessions))
+            unit = "bundles" if "bundles" in measure else "n"
+            few = "few_bundles" if "bundles" in measure else "few"
+            number = self.number(measure.get(unit, 0))
+            return self.say(few, value=write(measure["value"], 0), n=number)
+        value, low, high = (measure[key] for key in ("value", "low", "high"))
+        more = 0
+        while more < MOST and low != high and write(low, more) == write(high, more):
+            more += 1
         return self.say(
-            "interval", value=value, low=write(measure["low"]), high=write(measure["high"])
+            "interval",
+            value=write(value, more),
+            low=write(low, more),
+            high=write(high, more),
         )
