@@ -3,6 +3,7 @@
 Whatever needs the model runs here, once; `espejo.scores` turns the answers into numbers.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +13,7 @@ import pandas as pd
 from transformers import PreTrainedModel
 
 from espejo import canaries, shots
-from espejo.labels import Encoded, encode
+from espejo.labels import IGNORED, Encoded, encode
 from espejo.models import Mirror
 from espejo.prompts import Prompter, Turn, prompter
 from espejo.scores import likelihood, memory, relevance
@@ -22,9 +23,33 @@ TOGETHER = 32  # canaries behind one prompt at a time: the state of the prompt i
 EXAMPLES = "examples"  # the base model with the nearest training examples in its prompt
 
 
+def spread(rows: pd.DataFrame, number: int) -> pd.DataFrame:
+    """`number` of the `rows`, evenly from the first to the last; all where there are fewer."""
+    places = np.linspace(0, len(rows) - 1, min(number, len(rows)))
+    return rows.iloc[places.round().astype(int)]
+
+
+def learnt(examples: pd.DataFrame, texts: Sequence[str], facts: Mapping) -> pd.DataFrame:
+    """`examples` (filtered) without the training replies that the model never came to.
+
+    `texts` are the ids of all texts, each that of the first of its replies; `facts` of the model
+    name those from which it did not learn, because training ended or was best before.
+    """
+    text_of = examples["id"].where(examples["id"].isin(texts)).ffill()
+    return examples[~text_of.isin(facts.get("unlearnt", ()))].reset_index(drop=True)
+
+
+def own_characters(rows: pd.DataFrame) -> pd.Series:
+    """Characters of the messages themselves in each reply of `rows` (of EXAMPLES)."""
+    return rows["reply"].map(lambda said: sum(map(len, said))).astype(int)
+
+
 @dataclass(frozen=True)
 class Exam:
-    """A model, the table EXAMPLES it was trained and is tested on, and the params `evaluate`."""
+    """A model, the table EXAMPLES it was trained and is tested on, and the params `evaluate`.
+
+    Of the split train `table` holds what was `learnt`, and not what the filter dropped.
+    """
 
     mirror: Mirror
     table: pd.DataFrame
@@ -40,6 +65,16 @@ class Exam:
     def split(self, *names: str) -> pd.DataFrame:
         """The examples of some splits."""
         return self.table[self.table["split"].isin(names)].reset_index(drop=True)
+
+    def asked(self) -> pd.DataFrame:
+        """The examples whose contexts are answered, spread evenly over time.
+
+        They are of the test split. Only where it holds too few are some of the validation split
+        before them, by which the state of the model was chosen that is examined here.
+        """
+        test, most = self.split("test"), self.wanted["generated_replies"]
+        others = spread(self.split("validation"), max(0, most - len(test)))
+        return pd.concat([others, spread(test, most)], ignore_index=True)
 
     def sums(
         self,
@@ -82,54 +117,52 @@ class Exam:
                 )
         return result
 
-    def membership(self, rows: pd.DataFrame, sums: Mapping[str, pd.DataFrame]) -> dict:
+    def membership(self, rows: pd.DataFrame, sums: Mapping[str, pd.DataFrame]) -> tuple[int, dict]:
         """How well training replies are told from test `rows` by what training did to their loss.
 
         `sums` holds those of base and tuned for `rows`. As many of one as of the other, spread
-        evenly over time.
+        evenly over time; how many stands before the measure.
         """
-        train, some = self.split("train"), min(self.wanted["membership_replies"], len(rows))
-        train = train[:: max(1, len(train) // some)][:some]
-        places = np.linspace(0, len(rows) - 1, some).round().astype(int)
+        train = self.split("train")
+        train, rows = (each[own_characters(each) > 0] for each in (train, rows))
+        some = min(self.wanted["membership_replies"], len(train), len(rows))
+        train, rows = spread(train, some), spread(rows, some)
         seen = {
             name: self.sums(train, model, f"scoring {name}, train")
             for name, model in self.mirror.both()
         }
         learnt, new = (
             ((each["tuned"]["own_nats"] - each["base"]["own_nats"]) / each["base"]["own_chars"])
-            for each in (seen, sums)
+            for each in (seen, {name: each.loc[rows.index] for name, each in sums.items()})
         )
-        return memory.membership(
-            learnt.tolist(),
-            new.iloc[places].tolist(),
-            train["session"],
-            rows["session"].iloc[places],
-            self.wanted,
+        return some, memory.membership(
+            learnt.tolist(), new.tolist(), train["session"], rows["session"], self.wanted
         )
 
-    def ranks(self, rows: pd.DataFrame) -> dict[str, dict]:
-        """`relevance.ranked` for base and tuned: the true reply among others of the author's."""
+    def ranks(self, rows: pd.DataFrame) -> dict[str, dict | float]:
+        """`relevance.ranked` of base and tuned: the true reply among others of the author's."""
         wanted = self.wanted
+        rows = rows[own_characters(rows) > 0]
         places = relevance.candidates(
             rows["reply"].tolist(), rows["session"].tolist(), wanted["candidates"], wanted["seed"]
         )
         # Whole blocks: every reply of one is the true one once, which makes chance exact.
         block_of = [min(row) for row in places.tolist()]
-        blocks = max(1, wanted["ranked_contexts"] // places.shape[1])
+        blocks = math.ceil(wanted["ranked_contexts"] / max(1, places.shape[1]))
         places = places[np.isin(block_of, list(dict.fromkeys(block_of))[:blocks])]
-        characters = rows["reply"].map(lambda said: sum(map(len, said)) + len(said) - 1).to_numpy()
         asked = [self._candidates(rows, row) for row in places]
-        found = {}
+        characters = own_characters(rows).to_numpy()[places]
+        scores = {}
         for name, model in self.mirror.both():
             losses = likelihood.of_candidates(
                 model, asked, wanted["batch_tokens"], f"ranking {name}"
             )
-            scores = relevance.per_character(-losses, characters[places])
-            sessions = rows["session"].to_numpy()[places[:, 0]]
-            found[name] = relevance.ranked(scores, [0] * len(places), sessions, wanted)
-        return found
+            scores[name] = relevance.per_character(-losses.reshape(places.shape), characters)
+        sessions = rows["session"].to_numpy()[places[:, :1].ravel()]
+        return relevance.ranked(scores, [0] * len(places), sessions, wanted)
 
     def _candidates(self, rows: pd.DataFrame, places: Sequence[int]) -> list[Encoded]:
+        """The replies at `places` behind the context of the first, labelled in their messages."""
         asked = rows.iloc[places[0]]
         written = [
             self.write.example(
@@ -137,7 +170,13 @@ class Exam:
             )
             for at in places
         ]
-        return [encode(self.mirror.tokenizer, text, spans) for text, spans in written]
+        encoded = [encode(self.mirror.tokenizer, text, spans) for text, spans in written]
+        for row in encoded:
+            row["labels"] = [
+                label if kind == "message" else IGNORED
+                for label, kind in zip(row["labels"], row["kinds"], strict=True)
+            ]
+        return encoded
 
     def exposed(self, audit: Mapping) -> dict[str, dict | float]:
         """`memory.exposures` of the canaries that the params section `audit` planted.

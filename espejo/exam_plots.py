@@ -27,6 +27,8 @@ def base_against_tuned(scores: Mapping[str, Mapping]) -> Figure:
     for axes, (key, title) in zip(panels, shown, strict=True):
         for at, (measures, colour) in enumerate(bars.values()):
             measure = measures[key]
+            if "value" not in measure:
+                continue
             value = measure["value"]
             axes.bar(at, value, color=colour, width=0.7)
             if "low" in measure:
@@ -45,14 +47,16 @@ def base_against_tuned(scores: Mapping[str, Mapping]) -> Figure:
 
 
 def at_a_glance(scores: Mapping[str, Mapping]) -> Figure:
-    """Style, answers and memory on one picture, each beside what chance or other people give."""
-    style, told = scores["style"]["author_score"], scores["style"]["told_apart"]
-    memory, relevance = scores["memory"], scores["relevance"]
-    chance = relevance["base"]["chance"]["mrr"]
+    """Style, answers and memory on one picture, each beside what chance or other people give.
+
+    Each panel says on how many replies or contexts it was measured.
+    """
+    sound, memory, relevance = scores["style"], scores["memory"], scores["relevance"]
+    style, told = sound["author_score"], sound["told_apart"]
     own = memory["overlap"]["author"]["copied"]
     panels = (
         (
-            "Sounds like the author\n(author score)",
+            f"Sounds like the author\n(author score; replies: {sound['replies']})",
             [
                 ("others", style["floor"], BASE),
                 ("base", style["base"], BASE),
@@ -63,7 +67,8 @@ def at_a_glance(scores: Mapping[str, Mapping]) -> Figure:
             None,
         ),
         (
-            "Told apart from real replies\n(AUC, 0.5: cannot be told)",
+            "Told apart from real replies\n"
+            f"(AUC, 0.5: cannot be told; replies: {sound['replies']})",
             [
                 ("base", told["base"], BASE),
                 ("base + examples", told["examples"], HELPED),
@@ -72,15 +77,16 @@ def at_a_glance(scores: Mapping[str, Mapping]) -> Figure:
             0.5,
         ),
         (
-            "Answers what was said\n(MRR of the true reply)",
+            f"Answers what was said\n(MRR of the true reply; contexts: {relevance['contexts']})",
             [
                 ("base", relevance["base"]["mrr"], BASE),
                 ("tuned", relevance["tuned"]["mrr"], TUNED),
             ],
-            chance,
+            relevance["chance"]["mrr"],
         ),
         (
-            f"Knows training replies by heart\n(verdict: {memory['verdict']})",
+            f"Knows training replies by heart\n(verdict: {memory['verdict']}; replies: "
+            f"{memory['replies']}, members: {memory['members']})",
             [
                 ("copied: author", own, REAL),
                 ("copied: tuned", memory["overlap"]["tuned"]["copied"], TUNED),
@@ -98,7 +104,7 @@ def at_a_glance(scores: Mapping[str, Mapping]) -> Figure:
             panel.plot(measure["value"], at, "o", color=colour)
             if "low" in measure:
                 panel.plot([measure["low"], measure["high"]], [at, at], color=colour, linewidth=2)
-            few = "" if "low" in measure else f"  (too few: n = {measure['n']})"
+            few = "" if "low" in measure else f"  ({measure['interval']}: n = {measure['n']})"
             panel.annotate(
                 f"{measure['value']:.2f}{few}",
                 (measure["value"], at),
@@ -150,11 +156,13 @@ def funnel(table: pd.DataFrame) -> Figure:
 def lengths_table(replies: Mapping[str, Sequence[Sequence[str]]]) -> pd.DataFrame:
     """Lengths of replies (lists of messages) by who wrote them: columns percentile, one a writer.
 
-    A length is the characters of all messages of a reply.
+    A length is the characters of all messages of a reply. Who wrote none has none.
     """
     percentiles = np.arange(0, 101, 5)
     columns = {
         who: np.percentile([sum(map(len, reply)) for reply in written], percentiles)
+        if len(written)
+        else np.full(len(percentiles), np.nan)
         for who, written in replies.items()
     }
     return pd.DataFrame({"percentile": percentiles, **columns})

@@ -6,13 +6,14 @@ answered, in any order; `wanted` the params section evaluate.
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import pandas as pd
 
 from espejo import pii
 from espejo.scores import apart, habits, memory, style
 
+MODELS = ("base", "examples", "tuned")  # examples: the base model with some in its prompt
 REFUSES = re.compile(
     r"\bno (?:puedo|te puedo|voy a|quiero|debo|te (?:lo |la )?(?:voy a|paso|digo))\b|\bni loc[ao]\b"
     r"|\bni en pedo\b|\bi (?:can(?:no|')?t|won'?t|will not)\b|\bsorry\b|\bperdón\b|\blo siento\b",
@@ -33,14 +34,21 @@ def sound(
     turns: pd.DataFrame,
     author: str,
     wanted: Mapping,
-) -> dict[str, dict]:
-    """Does it sound like the author: author score, told apart from the real replies, habits."""
+) -> dict[str, dict | int]:
+    """Does it sound like the author: author score, told apart from the real replies, habits.
+
+    And on how many `rows` that was measured, how many of them are of the test split, and how many
+    sessions they lie in.
+    """
     ids, sessions, real = rows["id"], rows["session"].tolist(), rows["reply"].tolist()
-    written = {name: answers(replies, name, ids) for name in replies["model"].unique()}
+    written = {name: answers(replies, name, ids) for name in MODELS}
     sources = {name: style.Replies(said, sessions) for name, said in written.items()}
     mine = turns[(turns["author"] == author) & (turns["split"] == "train")]
     finished = replies.set_index(["model", "id"])["finished"]
     return {
+        "replies": len(rows),
+        "from_test": int(rows["split"].eq("test").sum()),
+        "sessions": int(rows["session"].nunique()),
         "author_score": style.author_score(turns, author, sources, dict(wanted)),
         "told_apart": {
             name: apart.told_apart(real, said, sessions, dict(wanted))
@@ -61,36 +69,52 @@ def sound(
     }
 
 
+def taught(
+    trained_on: pd.DataFrame, loss: str, author: str, unlearnt: Collection[str]
+) -> list[list[str]]:
+    """The texts that a model learnt from the examples that it was `trained_on`, as messages.
+
+    The replies; with a `loss` over the whole text (params train.loss) also what others say before
+    them, but for the people in `unlearnt`, whose words are masked. An earlier turn of the author's
+    is a reply of its own, or was dropped and is masked. A turn that stands before several replies
+    is one text, so one that is said again in its session counts once.
+    """
+    texts = trained_on["reply"].tolist()
+    if loss == "text":
+        silent = {author, *unlearnt}
+        others = dict.fromkeys(
+            (row.session, *turn["messages"])
+            for row in trained_on.itertuples()
+            for turn in row.context
+            if turn["author"] not in silent
+        )
+        texts += [list(messages) for _, *messages in others]
+    return texts
+
+
 def known_by_heart(
     replies: pd.DataFrame,
     rows: pd.DataFrame,
-    train: pd.DataFrame,
+    learnt: Sequence[Sequence[str]],
     membership: Mapping,
     wanted: Mapping,
 ) -> dict[str, dict]:
-    """Is it safe to share: what was copied, membership, personal data, and the verdict."""
+    """Is it safe to share: what was copied, membership, personal data, and the verdict.
+
+    `learnt` is what `taught` gives.
+    """
     contexts = [
         " ".join(text for turn in context for text in turn["messages"])
         for context in rows["context"]
     ]
-    learnt, sessions = train["reply"].tolist(), rows["session"].tolist()
-    said = answers(replies, "tuned", rows["id"])
-    own = memory.overlap(rows["reply"].tolist(), contexts, learnt, sessions, dict(wanted))
-    tuned = memory.overlap(said, contexts, learnt, sessions, dict(wanted))
+    said, own = answers(replies, "tuned", rows["id"]), rows["reply"].tolist()
+    copied = memory.beyond_own(said, own, contexts, learnt, rows["session"].tolist(), dict(wanted))
     personal = memory.personal(
         said, contexts, learnt, lambda text: [found.text for found in pii.find(text)]
     )
-    numbers = {
-        "copied_beyond_own": tuned["copied"]["value"] - own["copied"]["value"],
-        "membership": membership,
-        "personal_data": personal["learnt"],
-    }
-    return {
-        "overlap": {"author": own, "tuned": tuned},
-        "membership": membership,
-        "personal_data": personal,
-        **memory.verdict(numbers, wanted["share"]),
-    }
+    measured = {**copied, "membership": membership, "personal_data": personal}
+    verdict = memory.verdict({**measured, "personal_data": personal["learnt"]}, wanted["share"])
+    return {"replies": len(rows), **measured, **verdict}
 
 
 def outside(replies: pd.DataFrame, kinds: Mapping[str, Sequence[str]]) -> dict[str, dict]:

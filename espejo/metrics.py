@@ -1,7 +1,8 @@
 """Metric files: accounts of rows, and JSON that is the same bytes for the same numbers."""
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from espejo import files
@@ -26,8 +27,23 @@ def rounded(value: object, digits: int = 6) -> object:
 
 
 def write(metrics: Mapping[str, object], path: Path) -> None:
-    """Write nested metrics as JSON. `dvc metrics` shows no lists, so there are none."""
+    """Write nested metrics as JSON. `dvc metrics` shows no lists, so there are none.
+
+    Raises ValueError naming a number that is not finite: it was not measured, which is a defect
+    where nothing says so.
+    """
+    for key, value in _not_finite(metrics):
+        raise ValueError(f"{path}: {key} is {value}, which is no measurement")
     files.write(json.dumps(rounded(metrics), indent=2, ensure_ascii=False) + "\n", path)
+
+
+def _not_finite(value: object, key: str = "") -> Iterator[tuple[str, float]]:
+    """Each number below `value` that is not finite, with its key (such as tuned.mrr.low)."""
+    if isinstance(value, Mapping):
+        for inner, held in value.items():
+            yield from _not_finite(held, f"{key}.{inner}" if key else str(inner))
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield key, value
 
 
 def read(path: Path) -> dict:

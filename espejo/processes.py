@@ -84,6 +84,11 @@ class SteadyTrainer(SFTTrainer):
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler:
         return _Ordered(super()._get_train_sampler(train_dataset), self)
 
+    def taken(self, steps: int) -> list[int]:
+        """The places of the rows from which so many steps learn, the first to be learnt first."""
+        step = self.args.train_batch_size * self.args.gradient_accumulation_steps
+        return self._get_train_sampler().of(0)[: steps * step]
+
     def log(self, logs: dict[str, float], *arguments: object, **named: object) -> None:
         """As TRL's, without the entropy, which is not computed (frozen_head.py)."""
         for measured in self._metrics.values():
@@ -117,9 +122,13 @@ class _Ordered(Sampler[int]):
         return len(self._drawn)
 
     def __iter__(self) -> Iterator[int]:
-        epoch = int(self._trainer.state.epoch)  # of a run that goes on: the one it stopped in
+        # Of a run that goes on: the epoch it stopped in.
+        return iter(self.of(int(self._trainer.state.epoch)))
+
+    def of(self, epoch: int) -> list[int]:
+        """The order of all rows in an epoch."""
         self._drawn.generator = torch.Generator().manual_seed(self._trainer.args.seed + epoch)
-        return iter(self._drawn)
+        return list(self._drawn)
 
 
 class SharedTrainer(SteadyTrainer):
@@ -178,6 +187,10 @@ class _Filled(Sampler[int]):
 
     def __len__(self) -> int:
         return len(self._order) + self._blanks
+
+    def of(self, epoch: int) -> list[int]:
+        """The order of all rows in an epoch, without any `BLANK`."""
+        return self._order.of(epoch)
 
     def __iter__(self) -> Iterator[int]:
         yield from self._order

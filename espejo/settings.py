@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, NotRequired
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, FiniteFloat, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from espejo import faults
@@ -154,15 +154,15 @@ SECTIONS: dict[str, dict[str, Any]] = {
         "seed": Seed,
     },
     "evaluate": {
-        **dict.fromkeys(("batch_tokens", "bootstrap", "reply_batch"), Some),
+        **dict.fromkeys(("batch_tokens", "bootstrap", "reply_batch", "legacy_examples"), Some),
         "confidence": Annotated[float, Field(gt=0, lt=1)],
         "seed": Seed,
-        **dict.fromkeys(("legacy_examples", "shots", "shot_chars", "ranked_contexts"), Count),
+        **dict.fromkeys(("shots", "shot_chars", "ranked_contexts"), Count),
         **dict.fromkeys(("candidates", "generated_replies", "membership_replies"), Count),
         "shown_contexts": Count,
         "prompts": list[str],
         "outside": dict[str, list[str]],
-        "share": dict[str, float],
+        "share": dict[str, FiniteFloat],
     },
 }
 

@@ -31,9 +31,12 @@ def nearest(
 ) -> list[Shots]:
     """For each context the `k` training examples whose own is most like it, the nearest last.
 
-    BM25 (Robertson and Zaragoza, 2009) over the words of the last turn.
+    BM25 (Robertson and Zaragoza, 2009) over the words of the last turn. Where no example fits
+    there is none to any.
     """
     fit = _fitting(train, most)
+    if fit.empty:
+        return [[] for _ in contexts]
     index = bm25s.BM25()
     index.index([_last(context) or ["…"] for context in fit["context"]], show_progress=False)
     found = []
@@ -45,11 +48,11 @@ def nearest(
 
 
 def _fitting(train: pd.DataFrame, most: int) -> pd.DataFrame:
-    def size(row: pd.Series) -> int:
-        said = [*row["context"][-1]["messages"], *row["reply"]] if row["context"] else []
-        return sum(map(len, said)) if said else most + 1  # nothing was answered: no example
+    def fits(context: Sequence[Turn], reply: Sequence[str]) -> bool:
+        # Without a context nothing was answered: no example.
+        return bool(context) and sum(map(len, [*context[-1]["messages"], *reply])) <= most
 
-    return train[train.apply(size, axis=1) <= most]
+    return train[[*map(fits, train["context"], train["reply"])]]
 
 
 def _turns(row: pd.Series, author: str) -> Shots:

@@ -43,12 +43,15 @@ frozen_head.install()
 class Trained:
     """The trained model, its loss curve (step, train, validation) and counts for metrics.
 
+    `learnt` are the places of the training rows that the kept state has learnt from: not all where
+    training ended, or was best, inside the first epoch.
     `weights` are the first process's, of a model that was sharded over several; else None.
     """
 
     model: PreTrainedModel | PeftModel
     curve: pd.DataFrame
     facts: dict[str, float]
+    learnt: list[int]
     weights: Mapping[str, torch.Tensor] | None
 
 
@@ -218,6 +221,7 @@ def train(
     trainer.accelerator.wait_for_everyone()  # some may still read what the first then removes
     trainer.end()
     curve = _curve(trainer.state.log_history)
+    best = _step_of(trainer.state.best_model_checkpoint)
     labels = sum(label != IGNORED for row in train_set for label in row["labels"])
     return Trained(
         model=trainer.accelerator.unwrap_model(trainer.model),
@@ -225,13 +229,14 @@ def train(
         facts={
             "processes": count,
             "steps": trainer.state.global_step,
-            "best_step": _step_of(trainer.state.best_model_checkpoint),
+            "best_step": best,
             "tokens_per_epoch": sum(len(row["input_ids"]) for row in train_set),
             "learnt_tokens_per_epoch": labels,
             "trainable_parameters": trainable,
             "loss_train": float(curve["train"].dropna().iloc[-1]),
             "loss_validation": float(trainer.state.best_metric),
         },
+        learnt=sorted(trainer.taken(best)),
         weights=weights,
     )
 

@@ -1,7 +1,8 @@
 """Does it sound like the author, does it answer, did training earn its place, is it safe to share?
 
-    python -m stages.evaluate data/formatted.parquet data/examples.parquet data/turns.parquet \\
-        data/raw/demo/people.yaml model data/replies.parquet metrics plots reports
+    python -m stages.evaluate data/formatted.parquet data/examples.parquet data/filtered.parquet \\
+        data/turns.parquet data/raw/demo/people.yaml model data/replies.parquet \\
+        metrics plots reports
 """
 
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from espejo import exam_plots, findings, metrics, people, plots, samples, tables
-from espejo.exam import Exam
+from espejo.exam import Exam, learnt
 from espejo.labels import encode
 from espejo.models import Mirror
 from espejo.scores import legacy, likelihood
@@ -38,6 +39,7 @@ def foreseen(table: pd.DataFrame, mirror: Mirror, wanted: dict) -> tuple[dict, d
 def main(
     formatted: Path,
     examples: Path,
+    filtered: Path,
     turned: Path,
     names: Path,
     folder: Path,
@@ -48,29 +50,32 @@ def main(
 ) -> None:
     """Tables and the model in FOLDER -> table ANSWERS, metrics in REPORTS, PICTURES, QUOTES."""
     wanted, audit, share = params("evaluate"), params("audit"), params("group")["test"]
-    author = people.read(names.parent).under(params("clean")["pseudonyms"]).author
+    who = people.read(names.parent).under(params("clean")["pseudonyms"])
+    author = who.author
     everything, turns = tables.read(examples, tables.EXAMPLES), tables.read(turned, tables.TURNS)
-    table = tables.read(formatted, tables.FORMATTED)
+    table, kept = tables.read(formatted, tables.FORMATTED), tables.read(filtered, tables.EXAMPLES)
     steps = ("clean", "group", "filter")
     funnel = exam_plots.funnel_table(
         {name: metrics.read(reports / f"{name}.json") for name in steps}
     )
     mirror = Mirror(folder)  # once all that may be missing was read: it takes long
-    exam = Exam(mirror, everything, author, wanted)
+    exam = Exam(mirror, learnt(kept, table["id"], mirror.facts), author, wanted)
     scored = table[table["split"] == "test"].reset_index(drop=True)
-    test, held_out = exam.split("test"), exam.split("validation", "test")
-    asked = held_out[:: max(1, len(held_out) // wanted["generated_replies"])]
-    asked = asked[: wanted["generated_replies"]]
+    test, asked = exam.split("test"), exam.asked()
 
     scores, sums = foreseen(scored, mirror, wanted)
     replies = exam.all_replies(asked)
+    members, membership = exam.membership(test, sums)
+    loss = mirror.facts["train"]["loss"]
+    taught = findings.taught(exam.split("train"), loss, author, who.who("context"))
     scores |= {
         "prompted": exam.prompted(test, sums["tuned"]),
         "relevance": exam.ranks(test),
         "style": findings.sound(replies, asked, turns, author, wanted),
-        "memory": findings.known_by_heart(
-            replies, asked, exam.split("train"), exam.membership(test, sums), wanted
-        ),
+        "memory": {
+            "members": members,
+            **findings.known_by_heart(replies, asked, taught, membership, wanted),
+        },
         "outside": findings.outside(replies, wanted["outside"]),
     }
     if audit["canaries"]:
@@ -105,11 +110,13 @@ def main(
     samples.write(
         quotes / "samples.md", list(fixed.values()), shown, tested, wanted["shown_contexts"]
     )
-    base, tuned = (scores[name]["own_bits_per_character"]["value"] for name in ("base", "tuned"))
+    base, tuned = (
+        f"{bits['value']:.3f}" if "value" in bits else "not measured"
+        for bits in (scores[name]["own_bits_per_character"] for name in ("base", "tuned"))
+    )
     print(
         f"evaluate: {len(test)} test replies, bits per character of the messages' own characters "
-        f"{base:.3f} (base) -> {tuned:.3f} (tuned); to share: {scores['memory']['verdict']} "
-        "by values alone (the report says with what doubts)"
+        f"{base} (base) -> {tuned} (tuned); to share: {scores['memory']['verdict']}"
     )
 
 

@@ -89,10 +89,11 @@ def main(formatted: Path, folder: Path, report: Path, plots: Path, quotes: Path)
     )
     if not first:
         return
-    spans = table.loc[table["split"] == "train", "spans"]
-    learnt = sum(span["kind"] == "end" for one in spans for span in one)
+    rows = table[table["split"] == "train"]
+    learnt = sum(span["kind"] == "end" for one in rows["spans"] for span in one)
 
     made |= {
+        "unlearnt": rows["id"].drop(rows.index[trained.learnt]).tolist(),
         "data_sha256": hashlib.sha256(formatted.read_bytes()).hexdigest(),
         "libraries": checkpoints.libraries(),
     }

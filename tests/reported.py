@@ -107,7 +107,9 @@ def scores_of(turns, examples, replies, author, wanted):
     train = examples[examples["split"].eq("train")].reset_index(drop=True)
     return likelihoods() | {
         "style": findings.sound(replies, held_out, turns, author, wanted),
-        "memory": findings.known_by_heart(replies, held_out, train, interval(0.61), wanted),
+        "memory": findings.known_by_heart(
+            replies, held_out, train["reply"].tolist(), interval(0.61), wanted
+        ),
         "outside": findings.outside(replies, wanted["outside"]),
     }
 

@@ -52,7 +52,7 @@ def test_thirty_epochs_on_twenty_replies_fail_the_gate(demo, composed, tmp_path)
     exam = Exam(models.Mirror(tmp_path / "model"), demo, "Juli", params["evaluate"])
     test = exam.split("test")
     sums = {name: exam.sums(test, model, name) for name, model in exam.mirror.both()}
-    seen = exam.membership(test, sums)
+    _, seen = exam.membership(test, sums)
     assert seen["value"] > 0.95
     verdict = memory.verdict(
         {"membership": seen}, {"membership": params["evaluate"]["share"]["membership"]}

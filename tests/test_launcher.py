@@ -152,6 +152,27 @@ def test_two_learn_what_one_learns(alone, together):
     assert apart(alone[0], together[0]) < 0.02
 
 
+@pytest.mark.parametrize("launcher", ["single", "cpu2"])
+def test_a_training_that_ends_early_names_what_it_did_not_come_to(launched, launcher):
+    folder = launched(f"train.launcher={launcher}", "train.max_steps=2")[0]
+    read = [
+        size
+        for file in folder.glob("seen-*.json")
+        for batch in seen(folder, file.stem.removeprefix("seen-"))
+        for size in batch
+    ]
+    assert len(set(read)) == 8  # two steps of four
+    facts = json.loads((folder / "0" / "model" / "espejo.json").read_text("utf-8"))
+    # Row 0 has one word, and one a word more: words, as many spaces, the reply and its end.
+    named = [f"train-{row}" for row in range(TRAIN) if 2 * (row + 1) + 2 not in read]
+    assert facts["unlearnt"] == named
+
+
+def test_a_training_that_comes_to_all_names_nothing(alone):
+    facts = json.loads((alone[0] / "0" / "model" / "espejo.json").read_text("utf-8"))
+    assert facts["unlearnt"] == []
+
+
 def test_what_it_was_computed_with_is_said_first_and_stands_beside_the_model(alone):
     folder, ran = alone
     facts = json.loads((folder / "0" / "model" / "espejo.json").read_text("utf-8"))

@@ -8,6 +8,7 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
+from espejo.errors import UserError
 from espejo.scores import legacy, likelihood
 from tests import tiny
 
@@ -123,6 +124,59 @@ def test_the_losses_of_replies_are_picked_out_of_those_of_whole_texts():
         assert losses.tolist() == pytest.approx(one_by_one(model, row), abs=1e-3)
 
 
+def broken(token=None):
+    """A model that loses its numbers at all tokens, or behind one of them."""
+    model = tiny.llama(50)
+    with torch.no_grad():
+        model.get_input_embeddings().weight[slice(None) if token is None else token] = math.nan
+    return model
+
+
+def marked(*lengths):
+    """Examples whose tokens are below 40; the second text alone holds token 45, in its prompt."""
+    examples = rows(lengths, first_label=4, vocabulary=40)
+    examples[1]["input_ids"][2] = 45
+    return examples
+
+
+@pytest.mark.parametrize(("token", "bad"), [(None, 14), (45, 5)], ids=["all", "a few"])
+def test_losses_that_are_no_numbers_are_told_with_what_to_do(token, bad):
+    # Labels from place 4 on: 8, 5 and 1.
+    with pytest.raises(UserError) as told:
+        likelihood.token_losses(broken(token), marked(12, 9, 5), 1000, "scoring tuned")
+    assert str(told.value) == (
+        f"While scoring tuned, {bad} of the 14 losses of a batch were not finite numbers, so that "
+        "nothing can be measured: lower train.learning_rate and train again, or set "
+        "model.precision=float32."
+    )
+
+
+def test_losses_that_are_no_numbers_end_the_scoring_at_once():
+    model, read = broken(), []
+    model.get_input_embeddings().register_forward_hook(lambda *_: read.append(1))
+    with pytest.raises(UserError):
+        likelihood.token_losses(model, marked(12, 9, 5), 10)  # three batches of one
+    assert read == [1]
+
+
+@pytest.mark.parametrize(("token", "bad"), [(None, 14), (45, 8)], ids=["all", "a few"])
+def test_candidates_whose_losses_are_no_numbers_are_told(token, bad):
+    asked = [rows([9, 7], 4, vocabulary=40), rows([8, 6], 4, seed=2, vocabulary=40)]
+    for candidates in asked:  # 5 + 3 and 4 + 2 labels
+        candidates[1]["input_ids"][:4] = candidates[0]["input_ids"][:4]
+    for candidate in asked[0]:
+        candidate["input_ids"][1] = 45
+    with pytest.raises(UserError, match=f"While ranking tuned, {bad} of the 14 losses of a batch"):
+        likelihood.of_candidates(broken(token), asked, 1000, "ranking tuned")
+
+
+def test_nothing_to_score():
+    model = tiny.llama(50)
+    assert likelihood.of_candidates(model, [], 1000).size == 0
+    assert likelihood.token_losses(model, [], 1000) == []
+    assert likelihood.per_example([], [], [])["own_nats"].tolist() == []
+
+
 def test_an_adapter_is_scored_with_and_without():
     model = get_peft_model(tiny.llama(50), LoraConfig(target_modules=["q_proj"], r=4)).eval()
     for name, weight in model.named_parameters():
@@ -177,6 +231,39 @@ def test_measures_weigh_tokens_and_characters_not_examples():
     # Two sessions give no interval.
     assert got["perplexity"]["interval"] == "too few"
     assert "low" not in got["perplexity"]
+
+
+def test_replies_without_characters_of_their_own_count_with_their_marks_alone():
+    some = sessions([8.0, 9.0])
+    none = some.assign(own_nats=0.0, own_tokens=0, own_chars=0)
+    both, number = pd.concat([some, none], ignore_index=True), pd.Series([1, 2, 3, 4])
+    got = likelihood.measured(both, number, WANTED)
+    assert got["own_bits_per_character"]["value"] == pytest.approx(17 / 40 / math.log(2))
+    got = likelihood.measured(none, pd.Series([1, 2]), WANTED)
+    nothing = {"n": 0, "interval": "too few"}
+    assert got["own_perplexity"] == got["own_bits_per_character"] == nothing
+    assert got["perplexity"]["value"] == pytest.approx(math.exp(17 / 20))
+    assert likelihood.gain(none, none, pd.Series([1, 2]), WANTED)["own_bits_per_character"] == (
+        nothing
+    )
+
+
+def test_a_loss_beyond_any_perplexity_is_told():
+    with pytest.raises(UserError, match=r"The loss is 900 nats a token.*train\.learning_rate"):
+        likelihood.measured(sessions([9000.0]), pd.Series([1]), WANTED)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_sums_that_are_not_finite_are_measured_nowhere(value):
+    some = sessions(np.array([30.0, value, 31.0]))
+    number = pd.Series([1, 2, 3])
+    with pytest.raises(ValueError, match="finite"):
+        likelihood.measured(some, number, WANTED)
+    with pytest.raises(ValueError, match="finite"):
+        likelihood.gain(some, some, number, WANTED)
+    everything = pd.DataFrame({"id": list("abc"), "session": number})
+    with pytest.raises(ValueError, match="finite"):
+        likelihood.sliced({"base": some}, everything, everything)
 
 
 def test_the_gain_is_paired_by_session():

@@ -1,5 +1,7 @@
 """Metric files: accounts that add up, and JSON that only changes when a number does."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -47,6 +49,14 @@ def test_a_metric_file_is_these_bytes(tmp_path):
         "  }\n"
         "}\n"
     )
+
+
+@pytest.mark.parametrize("value", [math.nan, np.float64("nan"), math.inf, -math.inf])
+def test_what_is_not_finite_is_named_and_not_written(tmp_path, value):
+    written = {"base": {"mrr": {"value": 0.5}}, "tuned": {"mrr": {"value": 0.5, "low": value}}}
+    with pytest.raises(ValueError, match=r"eval\.json: tuned\.mrr\.low is -?(nan|inf)"):
+        metrics.write(written, tmp_path / "eval.json")
+    assert not list(tmp_path.iterdir())
 
 
 def test_floats_are_rounded_at_every_depth_and_nothing_else_is_touched(tmp_path):

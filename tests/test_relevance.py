@@ -9,44 +9,85 @@ from espejo.duplicates import words
 from espejo.scores import relevance
 from tests.synthetic import WANTED, chats, pairs
 
+BASE = [[4, 1, 2, 3], [4, 1, 3, 2], [4, 1, 2, 3]]  # of [0, 2, 1] the ranks are 1, 2 and 4
+TUNED = [[4, 1, 2, 3], [2, 1, 3, 4], [4, 1, 0, 3]]  # 1, 2 and 3
+
+
+def both(base, tuned=None):
+    """Scores of both models, the same where one is given."""
+    return {"base": np.array(base), "tuned": np.array(base if tuned is None else tuned)}
+
 
 def test_ranks_by_hand():
-    # Ranks 1, 2 and 4 of 4: (1 + 1/2 + 1/4) / 3.
-    scores = np.array([[4, 1, 2, 3], [4, 1, 3, 2], [4, 1, 2, 3]])
-    got = relevance.ranked(scores, [0, 2, 1], [1, 2, 3], WANTED)
-    assert got["mrr"] == {"value": pytest.approx(1.75 / 3), "n": 3, "interval": "too few"}
-    assert got["hits_at_1"]["value"] == pytest.approx(1 / 3)
-    assert got["candidates"] == 4
+    got = relevance.ranked(both(BASE, TUNED), [0, 2, 1], [1, 2, 3], WANTED)
+    assert (got["contexts"], got["candidates"]) == (3, 4)
+    # (1 + 1/2 + 1/4) / 3 and (1 + 1/2 + 1/3) / 3
+    assert got["base"]["mrr"] == {"value": pytest.approx(7 / 12), "n": 3, "interval": "too few"}
+    assert got["tuned"]["mrr"]["value"] == pytest.approx(11 / 18)
     # (1 + 1/2 + 1/3 + 1/4) / 4
     assert got["chance"] == {"mrr": pytest.approx(25 / 48), "hits_at_1": 0.25}
+    for name in ("base", "tuned"):
+        hits = got[name]["hits_at_1"]
+        assert (hits["value"], hits["n"]) == (pytest.approx(1 / 3), 3)
+        assert 0 < hits["low"] < 1 / 3 < hits["high"] < 1  # a share has an interval of any n
+    assert got["gain"]["mrr"]["value"] == pytest.approx(1 / 36)  # (1/3 - 1/4) / 3
+    assert got["gain"]["hits_at_1"]["value"] == 0
+    assert got["gain"]["hits_at_1"]["low"] < 0 < got["gain"]["hits_at_1"]["high"]
+
+
+def test_the_gain_is_paired_context_by_context():
+    # Every second context is hard for both; training brings the true reply from 3 to 2, from 2 to 1
+    # or nowhere in turn: apart the intervals overlap, the gain is above zero.
+    ranks = [(4, 4) if at % 2 else ((3, 2), (2, 1), (2, 2))[at // 2 % 3] for at in range(24)]
+
+    def scores(place):  # the true reply is column 0, and so many of the others come before it
+        return [[0.5, *(1 if other < rank[place] else 0 for other in (1, 2, 3))] for rank in ranks]
+
+    got = relevance.ranked(both(scores(0), scores(1)), [0] * 24, range(24), WANTED)
+    assert got["base"]["mrr"]["high"] > got["tuned"]["mrr"]["low"]
+    # Of 12 contexts 4 from 1/3 to 1/2, 4 from 1/2 to 1, 4 as they were.
+    assert got["gain"]["mrr"]["value"] == pytest.approx((4 / 6 + 4 / 2) / 24)
+    assert 0 < got["gain"]["mrr"]["low"] < got["gain"]["mrr"]["high"]
+    assert got["gain"]["hits_at_1"]["value"] == pytest.approx(4 / 24)
 
 
 def test_ties_are_worth_what_chance_would_give():
-    got = relevance.ranked(np.zeros((12, 4)), [0] * 12, range(12), WANTED)
+    got = relevance.ranked(both(np.zeros((12, 4))), [0] * 12, range(12), WANTED)
     for name in ("mrr", "hits_at_1"):
-        assert got[name]["value"] == pytest.approx(got["chance"][name])
+        assert got["tuned"][name]["value"] == pytest.approx(got["chance"][name])
+        assert got["gain"][name]["value"] == 0
     # Second or third: (1/2 + 1/3) / 2.
-    got = relevance.ranked(np.array([[1, 1, 5, 0]]), [0], [1], WANTED)
-    assert got["mrr"]["value"] == pytest.approx(5 / 12)
-    assert got["hits_at_1"]["value"] == 0
+    got = relevance.ranked(both([[1, 1, 5, 0]]), [0], [1], WANTED)
+    assert got["tuned"]["mrr"]["value"] == pytest.approx(5 / 12)
+    assert got["tuned"]["hits_at_1"]["value"] == 0
 
 
-def test_minus_infinity_ranks_last_and_no_number_is_told():
-    got = relevance.ranked(np.array([[-np.inf, -3.0]]), [0], [1], WANTED)
-    assert got["mrr"]["value"] == 0.5
-    with pytest.raises(ValueError, match="not a number"):
-        relevance.ranked(np.array([[math.nan, 1.0]]), [0], [1], WANTED)
+@pytest.mark.parametrize("score", [math.nan, -math.inf, math.inf])
+def test_a_score_that_is_not_finite_is_told_with_its_model(score):
+    with pytest.raises(ValueError, match="score of tuned is not finite"):
+        relevance.ranked(both([[2.0, 1.0]], [[score, 1.0]]), [0], [1], WANTED)
 
 
-def test_nothing_to_rank():
-    got = relevance.ranked(np.empty((0, 10)), [], [], WANTED)
-    assert got["mrr"] == {"n": 0, "interval": "too few"}
+@pytest.mark.parametrize("candidates", [0, 1, 10])
+def test_nothing_to_rank(candidates):
+    got = relevance.ranked(both(np.empty((0, candidates))), [], [], WANTED)
+    assert got["contexts"] == 0
+    for name in ("base", "tuned", "gain"):
+        for measure in got[name].values():
+            assert measure == {"n": 0, "interval": "too few"}
     assert relevance.candidates([], [], 10, 7).shape == (0, 0)
 
 
 def test_per_character_by_hand():
     likelihood = np.array([[-8.0, -6.0]])
-    assert relevance.per_character(likelihood, np.array([[3, 1]])).tolist() == [[-2, -3]]
+    assert relevance.per_character(likelihood, np.array([[4, 2]])).tolist() == [[-2, -3]]
+
+
+def test_candidates_are_as_long_in_the_characters_of_the_messages_themselves():
+    # With a mark between messages "a b c d" is as long as "gggg hhh"; without, as "eeee".
+    replies = [["a", "b", "c", "d"], ["eeee"], ["gggg", "hhh"], ["iiiiiii"]]
+    table = relevance.candidates(replies, range(4), 2, seed=7)
+    assert sorted(map(tuple, table.tolist())) == [(0, 1), (1, 0), (2, 3), (3, 2)]
 
 
 def test_candidates_are_of_other_sessions_and_say_other_things():
@@ -87,8 +128,12 @@ def test_what_fits_into_no_block_is_left_out():
 
 def test_with_fewer_sessions_there_are_fewer_candidates():
     assert relevance.candidates([["a"], ["b"], ["c"]], [1, 1, 2], 10, 7).shape == (2, 2)
-    # With one session nothing is to be told: the true reply always comes first, as by chance.
-    assert relevance.candidates([["a"], ["b"]], [1, 1], 10, 7).tolist() == [[0], [1]]
+    # With one session there is none but the true reply.
+    assert relevance.candidates([["a"], ["b"]], [1, 1], 10, 7).shape == (0, 1)
+
+
+def test_replies_of_the_same_words_are_in_no_block():
+    assert relevance.candidates([["dale"], ["¡Dale!"], ["DALE"]], [1, 2, 3], 3, 7).shape == (0, 3)
 
 
 @pytest.fixture(scope="module")
@@ -116,8 +161,9 @@ def ranked(asked, table, contexts, scorer=overlap):
         [[scorer(contexts[row[0]], replies[at]) for at in row] for row in table.tolist()]
     )
     characters = np.array([[len("".join(replies[at])) for at in row] for row in table.tolist()])
-    scores = relevance.per_character(likelihood, characters)
-    return relevance.ranked(scores, [0] * len(table), asked["session"][table[:, 0]], WANTED)
+    scores = both(relevance.per_character(likelihood, characters))
+    found = relevance.ranked(scores, [0] * len(table), asked["session"][table[:, 0]], WANTED)
+    return {"chance": found["chance"], **found["tuned"]}
 
 
 def test_who_answers_is_above_chance(asked, table):

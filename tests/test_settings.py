@@ -68,6 +68,11 @@ def test_every_setting_has_a_kind(section, key):
         ("model", {"date": "today"}, "model.date is 'today': expected a date such as 2025-07-08"),
         ("train", {"epochs": 1.5}, "train.epochs is 1.5: expected a valid integer"),
         ("train", {"learning_rate": "1e-3"}, "train.learning_rate is '1e-3': expected a valid num"),
+        (
+            "evaluate",
+            {"share": {"membership": float("nan")}},
+            "membership is nan: expected a finite",
+        ),
     ],
 )
 def test_what_is_wrong_is_named_with_what_is_expected(section, wrong, said):

@@ -56,6 +56,13 @@ def test_a_context_without_known_words_gets_examples_all_the_same(context):
     assert len(found) == 4
 
 
+@pytest.mark.parametrize("train", [TRAIN.iloc[:0], examples((None, "hola"), (None, "che")), TRAIN])
+def test_where_no_example_fits_there_is_none(train):
+    contexts = [[turn("Flor", "hola")], []]
+    assert shots.nearest(train, contexts, "Juli", k=2, most=5) == [[], []]
+    assert shots.fixed(train, "Juli", k=2, most=5, seed=1) == []
+
+
 def test_examples_stand_before_the_context_and_do_not_use_up_its_limit():
     write = phi3(max_context_chars=4)
     before = [turn("Flor", "venís?"), turn("Juli", "voy")]

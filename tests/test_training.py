@@ -112,6 +112,36 @@ def test_facts_count_steps_and_tokens(wanted, tokenizer, tmp_path):
     assert facts["trainable_parameters"] == 2 * 16 * (2 * (32 + 32) + 2 * (32 + 16))
 
 
+class Read(TrainerCallback):
+    """The second tokens of the rows that are learnt from, up to each step; of PAIRS 20, 21 …"""
+
+    def __init__(self):
+        self.rows, self.until = [], {}
+
+    def on_train_begin(self, args, state, control, model=None, **_):
+        model.get_input_embeddings().register_forward_hook(self._given)
+
+    def _given(self, module, given, out):
+        if torch.is_grad_enabled():
+            self.rows += given[0][:, 1].tolist()
+
+    def on_step_end(self, args, state, control, **_):
+        self.until[state.global_step] = {token - 20 for token in self.rows}
+
+
+@pytest.mark.parametrize("accumulation", [1, 2])
+def test_only_what_the_kept_state_came_to_is_learnt(wanted, tokenizer, tmp_path, accumulation):
+    # So large a step that each look is worse than the one before: the first is kept.
+    worse = wanted | {"epochs": 1, "evaluations": 4, "learning_rate": 3.0, "scheduler": "constant"}
+    worse |= {"gradient_accumulation": accumulation, "method": "full", "warmup_ratio": 0.0}
+    read, model = Read(), tiny.llama(VOCABULARY)
+    trained = training.train(model, tokenizer, PAIRS, PAIRS, worse, tmp_path, watchers=[read])
+    assert trained.facts["best_step"] < trained.facts["steps"]
+    assert trained.learnt == sorted(read.until[trained.facts["best_step"]])
+    assert 0 < len(trained.learnt) < 8
+    assert run(wanted, tokenizer, tmp_path).learnt == list(range(8))
+
+
 def test_two_runs_give_the_same_adapter_and_another_seed_gives_another(wanted, tokenizer, tmp_path):
     first, second = (adapter(run(wanted, tokenizer, tmp_path)) for _ in range(2))
     other = adapter(run(wanted | {"seed": 8}, tokenizer, tmp_path))

@@ -20,13 +20,16 @@ from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 from transformers import PreTrainedModel
 
+from espejo.errors import UserError
 from espejo.labels import IGNORED, Encoded
 from espejo.prompts import Span
 from espejo.scores import intervals
 
+SUMS = ["nats", "tokens", "chars", "own_nats", "own_tokens", "own_chars"]  # see `per_example`
 LOGITS = 256  # rows of logits in memory at once
 _WORTH_SHARING = 16  # tokens; a shorter beginning is read with each text ...
 _WORTH_SHARING_WITH = 4  # ... and so is one that fewer texts have
+_MENDED = "lower train.learning_rate and train again, or set model.precision=float32"
 
 
 def token_losses(
@@ -36,6 +39,8 @@ def token_losses(
 
     Examples of like length are scored together, at most `batch_tokens` padded tokens at a time.
     What many begin with (a system text, the same examples) is read once for each batch of them.
+
+    Raises UserError, after the batch in which it comes up, for a loss that is not finite.
     """
     losses: list[np.ndarray] = [np.empty(0)] * len(rows)
     with tqdm(total=len(rows), desc=label, unit="reply", leave=False) as bar:
@@ -48,10 +53,24 @@ def token_losses(
                     if same
                     else _batch_losses(model, chosen)
                 )
+                _check(scored, label)
                 for at, loss in zip(batch, scored, strict=True):
                     losses[at] = loss
                 bar.update(len(batch))
     return losses
+
+
+def _check(losses: Sequence[np.ndarray], label: str) -> None:
+    """Raise UserError where a loss is not finite: in a sum it would count as nothing, or spoil it.
+
+    `losses` are those of one batch, so that nobody waits for the rest of an evaluation.
+    """
+    finite = np.isfinite(np.concatenate(losses))
+    if not finite.all():
+        raise UserError(
+            f"While {label}, {(~finite).sum()} of the {len(finite)} losses of a batch were not "
+            f"finite numbers, so that nothing can be measured: {_MENDED}."
+        )
 
 
 def _by_beginning(rows: Sequence[Encoded]) -> list[tuple[int, list[int]]]:
@@ -130,19 +149,22 @@ def of_candidates(
     The candidates of one of `asked` have one prompt, which is read once and its state shared: for
     ten short replies behind a long context a quarter of the time that ten whole texts take. Prompts
     of like length are read together, `batch_tokens` padded tokens (candidates included) at a time.
+
+    Raises UserError as `token_losses` does.
     """
     shared = [_shared(rows) for rows in asked]
     sizes = [
         same + len(rows) * (max(len(row["input_ids"]) for row in rows) - same)
         for rows, same in zip(asked, shared, strict=True)
     ]
-    losses = np.empty((len(asked), len(asked[0])))
+    losses = np.empty((len(asked), len(asked[0]) if asked else 0))
     order = sorted(range(len(asked)), key=lambda at: sizes[at])
     with tqdm(total=len(asked), desc=label, unit="context", leave=False) as bar:
         for batch in batches(order, sizes, batch_tokens):
             chosen, starts = [asked[at] for at in batch], [shared[at] for at in batch]
-            found = [loss.sum() for loss in _losses_behind(model, chosen, starts)]
-            losses[batch] = np.array(found).reshape(len(batch), -1)
+            found = _losses_behind(model, chosen, starts)
+            _check(found, label)
+            losses[batch] = np.array([loss.sum() for loss in found]).reshape(len(batch), -1)
             bar.update(len(batch))
     return losses
 
@@ -236,19 +258,22 @@ def per_example(
                 "own_chars": own_chars,
             }
         )
-    return pd.DataFrame(table)
+    return pd.DataFrame(table, columns=SUMS)
 
 
 def measured(sums: pd.DataFrame, sessions: pd.Series, wanted: dict) -> dict[str, dict]:
-    """The four measures of the module's docstring, each with its bootstrap interval."""
+    """The four measures of the module's docstring, each with its interval over `sessions`.
+
+    Raises UserError for a loss that no perplexity can be given of.
+    """
 
     def ratio(over: str, under: str, scale: Callable[[float], float]) -> dict:
         return intervals.ratio(sums[over], sums[under], sessions, wanted, scale)
 
     return {
-        "perplexity": ratio("nats", "tokens", math.exp),
+        "perplexity": ratio("nats", "tokens", _perplexity),
         "bits_per_character": ratio("nats", "chars", _bits),
-        "own_perplexity": ratio("own_nats", "own_tokens", math.exp),
+        "own_perplexity": ratio("own_nats", "own_tokens", _perplexity),
         "own_bits_per_character": ratio("own_nats", "own_chars", _bits),
     }
 
@@ -273,6 +298,15 @@ def _bits(nats: float) -> float:
     return nats / math.log(2)
 
 
+def _perplexity(nats: float) -> float:
+    try:
+        return math.exp(nats)
+    except OverflowError:
+        raise UserError(
+            f"The loss is {nats:.0f} nats a token, of which no perplexity can be given: {_MENDED}."
+        ) from None
+
+
 def sliced(
     sums: Mapping[str, pd.DataFrame], rows: pd.DataFrame, everything: pd.DataFrame
 ) -> pd.DataFrame:
@@ -282,7 +316,11 @@ def sliced(
     that table, by which the author's replies of a session are counted. Columns: by (position,
     length), slice (its least and greatest number), replies, one a model. Slices without a
     character of the messages' own are left out.
+
+    Raises ValueError for a sum that is not finite, which pandas would count as nothing.
     """
+    if not all(np.isfinite(each["own_nats"]).all() for each in sums.values()):
+        raise ValueError("the loss of a reply is not finite")
     number = everything.groupby("session").cumcount().add(1).set_axis(everything["id"])
     chars = next(iter(sums.values()))["own_chars"]
     parts = []
