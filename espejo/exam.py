@@ -105,15 +105,17 @@ class Exam:
     def prompted(self, rows: pd.DataFrame, tuned: pd.DataFrame) -> dict[str, dict]:
         """The base model with examples in its prompt, and what training gains beyond that.
 
-        `tuned` holds the sums of the trained model for the same `rows`.
+        `tuned` holds the sums of the trained model for the same `rows`. Where no example fits
+        nothing is measured: the base model as it is would pass for one with examples.
         """
         result = {}
         with self.mirror.base() as model:
             for name, before in self.shots(rows).items():
-                shown = self.sums(rows, model, f"scoring base, {name}", before)
-                result[name] = likelihood.measured(shown, rows["session"], self.wanted)
+                some = rows if any(before) else rows[:0]
+                shown = self.sums(some, model, f"scoring base, {name}", before[: len(some)])
+                result[name] = likelihood.measured(shown, some["session"], self.wanted)
                 result[name]["gain_of_training"] = likelihood.gain(
-                    shown, tuned, rows["session"], self.wanted
+                    shown, tuned[: len(some)], some["session"], self.wanted
                 )
         return result
 

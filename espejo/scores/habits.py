@@ -24,8 +24,7 @@ from itertools import chain
 
 import numpy as np
 from scipy.sparse import csr_array
-from scipy.special import rel_entr
-from scipy.stats import entropy
+from scipy.special import entr, rel_entr
 
 from espejo.duplicates import words
 
@@ -267,7 +266,9 @@ def distinct(said: Sequence[str], size: int) -> float:
 
 
 def _word_entropy(said: Sequence[str]) -> float:
-    return float(entropy(list(Counter(said).values()), base=2)) if said else 0.0
+    """In bits."""
+    shares = np.array([*Counter(said).values()]) / len(said) if said else np.ones(1)
+    return float(entr(shares).sum() / np.log(2))
 
 
 def _repeated_trigrams(reply: Sequence[str]) -> tuple[int, int]:
