@@ -250,7 +250,10 @@ class Exam:
         }
 
     def all_replies(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """Replies to the fixed prompts and to the contexts of `rows`, as table REPLIES."""
+        """Replies to the fixed prompts and to the contexts of `rows`, as table REPLIES.
+
+        Where no example fits the prompt, no model replies with examples.
+        """
         fixed = self.fixed_prompts()
         ids = [*fixed, *rows["id"]]
         alone = [
@@ -264,13 +267,15 @@ class Exam:
                 for row, turns in zip(rows.itertuples(), before, strict=True)
             ]
 
-        plain, helped = after([()] * len(rows)), after(self.shots(rows)["nearest_examples"])
+        nearest = self.shots(rows)["nearest_examples"]
+        plain, helped = after([()] * len(rows)), after(nearest)
         tables = []
         with self.mirror.base() as model:
             answers = {"base": self.replies(plain, model, "base")}
-            # The fixed prompts have no context of the author's to help with.
-            some = self.replies(helped[len(fixed) :], model, "with examples")
-            answers[EXAMPLES] = some
+            if any(nearest):
+                # The fixed prompts have no context of the author's to help with.
+                some = self.replies(helped[len(fixed) :], model, "with examples")
+                answers[EXAMPLES] = some
         with self.mirror.tuned() as model:
             answers["tuned"] = self.replies(plain, model, "tuned")
         for name, said in answers.items():

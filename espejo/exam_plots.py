@@ -67,8 +67,7 @@ def at_a_glance(scores: Mapping[str, Mapping]) -> Figure:
             None,
         ),
         (
-            "Told apart from real replies\n"
-            f"(AUC, 0.5: cannot be told; replies: {sound['replies']})",
+            f"Told apart from real replies\n(AUC, 0.5: as a coin; replies: {sound['replies']})",
             [
                 ("base", told["base"], BASE),
                 ("base + examples", told["examples"], HELPED),

@@ -38,10 +38,12 @@ def sound(
     """Does it sound like the author: author score, told apart from the real replies, habits.
 
     And on how many `rows` that was measured, how many of them are of the test split, and how many
-    sessions they lie in.
+    sessions they lie in. Who wrote nothing (there may be no examples for the prompt) has no score.
     """
     ids, sessions, real = rows["id"], rows["session"].tolist(), rows["reply"].tolist()
-    written = {name: answers(replies, name, ids) for name in MODELS}
+    there = [name for name in MODELS if replies["model"].eq(name).any()]
+    missing = {name: {"n": 0, "interval": "too few"} for name in MODELS if name not in there}
+    written = {name: answers(replies, name, ids) for name in there}
     sources = {name: style.Replies(said, sessions) for name, said in written.items()}
     mine = turns[(turns["author"] == author) & (turns["split"] == "train")]
     finished = replies.set_index(["model", "id"])["finished"]
@@ -49,10 +51,13 @@ def sound(
         "replies": len(rows),
         "from_test": int(rows["split"].eq("test").sum()),
         "sessions": int(rows["session"].nunique()),
-        "author_score": style.author_score(turns, author, sources, dict(wanted)),
+        "author_score": {
+            **style.author_score(turns, author, sources, dict(wanted)),
+            **{name: {**nothing, "bundles": 0} for name, nothing in missing.items()},
+        },
         "told_apart": {
-            name: apart.told_apart(real, said, sessions, dict(wanted))
-            for name, said in written.items()
+            **{n: apart.told_apart(real, said, sessions, wanted) for n, said in written.items()},
+            **missing,
         },
         "habits": {
             name: habits.habits(

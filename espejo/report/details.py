@@ -295,11 +295,12 @@ def samples(replies: pd.DataFrame, rows: pd.DataFrame, wanted: Mapping, say: Wor
         return Exchanges([heads["context"], heads["base"], heads["tuned"]], said)
 
     shown = rows.head(wanted["shown_contexts"])
-    written = [findings.answers(replies, name, shown["id"]) for name in MODELS]
+    there = [name for name in MODELS if replies["model"].eq(name).any()]
+    written = [findings.answers(replies, name, shown["id"]) for name in there]
     contexts = [
         (
             [Said(turn["author"], turn["messages"]) for turn in context],
-            _side(heads, ("real", *MODELS), (real, *said)),
+            _side(heads, ("real", *there), (real, *said)),
         )
         for context, real, *said in zip(shown["context"], shown["reply"], *written, strict=True)
     ]
@@ -308,7 +309,7 @@ def samples(replies: pd.DataFrame, rows: pd.DataFrame, wanted: Mapping, say: Wor
         Heading(say.say("samples.prompts")),
         fixed({"prompt": wanted["prompts"]}),
         Heading(say.say("samples.contexts")),
-        Exchanges(list(heads.values()), contexts),
+        Exchanges([heads[name] for name in ("context", "real", *there)], contexts),
         Heading(say.say("samples.outside")),
         fixed(wanted["outside"]),
     ]
