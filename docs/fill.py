@@ -18,7 +18,10 @@ PAGES = (
     ROOT / "README.md",
     *(
         ROOT / "docs" / name
-        for name in ("processors.md", "reading.md", "real-chats.md", "training.md")
+        for name in (
+            *("models-and-hardware.md", "processors.md", "reading.md", "real-chats.md"),
+            "training.md",
+        )
     ),
 )
 BLOCK = re.compile(r"<!-- fill (?P<name>[\w.-]+) -->\n.*?<!-- end -->", re.DOTALL)
@@ -261,6 +264,55 @@ def training() -> str:
     )
 
 
+def card_memory() -> str:
+    """Each preset's training on a graphics card, from the recorded runs of `benchmarks.gpu`."""
+    run = json.loads((ROOT / "docs" / "results" / "gpu.json").read_text("utf-8"))
+    head = (
+        "model",
+        "tokens of a text",
+        "estimate, GB",
+        "peak, GB",
+        "kept by torch, GB",
+        "ran within",
+    )
+    head += ("tokens/s", "share of the peak")
+    rows = [
+        (
+            f"`{one['case']}`",
+            str(one["tokens"]),
+            f"{one['estimate_gb']:.1f}",
+            f"{one['training_gb']:.1f}",
+            f"{one['reserved_gb']:.1f}",
+            f"{one['card_gb'] * 0.9:.1f} GB",
+            f"{one['tokens_per_second']:,.0f}",
+            f"{one['share_of_peak']:.1%}",
+        )
+        for one in run["checks"]["memory"]["rows"]
+    ]
+    return _table(head, rows)
+
+
+def card_halves() -> str:
+    """Fifty steps on a card that refuses bfloat16, from the same runs."""
+    run = json.loads((ROOT / "docs" / "results" / "gpu.json").read_text("utf-8"))
+    rows = [
+        (
+            f"`{one['case']}`",
+            one["precision"],
+            " → ".join(f"{loss:.2f}" for loss in one["loss"]),
+            "yes" if one["finite"] else "no",
+            f"{one['scale']:,.0f}" if one["scale"] else "none needed",
+            f"{one['training_gb']:.1f}",
+        )
+        for one in run["checks"]["halves"]["rows"]
+    ]
+    return _table(
+        ("model", "computed in", "loss, first → last", "always a number", "scale at the end")
+        + ("peak, GB",),
+        rows,
+    )
+
+
 _TRIAL = 0.1  # of the demo: with less a recipe takes a handful of steps, which shows nothing
 
 
@@ -347,7 +399,7 @@ FILLS: dict[str, Callable[[], str]] = {
     fill.__name__: fill
     for fill in (
         *(scores, judged, real_scores, real_judged, settings),
-        *(novelty, dag, experiments, fuzz, originals, training),
+        *(novelty, dag, experiments, fuzz, originals, training, card_memory, card_halves),
     )
 }
 
