@@ -144,7 +144,7 @@ def _judged(path: Path) -> str:
             "",
             _interval(kept["membership"]),
             f"0.5: no; to share: **{kept['verdict']}**",
-            f"{kept['members']} learnt replies and as many of the test",
+            f"{kept['members']} learnt replies, {found['test']['replies']} test replies",
         ),
     ]
     return _table(columns, rows)

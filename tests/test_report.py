@@ -588,7 +588,7 @@ def test_beside_the_habits_that_are_off_stands_how_many_chance_alone_makes(score
     scores["style"]["habits"] = {"base": table, "tuned": table}
     text = " ".join(answers.sound(scores, say, WANTED).sentences)
     assert "Of 11 habits measured, 10 are further" in text
-    assert "By chance alone about 0.5 would be." in text  # ten times 0.05
+    assert "By chance alone 0.5 are to be expected." in text  # ten times 0.05
 
 
 def test_the_measures_see_through_the_impostors(made, measured):
