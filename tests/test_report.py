@@ -421,7 +421,18 @@ def test_training_is_judged_context_by_context(scores, say):
         ({}, "yes", ["against 3 examples of at most 120 characters in the prompt"]),
         ({"nearest": 2.52}, "unclear", ["includes zero", "try examples in the prompt first"]),
         ({"nearest": 2.4}, "no", ["as far as training", "does not pay", "-0.10 [-0.13, -0.07]"]),
-        ({"nearest": 3.1, "same": 3.2}, "yes", ["did not help this model at all"]),
+        ({"nearest": 3.1, "same": 3.2}, "yes", ["did not help this model,", "saves 0.44"]),
+        # It saves 0.2 beside examples that harm, and beside none at all it is worse by 0.1.
+        (
+            {"base": 2.9, "nearest": 3.2, "same": 3.3, "tuned": 3.0},
+            "no",
+            ["Neither training nor examples", "changes -0.10 [-0.13, -0.07]", "use it as it is"],
+        ),
+        (
+            {"base": 2.91, "nearest": 3.2, "same": 3.3, "tuned": 2.9},
+            "unclear",
+            ["did not help this model,", "changes 0.01 [-0.02, 0.04]", "use it as it is"],
+        ),
         ({"same": 2.7}, "yes", ["always the same examples", "55% of the way"]),
         ({"tuned": 3.0}, "no", ["Training did not improve on the base model."]),
         ({"gain": few(0.3)}, "few", ["0.30 (no interval; sessions: 3)", "gather more chats"]),

@@ -200,7 +200,9 @@ def answer(scores: Mapping, say: Wording) -> Answer:
 def worth(scores: Mapping, say: Wording, wanted: Mapping) -> Answer:
     """Did fine-tuning earn its place: what it gains over examples in the prompt.
 
-    Yes takes both: it foresees better, and does not sound worse, which without data cannot be said.
+    Where these make the base model no better, training has to beat it as it is: who does worse than
+    the base model gains most over examples that harm it. Yes takes both: it foresees better, and
+    does not sound worse, which without data cannot be said.
     """
     counts = {key: say.number(scores["test"][key]) for key in ("replies", "sessions")}
     style = scores["style"]
@@ -213,8 +215,10 @@ def worth(scores: Mapping, say: Wording, wanted: Mapping) -> Answer:
     if not kinds or not all(_finite(scores[name][BITS]) for name in ("base", "tuned")):
         said = [say.say("worth.advice.unmeasured"), say.say("worth.gain.missing"), measured]
         return Answer("worth", "unmeasured", said)
+    base, tuned = (scores[name][BITS]["value"] for name in ("base", "tuned"))
     best = min(kinds, key=kinds.__getitem__)
-    gain = scores["prompted"][best]["gain_of_training"][BITS]
+    helped = kinds[best] < base
+    gain = (scores["prompted"][best]["gain_of_training"] if helped else scores["gain"])[BITS]
     found = relation(gain, 0.0)
     verdict = {"above": "yes", "below": "no", "missing": "unmeasured"}.get(found, found)
     score, margin = style["author_score"], wanted["margins"]["author_score"]
@@ -222,12 +226,13 @@ def worth(scores: Mapping, say: Wording, wanted: Mapping) -> Answer:
     advice = verdict
     if verdict == "yes" and sounds not in ("above", "alike"):
         verdict, advice = "partly", "worse" if sounds == "below" else "unheard"
-    base, tuned = (scores[name][BITS]["value"] for name in ("base", "tuned"))
+    if verdict in ("unclear", "no") and not helped:
+        advice = "alone"
+    share = (base - kinds[best]) / (base - tuned) if tuned < base else 0.0
     if tuned >= base:
-        way, share = "no_way", 0.0
+        way = "no_way" if helped else "neither"
     else:
-        share = (base - kinds[best]) / (base - tuned)
-        way = "nothing" if share <= 0 else "all" if share >= 1 else "helped"
+        way = "nothing" if not helped else "all" if share >= 1 else "helped"
     shots = {"shots": say.number(wanted["shots"]), "chars": say.number(wanted["shot_chars"])}
     said = {name: say.interval(score[name]) for name in ("tuned", "examples")}
     sentences = [
