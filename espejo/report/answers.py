@@ -68,11 +68,13 @@ def sound(
 ) -> Answer:
     """Does it sound like the author: the author score between others and the author.
 
-    Yes takes all three: above the base model, above the other people, and alike with the author.
+    Yes takes all four: above the base model, above the other people, alike with the author, and not
+    told apart reply by reply, which the author score may not see (how long it writes, for one).
     `second_names` are people who may be the author by another name.
     """
     style, margins = scores["style"], wanted["margins"]
     score, told = style["author_score"], style["told_apart"]["tuned"]
+    where = relation(told, 0.5, margins["told_apart"])
     found = {
         "base": relation(score["tuned"], score["base"]),
         "ceiling": _beside_ceiling(score, margins["author_score"]),
@@ -88,9 +90,9 @@ def sound(
     elif floor != "above":
         verdict = "little" if floor == "below" else "more"
     else:
-        verdict = {"alike": "yes", "below": "partly"}.get(ceiling, "more")
+        alike = "yes" if where == "alike" else "partly"
+        verdict = {"alike": alike, "below": "partly"}.get(ceiling, "more")
     shown = {name: say.interval(score[name]) for name in ("tuned", "base", "ceiling", "floor")}
-    where = relation(told, 0.5, margins["told_apart"])
     counts = {key: style[key] for key in ("replies", "from_test", "sessions")}
     counts["rest"] = counts["replies"] - counts["from_test"]
     bundles = {name: say.number(score[name].get("bundles", 0)) for name in ("tuned", "ceiling")}
