@@ -84,6 +84,8 @@ SAID = [
     *[["ni idea che"]] * 2,
     *[["ya fue loco"]] * 3,
     ["posta", "me mudo el martes"],
+    ["clave tres"],
+    ["dejé la llave debajo de la maceta", "verde grande"],
     *[["al final sí"], ["bueno al final sí"], ["al final sí, de una"]],
 ]
 
@@ -111,6 +113,13 @@ SAID = [
         (["a la fiesta no llego hoy ni mañana"], False),  # three of eight words
         (["Ushuaia linda"], False),
         (["Ushuaia", "es linda"], False),  # a word within more is anybody's
+        (["clave tres"], True),
+        (["clave tres", "jaja"], True),  # a message of two words is no longer anybody's
+        (["la clave tres"], False),
+        (["dejé la llave debajo"], False),  # four words of nine
+        (["dejé la llave debajo de"], True),
+        (["che", "la llave debajo de la maceta"], True),
+        (["che la llave debajo de la maceta"], False),
         ([], False),
         ([""], False),
     ],
@@ -348,6 +357,25 @@ def test_the_author_and_who_says_what_he_says_all_the_time_do_not_fail(words, se
     often = [list(said) for said, _ in Counter(map(tuple, learnt)).most_common(10)]
     for replies in (own, (often * 4)[: len(own)]):
         assert judged(replies, own, learnt)["verdict"] == "pass_with_doubts"
+
+
+@pytest.mark.parametrize("words", [8, 12])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_bot_that_returns_the_beginnings_of_training_replies_fails(words, seed):
+    """In seven words nothing has eight in a row, and none of them is a learnt text."""
+    learnt, own = author(words, seed)
+    learnt, own = ([[" ".join(said)] for said in some] for some in (learnt, own))
+    bot = [[" ".join(text.split()[:7])] for (text,) in copied(learnt, 32, seed)]
+    assert set(judged(bot, own, learnt)["reasons"]) == {"whole_beyond_own"}
+    assert judged(own, own, learnt)["verdict"] == "pass_with_doubts"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_bot_that_returns_two_copies_of_two_words_as_two_messages_fails(seed):
+    learnt, own = author(2, seed)
+    learnt, own = ([[" ".join(said)] for said in some] for some in (learnt, own))
+    both = zip(copied(learnt, 32, seed), copied(learnt, 32, seed + 1), strict=True)
+    assert judged([one + other for one, other in both], own, learnt)["verdict"] == "fail"
 
 
 def test_a_bot_of_long_copies_does_not_pass_because_its_author_writes_short():

@@ -20,6 +20,8 @@ from espejo.scores import intervals
 COPIED = 8  # words in a row: shorter ones are phrases that everybody repeats
 RARE = 2  # learnt texts at most that hold what was said rarely: what is said often is no memory
 PART = 3  # words at least of what is a copy within something longer
+PAIR = 2  # words at least of a message that is a copy beside other messages
+PIECE = 5  # words at least of a copy that is itself a piece of something longer (see espejo.leaks)
 # What may go unmeasured, where nothing is long enough for it, because another measure guards it.
 GUARDED_BY = {"copied_beyond_own": "whole_beyond_own"}
 
@@ -92,26 +94,32 @@ def copies(replies: Texts, contexts: Sequence[str], learnt: Texts) -> pd.DataFra
     most (k-eidetic memorization with k = 2: Carlini et al. 2021, Extracting Training Data from
     Large Language Models): short replies can be copies too, and "dale", which is said all the time,
     is none. Such a text of three words or more is one as well where it makes up half of the reply
-    or of one of its messages: one word more hides no copy, and neither do two copies in one.
+    or of one of its messages, and one of two words where it is a message: one word more hides no
+    copy, and neither do two copies in one. So is a reply or message of five words or more that
+    stands within so few learnt texts: the rest left out hides it no better.
 
     What stands in the reply's own context may be said again. A word changed in the middle of a
-    text of less than 16 hides it from both, and of what has one or two words a word more does.
+    text of less than 16 hides it from both, and so does a word more in a message of two words.
     """
     known = [_said(text) for text in learnt]
     grams = {COPIED: _all_ngrams(known, COPIED)}
-    rare, rows = _rare(learnt), []
+    rare, pieces, rows = _rare(learnt), {}, []
     for reply, context in zip(replies, contexts, strict=True):
         said, asked = _said(reply), words(context)
         spans, own = set(_ngrams(said, COPIED)), set(_ngrams(asked, COPIED))
         before = f" {' '.join(asked)} \n {context} "  # as it is, too, for what has no words
+        again = [span for span in _spans(reply) if span in rare]
+        for part in _parts(reply):
+            if len(part) >= PIECE:
+                size = len(part)
+                pieces[size] = pieces.get(size) or _holding(known, size)
+                again += [part] if 0 < pieces[size][part] <= RARE else []
         rows.append(
             {
                 "longest": _longest(said, known, grams),
                 "long": len(said) >= COPIED,
                 "copied": not (spans & grams[COPIED]) <= own,
-                "whole": any(
-                    span in rare and f" {' '.join(span)} " not in before for span in _spans(reply)
-                ),
+                "whole": any(f" {' '.join(span)} " not in before for span in again),
             }
         )
     kinds = {"longest": int, "long": bool, "copied": bool, "whole": bool}
@@ -135,8 +143,9 @@ def _parts(messages: Sequence[str]) -> set[Words]:
 
 
 def _spans(messages: Sequence[str]) -> Iterator[Words]:
-    """What would be a copy of a `whole`: the reply, and long spans of it and of its messages."""
+    """What would be a copy of a `whole`: the reply, its messages, and long spans of both."""
     yield _as_words(" ".join(messages))
+    yield from (part for part in _parts(messages) if len(part) >= PAIR)
     for text in (" ".join(messages), *messages):
         said = words(text)
         for size in range(max(PART, math.ceil(len(said) / 2)), len(said) + 1):
@@ -158,6 +167,11 @@ def _ngrams(said: Sequence[str], size: int) -> Iterator[Words]:
 
 def _all_ngrams(texts: Iterable[Sequence[str]], size: int) -> set[Words]:
     return {gram for text in texts for gram in _ngrams(text, size)}
+
+
+def _holding(texts: Iterable[Sequence[str]], size: int) -> Counter[Words]:
+    """In how many of `texts` each run of `size` words stands."""
+    return Counter(gram for text in texts for gram in set(_ngrams(text, size)))
 
 
 def _longest(said: Sequence[str], known: Texts, grams: dict[int, set[Words]]) -> int:
