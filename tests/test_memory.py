@@ -95,6 +95,7 @@ SAID = [
     [
         (["no llego hoy"], True),
         (["¡No llego HOY!"], True),
+        (["Nó llegó hoy"], True),
         (["no llego"], False),
         (["Ushuaia"], True),
         (["🦕"], True),
@@ -325,9 +326,11 @@ def copied(learnt, number, seed):
     return [learnt[at] for at in drawn.integers(len(learnt), size=number)]
 
 
+PLAIN = str.maketrans("áéíóúñ", "aeioun")
 CHANGES = {
     "word for word": lambda said, other: said,
     "in upper case": lambda said, other: [text.upper() for text in said],
+    "without accents": lambda said, other: [text.translate(PLAIN) for text in said],
     "with a word more": lambda said, other: [*said[:-1], said[-1] + " che"],
     "as two messages": lambda said, other: [*said, *other],
     "as two in one": lambda said, other: [" ".join(said + other)],

@@ -16,6 +16,7 @@ import pandas as pd
 
 from espejo.duplicates import words
 from espejo.scores import intervals
+from espejo.scores.style import folded
 
 COPIED = 8  # words in a row: shorter ones are phrases that everybody repeats
 RARE = 2  # learnt texts at most that hold what was said rarely: what is said often is no memory
@@ -86,7 +87,7 @@ def _measured(found: pd.DataFrame, sessions: Sequence[int], wanted: dict) -> dic
 
 
 def copies(replies: Texts, contexts: Sequence[str], learnt: Texts) -> pd.DataFrame:
-    """What of each reply was learnt, word for word; case and punctuation do not count.
+    """What of each reply was learnt, word for word; case, accents and punctuation do not count.
 
     `longest`: words of the longest span that stands in a `learnt` text too. `long`: whether the
     reply has the eight words that a copy takes. `copied`: eight words in a row were learnt.
@@ -105,7 +106,7 @@ def copies(replies: Texts, contexts: Sequence[str], learnt: Texts) -> pd.DataFra
     grams = {COPIED: _all_ngrams(known, COPIED)}
     rare, pieces, rows = _rare(learnt), {}, []
     for reply, context in zip(replies, contexts, strict=True):
-        said, asked = _said(reply), words(context)
+        said, asked = _said(reply), _words(context)
         spans, own = set(_ngrams(said, COPIED)), set(_ngrams(asked, COPIED))
         before = f" {' '.join(asked)} \n {context} "  # as it is, too, for what has no words
         again = [span for span in _spans(reply) if span in rare]
@@ -147,18 +148,23 @@ def _spans(messages: Sequence[str]) -> Iterator[Words]:
     yield _as_words(" ".join(messages))
     yield from (part for part in _parts(messages) if len(part) >= PAIR)
     for text in (" ".join(messages), *messages):
-        said = words(text)
+        said = _words(text)
         for size in range(max(PART, math.ceil(len(said) / 2)), len(said) + 1):
             yield from _ngrams(said, size)
 
 
+def _words(text: str) -> list[str]:
+    """The words of a text without accents: who writes them in, or leaves them out, copies still."""
+    return words(folded(text))
+
+
 def _as_words(text: str) -> Words:
     """The words of a text; what has none (emoji, "?") as it is."""
-    return tuple(words(text)) or (text.strip(),)
+    return tuple(_words(text)) or (text.strip(),)
 
 
 def _said(messages: Iterable[str]) -> list[str]:
-    return words(" ".join(messages))
+    return _words(" ".join(messages))
 
 
 def _ngrams(said: Sequence[str], size: int) -> Iterator[Words]:
