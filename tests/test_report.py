@@ -495,6 +495,8 @@ NONE_OF_32 = {"value": 0.0, "low": 0.0, "high": 0.1089, "n": 32}
             ["0.66 was measured on 32 replies that it learnt", "up to 0.71, above the limit of 0.7"]
             + ["About 50 replies with the same result would settle it"],
         ),
+        # As written to two digits it would not be above.
+        ({"membership": interval(0.652)}, "pass_with_doubts", ["0.702, above the limit of 0.70"]),
         ({"membership": interval(0.7)}, "pass_with_doubts", ["might not settle it"]),
         ({"membership": few(0.6)}, "pass_with_doubts", ["too little to say up to where"]),
         ({"membership": interval(0.9)}, "fail", ["Over the limit: membership in the training"]),

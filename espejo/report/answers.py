@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from espejo import escaping
-from espejo.report.wording import Wording
+from espejo.report.wording import MOST, Wording
 from espejo.scores import intervals
 
 # How a verdict is shown, besides in words.
@@ -333,12 +333,15 @@ def doubted(name: str, scores: Mapping, say: Wording, wanted: Mapping) -> str:
     number = counts.get(name, memory["members"])
     none = name in shares and shares[name]["value"] == measure["value"] == 0
     enough = settling(measure, most, number, wanted["confidence"] if none else None)
-    write = say.point if name in shares else say.number
+    write, digits = (say.point, 1) if name in shares else (say.number, 2)
+    # What is above the limit has to look it.
+    while digits < MOST and write(high, digits) == write(most, digits):
+        digits += 1
     said = say.say(
         "safe.doubt",
         name=called,
         value=write(measure["value"]),
-        high=write(high),
+        high=write(high, digits),
         most=write(most),
         counted=say.say(f"safe.counted.{name}", number=say.number(number)),
     )
