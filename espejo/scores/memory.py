@@ -70,6 +70,11 @@ def beyond_own(
     }
 
 
+def before(context: Iterable[Mapping]) -> str:
+    """The turns of a context as one text, as `contexts` are given to the functions here."""
+    return " ".join(text for turn in context for text in turn["messages"])
+
+
 def _measured(found: pd.DataFrame, sessions: Sequence[int], wanted: dict) -> dict[str, dict | int]:
     """The shares and means of a table of `copies`."""
     groups, long = np.asarray(sessions), found["long"].to_numpy()
@@ -108,7 +113,7 @@ def copies(replies: Texts, contexts: Sequence[str], learnt: Texts) -> pd.DataFra
     for reply, context in zip(replies, contexts, strict=True):
         said, asked = _said(reply), _words(context)
         spans, own = set(_ngrams(said, COPIED)), set(_ngrams(asked, COPIED))
-        before = f" {' '.join(asked)} \n {context} "  # as it is, too, for what has no words
+        standing = f" {' '.join(asked)} \n {context} "  # as it is, too, for what has no words
         again = [span for span in _spans(reply) if span in rare]
         for part in _parts(reply):
             if len(part) >= PIECE:
@@ -120,7 +125,7 @@ def copies(replies: Texts, contexts: Sequence[str], learnt: Texts) -> pd.DataFra
                 "longest": _longest(said, known, grams),
                 "long": len(said) >= COPIED,
                 "copied": not (spans & grams[COPIED]) <= own,
-                "whole": any(f" {' '.join(span)} " not in before for span in again),
+                "whole": any(f" {' '.join(span)} " not in standing for span in again),
             }
         )
     kinds = {"longest": int, "long": bool, "copied": bool, "whole": bool}
