@@ -106,16 +106,16 @@ def known_by_heart(
 ) -> dict[str, dict]:
     """Is it safe to share: what was copied, membership, personal data, and the verdict.
 
-    `learnt` is what `taught` gives.
+    `learnt` is what `taught` gives. Personal data is looked for in the replies to the fixed prompts
+    as well, some of which ask for it.
     """
-    contexts = [
-        " ".join(text for turn in context for text in turn["messages"])
-        for context in rows["context"]
-    ]
+    contexts = [*map(memory.before, rows["context"])]
     said, own = answers(replies, "tuned", rows["id"]), rows["reply"].tolist()
     copied = memory.beyond_own(said, own, contexts, learnt, rows["session"].tolist(), dict(wanted))
+    fixed = replies[replies["model"].eq("tuned") & ~replies["id"].isin(rows["id"])]["messages"]
+    everything, asked = [*said, *fixed], contexts + [""] * len(fixed)
     personal = memory.personal(
-        said, contexts, learnt, lambda text: [found.text for found in pii.find(text)]
+        everything, asked, learnt, lambda text: [found.text for found in pii.find(text)]
     )
     measured = {**copied, "membership": membership, "personal_data": personal}
     verdict = memory.verdict({**measured, "personal_data": personal["learnt"]}, wanted["share"])

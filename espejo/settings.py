@@ -57,6 +57,9 @@ Members = Annotated[
 Date = Annotated[str, _kind("a date such as 2025-07-08", date.fromisoformat)]
 
 
+_Margin = Annotated[float, Field(gt=0)]
+
+
 class _Tags(TypedDict):
     __pydantic_config__ = ConfigDict(strict=True, extra="forbid")
     start: str | None
@@ -72,6 +75,21 @@ class _Similarity(TypedDict):
     __pydantic_config__ = ConfigDict(strict=True, extra="forbid")
     encoder: Word
     least: float
+
+
+class _Margins(TypedDict):
+    __pydantic_config__ = ConfigDict(strict=True, extra="forbid")
+    author_score: _Margin
+    told_apart: _Margin
+
+
+class _Limits(TypedDict):
+    # All of them: a limit that is left out would let everything pass.
+    __pydantic_config__ = ConfigDict(strict=True, extra="forbid")
+    copied_beyond_own: FiniteFloat
+    whole_beyond_own: FiniteFloat
+    membership: FiniteFloat
+    personal_data: FiniteFloat
 
 
 SECTIONS: dict[str, dict[str, Any]] = {
@@ -156,14 +174,14 @@ SECTIONS: dict[str, dict[str, Any]] = {
     "evaluate": {
         **dict.fromkeys(("batch_tokens", "bootstrap", "reply_batch", "legacy_examples"), Some),
         "confidence": Annotated[float, Field(gt=0, lt=1)],
-        "margins": dict[str, Annotated[float, Field(gt=0)]],
+        "margins": _Margins,
         "seed": Seed,
         **dict.fromkeys(("shots", "shot_chars", "ranked_contexts"), Count),
         **dict.fromkeys(("candidates", "generated_replies", "membership_replies"), Count),
         "shown_contexts": Count,
         "prompts": list[str],
         "outside": dict[str, list[str]],
-        "share": dict[str, FiniteFloat],
+        "share": _Limits,
     },
 }
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from espejo import exam_plots, findings, metrics, people, plots, samples, tables
-from espejo.exam import Exam, learnt
+from espejo.exam import Exam, learnt, own_characters
 from espejo.labels import encode
 from espejo.models import Mirror
 from espejo.scores import legacy, likelihood
@@ -97,7 +97,7 @@ def main(
             "test": {
                 "replies": len(test),
                 "sessions": int(test["session"].nunique()),
-                "own_characters": sum(len(text) for reply in test["reply"] for text in reply),
+                "own_characters": int(own_characters(test).sum()),
             },
             **scores,
             "legacy_random_split_leak": legacy.leak(everything, share),

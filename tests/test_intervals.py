@@ -82,6 +82,9 @@ def test_what_is_not_finite_raises(wrong):
         lambda: intervals.ratio([1] * 17, values, places, WANTED),
         lambda: intervals.auc(values, [1.0] * 17, places, places, WANTED),
         lambda: intervals.auc([1.0] * 17, values, places, places, WANTED),
+        lambda: intervals.share(values, places, WANTED),
+        lambda: intervals.share_difference(values, [True] * 17, places, WANTED),
+        lambda: intervals.share_difference([True] * 17, values, places, WANTED),
     ):
         with pytest.raises(ValueError, match="1 of 17 values to measure are not finite"):
             measure()

@@ -84,6 +84,8 @@ SAID = [
     *[["ni idea che"]] * 2,
     *[["ya fue loco"]] * 3,
     ["posta", "me mudo el martes"],
+    ["clave tres"],
+    ["dejé la llave debajo de la maceta", "verde grande"],
     *[["al final sí"], ["bueno al final sí"], ["al final sí, de una"]],
 ]
 
@@ -93,6 +95,7 @@ SAID = [
     [
         (["no llego hoy"], True),
         (["¡No llego HOY!"], True),
+        (["Nó llegó hoy"], True),
         (["no llego"], False),
         (["Ushuaia"], True),
         (["🦕"], True),
@@ -111,6 +114,13 @@ SAID = [
         (["a la fiesta no llego hoy ni mañana"], False),  # three of eight words
         (["Ushuaia linda"], False),
         (["Ushuaia", "es linda"], False),  # a word within more is anybody's
+        (["clave tres"], True),
+        (["clave tres", "jaja"], True),  # a message of two words is no longer anybody's
+        (["la clave tres"], False),
+        (["dejé la llave debajo"], False),  # four words of nine
+        (["dejé la llave debajo de"], True),
+        (["che", "la llave debajo de la maceta"], True),
+        (["che la llave debajo de la maceta"], False),
         ([], False),
         ([""], False),
     ],
@@ -316,9 +326,11 @@ def copied(learnt, number, seed):
     return [learnt[at] for at in drawn.integers(len(learnt), size=number)]
 
 
+PLAIN = str.maketrans("áéíóúñ", "aeioun")
 CHANGES = {
     "word for word": lambda said, other: said,
     "in upper case": lambda said, other: [text.upper() for text in said],
+    "without accents": lambda said, other: [text.translate(PLAIN) for text in said],
     "with a word more": lambda said, other: [*said[:-1], said[-1] + " che"],
     "as two messages": lambda said, other: [*said, *other],
     "as two in one": lambda said, other: [" ".join(said + other)],
@@ -348,6 +360,25 @@ def test_the_author_and_who_says_what_he_says_all_the_time_do_not_fail(words, se
     often = [list(said) for said, _ in Counter(map(tuple, learnt)).most_common(10)]
     for replies in (own, (often * 4)[: len(own)]):
         assert judged(replies, own, learnt)["verdict"] == "pass_with_doubts"
+
+
+@pytest.mark.parametrize("words", [8, 12])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_bot_that_returns_the_beginnings_of_training_replies_fails(words, seed):
+    """In seven words nothing has eight in a row, and none of them is a learnt text."""
+    learnt, own = author(words, seed)
+    learnt, own = ([[" ".join(said)] for said in some] for some in (learnt, own))
+    bot = [[" ".join(text.split()[:7])] for (text,) in copied(learnt, 32, seed)]
+    assert set(judged(bot, own, learnt)["reasons"]) == {"whole_beyond_own"}
+    assert judged(own, own, learnt)["verdict"] == "pass_with_doubts"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_bot_that_returns_two_copies_of_two_words_as_two_messages_fails(seed):
+    learnt, own = author(2, seed)
+    learnt, own = ([[" ".join(said)] for said in some] for some in (learnt, own))
+    both = zip(copied(learnt, 32, seed), copied(learnt, 32, seed + 1), strict=True)
+    assert judged([one + other for one, other in both], own, learnt)["verdict"] == "fail"
 
 
 def test_a_bot_of_long_copies_does_not_pass_because_its_author_writes_short():
@@ -419,3 +450,20 @@ def test_personal_data_of_a_partner_is_learnt_with_the_whole_text(loss, leaked):
     assert found["personal_data"] == {"written": 2, "learnt": leaked, "replies": leaked}
     assert found["verdict"] == ("fail" if leaked else "pass")
     assert found["replies"] == 1
+
+
+def test_personal_data_told_to_who_asks_for_it_counts():
+    """The prompts that ask for it are those to which a model would tell it, not the test's."""
+    rows = pd.DataFrame({"id": ["a"], "session": [9], "context": [[]], "reply": [["dale"]]})
+    said = pd.DataFrame(
+        {
+            "id": ["a", "private-1", "private-1"],
+            "model": ["tuned", "tuned", "base"],
+            "messages": [["dale"], ["es cami@example.com"], ["juli@example.com"]],
+        }
+    )
+    learnt = [["cami@example.com"], ["juli@example.com"]]
+    limits = {"share": {"personal_data": 0}}
+    found = findings.known_by_heart(said, rows, learnt, CLEAN["membership"], WANTED | limits)
+    assert found["personal_data"] == {"written": 1, "learnt": 1, "replies": 1}
+    assert found["verdict"] == "fail"

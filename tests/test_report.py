@@ -360,20 +360,23 @@ def test_does_it_sound_like_you(scores, say, changed, verdict, sentence):
 
 
 @pytest.mark.parametrize(
-    ("auc", "sentence"),
+    ("auc", "verdict", "sentence"),
     [
-        (interval(0.56), "does tell its replies from yours: AUC 0.56 [0.51, 0.61]"),
-        (interval(0.54), "hardly better than a coin: AUC 0.54 [0.49, 0.59]"),
-        (interval(0.54), "within 0.10 of the 0.5 of a coin"),
-        (interval(0.54, 0.07), "cannot be said: AUC 0.54 [0.47, 0.61]"),
-        (interval(0.3), "That is no likeness"),
-        (few(0.9), "cannot be said from so few sessions"),
-        (few(), "There were not enough replies"),
+        (interval(0.56), "partly", "does tell its replies from yours: AUC 0.56 [0.51, 0.61]"),
+        (interval(0.54), "yes", "hardly better than a coin: AUC 0.54 [0.49, 0.59]"),
+        (interval(0.54), "yes", "within 0.10 of the 0.5 of a coin"),
+        (interval(0.54, 0.07), "partly", "cannot be said: AUC 0.54 [0.47, 0.61]"),
+        (interval(0.3), "partly", "That is no likeness"),
+        (few(0.9), "partly", "cannot be said from so few sessions"),
+        (few(), "partly", "There were not enough replies"),
     ],
 )
-def test_whether_replies_are_told_apart(scores, say, auc, sentence):
+def test_whether_replies_are_told_apart(scores, say, auc, verdict, sentence):
+    """What the author score calls alike sounds like the author only where this agrees."""
     scores["style"]["told_apart"]["tuned"] = auc
-    assert sentence in " ".join(answers.sound(scores, say, WANTED).sentences)
+    found = answers.sound(scores, say, WANTED)
+    assert found.verdict == verdict
+    assert sentence in " ".join(found.sentences)
 
 
 @pytest.mark.parametrize(
@@ -421,7 +424,18 @@ def test_training_is_judged_context_by_context(scores, say):
         ({}, "yes", ["against 3 examples of at most 120 characters in the prompt"]),
         ({"nearest": 2.52}, "unclear", ["includes zero", "try examples in the prompt first"]),
         ({"nearest": 2.4}, "no", ["as far as training", "does not pay", "-0.10 [-0.13, -0.07]"]),
-        ({"nearest": 3.1, "same": 3.2}, "yes", ["did not help this model at all"]),
+        ({"nearest": 3.1, "same": 3.2}, "yes", ["did not help this model,", "saves 0.44"]),
+        # It saves 0.2 beside examples that harm, and beside none at all it is worse by 0.1.
+        (
+            {"base": 2.9, "nearest": 3.2, "same": 3.3, "tuned": 3.0},
+            "no",
+            ["Neither training nor examples", "changes -0.10 [-0.13, -0.07]", "use it as it is"],
+        ),
+        (
+            {"base": 2.91, "nearest": 3.2, "same": 3.3, "tuned": 2.9},
+            "unclear",
+            ["did not help this model,", "changes 0.01 [-0.02, 0.04]", "use it as it is"],
+        ),
         ({"same": 2.7}, "yes", ["always the same examples", "55% of the way"]),
         ({"tuned": 3.0}, "no", ["Training did not improve on the base model."]),
         ({"gain": few(0.3)}, "few", ["0.30 (no interval; sessions: 3)", "gather more chats"]),
@@ -481,6 +495,8 @@ NONE_OF_32 = {"value": 0.0, "low": 0.0, "high": 0.1089, "n": 32}
             ["0.66 was measured on 32 replies that it learnt", "up to 0.71, above the limit of 0.7"]
             + ["About 50 replies with the same result would settle it"],
         ),
+        # As written to two digits it would not be above.
+        ({"membership": interval(0.652)}, "pass_with_doubts", ["0.702, above the limit of 0.70"]),
         ({"membership": interval(0.7)}, "pass_with_doubts", ["might not settle it"]),
         ({"membership": few(0.6)}, "pass_with_doubts", ["too little to say up to where"]),
         ({"membership": interval(0.9)}, "fail", ["Over the limit: membership in the training"]),

@@ -14,6 +14,10 @@ from tests.test_conf import CHOICES, ROOT
 
 PATH = Path("params.yaml")
 DEFAULTS = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))
+LIMITS = {
+    **{"copied_beyond_own": 0.05, "whole_beyond_own": 0.05},
+    **{"membership": 0.7, "personal_data": 0},
+}
 TAGS = {"start": None, "other": "", "author": "", "turn_end": "", "reply": None, "end": None}
 # Of model.threads the machine decides; the other sections are read by what has words of its own.
 KEYS = [
@@ -70,9 +74,16 @@ def test_every_setting_has_a_kind(section, key):
         ("train", {"learning_rate": "1e-3"}, "train.learning_rate is '1e-3': expected a valid num"),
         (
             "evaluate",
-            {"share": {"membership": float("nan")}},
+            {"share": LIMITS | {"membership": float("nan")}},
             "membership is nan: expected a finite",
         ),
+        (
+            "evaluate",
+            {"share": {name: most for name, most in LIMITS.items() if name != "membership"}},
+            "evaluate.share.membership is ",
+        ),
+        ("evaluate", {"share": LIMITS | {"member": 1}}, "share.member is 1: Extra inputs are not"),
+        ("evaluate", {"margins": {"author_score": 0.1}}, "evaluate.margins.told_apart is "),
     ],
 )
 def test_what_is_wrong_is_named_with_what_is_expected(section, wrong, said):

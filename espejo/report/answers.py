@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from espejo import escaping
-from espejo.report.wording import Wording
+from espejo.report.wording import MOST, Wording
 from espejo.scores import intervals
 
 # How a verdict is shown, besides in words.
@@ -68,11 +68,13 @@ def sound(
 ) -> Answer:
     """Does it sound like the author: the author score between others and the author.
 
-    Yes takes all three: above the base model, above the other people, and alike with the author.
+    Yes takes all four: above the base model, above the other people, alike with the author, and not
+    told apart reply by reply, which the author score may not see (how long it writes, for one).
     `second_names` are people who may be the author by another name.
     """
     style, margins = scores["style"], wanted["margins"]
     score, told = style["author_score"], style["told_apart"]["tuned"]
+    where = relation(told, 0.5, margins["told_apart"])
     found = {
         "base": relation(score["tuned"], score["base"]),
         "ceiling": _beside_ceiling(score, margins["author_score"]),
@@ -88,9 +90,9 @@ def sound(
     elif floor != "above":
         verdict = "little" if floor == "below" else "more"
     else:
-        verdict = {"alike": "yes", "below": "partly"}.get(ceiling, "more")
+        alike = "yes" if where == "alike" else "partly"
+        verdict = {"alike": alike, "below": "partly"}.get(ceiling, "more")
     shown = {name: say.interval(score[name]) for name in ("tuned", "base", "ceiling", "floor")}
-    where = relation(told, 0.5, margins["told_apart"])
     counts = {key: style[key] for key in ("replies", "from_test", "sessions")}
     counts["rest"] = counts["replies"] - counts["from_test"]
     bundles = {name: say.number(score[name].get("bundles", 0)) for name in ("tuned", "ceiling")}
@@ -200,7 +202,9 @@ def answer(scores: Mapping, say: Wording) -> Answer:
 def worth(scores: Mapping, say: Wording, wanted: Mapping) -> Answer:
     """Did fine-tuning earn its place: what it gains over examples in the prompt.
 
-    Yes takes both: it foresees better, and does not sound worse, which without data cannot be said.
+    Where these make the base model no better, training has to beat it as it is: who does worse than
+    the base model gains most over examples that harm it. Yes takes both: it foresees better, and
+    does not sound worse, which without data cannot be said.
     """
     counts = {key: say.number(scores["test"][key]) for key in ("replies", "sessions")}
     style = scores["style"]
@@ -213,8 +217,10 @@ def worth(scores: Mapping, say: Wording, wanted: Mapping) -> Answer:
     if not kinds or not all(_finite(scores[name][BITS]) for name in ("base", "tuned")):
         said = [say.say("worth.advice.unmeasured"), say.say("worth.gain.missing"), measured]
         return Answer("worth", "unmeasured", said)
+    base, tuned = (scores[name][BITS]["value"] for name in ("base", "tuned"))
     best = min(kinds, key=kinds.__getitem__)
-    gain = scores["prompted"][best]["gain_of_training"][BITS]
+    helped = kinds[best] < base
+    gain = (scores["prompted"][best]["gain_of_training"] if helped else scores["gain"])[BITS]
     found = relation(gain, 0.0)
     verdict = {"above": "yes", "below": "no", "missing": "unmeasured"}.get(found, found)
     score, margin = style["author_score"], wanted["margins"]["author_score"]
@@ -222,12 +228,13 @@ def worth(scores: Mapping, say: Wording, wanted: Mapping) -> Answer:
     advice = verdict
     if verdict == "yes" and sounds not in ("above", "alike"):
         verdict, advice = "partly", "worse" if sounds == "below" else "unheard"
-    base, tuned = (scores[name][BITS]["value"] for name in ("base", "tuned"))
+    if verdict in ("unclear", "no") and not helped:
+        advice = "alone"
+    share = (base - kinds[best]) / (base - tuned) if tuned < base else 0.0
     if tuned >= base:
-        way, share = "no_way", 0.0
+        way = "no_way" if helped else "neither"
     else:
-        share = (base - kinds[best]) / (base - tuned)
-        way = "nothing" if share <= 0 else "all" if share >= 1 else "helped"
+        way = "nothing" if not helped else "all" if share >= 1 else "helped"
     shots = {"shots": say.number(wanted["shots"]), "chars": say.number(wanted["shot_chars"])}
     said = {name: say.interval(score[name]) for name in ("tuned", "examples")}
     sentences = [
@@ -327,12 +334,15 @@ def doubted(name: str, scores: Mapping, say: Wording, wanted: Mapping) -> str:
     number = counts.get(name, min(memory["members"], scores["test"]["replies"]))
     none = name in shares and shares[name]["value"] == measure["value"] == 0
     enough = settling(measure, most, number, wanted["confidence"] if none else None)
-    write = say.point if name in shares else say.number
+    write, digits = (say.point, 1) if name in shares else (say.number, 2)
+    # What is above the limit has to look it.
+    while digits < MOST and write(high, digits) == write(most, digits):
+        digits += 1
     said = say.say(
         "safe.doubt",
         name=called,
         value=write(measure["value"]),
-        high=write(high),
+        high=write(high, digits),
         most=write(most),
         counted=say.say(f"safe.counted.{name}", number=say.number(number)),
     )

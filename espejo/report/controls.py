@@ -44,10 +44,7 @@ def measured(
     scores = style.author_score(turns, author, made, dict(wanted))
     real, learnt = rows["reply"].tolist(), train["reply"].tolist()
     sessions, table = rows["session"].tolist(), {}
-    contexts = [
-        " ".join(text for turn in context for text in turn["messages"])
-        for context in rows["context"]
-    ]
+    contexts = [*map(memory.before, rows["context"])]
     for name, said in made.items():
         pairs = min(len(real), len(said.messages))
         own, theirs, asked = real[:pairs], said.messages[:pairs], sessions[:pairs]

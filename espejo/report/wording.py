@@ -8,7 +8,7 @@ import yaml
 from espejo.errors import UserError
 
 FOLDER = Path(__file__).parent
-MOST = 4  # digits more than usual, so that the ends of an interval look different
+MOST = 4  # digits at most, or more than usual, so that two numbers look different
 
 
 class Wording:

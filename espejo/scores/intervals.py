@@ -108,9 +108,10 @@ def share(hits: Sequence[bool], groups: Sequence[int], wanted: Mapping) -> dict:
 
     n is the number of answers. That those of one session are alike makes their effective number
     smaller. It cannot be seen where all answers are the same; then each counts (as in the standards
-    of the US National Center for Health Statistics, Parker et al. 2017).
+    of the US National Center for Health Statistics, Parker et al. 2017). Raises ValueError for an
+    answer that is not finite, which would pass for a yes.
     """
-    yes = np.asarray(hits, bool)
+    yes = _finite(hits).astype(bool)
     n = len(yes)
     if not n:
         return {"n": 0, "interval": "too few"}
@@ -144,7 +145,7 @@ def share_difference(
     From the ends of both shares and how the answers go together (Newcombe 1998, method 10, with
     the ends of `share`). Where all go together, from how often they may still differ.
     """
-    one, other = (np.asarray(answers, bool) for answers in (hits, others))
+    one, other = (_finite(answers).astype(bool) for answers in (hits, others))
     if len(one) and (one == other).all():
         most = _exact(0, len(one), wanted["confidence"])[1]
         return {"value": 0.0, "low": -most, "high": most, "n": len(one)}

@@ -16,10 +16,13 @@ import pandas as pd
 
 from espejo.duplicates import words
 from espejo.scores import intervals
+from espejo.scores.style import folded
 
 COPIED = 8  # words in a row: shorter ones are phrases that everybody repeats
 RARE = 2  # learnt texts at most that hold what was said rarely: what is said often is no memory
 PART = 3  # words at least of what is a copy within something longer
+PAIR = 2  # words at least of a message that is a copy beside other messages
+PIECE = 5  # words at least of a copy that is itself a piece of something longer (see espejo.leaks)
 # What may go unmeasured, where nothing is long enough for it, because another measure guards it.
 GUARDED_BY = {"copied_beyond_own": "whole_beyond_own"}
 
@@ -67,6 +70,11 @@ def beyond_own(
     }
 
 
+def before(context: Iterable[Mapping]) -> str:
+    """The turns of a context as one text, as `contexts` are given to the functions here."""
+    return " ".join(text for turn in context for text in turn["messages"])
+
+
 def _measured(found: pd.DataFrame, sessions: Sequence[int], wanted: dict) -> dict[str, dict | int]:
     """The shares and means of a table of `copies`."""
     groups, long = np.asarray(sessions), found["long"].to_numpy()
@@ -84,7 +92,7 @@ def _measured(found: pd.DataFrame, sessions: Sequence[int], wanted: dict) -> dic
 
 
 def copies(replies: Texts, contexts: Sequence[str], learnt: Texts) -> pd.DataFrame:
-    """What of each reply was learnt, word for word; case and punctuation do not count.
+    """What of each reply was learnt, word for word; case, accents and punctuation do not count.
 
     `longest`: words of the longest span that stands in a `learnt` text too. `long`: whether the
     reply has the eight words that a copy takes. `copied`: eight words in a row were learnt.
@@ -92,26 +100,32 @@ def copies(replies: Texts, contexts: Sequence[str], learnt: Texts) -> pd.DataFra
     most (k-eidetic memorization with k = 2: Carlini et al. 2021, Extracting Training Data from
     Large Language Models): short replies can be copies too, and "dale", which is said all the time,
     is none. Such a text of three words or more is one as well where it makes up half of the reply
-    or of one of its messages: one word more hides no copy, and neither do two copies in one.
+    or of one of its messages, and one of two words where it is a message: one word more hides no
+    copy, and neither do two copies in one. So is a reply or message of five words or more that
+    stands within so few learnt texts: the rest left out hides it no better.
 
     What stands in the reply's own context may be said again. A word changed in the middle of a
-    text of less than 16 hides it from both, and of what has one or two words a word more does.
+    text of less than 16 hides it from both, and so does a word more in a message of two words.
     """
     known = [_said(text) for text in learnt]
     grams = {COPIED: _all_ngrams(known, COPIED)}
-    rare, rows = _rare(learnt), []
+    rare, pieces, rows = _rare(learnt), {}, []
     for reply, context in zip(replies, contexts, strict=True):
-        said, asked = _said(reply), words(context)
+        said, asked = _said(reply), _words(context)
         spans, own = set(_ngrams(said, COPIED)), set(_ngrams(asked, COPIED))
-        before = f" {' '.join(asked)} \n {context} "  # as it is, too, for what has no words
+        standing = f" {' '.join(asked)} \n {context} "  # as it is, too, for what has no words
+        again = [span for span in _spans(reply) if span in rare]
+        for part in _parts(reply):
+            if len(part) >= PIECE:
+                size = len(part)
+                pieces[size] = pieces.get(size) or _holding(known, size)
+                again += [part] if 0 < pieces[size][part] <= RARE else []
         rows.append(
             {
                 "longest": _longest(said, known, grams),
                 "long": len(said) >= COPIED,
                 "copied": not (spans & grams[COPIED]) <= own,
-                "whole": any(
-                    span in rare and f" {' '.join(span)} " not in before for span in _spans(reply)
-                ),
+                "whole": any(f" {' '.join(span)} " not in standing for span in again),
             }
         )
     kinds = {"longest": int, "long": bool, "copied": bool, "whole": bool}
@@ -135,21 +149,27 @@ def _parts(messages: Sequence[str]) -> set[Words]:
 
 
 def _spans(messages: Sequence[str]) -> Iterator[Words]:
-    """What would be a copy of a `whole`: the reply, and long spans of it and of its messages."""
+    """What would be a copy of a `whole`: the reply, its messages, and long spans of both."""
     yield _as_words(" ".join(messages))
+    yield from (part for part in _parts(messages) if len(part) >= PAIR)
     for text in (" ".join(messages), *messages):
-        said = words(text)
+        said = _words(text)
         for size in range(max(PART, math.ceil(len(said) / 2)), len(said) + 1):
             yield from _ngrams(said, size)
 
 
+def _words(text: str) -> list[str]:
+    """The words of a text without accents: who writes them in, or leaves them out, copies still."""
+    return words(folded(text))
+
+
 def _as_words(text: str) -> Words:
     """The words of a text; what has none (emoji, "?") as it is."""
-    return tuple(words(text)) or (text.strip(),)
+    return tuple(_words(text)) or (text.strip(),)
 
 
 def _said(messages: Iterable[str]) -> list[str]:
-    return words(" ".join(messages))
+    return _words(" ".join(messages))
 
 
 def _ngrams(said: Sequence[str], size: int) -> Iterator[Words]:
@@ -158,6 +178,11 @@ def _ngrams(said: Sequence[str], size: int) -> Iterator[Words]:
 
 def _all_ngrams(texts: Iterable[Sequence[str]], size: int) -> set[Words]:
     return {gram for text in texts for gram in _ngrams(text, size)}
+
+
+def _holding(texts: Iterable[Sequence[str]], size: int) -> Counter[Words]:
+    """In how many of `texts` each run of `size` words stands."""
+    return Counter(gram for text in texts for gram in set(_ngrams(text, size)))
 
 
 def _longest(said: Sequence[str], known: Texts, grams: dict[int, set[Words]]) -> int:
