@@ -18,7 +18,10 @@ PAGES = (
     ROOT / "README.md",
     *(
         ROOT / "docs" / name
-        for name in ("processors.md", "reading.md", "real-chats.md", "training.md")
+        for name in (
+            *("models-and-hardware.md", "processors.md", "reading.md", "real-chats.md"),
+            "training.md",
+        )
     ),
 )
 BLOCK = re.compile(r"<!-- fill (?P<name>[\w.-]+) -->\n.*?<!-- end -->", re.DOTALL)
@@ -33,7 +36,8 @@ MEASURES = {
 
 def _interval(measure: Mapping) -> str:
     if "low" not in measure:
-        return f"{measure['value']:.3f} (too few)" if "value" in measure else "not measured"
+        why = measure["interval"]
+        return f"{measure['value']:.3f} ({why})" if "value" in measure else "not measured"
     return f"{measure['value']:.3f} [{measure['low']:.3f}, {measure['high']:.3f}]"
 
 
@@ -54,9 +58,9 @@ def _scores(path: Path) -> str:
     return (
         "\n".join(rows)
         + f"\n\nn = {test['replies']} test replies in {test['sessions']} sessions "
-        + f"({test['own_characters']:,} characters); intervals: 95 %, bootstrap over sessions. "
-        + f"A random split, as the notebooks made it, would have put {leak:.0%} of its test "
-        + "replies into training examples as well."
+        + f"({test['own_characters']:,} characters); intervals: 95 %, bootstrap-t over sessions. "
+        + f"A random split, as the notebooks made it, is expected to put {leak:.0%} of its test "
+        + "replies into training examples as well; their perplexity above is on our split."
     )
 
 
@@ -77,28 +81,38 @@ def real_judged() -> str:
 
 def _judged(path: Path) -> str:
     found = json.loads(path.read_text("utf-8"))
-    score, apart = found["style"]["author_score"], found["style"]["told_apart"]
-    ranks, kept = found["relevance"], found["memory"]
+    style, ranks, kept = found["style"], found["relevance"], found["memory"]
+    score, apart = style["author_score"], style["told_apart"]
     own = "own_bits_per_character"
     helped = found["prompted"]["nearest_examples"][own]
-    columns = ("question", "base", "base, examples in its prompt", "tuned", "read it beside")
+    columns = (
+        *("question", "base", "base, examples in its prompt", "tuned", "read it beside"),
+        "measured on",
+    )
+    copies = kept["overlap"]
+    generated = f"{style['replies']} generated replies, {style['from_test']} of them to the test"
     rows = [
         (
             "sounds like the author? author score",
             *(_interval(score[name]) for name in ("base", "examples", "tuned")),
             f"other people {_interval(score['floor'])}, the author {_interval(score['ceiling'])}",
+            f"bundles of messages: {score['tuned']['bundles']} of the tuned model, "
+            f"{score['ceiling']['bundles']} of the author",
         ),
         (
             "told apart from the real replies? AUC",
             *(_interval(apart[name]) for name in ("base", "examples", "tuned")),
-            "0.5: cannot be told",
+            "0.5: a coin",
+            generated,
         ),
         (
-            "answers what was said? MRR of the true reply among ten",
+            f"answers what was said? MRR of the true reply among {ranks['candidates']}",
             _interval(ranks["base"]["mrr"]),
             "",
             _interval(ranks["tuned"]["mrr"]),
-            f"chance {ranks['tuned']['chance']['mrr']:.3f}",
+            f"chance {ranks['chance']['mrr']:.3f}; by training, context by context: "
+            f"{_interval(ranks['gain']['mrr'])}",
+            f"{ranks['contexts']} test contexts",
         ),
         (
             "did training earn its place? bits per character, own",
@@ -106,6 +120,23 @@ def _judged(path: Path) -> str:
             _interval(helped),
             _interval(found["tuned"][own]),
             "lower is better",
+            f"{found['test']['replies']} test replies",
+        ),
+        (
+            "says training replies again? eight words in a row",
+            "",
+            "",
+            _interval(copies["tuned"]["copied"]),
+            f"the author's own new replies {_interval(copies['author']['copied'])}",
+            f"{copies['tuned']['long']} generated replies of eight words or more",
+        ),
+        (
+            "… or a whole reply that was learnt once or twice?",
+            "",
+            "",
+            _interval(copies["tuned"]["whole"]),
+            f"the author's own new replies {_interval(copies['author']['whole'])}",
+            f"{kept['replies']} generated replies",
         ),
         (
             "knows training replies by heart? AUC of membership",
@@ -113,9 +144,10 @@ def _judged(path: Path) -> str:
             "",
             _interval(kept["membership"]),
             f"0.5: no; to share: **{kept['verdict']}**",
+            f"{kept['members']} learnt replies, {found['test']['replies']} test replies",
         ),
     ]
-    return "\n".join(f"| {' | '.join(row)} |" for row in (columns, ("---",) * 5, *rows))
+    return _table(columns, rows)
 
 
 def real_scores() -> str:
@@ -232,6 +264,55 @@ def training() -> str:
     )
 
 
+def card_memory() -> str:
+    """Each preset's training on a graphics card, from the recorded runs of `benchmarks.gpu`."""
+    run = json.loads((ROOT / "docs" / "results" / "gpu.json").read_text("utf-8"))
+    head = (
+        "model",
+        "tokens of a text",
+        "estimate, GB",
+        "peak, GB",
+        "kept by torch, GB",
+        "ran within",
+    )
+    head += ("tokens/s", "share of the peak")
+    rows = [
+        (
+            f"`{one['case']}`",
+            str(one["tokens"]),
+            f"{one['estimate_gb']:.1f}",
+            f"{one['training_gb']:.1f}",
+            f"{one['reserved_gb']:.1f}",
+            f"{one['card_gb'] * 0.9:.1f} GB",
+            f"{one['tokens_per_second']:,.0f}",
+            f"{one['share_of_peak']:.1%}",
+        )
+        for one in run["checks"]["memory"]["rows"]
+    ]
+    return _table(head, rows)
+
+
+def card_halves() -> str:
+    """Fifty steps on a card that refuses bfloat16, from the same runs."""
+    run = json.loads((ROOT / "docs" / "results" / "gpu.json").read_text("utf-8"))
+    rows = [
+        (
+            f"`{one['case']}`",
+            one["precision"],
+            " → ".join(f"{loss:.2f}" for loss in one["loss"]),
+            "yes" if one["finite"] else "no",
+            f"{one['scale']:,.0f}" if one["scale"] else "none needed",
+            f"{one['training_gb']:.1f}",
+        )
+        for one in run["checks"]["halves"]["rows"]
+    ]
+    return _table(
+        ("model", "computed in", "loss, first → last", "always a number", "scale at the end")
+        + ("peak, GB",),
+        rows,
+    )
+
+
 _TRIAL = 0.1  # of the demo: with less a recipe takes a handful of steps, which shows nothing
 
 
@@ -318,7 +399,7 @@ FILLS: dict[str, Callable[[], str]] = {
     fill.__name__: fill
     for fill in (
         *(scores, judged, real_scores, real_judged, settings),
-        *(novelty, dag, experiments, fuzz, originals, training),
+        *(novelty, dag, experiments, fuzz, originals, training, card_memory, card_halves),
     )
 }
 

@@ -116,13 +116,13 @@ def score(answers: Path, key: Path) -> str:
         means = "The model's replies pass for real more often than the real ones."
     else:
         means = (
-            "The interval includes 0.5, tossing a coin: that the replies can be told cannot be "
-            "said from these answers."
+            "The interval includes 0.5, tossing a coin: these answers say neither that the replies "
+            "can be told nor that they cannot."
         )
     return (
         f"Real reply found in {right} of {len(chosen)} answered ({len(real)} on the page): "
         f"{right / len(chosen):.2f} [{found.low:.2f}, {found.high:.2f}] (Wilson, "
-        f"{CONFIDENCE:.0%}); 0.5 cannot be told, 1 always. {means}"
+        f"{CONFIDENCE:.0%}); 0.5 is tossing a coin, 1 always right. {means}"
     )
 
 

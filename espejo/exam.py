@@ -122,13 +122,12 @@ class Exam:
     def membership(self, rows: pd.DataFrame, sums: Mapping[str, pd.DataFrame]) -> tuple[int, dict]:
         """How well training replies are told from test `rows` by what training did to their loss.
 
-        `sums` holds those of base and tuned for `rows`. As many of one as of the other, spread
-        evenly over time; how many stands before the measure.
+        `sums` holds those of base and tuned for `rows`, which all count. Of the training replies
+        some, spread evenly over time; how many stands before the measure.
         """
         train = self.split("train")
         train, rows = (each[own_characters(each) > 0] for each in (train, rows))
-        some = min(self.wanted["membership_replies"], len(train), len(rows))
-        train, rows = spread(train, some), spread(rows, some)
+        train = spread(train, self.wanted["membership_replies"])
         seen = {
             name: self.sums(train, model, f"scoring {name}, train")
             for name, model in self.mirror.both()
@@ -137,7 +136,7 @@ class Exam:
             ((each["tuned"]["own_nats"] - each["base"]["own_nats"]) / each["base"]["own_chars"])
             for each in (seen, {name: each.loc[rows.index] for name, each in sums.items()})
         )
-        return some, memory.membership(
+        return len(train), memory.membership(
             learnt.tolist(), new.tolist(), train["session"], rows["session"], self.wanted
         )
 

@@ -18,9 +18,11 @@ from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, Pre
 
 from espejo.errors import UserError
 from espejo.hardware import AUTO
+from espejo.models import upcast
 from espejo.training import adapted
 
 CARDS = (8, 15, 24, 40, 80)  # GB of graphics cards; a T4 shows 15 of its 16
+_TILE = (4096, 32768)  # labels and tokens of the vocabulary of which TRL has logits at a time
 USABLE = 0.9  # of a card: the rest goes to its driver, and is lost between blocks
 # The formatted demo has 3.0 (SmolLM2) and 2.7 (Gemma 3); fewer, to be safe.
 CHARS_PER_TOKEN = 2.5
@@ -75,8 +77,10 @@ def need(params: Mapping) -> Need:
     """What the model of `params` (all sections of params.yaml) wants with their settings."""
     model, wanted = params["model"], params["train"]
     config = architecture(model["id"])
-    # The estimate is for graphics cards, where auto is one of the halves and sdpa.
-    dtype = torch.float16 if model["precision"] == AUTO else getattr(torch, model["precision"])
+    # The estimate is for graphics cards, where auto is one of the halves and sdpa. float16 stands
+    # for four bits too: adapters beside either are float32 (models.upcast).
+    half = torch.float16 if model["quantization"] else torch.bfloat16
+    dtype = getattr(torch, model["precision"], half)
     size = dtype.itemsize
     tokens, learnt = lengths(params)
     tokens = min(tokens, config.max_position_embeddings)
@@ -93,6 +97,8 @@ def need(params: Mapping) -> Need:
         frozen = _weights(bare, model, 4 if model["quantization"] else size)
         lora = wanted["method"] == "lora"
         shaped = adapted(bare, wanted) if lora else bare.train()
+        if lora and not upcast(bare):
+            shaped.to(dtype)  # PEFT does so, but not on the meta device
         kept = _kept(shaped, wanted["batch_size"], tokens, fused)
     if wanted["gradient_checkpointing"]:  # only what goes into each layer, and one layer at a time
         between = wanted["batch_size"] * tokens * config.hidden_size * (4 if lora else size)
@@ -101,8 +107,15 @@ def need(params: Mapping) -> Need:
     # Weight, gradient, and Adam's two moments; all weights are trained in float32, with a copy in
     # half precision that autocast keeps.
     of_each = 4 * (4 if model["quantization"] or not lora else size) + (0 if lora else size)
-    # Logits where there is a label, their float32 copy, and the gradient of either.
-    logits = 2 * (4 + size) * wanted["batch_size"] * learnt * config.vocab_size
+    # Of the logits TRL has one tile at a time, and only where there is a label; beside it what goes
+    # into the head there, and its gradient in float32.
+    labels = wanted["batch_size"] * min(learnt, tokens)
+    columns = min(_TILE[1], config.vocab_size)
+    head = min(_TILE[0], labels) * columns * size + labels * config.hidden_size * (4 + size)
+    if model["quantization"]:  # the head is float32 and is multiplied in half of that
+        head += columns * config.hidden_size * size
+    if not lora:  # its gradient in float32, before it is added to that of the embeddings
+        head += 4 * config.vocab_size * config.hidden_size
     heads = getattr(config, "num_key_value_heads", config.num_attention_heads)
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     cache = 2 * config.num_hidden_layers * heads * width * tokens * size
@@ -110,7 +123,7 @@ def need(params: Mapping) -> Need:
         parameters=parameters,
         trained=trained,
         tokens=tokens,
-        training=(frozen if lora else 0) + trained * of_each + kept + logits,
+        training=(frozen if lora else 0) + trained * of_each + kept + head,
         # Beside an adapter the base is there anyway; all weights trained are a model of their own.
         chat=(resting + trained * size if lora else 2 * resting) + cache + 4 * config.vocab_size,
     )

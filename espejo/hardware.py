@@ -29,7 +29,8 @@ from espejo.attention import NAME as GROUPED
 from espejo.errors import UserError
 
 AUTO = "auto"
-PRECISIONS = (AUTO, "bfloat16", "float16", "float32")
+WIDE = "wide"  # auto, but never float16
+PRECISIONS = (AUTO, WIDE, "bfloat16", "float16", "float32")
 # bfloat16 is taken on a processor where a product takes at most this share of float32's time. With
 # instructions for it that share is about 0.2, without them 6 to 15, so that noise decides nothing.
 CLEARLY_FASTER = 0.8
@@ -87,8 +88,10 @@ def dtype_of(precision: str) -> torch.dtype:
     """The type of numbers that `model.precision` means on this machine.
 
     auto: bfloat16 where this device multiplies faster in it, float16 on a GPU that has no bfloat16
-    (T4, V100), float32 otherwise. A fixed precision is obeyed, but for bfloat16 on such a GPU; on a
-    processor that is slow in it one sentence says so. Raises UserError for anything else.
+    (T4, V100), float32 otherwise. wide: the same, but float32 on such a GPU, for models whose
+    activations go beyond 65,504, where float16 ends. A fixed precision is obeyed, but for bfloat16
+    on such a GPU; on a processor that is slow in it one sentence says so. Raises UserError for
+    anything else.
     """
     if precision not in PRECISIONS:
         raise UserError(
@@ -98,9 +101,11 @@ def dtype_of(precision: str) -> torch.dtype:
     if torch.cuda.is_available():
         # Unless told otherwise torch counts as support what it can only emulate, slowly.
         native = torch.cuda.is_bf16_supported(including_emulation=False)
+        if precision == WIDE:
+            return torch.bfloat16 if native else torch.float32
         half = torch.bfloat16 if native else torch.float16
         return half if precision in (AUTO, "bfloat16") else getattr(torch, precision)
-    if precision == AUTO:
+    if precision in (AUTO, WIDE):
         return torch.bfloat16 if bfloat16_cost() <= CLEARLY_FASTER else torch.float32
     if precision == "bfloat16" and bfloat16_cost() >= CLEARLY_SLOWER:
         _say_slow(bfloat16_cost())

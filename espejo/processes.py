@@ -96,17 +96,17 @@ class SteadyTrainer(SFTTrainer):
         super().log(logs, *arguments, **named)
 
     def _load_from_checkpoint(self, *arguments: object, **named: object) -> None:
-        with _same_types(self.model):
+        with same_types(self.model):
             super()._load_from_checkpoint(*arguments, **named)
 
     def _load_best_model(self) -> None:
-        with _same_types(self.model):
+        with same_types(self.model):
             super()._load_best_model()
 
 
 @contextmanager
-def _same_types(model: torch.nn.Module) -> Iterator[None]:
-    """Parameters that are read anew inside keep the types that they had."""
+def same_types(model: torch.nn.Module) -> Iterator[None]:
+    """Parameters that are read anew, or cast, inside keep the types that they had."""
     before = {name: parameter.dtype for name, parameter in model.named_parameters()}
     yield
     for name, parameter in model.named_parameters():

@@ -4,8 +4,13 @@ Fine-tuning has to earn its place against both: the same few examples before eve
 those whose context is most like the one at hand (retrieval).
 """
 
+import os
 from collections.abc import Sequence
 
+# bm25s tries JAX out where it is installed, and JAX would take three quarters of a graphics card.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+# isort: split
 import bm25s
 import numpy as np
 import pandas as pd

@@ -190,26 +190,28 @@ def train(
     )
     config._n_gpu = min(config.n_gpu, 1)  # several GPUs in one process would take a batch each
     blank = [processes.BLANK] if count > 1 else []
-    trainer = (processes.SharedTrainer if count > 1 else processes.SteadyTrainer)(
-        model=model,
-        args=config,
-        train_dataset=_dataset([*train_set, *blank]),
-        eval_dataset=_dataset([*validation_set, *blank]),
-        processing_class=tokenizer,
-        callbacks=[
-            _Watch(after_epoch),
-            ExpectedTime(
-                of_label,
-                work_of(train_set, of_label),
-                steps_per_epoch,
-                work_of(validation_set, of_label),
-                wanted["evaluations"],
-                wanted["method"],
-                count,
-            ),
-            *watchers,
-        ],
-    )
+    # TRL casts adapters beside 4 bits to bfloat16, which the scaler of float16 refuses.
+    with processes.same_types(model):
+        trainer = (processes.SharedTrainer if count > 1 else processes.SteadyTrainer)(
+            model=model,
+            args=config,
+            train_dataset=_dataset([*train_set, *blank]),
+            eval_dataset=_dataset([*validation_set, *blank]),
+            processing_class=tokenizer,
+            callbacks=[
+                _Watch(after_epoch),
+                ExpectedTime(
+                    of_label,
+                    work_of(train_set, of_label),
+                    steps_per_epoch,
+                    work_of(validation_set, of_label),
+                    wanted["evaluations"],
+                    wanted["method"],
+                    count,
+                ),
+                *watchers,
+            ],
+        )
     if wanted["patience"]:
         trainer.add_callback(EarlyStoppingCallback(early_stopping_patience=wanted["patience"]))
     last = last_checkpoint(checkpoints)

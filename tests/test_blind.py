@@ -156,6 +156,7 @@ def test_half_of_them_right_is_a_coin(folder):
     said = blind.score(path, folder / blind.KEY)
     # Wilson by hand: 0.5 ± 1.96 / (1 + 1.96² / 12) * sqrt(0.25 / 12 + 1.96² / 576) = 0.5 ± 0.246
     assert "in 6 of 12 answered (12 on the page): 0.50 [0.25, 0.75]" in said
+    assert "neither that the replies can be told nor that they cannot" in said
     assert "cannot be said from these answers" in said
 
 

@@ -225,6 +225,9 @@ def test_a_config_goes_all_the_way(ready, tmp_path):
     dtype = "float32" if wanted["method"] == "full" else None
     base = models.load_base(model, dtype=dtype)
     trained = training.train(base, tokenizer, rows, rows, wanted, tmp_path / "checkpoints")
+    if model["quantization"]:  # models.upcast: whatever TRL prefers
+        learnt = [weight for weight in trained.model.parameters() if weight.requires_grad]
+        assert {weight.dtype for weight in learnt} == {torch.float32}
     if wanted["method"] == "lora":
         touched = {
             name.split(".")[-2]

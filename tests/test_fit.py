@@ -74,6 +74,17 @@ def test_the_longest_text_follows_the_settings(composed):
     assert fit.lengths(composed("model=phi3", "filter=none")) == (1064, 400)
 
 
+def test_estimates_are_what_a_card_was_seen_to_take(needs):
+    found = json.loads((ROOT / "docs" / "results" / "gpu.json").read_text("utf-8"))
+    rows = found["checks"]["memory"]["rows"]
+    assert {row["case"] for row in rows} == set(MODELS)
+    for row in rows:
+        estimate = needs[row["case"]].training / 1e9
+        assert estimate == pytest.approx(row["training_gb"], rel=0.15), row["case"]
+        # A card that is said to hold a training also holds what falls between the blocks.
+        assert row["reserved_gb"] < min(fit.cards(estimate * 1e9)), row["case"]
+
+
 def test_cards_hold_what_is_below_nine_tenths_of_them():
     assert fit.cards(7.1e9) == [8, 15, 24, 40, 80]
     assert fit.cards(7.3e9) == [15, 24, 40, 80]

@@ -34,7 +34,7 @@ def cost(monkeypatch):
 )
 def test_a_processor_takes_what_it_multiplies_clearly_faster(cost, factor, expected):
     cost(factor)
-    assert hardware.dtype_of("auto") == expected
+    assert hardware.dtype_of("auto") == hardware.dtype_of("wide") == expected
 
 
 def test_a_fixed_precision_is_obeyed_and_a_slow_one_remarked_upon_once(cost, capsys):
@@ -60,6 +60,15 @@ def test_a_card_takes_bfloat16_where_it_has_it_and_float16_where_not(gpu):
     assert hardware.dtype_of("float32") == torch.float32
 
 
+def test_a_model_that_float16_cannot_hold_is_never_computed_in_it(gpu, composed):
+    # In Gemma 3 states between layers go to 104,000, and float16 ends at 65,504: its loss was NaN.
+    precision = composed("model=gemma3")["model"]["precision"]
+    gpu(False)
+    assert hardware.dtype_of(precision) == torch.float32
+    gpu(True)
+    assert hardware.dtype_of(precision) == torch.bfloat16
+
+
 def test_attention_follows_the_device_and_the_architecture(gpu, cost):
     cost(1.0)
     assert hardware.attention("auto", LLAMA) == attention.NAME
@@ -75,7 +84,7 @@ def test_a_precision_that_is_none_is_refused_with_those_there_are(precision):
     with pytest.raises(UserError) as error:
         hardware.dtype_of(precision)
     assert str(error.value) == (
-        f"model.precision is {precision!r}: it can be auto, bfloat16, float16 or float32."
+        f"model.precision is {precision!r}: it can be auto, wide, bfloat16, float16 or float32."
     )
 
 

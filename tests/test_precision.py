@@ -42,7 +42,7 @@ def test_what_one_processor_trained_another_reads_and_scores(
     params, processor, tmp_path, first, second
 ):
     model, wanted = params["model"], params["train"]
-    assert (model["precision"], wanted["attention"], model["threads"]) == ("auto",) * 3
+    assert (model["precision"], wanted["attention"], model["threads"]) == ("wide", "auto", "auto")
     processor(first)
     tokenizer = models.load_tokenizer(model)
     texts, rows, spans = encode(

@@ -1,10 +1,13 @@
 """Examples in the prompt: which are chosen, and where they stand."""
 
+import sys
+
 import pandas as pd
 import pytest
 
 from espejo import shots
 from tests.test_prompts import phi3, turn
+from tests.workshop import ROOT, run
 
 
 def examples(*pairs):
@@ -77,3 +80,13 @@ def test_where_the_author_opens_silence_parts_the_examples_from_the_context():
     before = [turn("Flor", "venís?"), turn("Juli", "voy")]
     prompt = phi3().prompt([turn("Juli", "che")], "Juli", shots=before)
     assert "voy<|end|>\n<|user|>\n…<|end|>\n<|assistant|>\nche<|end|>" in prompt
+
+
+def test_jax_is_kept_off_the_graphics_card(tmp_path):
+    # Where JAX is installed, bm25s calls it as soon as it is imported.
+    (tmp_path / "jax").mkdir()
+    (tmp_path / "jax" / "__init__.py").touch()
+    asked = "import os\n\ndef top_k(*_):\n    print(os.environ.get('JAX_PLATFORMS'))\n"
+    (tmp_path / "jax" / "lax.py").write_text(asked, "utf-8")
+    ran = run(sys.executable, "-c", "import espejo.shots", cwd=ROOT, PYTHONPATH=str(tmp_path))
+    assert ran.stdout.split() == ["cpu"]

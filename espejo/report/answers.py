@@ -315,6 +315,7 @@ def safe(scores: Mapping, say: Wording, wanted: Mapping) -> Answer:
             replies=say.number(memory["replies"]),
             from_test=say.number(scores["style"]["from_test"]),
             members=say.number(memory["members"]),
+            tested=say.number(scores["test"]["replies"]),
         )
     )
     return Answer("safe", memory["verdict"], sentences)
@@ -330,7 +331,7 @@ def doubted(name: str, scores: Mapping, say: Wording, wanted: Mapping) -> str:
     measure = memory[name]
     shares = {"copied_beyond_own": tuned["copied"], "whole_beyond_own": tuned["whole"]}
     counts = {"copied_beyond_own": tuned["long"], "whole_beyond_own": memory["replies"]}
-    number = counts.get(name, memory["members"])
+    number = counts.get(name, min(memory["members"], scores["test"]["replies"]))
     none = name in shares and shares[name]["value"] == measure["value"] == 0
     enough = settling(measure, most, number, wanted["confidence"] if none else None)
     write, digits = (say.point, 1) if name in shares else (say.number, 2)

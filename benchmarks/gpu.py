@@ -1,0 +1,638 @@
+"""What only a graphics card can show: whether all runs there, how fast, in how much memory.
+
+    python -m benchmarks.gpu                   # after `make repro`: some ten minutes on an H100
+    python -m benchmarks.gpu memory halves     # some of the checks
+
+Each check is a process of its own with a limit of time, and a case that fails is told by the last
+line of its error while the others go on. No hub is asked: models that do not come as packages have
+their real shapes and weights drawn at random, which show memory, speed, types of numbers and errors
+as well as the real ones, and nothing of quality. Writes docs/results/gpu.json and prints the tables
+of docs/models-and-hardware.md. Without a card it is a trial on narrow models, that shows nothing.
+"""
+
+# Before torch: espejo says how its threads wait, as in the pipeline.
+from espejo import checkpoints, fit, hardware, models, tables, training
+
+# isort: split
+import argparse
+import functools
+import gc
+import json
+import math
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from unittest import mock
+
+import numpy as np
+import pandas as pd
+import torch
+import yaml
+from torch.nn.functional import cross_entropy
+from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    AutoModelForCausalLM,
+    PretrainedConfig,
+    PreTrainedModel,
+    TrainerCallback,
+)
+
+from benchmarks.training import ROOT, composed, flops
+from espejo import frozen_head
+from espejo.errors import UserError
+from espejo.labels import IGNORED, Encoded, encode
+from espejo.scores import likelihood
+from espejo.talk.replies import reply_all, settings
+from tests.launched import TOKENIZER
+from tests.test_every_model import NARROW, NARROW_GPT2, tiny_base
+
+RESULT = ROOT / "docs" / "results" / "gpu.json"
+ON_GPU = torch.cuda.is_available()
+STEPS, WARM_UP = 6, 2  # of a training that is timed, and how many of them are not counted
+REPLIES = 200
+_COMPOSING = Lock()  # Hydra composes one after the other
+NO_COMMIT = "0" * 40  # the revision of a model that was never on the hub
+TURN_END = "<|im_end|>"  # of the tokenizer of tests/launched.py
+Row = dict[str, object]
+
+
+class Clock(TrainerCallback):
+    """Counts the seconds of each step, the card's work included, and keeps the optimizer."""
+
+    def __init__(self) -> None:
+        self.spent: list[float] = []
+        self.optimizer: object = None
+        self._began = 0.0
+
+    def on_step_begin(self, *_: object, **__: object) -> None:
+        """Start the clock."""
+        self._began = now()
+
+    def on_step_end(self, *_: object, optimizer: object = None, **__: object) -> None:
+        """Stop the clock."""
+        self.spent.append(now() - self._began)
+        self.optimizer = optimizer
+
+
+def now() -> float:
+    """Seconds, once the card has done what it was told to."""
+    if ON_GPU:
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def peak() -> float:
+    """The most GB that tensors took on the card since `fresh`."""
+    return torch.cuda.max_memory_allocated() / 1e9 if ON_GPU else 0.0
+
+
+def fresh(share: float = 1.0) -> None:
+    """Free what is left of a case, and allow the next one a `share` of the card."""
+    gc.collect()
+    if ON_GPU:
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+        torch.cuda.set_per_process_memory_fraction(min(1.0, share))
+
+
+@functools.cache
+def products(dtype: torch.dtype) -> float:
+    """The quickest product of two square matrices here, in operations a second."""
+    size = 8192 if ON_GPU else 512
+    one, other = (torch.randn(size, size, dtype=dtype, device=hardware.device()) for _ in range(2))
+    spent = []
+    for _ in range(20):
+        began = now()
+        one @ other
+        spent.append(now() - began)
+    return 2 * size**3 / min(spent)
+
+
+def shape(params: Mapping) -> PretrainedConfig:
+    """The architecture of the model of `params`; a narrow one where there is no card."""
+    config = fit.architecture(params["model"]["id"])
+    if not ON_GPU:
+        config.update(NARROW_GPT2 if config.model_type == "gpt2" else NARROW)
+    return config
+
+
+def drawn(config: PretrainedConfig, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    """Weights for `config` as a hub's files hold them: norms of ones, the rest drawn at random.
+
+    All matrices are views of one draw, which takes no time and little of the machine's memory.
+    """
+    with torch.device("meta"):
+        bare = AutoModelForCausalLM.from_config(config)
+    weights = dict(bare.named_parameters())  # tied ones once
+    most = max(weight.numel() for weight in weights.values())
+    torch.manual_seed(0)
+    pool = torch.randn(most, device=hardware.device()).mul_(0.02).to(dtype).cpu()
+    norms = ("norm", "ln_")
+    return {
+        name: pool[: weight.numel()].view(weight.shape)
+        if weight.ndim > 1
+        else torch.full(weight.shape, float(any(n in name for n in norms)), dtype=dtype)
+        for name, weight in weights.items()
+    }
+
+
+def base(params: Mapping, share: float = 1.0) -> PreTrainedModel:
+    """The base model as stages.train loads it, from a package or with weights drawn at random.
+
+    It may take a `share` of the card.
+    """
+    model = params["model"]
+    dtype = "float32" if params["train"]["method"] == "full" else None
+    fresh()
+    if ON_GPU and model["source"] == "embedded":
+        fresh(share)
+        return models.load_base(model, dtype)
+    config = shape(params)
+    kind = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
+
+    def load(name: None, revision: str | None = None, **how: object) -> PreTrainedModel:
+        weights = drawn(config, hardware.dtype_of(model["precision"]))
+        fresh(share)  # of what the drawing took
+        return kind.from_pretrained(name, config=config, state_dict=weights, **how)
+
+    with (
+        mock.patch.object(models, "locate", return_value=(None, NO_COMMIT)),
+        mock.patch.object(models.AutoModelForCausalLM, "from_pretrained", load),
+    ):
+        return models.load_base({**model, "added_tokens": []}, dtype)
+
+
+def texts(params: Mapping, number: int) -> list[Encoded]:
+    """Texts of tokens drawn at random, as long as the settings allow (fit.lengths)."""
+    tokens, learnt = fit.lengths(params) if ON_GPU else (64, 32)
+    config = shape(params)
+    tokens = min(tokens, config.max_position_embeddings)
+    ids = np.random.default_rng(0).integers(3, config.vocab_size, (number, tokens)).tolist()
+    start = tokens - min(learnt, tokens)
+    return [
+        {"input_ids": row, "labels": [IGNORED] * start + row[start:], "kinds": [""] * tokens}
+        for row in ids
+    ]
+
+
+def trained(
+    params: Mapping, rows: Sequence[Encoded], steps: int, share: float = 1.0
+) -> tuple[Row, Clock]:
+    """Train on `rows` as the params say, for so many steps; figures, and the clock."""
+    wanted, size = params["train"], params["train"]["batch_size"]
+    most = products(hardware.dtype_of(params["model"]["precision"]))
+    untrained = base(params, share)
+    load, held = peak(), 0.0
+    if ON_GPU:
+        torch.cuda.reset_peak_memory_stats()
+        held = torch.cuda.memory_allocated() / 1e9
+    clock = Clock()
+    with tempfile.TemporaryDirectory() as scratch:
+        end = training.train(
+            untrained,
+            TOKENIZER,
+            rows,
+            rows[:1] * 4 * size,  # a whole batch of validation, which takes memory as well
+            wanted | {"epochs": steps, "max_steps": steps, "evaluations": 1, "log_steps": 1},
+            Path(scratch),
+            precision=params["model"]["precision"],
+            watchers=[clock],
+        )
+    losses = end.curve["train"].dropna()
+    timed = clock.spent[WARM_UP:]
+    seconds = sum(timed) / len(timed)
+    tokens = size * wanted["gradient_accumulation"] * len(rows[0]["input_ids"])
+    labels = tokens * sum(label != IGNORED for label in rows[0]["labels"]) // len(rows[0]["labels"])
+    with torch.device("meta"):
+        bare = AutoModelForCausalLM.from_config(shape(params))
+    row = {
+        "weights_gb": held,
+        "loading_gb": load,
+        "training_gb": peak(),
+        "reserved_gb": torch.cuda.max_memory_reserved() / 1e9 if ON_GPU else 0.0,
+        "tokens_per_second": tokens / seconds,
+        "share_of_peak": flops(bare, tokens, labels, wanted["method"]) / seconds / most,
+        "loss": [losses.iloc[0], losses.iloc[-1]],
+        "finite": bool(np.isfinite(losses).all()),
+    }
+    return row, clock
+
+
+def memory(name: str) -> Row:
+    """A training at the configured lengths, within the smallest card that `espejo fit` names.
+
+    Where that is too little, the same without a limit, to know what it takes.
+    """
+    params = composed([f"model={name}"])
+    steps = STEPS if ON_GPU else WARM_UP + 1
+    batch = params["train"]["batch_size"] * params["train"]["gradient_accumulation"]
+    rows = texts(params, batch * steps)
+    need = fit.need(params).training
+    card = min(fit.cards(need), default=0)
+    total = torch.cuda.get_device_properties(0).total_memory if ON_GPU else math.inf
+    try:
+        row, fits = trained(params, rows, steps, card * fit.USABLE * 1e9 / total)[0], True
+    except UserError as error:
+        print(f"{name} in {card} GB: {error}", flush=True)
+        traceback.clear_frames(error.__traceback__)
+        row, fits = trained(params, rows, steps)[0], False
+    return {
+        "tokens": len(rows[0]["input_ids"]),
+        "estimate_gb": need / 1e9,
+        **row,
+        "estimate_by_measured": need / 1e9 / row["training_gb"] if ON_GPU else None,
+        "card_gb": card,
+        "fits": fits,
+    }
+
+
+def halves(name: str) -> Row:
+    """Fifty steps as a T4 takes them: a card that says it has no bfloat16 computes in float16."""
+    params = composed([f"model={name}", "train.gradient_accumulation=1"])
+    params["train"]["learning_rate"] = min(params["train"]["learning_rate"], 1e-3)
+    steps = 50 if ON_GPU else 4
+    refused = mock.patch.object(
+        torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation
+    )
+    with refused:
+        chosen = str(hardware.dtype_of(params["model"]["precision"])).removeprefix("torch.")
+        row, clock = trained(params, texts(params, 4 * params["train"]["batch_size"]), steps)
+    scaler = getattr(clock.optimizer, "scaler", None)
+    return {
+        "precision": chosen,
+        "steps": steps,
+        **row,
+        "scale": scaler.get_scale() if scaler else None,
+    }
+
+
+def attention(kind: str) -> Row:
+    """SmolLM3-3B with adapters on bfloat16 weights, and each implementation of attention."""
+    wanted = ("model=smollm3", "model.quantization=null", f"train.attention={kind}")
+    params = composed(wanted)
+    return trained(params, texts(params, 4), STEPS if ON_GPU else WARM_UP + 1)[0]
+
+
+def head(kind: str) -> Row:
+    """Loss and gradient at the head of SmolLM3 (128,256 tokens), by three functions."""
+    function, _, share = kind.partition(" ")
+    config = shape(composed(["model=smollm3"]))
+    tokens, device = (2048 if ON_GPU else 64), hardware.device()
+    dtype = torch.bfloat16 if ON_GPU else torch.float32
+    torch.manual_seed(0)
+    weight = torch.randn(config.vocab_size, config.hidden_size, device=device).to(dtype) * 0.02
+    states = torch.randn(tokens, config.hidden_size, device=device).to(dtype).requires_grad_()
+    targets = torch.randint(config.vocab_size, (tokens,), device=device)
+    some = slice(0, round(tokens * int(share.rstrip("%")) / 100))
+    fresh()
+    held = torch.cuda.memory_allocated() / 1e9 if ON_GPU else 0.0
+
+    def loss() -> torch.Tensor:
+        if function == "everywhere":  # as transformers does it: logits of all, in float32
+            return cross_entropy((states @ weight.T).float()[some], targets[some])
+        if function == "trl":
+            found = frozen_head._trl_function.apply(
+                states[some], weight, None, targets[some], 1.0, 32768, None, 1.0, ("is_top1",)
+            )
+        else:
+            found = frozen_head.FrozenHead.apply(states[some], weight, targets[some])
+        return -found[0].mean()
+
+    spent = []
+    for _ in range(8):
+        states.grad = None
+        began = now()
+        value = loss()
+        value.backward()
+        spent.append(now() - began)
+    return {
+        "milliseconds": 1e3 * min(spent),
+        "peak_gb": peak() - held,
+        "loss": value.item(),
+        "gradient": states.grad.float().norm().item(),
+    }
+
+
+def replies(kind: str) -> Row:
+    """Replies of the greatest length to prompts of some 250 tokens, so many at once."""
+    name, _, at_once = kind.partition(" ")
+    params = composed([f"model={name}"])
+    model = base(params)
+    number, batch = (REPLIES, int(at_once)) if ON_GPU else (4, 2)
+    if batch == 1:
+        number = 10
+    prompts = ["hola dale voy che bien " * (20 + at % 10) for at in range(number)]
+    how = settings(TOKENIZER, TURN_END, params["model"]["generate"])
+    reply_all(model, TOKENIZER, prompts[:2], how, ["\0"], seed=1)
+    began = now()
+    reply_all(model, TOKENIZER, prompts, how, ["\0"], seed=1, batch=batch)
+    seconds = now() - began
+    return {
+        "precision": params["model"]["quantization"] or str(model.dtype).removeprefix("torch."),
+        "replies": number,
+        "seconds": seconds,
+        "replies_per_second": number / seconds,
+        "tokens_per_second": number * how.max_new_tokens / seconds,
+        "peak_gb": peak(),
+    }
+
+
+@contextmanager
+def workplace(overrides: Sequence[str]) -> Iterator[tuple[Path, dict, dict[str, str]]]:
+    """A folder where stages run: its path, the params in it, and the environment for them."""
+    with tempfile.TemporaryDirectory() as scratch:
+        place = Path(scratch)
+        with _COMPOSING:
+            params = composed(overrides)
+        (place / "params.yaml").write_text(yaml.safe_dump(params), "utf-8")
+        (place / "data").mkdir()
+        for name in ("filtered", "examples", "turns"):
+            (place / "data" / f"{name}.parquet").symlink_to(ROOT / "data" / f"{name}.parquet")
+        (place / "data" / "raw").symlink_to(ROOT / "data" / "raw")
+        (place / "conf").symlink_to(ROOT / "conf")
+        metrics = place / "metrics"
+        metrics.mkdir()
+        for name in ("clean", "group", "filter"):
+            (metrics / f"{name}.json").symlink_to(ROOT / "metrics" / f"{name}.json")
+        (place / "plots").mkdir()
+        bins = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        around = {"PATH": bins, "PYTHONPATH": f"{ROOT}{os.pathsep}{os.getenv('PYTHONPATH', '')}"}
+        if params["model"]["source"] == "hub":  # a narrow twin where the hub's cache would be
+            cached = place / "hub" / f"models--{params['model']['id'].replace('/', '--')}"
+            tiny_base(params, cached / "snapshots" / NO_COMMIT)
+            (cached / "refs").mkdir()
+            (cached / "refs" / "main").write_text(NO_COMMIT, "ascii")
+            around |= {"HF_HOME": str(place), "HF_HUB_OFFLINE": "1"}
+        yield place, params, around
+
+
+def ran(place: Path, around: Mapping[str, str], *command: str, said: str = "") -> tuple[str, float]:
+    """What a command printed in `place`, and its seconds. Raises with its last words."""
+    began = time.perf_counter()
+    done = subprocess.run(
+        command, cwd=place, env={**os.environ, **around}, input=said, capture_output=True, text=True
+    )
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command[:4])}: {done.stderr.strip()[-8000:]}")
+    return done.stdout, time.perf_counter() - began
+
+
+FORMAT = ("-m", "stages.format", "data/filtered.parquet", "data/raw/demo/people.yaml")
+FORMAT += ("data/formatted.parquet", "metrics/format.json")
+TRAIN = ("-m", "stages.train", "data/formatted.parquet", "model", "metrics/train.json", "plots")
+TRAIN += ("reports/epochs.md",)
+EVALUATE = ("-m", "stages.evaluate", "data/formatted.parquet", "data/examples.parquet")
+EVALUATE += ("data/turns.parquet", "data/raw/demo/people.yaml", "model", "data/replies.parquet")
+EVALUATE += ("metrics", "plots", "reports")
+SCORE = "from benchmarks.gpu import bits; print(bits('model', 'data/formatted.parquet'))"
+
+
+def bits(folder: str, formatted: str) -> float:
+    """Bits per character of the first test replies, by the model in `folder`."""
+    mirror = models.Mirror(Path(folder))
+    table = tables.read(Path(formatted), tables.FORMATTED)
+    test = table[table["split"] == "test"].head(20)
+    rows = [encode(mirror.tokenizer, row.text, row.spans) for row in test.itertuples()]
+    with mirror.tuned() as model:
+        losses = likelihood.token_losses(model, rows, 1024)
+    sums = likelihood.per_example(losses, rows, test["spans"])
+    return float(sums["nats"].sum() / sums["chars"].sum() / math.log(2))
+
+
+def pipeline(name: str) -> Row:
+    """The stages from format to evaluate, a chat, and the adapter read by a processor."""
+    overrides = [f"model={name}", "experiment=smoke", "train.max_steps=40"]
+    if not ON_GPU:
+        overrides[-1] = "train.max_steps=2"
+    python = sys.executable
+    with workplace(overrides) as (place, _, around):
+        ran(place, around, python, *FORMAT)
+        _, training_seconds = ran(place, around, python, *TRAIN)
+        _, evaluation_seconds = ran(place, around, python, *EVALUATE)
+        chat = ("-m", "espejo.cli", "chat", "--model", "model", "--seed", "1")
+        talk, _ = ran(place, around, python, *chat, said="hola\n/base\nsalir\n")
+        here, _ = ran(place, around, python, "-c", SCORE)
+        alone = {**around, "CUDA_VISIBLE_DEVICES": ""}
+        there, _ = ran(place, alone, python, "-c", SCORE)
+        loss = pd.read_csv(place / "plots" / "loss.csv")["train"].dropna()
+        facts = json.loads((place / "model" / "espejo.json").read_text("utf-8"))
+        scores = json.loads((place / "metrics" / "eval.json").read_text("utf-8"))
+    found = [float(text.split()[-1]) for text in (here, there)]
+    return {
+        "chosen": hardware.described(facts["hardware"]),
+        "loss": [loss.iloc[0], loss.iloc[-1]],
+        "train_seconds": training_seconds,
+        "evaluate_seconds": evaluation_seconds,
+        "chat": talk.count("› "),
+        "bits_tuned": scores["tuned"]["bits_per_character"]["value"],
+        "bits_here": found[0],
+        "bits_on_processor": found[1],
+        "apart": abs(found[0] - found[1]),
+    }
+
+
+LAUNCHED = (
+    "train.log_steps=1",
+    "train.evaluations=3",
+    "train.max_steps=12",
+    "train.prompts=[hola]",
+)
+
+
+def curve(place: Path) -> pd.DataFrame:
+    """The loss curve that stages.train wrote."""
+    return pd.read_csv(place / "plots" / "loss.csv").set_index("step")
+
+
+def launched(kind: str) -> Row:
+    """Twelve steps under a launcher, or killed after the first checkpoint, beside one process."""
+    launcher, _, rest = kind.partition(" ")
+    name = "smollm2-qlora" if "4 bits" in rest else "smollm2"
+    fsdp = "accelerate launch --config_file conf/launch/fsdp.yaml --num_processes 1"
+    overrides = [f"model={name}", *LAUNCHED, f"launch.fsdp={fsdp}"]
+    if not ON_GPU:
+        overrides += ["train.max_steps=3"]
+    with workplace(overrides) as (place, params, around):
+        ran(place, around, sys.executable, *FORMAT)
+        ran(place, around, sys.executable, *TRAIN)
+        alone = curve(place)
+        seconds = None
+        if launcher == "resumed":
+            with subprocess.Popen(
+                (sys.executable, *TRAIN),
+                cwd=place,
+                env={**os.environ, **around},
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            ) as process:
+                while process.poll() is None and not list(
+                    place.glob("checkpoints/*/checkpoint-*/trainer_state.json")
+                ):
+                    time.sleep(0.05)
+                process.send_signal(signal.SIGKILL)
+            if process.returncode != -signal.SIGKILL:
+                raise RuntimeError("the training was over before it could be killed")
+            said, seconds = ran(place, around, sys.executable, *TRAIN)
+            if "Going on from" not in said:
+                raise RuntimeError("it began anew")
+        else:
+            command = shlex.split(params["launch"][launcher])
+            _, seconds = ran(place, around, *command, *TRAIN)
+        other = curve(place)
+        facts = json.loads((place / "metrics" / "train.json").read_text("utf-8"))
+    return {
+        "processes": facts["processes"],
+        "seconds": seconds,
+        "loss": [alone["train"].iloc[0], alone["train"].iloc[-1]],
+        "apart": float((alone - other).abs().max().max()),
+        "steps": len(other),
+    }
+
+
+@dataclass(frozen=True)
+class Check:
+    """A function, what it is called with, the seconds it may take, and whether side by side."""
+
+    function: Callable[[str], Row]
+    cases: Sequence[str]
+    seconds: int
+    together: bool = False  # what starts processes of its own, and is not timed closely
+
+
+MODELS = ("phi3", "llama2", "smollm3", "llama3", "mistral", "gemma3", "qwen3", "smollm2")
+MODELS += ("deepseek-qwen", "smollm2-qlora", "smollm2-clm", "gpt2-spanish")
+CHECKS = {
+    "pipeline": Check(pipeline, ("smollm2", "gemma3", "phi3"), 240, together=True),
+    "memory": Check(memory, MODELS, 420),
+    "halves": Check(halves, ("phi3", "smollm2", "smollm2-clm", "gemma3", "smollm2-qlora"), 180),
+    "replies": Check(
+        replies,
+        ("smollm2 1", "smollm2 32", "smollm2 200", "gemma3 32", "phi3 32", "llama3 32"),
+        180,
+    ),
+    "attention": Check(attention, ("sdpa", "eager", "grouped", "flash_attention_2"), 120),
+    "head": Check(
+        head,
+        tuple(f"{way} {share}%" for share in (100, 10) for way in ("everywhere", "trl", "ours")),
+        60,
+    ),
+    "launched": Check(
+        launched, ("ddp", "fsdp", "fsdp 4 bits", "resumed", "resumed 4 bits"), 240, together=True
+    ),
+}
+
+
+def told(error: BaseException) -> str:
+    """The last line that says something of an error."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line for line in lines if "Error" in line] or lines
+    return f"{type(error).__name__}: {lines[-1] if lines else ''}"[:400]
+
+
+def case(function: Callable[[str], Row], name: str) -> Row:
+    """What a check found, or its error."""
+    began = time.perf_counter()
+    try:
+        row = function(name)
+    except Exception as error:
+        traceback.print_exc()
+        row = {"error": told(error)}
+        traceback.clear_frames(error.__traceback__)  # they hold a model
+    return {"case": name, **row, "took": time.perf_counter() - began}
+
+
+def inside(name: str, output: Path) -> None:
+    """One check in this process: each of its rows is written as soon as it is there."""
+    name, _, some = name.partition("=")
+    check = CHECKS[name]
+    cases = some.split(",") if some else check.cases
+    workers = len(cases) if check.together else 1
+    with ThreadPoolExecutor(workers) as pool, output.open("a") as rows:
+        for row in pool.map(lambda one: case(check.function, one), cases):
+            print(json.dumps(row), file=rows, flush=True)
+
+
+def machine() -> Row:
+    """The card, its driver, and the versions of what computes on it."""
+    facts: Row = {"processor": hardware.processor(), **checkpoints.libraries()}
+    if ON_GPU:
+        ask = ("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader")
+        facts |= {
+            "card": torch.cuda.get_device_name(),
+            "memory_gb": torch.cuda.get_device_properties(0).total_memory / 1e9,
+            "driver": subprocess.check_output(ask, text=True).split()[0],
+            "cuda": torch.version.cuda,
+            "tflops_bfloat16": products(torch.bfloat16) / 1e12,
+            "tflops_float16": products(torch.float16) / 1e12,
+        }
+    return facts
+
+
+def cell(value: object) -> str:
+    """A figure as a table shows it."""
+    if isinstance(value, list):
+        return " → ".join(map(cell, value))
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return "–" if value is None else str(value)
+
+
+def shown(rows: Iterable[Row]) -> str:
+    """Rows as a Markdown table; a failed one has its error in the last column."""
+    rows = list(rows)
+    heads = list(dict.fromkeys(key for row in rows for key in row if key != "took"))
+    lines = [heads, ["---"] * len(heads)]
+    lines += [[cell(row.get(head)) for head in heads] for row in rows]
+    return "\n".join(f"| {' | '.join(line)} |".replace("_", " ") for line in lines)
+
+
+def main() -> None:
+    """Run the checks one after the other and print their tables."""
+    parser = argparse.ArgumentParser(description="What only a graphics card can show.")
+    parser.add_argument(
+        "checks", nargs="*", help=f"some of {', '.join(CHECKS)}; memory=phi3,llama2 for some cases"
+    )
+    parser.add_argument("--output", type=Path, default=RESULT, help="the JSON that is written")
+    parser.add_argument("--inside", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.inside:
+        inside(options.checks[0], options.inside)
+        return
+    found: Row = {"machine": machine(), "checks": {}}
+    for name in options.checks or CHECKS:
+        began = time.perf_counter()
+        error = None
+        with tempfile.TemporaryDirectory() as scratch:
+            rows = Path(scratch) / "rows.jsonl"
+            rows.touch()
+            command = (sys.executable, "-m", "benchmarks.gpu", name, "--inside", str(rows))
+            try:
+                subprocess.run(
+                    command, cwd=ROOT, timeout=CHECKS[name.partition("=")[0]].seconds, check=True
+                )
+            except subprocess.SubprocessError as trouble:
+                error = told(trouble)
+            seen = [json.loads(line) for line in rows.read_text("utf-8").splitlines()]
+        found["checks"][name] = {
+            "seconds": time.perf_counter() - began,
+            "error": error,
+            "rows": seen,
+        }
+        options.output.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+        print(f"\n## {name}\n\n{shown(seen)}\n\n{error or ''}", flush=True)
+    print(f"\n{json.dumps(found['machine'])}\n")
+
+
+if __name__ == "__main__":
+    main()
