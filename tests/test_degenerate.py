@@ -111,6 +111,7 @@ def params(composed):
     found["evaluate"] |= {
         "bootstrap": 60,
         "generated_replies": 24,
+        "shot_chars": 230,  # ordinary examples fit, replies at length do not
         "ranked_contexts": 6,
         "membership_replies": 8,
     }

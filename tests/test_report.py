@@ -493,7 +493,7 @@ NONE_OF_32 = {"value": 0.0, "low": 0.0, "high": 0.1089, "n": 32}
             {"membership": interval(0.66)},
             "pass_with_doubts",
             ["0.66 was measured on 32 replies that it learnt", "up to 0.71, above the limit of 0.7"]
-            + ["About 50 replies with the same result would settle it"],
+            + ["About 50 replies of each kind with the same result would settle it"],
         ),
         # As written to two digits it would not be above.
         ({"membership": interval(0.652)}, "pass_with_doubts", ["0.702, above the limit of 0.70"]),
