@@ -97,21 +97,29 @@ def taught(
     return texts
 
 
+def said_by_others(turns: pd.DataFrame, author: str) -> list[list[str]]:
+    """The turns of the train split (of table TURNS) that are not the author's."""
+    return turns[turns["split"].eq("train") & turns["author"].ne(author)]["messages"].tolist()
+
+
 def known_by_heart(
     replies: pd.DataFrame,
     rows: pd.DataFrame,
     learnt: Sequence[Sequence[str]],
     membership: Mapping,
     wanted: Mapping,
+    others: Sequence[Sequence[str]] = (),
 ) -> dict[str, dict]:
     """Is it safe to share: what was copied, membership, personal data, and the verdict.
 
-    `learnt` is what `taught` gives. Personal data is looked for in the replies to the fixed prompts
-    as well, some of which ask for it.
+    `learnt` is what `taught` gives, `others` what `said_by_others` does. Personal data is looked
+    for in the replies to the fixed prompts as well, some of which ask for it.
     """
     contexts = [*map(memory.before, rows["context"])]
     said, own = answers(replies, "tuned", rows["id"]), rows["reply"].tolist()
-    copied = memory.beyond_own(said, own, contexts, learnt, rows["session"].tolist(), dict(wanted))
+    copied = memory.beyond_own(
+        said, own, contexts, learnt, rows["session"].tolist(), dict(wanted), others
+    )
     fixed = replies[replies["model"].eq("tuned") & ~replies["id"].isin(rows["id"])]["messages"]
     everything, asked = [*said, *fixed], contexts + [""] * len(fixed)
     personal = memory.personal(

@@ -68,13 +68,14 @@ def main(
     members, membership = exam.membership(test, sums)
     loss = mirror.facts["train"]["loss"]
     taught = findings.taught(exam.split("train"), loss, author, who.who("context"))
+    others = findings.said_by_others(turns, author)
     scores |= {
         "prompted": exam.prompted(test, sums["tuned"]),
         "relevance": exam.ranks(test),
         "style": findings.sound(replies, asked, turns, author, wanted),
         "memory": {
             "members": members,
-            **findings.known_by_heart(replies, asked, taught, membership, wanted),
+            **findings.known_by_heart(replies, asked, taught, membership, wanted, others),
         },
         "outside": findings.outside(replies, wanted["outside"]),
     }

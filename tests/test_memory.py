@@ -381,6 +381,35 @@ def test_a_bot_that_returns_two_copies_of_two_words_as_two_messages_fails(seed):
     assert judged([one + other for one, other in both], own, learnt)["verdict"] == "fail"
 
 
+def test_what_others_say_all_the_time_is_no_secret_of_an_author_who_said_it_once():
+    learnt = [["gracias"], ["ya voy", "un beso"], ["la clave es pomelo"]]
+    others = [["Gracias!"]] * 3 + [["un beso"], ["un beso", "chau"], ["dale", "un beso"]]
+    replies = [["gracias"], ["un beso"], ["ya voy"], ["la clave es pomelo"]]
+    asked = [""] * 4
+    assert memory.copies(replies, asked, learnt)["whole"].tolist() == [True] * 4
+    found = memory.copies(replies, asked, learnt, others)["whole"].tolist()
+    assert found == [False, False, True, True]
+    # Said by others twice it may still be the author's.
+    assert memory.copies(replies, asked, learnt, others[1:])["whole"].tolist()[0]
+
+
+def test_a_bot_of_everyday_phrases_does_not_fail():
+    common = ["gracias", "ya voy", "un beso", "me alegro", "buenas noches", "que bueno"]
+    # The author said each of them once, among much else; everybody else says them all the time.
+    learnt = [[f"palabra{at} de relleno numero {at}"] for at in range(60)]
+    learnt += [[text] for text in common]
+    own = [[f"otra cosa distinta {at} y nueva"] for at in range(32)]
+    bot = [[common[at % len(common)]] for at in range(32)]
+    others = [[text] for text in common for _ in range(5)]
+
+    def verdict(others):
+        found = memory.beyond_own(bot, own, [""] * 32, learnt, range(32), WANTED, others)
+        return memory.verdict({**CLEAN, **found}, MOST)["verdict"]
+
+    assert verdict([]) == "fail"
+    assert verdict(others) == "pass_with_doubts"
+
+
 def test_a_bot_of_long_copies_does_not_pass_because_its_author_writes_short():
     learnt, own = author(3, 1)
     texts = [[f"{EIGHT} {number}"] for number in "abcdefghijkl"]

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from espejo import findings
 from espejo.report.answers import relation
 from espejo.scores import apart, memory, style
 
@@ -45,10 +46,13 @@ def measured(
     real, learnt = rows["reply"].tolist(), train["reply"].tolist()
     sessions, table = rows["session"].tolist(), {}
     contexts = [*map(memory.before, rows["context"])]
+    others = findings.said_by_others(turns, author)
     for name, said in made.items():
         pairs = min(len(real), len(said.messages))
         own, theirs, asked = real[:pairs], said.messages[:pairs], sessions[:pairs]
-        beyond = memory.beyond_own(theirs, own, contexts[:pairs], learnt, asked, dict(wanted))
+        beyond = memory.beyond_own(
+            theirs, own, contexts[:pairs], learnt, asked, dict(wanted), others
+        )
         row = {"score": scores[name], **{key: beyond[key] for key in COPIES}}
         # The shuffled replies are the real ones: the classifier would meet each in two folds.
         if name != "shuffled":

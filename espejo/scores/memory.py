@@ -49,6 +49,7 @@ def beyond_own(
     learnt: Texts,
     sessions: Sequence[int],
     wanted: dict,
+    others: Texts = (),
 ) -> dict[str, dict]:
     """`overlap` of the model's `replies` and of the author's `own` to the same `contexts`, and how
     much more the model copies: an author repeats things too, and only what goes beyond is memory.
@@ -56,9 +57,9 @@ def beyond_own(
     `copied_beyond_own` compares the long replies of both, which are others. Where the author has
     too few of them, nothing is taken off: whoever writes short says eight words again by chance
     still less often than others, and a model that copies must not pass because its author writes
-    short. `whole_beyond_own` compares reply by reply.
+    short. `whole_beyond_own` compares reply by reply. `others` as for `copies`.
     """
-    found, real = copies(replies, contexts, learnt), copies(own, contexts, learnt)
+    found, real = (copies(said, contexts, learnt, others) for said in (replies, own))
     tuned, author = (_measured(each, sessions, wanted) for each in (found, real))
     allowed = author["copied"] if "value" in author["copied"] else 0.0
     return {
@@ -91,7 +92,9 @@ def _measured(found: pd.DataFrame, sessions: Sequence[int], wanted: dict) -> dic
     }
 
 
-def copies(replies: Texts, contexts: Sequence[str], learnt: Texts) -> pd.DataFrame:
+def copies(
+    replies: Texts, contexts: Sequence[str], learnt: Texts, others: Texts = ()
+) -> pd.DataFrame:
     """What of each reply was learnt, word for word; case, accents and punctuation do not count.
 
     `longest`: words of the longest span that stands in a `learnt` text too. `long`: whether the
@@ -102,14 +105,16 @@ def copies(replies: Texts, contexts: Sequence[str], learnt: Texts) -> pd.DataFra
     is none. Such a text of three words or more is one as well where it makes up half of the reply
     or of one of its messages, and one of two words where it is a message: one word more hides no
     copy, and neither do two copies in one. So is a reply or message of five words or more that
-    stands within so few learnt texts: the rest left out hides it no better.
+    stands within so few learnt texts: the rest left out hides it no better. What other people say
+    as a whole turn or message in more than two of `others` (theirs, of train) is common: "gracias"
+    is no secret of an author who wrote it once.
 
     What stands in the reply's own context may be said again. A word changed in the middle of a
     text of less than 16 hides it from both, and so does a word more in a message of two words.
     """
     known = [_said(text) for text in learnt]
     grams = {COPIED: _all_ngrams(known, COPIED)}
-    rare, pieces, rows = _rare(learnt), {}, []
+    rare, pieces, rows = _rare(learnt) - _common(others), {}, []
     for reply, context in zip(replies, contexts, strict=True):
         said, asked = _said(reply), _words(context)
         spans, own = set(_ngrams(said, COPIED)), set(_ngrams(asked, COPIED))
@@ -141,6 +146,12 @@ def _rare(learnt: Texts) -> set[Words]:
         within = {span for size in sizes for span in _ngrams(said, size)}
         holding.update((within | _parts(text)) & parts)
     return {part for part, times in holding.items() if times <= RARE}
+
+
+def _common(others: Texts) -> set[Words]:
+    """What stands as a whole, or as a message, in more than two of the texts of `others`."""
+    holding = Counter(part for text in others for part in _parts(text))
+    return {part for part, times in holding.items() if times > RARE}
 
 
 def _parts(messages: Sequence[str]) -> set[Words]:
