@@ -103,7 +103,10 @@ def at_a_glance(scores: Mapping[str, Mapping]) -> Figure:
             panel.plot(measure["value"], at, "o", color=colour)
             if "low" in measure:
                 panel.plot([measure["low"], measure["high"]], [at, at], color=colour, linewidth=2)
-            few = "" if "low" in measure else f"  ({measure['interval']}: n = {measure['n']})"
+            count = (
+                f"{measure['bundles']} bundles" if "bundles" in measure else f"n = {measure['n']}"
+            )
+            few = "" if "low" in measure else f"  ({measure['interval']}: {count})"
             panel.annotate(
                 f"{measure['value']:.2f}{few}",
                 (measure["value"], at),

@@ -114,6 +114,8 @@ def sound(
             say.say("sound.habits", all=say.number(len(tuned)), chance=expected, **off)
         )
     written = {key: say.number(count) for key, count in counts.items()}
+    # Test contexts come first; validation is named only where it was needed.
+    written["rest"] = say.say("sound.rest", **written) if counts["rest"] else ""
     sentences.append(say.say("sound.measured", **written, **bundles))
     return Answer("sound", verdict, sentences)
 
@@ -338,13 +340,19 @@ def doubted(name: str, scores: Mapping, say: Wording, wanted: Mapping) -> str:
     # What is above the limit has to look it.
     while digits < MOST and write(high, digits) == write(most, digits):
         digits += 1
+    counted = say.say(
+        f"safe.counted.{name}",
+        number=say.number(number),
+        members=say.number(memory["members"]),
+        tested=say.number(scores["test"]["replies"]),
+    )
     said = say.say(
         "safe.doubt",
         name=called,
         value=write(measure["value"]),
         high=write(high, digits),
         most=write(most),
-        counted=say.say(f"safe.counted.{name}", number=say.number(number)),
+        counted=counted,
     )
     if enough is None:
         return f"{said} {say.say('safe.near')}"
