@@ -230,7 +230,7 @@ def originals() -> str:
         ("demo", "the notebooks'", results / "original-demo"),
         ("demo", "ours", results / "ours-demo"),
         ("ActionParsnip", "the notebooks'", results / "original-actionparsnip"),
-        ("ActionParsnip", "ours", results / "actionparsnip"),
+        ("ActionParsnip", "ours", results / "ours-actionparsnip"),
     )
     head = (
         *("chats", "recipe", "training replies", "tokens learnt an epoch", "steps"),
