@@ -139,15 +139,19 @@ def _judged(path: Path) -> str:
             f"{kept['replies']} generated replies",
         ),
         (
-            "knows training replies by heart? AUC of membership",
+            "can training replies be told from others? AUC of membership",
             "",
             "",
             _interval(kept["membership"]),
-            f"0.5: no; to share: **{kept['verdict']}**",
+            "0.5: no",
             f"{kept['members']} learnt replies, {found['test']['replies']} test replies",
         ),
     ]
-    return _table(columns, rows)
+    return (
+        f"{_table(columns, rows)}\n\nA bundle is 16 messages or more of one writer in a "
+        "row; too few: fewer than ten sessions, so no interval. May it be shared, by the last "
+        f"three rows and personal data: **{kept['verdict']}** (below: how to read it)."
+    )
 
 
 def real_scores() -> str:

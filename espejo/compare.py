@@ -35,9 +35,10 @@ SHORT = ("experiment", "model", "chats", "bits/char", "author", "MRR", "share")
 LEGEND = (
     "bits/char: of the messages' own, base → tuned, lower is better.\n"
     "author: author score of the tuned model; MRR: of the true reply among others\n"
-    "(chance: 0.29 among ten, 0.61 among three); higher is better. share: the verdict\n"
-    "on sharing it. A ? stands after what was measured on too little for an interval,\n"
-    "and after a verdict with doubts: an interval reaches beyond its limit."
+    "(chance: 0.29 among ten, 0.46 among five, 0.61 among three); higher is better.\n"
+    "share: the verdict on sharing it. A ? stands after what was measured on too\n"
+    "little for an interval, and after a verdict with doubts: an interval reaches\n"
+    "beyond its limit."
 )
 MODELS = ("base", "tuned")
 _BITS, _DASH, _SAY = "own_bits_per_character", "–", Wording("en")

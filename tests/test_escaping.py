@@ -187,7 +187,7 @@ def markdown_pages(text, folder):
 def report(text):
     """Lead, answers and sections of the report, as `page` takes them."""
     lead = Wording("es").say(
-        "page.lead", model=escaping.markdown(text), replies="1", sessions="1", confidence="95 %"
+        "page.lead", model=escaping.markdown(text), confidence="95 %", often="95"
     )
     said = Exchanges([text], [([Said(text, [text])], [Said("x", [text, text])])])
     blocks = [Text("`a` and *b*"), Table("t", ["a"], [[text], [text]]), said]

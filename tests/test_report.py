@@ -204,7 +204,10 @@ def test_the_ends_of_an_interval_look_different(ends):
 
 def test_differences_of_shares_are_in_points_and_bundles_are_called_so(say):
     assert say.points({"value": 0.0, "low": -0.109, "high": 0.0512, "n": 32}) == "0 [-10.9, 5.1]"
-    assert say.interval(few(0.97, n=2, bundles=3)) == "0.97 (no interval; bundles: 3)"
+    assert (
+        say.interval(few(0.97, n=2, bundles=3))
+        == "0.97 (no interval; bundles: 3, which begin in sessions: 2)"
+    )
 
 
 @pytest.mark.parametrize(

@@ -287,17 +287,17 @@ def safe(scores: Mapping, say: Wording, wanted: Mapping) -> Answer:
         )
     else:
         copied = say.say("safe.short", long=say.number(tuned["long"]))
+    whole = []
+    if "value" in tuned["whole"]:
+        shares = {"tuned": say.shares(tuned["whole"]), "author": say.shares(own["whole"])}
+        beyond = say.points(memory["whole_beyond_own"])
+        most = say.point(limits["whole_beyond_own"])
+        whole = [say.say("safe.whole", **shares, value=beyond, most=most)]
     coin = relation(member, 0.5)
     known = [say.say(f"safe.coin.{coin}")] if coin in ("above", "unclear") else []
     sentences += [
         copied,
-        say.say(
-            "safe.whole",
-            tuned=say.shares(tuned["whole"]),
-            author=say.shares(own["whole"]),
-            value=say.points(memory["whole_beyond_own"]),
-            most=say.point(limits["whole_beyond_own"]),
-        ),
+        *whole,
         say.say(
             "safe.membership", value=say.interval(member), most=say.number(limits["membership"])
         ),

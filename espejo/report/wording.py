@@ -83,10 +83,9 @@ class Wording:
         if "value" not in measure:
             return self.say("unmeasured")
         if "low" not in measure:
-            unit = "bundles" if "bundles" in measure else "n"
             few = "few_bundles" if "bundles" in measure else "few"
-            number = self.number(measure.get(unit, 0))
-            return self.say(few, value=write(measure["value"], 0), n=number)
+            counts = {unit: self.number(measure.get(unit, 0)) for unit in ("n", "bundles")}
+            return self.say(few, value=write(measure["value"], 0), **counts)
         value, low, high = (measure[key] for key in ("value", "low", "high"))
         more = 0
         while more < MOST and low != high and write(low, more) == write(high, more):
