@@ -32,20 +32,20 @@ setup: .venv/ready .dvc/tmp/plots.html hook $(if $(MODEL:gemma3%=),,.venv/gemma3
 
 # No numbers of one's own chats in a commit without a yes; a hook that is there already stays.
 hook: .venv/ready
-	@python espejo/own_numbers.py --install
+	@python espejo/privacy/own_numbers.py --install
 
 # The page of `dvc plots show` with its scripts inside, which .dvc/config names.
-.dvc/tmp/plots.html: .venv/ready espejo/plots_page.py
-	@python -m espejo.plots_page $@
+.dvc/tmp/plots.html: .venv/ready espejo/plots/dvc_page.py
+	@python -m espejo.plots.dvc_page $@
 
 repro: setup  ## run the pipeline on the data and model of params.yaml, or with MODEL=smollm2 on another model
 	@$(if $(MODEL),python conf/compose.py model=$(MODEL))
-	@python -m espejo.inputs
+	@python -m espejo.commands.inputs
 	@dvc repro
 	@echo "espejo: done. To talk to it: source .venv/bin/activate && espejo chat. What the numbers mean: reports/report.html"
 
 mine: setup  ## make a place for your own chats, none of which goes in git
-	@python -m espejo.mine
+	@python -m espejo.commands.own_chats
 
 forget:  ## remove all that was made from chats (tables, model, reports, numbers, cache, experiments); the exports stay
 	rm -rf data/*.parquet model reports checkpoints dvc_plots .dvc/cache .dvc/tmp/exps

@@ -12,7 +12,8 @@ demo and scores its test replies, in processor seconds; prints a Markdown table.
 """
 
 # Before torch: espejo says how its threads wait, as in the pipeline.
-from espejo import hardware, models, training
+from espejo.model import hardware, loading
+from espejo.training import sft
 
 # isort: split
 import argparse
@@ -30,8 +31,8 @@ import torch
 from transformers import PreTrainedModel, TrainerCallback
 
 from benchmarks.training import best_of, composed, texts
-from espejo.labels import IGNORED, Encoded, encode_table
-from espejo.scores import likelihood
+from espejo.evaluation import likelihood
+from espejo.formatting.labels import IGNORED, Encoded, encode_table
 
 STEPS = 14  # of training unless told otherwise, spread over the lengths of the demo's texts ...
 WARM_UP = 2  # ... of which the first ones are not counted
@@ -99,8 +100,8 @@ def measure(overrides: Sequence[str], steps: int) -> dict[str, dict[str, float]]
     params = composed(overrides)
     model, wanted = params["model"], params["train"]
     parts = texts(params, share=1.0)
-    tokenizer = models.load_tokenizer(model)
-    base = models.load_base(model)
+    tokenizer = loading.load_tokenizer(model)
+    base = loading.load_base(model)
     here = hardware.chosen(model, wanted, base.config)
     base.set_attn_implementation(here["attention"])
 
@@ -121,7 +122,7 @@ def measure(overrides: Sequence[str], steps: int) -> dict[str, dict[str, float]]
     batches = [learnt[place : place + size] for place in places]
     clock = Steps()
     with tempfile.TemporaryDirectory() as scratch:
-        training.train(
+        sft.train(
             base,
             tokenizer,
             [row for batch in batches for row in batch],

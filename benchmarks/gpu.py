@@ -11,7 +11,10 @@ of docs/models-and-hardware.md. Without a card it is a trial on narrow models, t
 """
 
 # Before torch: espejo says how its threads wait, as in the pipeline.
-from espejo import checkpoints, fit, hardware, models, tables, training
+from espejo.commands import estimate
+from espejo.core import tables
+from espejo.model import hardware, loading
+from espejo.training import checkpoints, sft
 
 # isort: split
 import argparse
@@ -49,13 +52,13 @@ from transformers import (
 )
 
 from benchmarks.training import ROOT, composed, flops
-from espejo import frozen_head
-from espejo.errors import UserError
-from espejo.labels import IGNORED, Encoded, encode
-from espejo.scores import likelihood
-from espejo.talk.replies import reply_all, settings
-from tests.launched import TOKENIZER
-from tests.test_every_model import NARROW, NARROW_GPT2, tiny_base
+from espejo.core.errors import UserError
+from espejo.evaluation import likelihood
+from espejo.formatting.labels import IGNORED, Encoded, encode
+from espejo.model.generation import reply_all, settings
+from espejo.training import frozen_head
+from tests.helpers.launched import TOKENIZER
+from tests.model.test_every_model import NARROW, NARROW_GPT2, tiny_base
 
 RESULT = ROOT / "docs" / "results" / "gpu.json"
 ON_GPU = torch.cuda.is_available()
@@ -63,7 +66,7 @@ STEPS, WARM_UP = 6, 2  # of a training that is timed, and how many of them are n
 REPLIES = 200
 _COMPOSING = Lock()  # Hydra composes one after the other
 NO_COMMIT = "0" * 40  # the revision of a model that was never on the hub
-TURN_END = "<|im_end|>"  # of the tokenizer of tests/launched.py
+TURN_END = "<|im_end|>"  # of the tokenizer of tests/helpers/launched.py
 Row = dict[str, object]
 
 
@@ -121,7 +124,7 @@ def products(dtype: torch.dtype) -> float:
 
 def shape(params: Mapping) -> PretrainedConfig:
     """The architecture of the model of `params`; a narrow one where there is no card."""
-    config = fit.architecture(params["model"]["id"])
+    config = estimate.architecture(params["model"]["id"])
     if not ON_GPU:
         config.update(NARROW_GPT2 if config.model_type == "gpt2" else NARROW)
     return config
@@ -157,7 +160,7 @@ def base(params: Mapping, share: float = 1.0) -> PreTrainedModel:
     fresh()
     if ON_GPU and model["source"] == "embedded":
         fresh(share)
-        return models.load_base(model, dtype)
+        return loading.load_base(model, dtype)
     config = shape(params)
     kind = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
 
@@ -167,15 +170,15 @@ def base(params: Mapping, share: float = 1.0) -> PreTrainedModel:
         return kind.from_pretrained(name, config=config, state_dict=weights, **how)
 
     with (
-        mock.patch.object(models, "locate", return_value=(None, NO_COMMIT)),
-        mock.patch.object(models.AutoModelForCausalLM, "from_pretrained", load),
+        mock.patch.object(loading, "locate", return_value=(None, NO_COMMIT)),
+        mock.patch.object(loading.AutoModelForCausalLM, "from_pretrained", load),
     ):
-        return models.load_base({**model, "added_tokens": []}, dtype)
+        return loading.load_base({**model, "added_tokens": []}, dtype)
 
 
 def texts(params: Mapping, number: int) -> list[Encoded]:
     """Texts of tokens drawn at random, as long as the settings allow (fit.lengths)."""
-    tokens, learnt = fit.lengths(params) if ON_GPU else (64, 32)
+    tokens, learnt = estimate.lengths(params) if ON_GPU else (64, 32)
     config = shape(params)
     tokens = min(tokens, config.max_position_embeddings)
     ids = np.random.default_rng(0).integers(3, config.vocab_size, (number, tokens)).tolist()
@@ -199,7 +202,7 @@ def trained(
         held = torch.cuda.memory_allocated() / 1e9
     clock = Clock()
     with tempfile.TemporaryDirectory() as scratch:
-        end = training.train(
+        end = sft.train(
             untrained,
             TOKENIZER,
             rows,
@@ -238,11 +241,11 @@ def memory(name: str) -> Row:
     steps = STEPS if ON_GPU else WARM_UP + 1
     batch = params["train"]["batch_size"] * params["train"]["gradient_accumulation"]
     rows = texts(params, batch * steps)
-    need = fit.need(params).training
-    card = min(fit.cards(need), default=0)
+    need = estimate.need(params).training
+    card = min(estimate.cards(need), default=0)
     total = torch.cuda.get_device_properties(0).total_memory if ON_GPU else math.inf
     try:
-        row, fits = trained(params, rows, steps, card * fit.USABLE * 1e9 / total)[0], True
+        row, fits = trained(params, rows, steps, card * estimate.USABLE * 1e9 / total)[0], True
     except UserError as error:
         print(f"{name} in {card} GB: {error}", flush=True)
         traceback.clear_frames(error.__traceback__)
@@ -400,7 +403,7 @@ SCORE = "from benchmarks.gpu import bits; print(bits('model', 'data/formatted.pa
 
 def bits(folder: str, formatted: str) -> float:
     """Bits per character of the first test replies, by the model in `folder`."""
-    mirror = models.Mirror(Path(folder))
+    mirror = loading.Mirror(Path(folder))
     table = tables.read(Path(formatted), tables.FORMATTED)
     test = table[table["split"] == "test"].head(20)
     rows = [encode(mirror.tokenizer, row.text, row.spans) for row in test.itertuples()]
@@ -420,7 +423,7 @@ def pipeline(name: str) -> Row:
         ran(place, around, python, *FORMAT)
         _, training_seconds = ran(place, around, python, *TRAIN)
         _, evaluation_seconds = ran(place, around, python, *EVALUATE)
-        chat = ("-m", "espejo.cli", "chat", "--model", "model", "--seed", "1")
+        chat = ("-m", "espejo.commands.cli", "chat", "--model", "model", "--seed", "1")
         talk, _ = ran(place, around, python, *chat, said="hola\n/base\nsalir\n")
         here, _ = ran(place, around, python, "-c", SCORE)
         alone = {**around, "CUDA_VISIBLE_DEVICES": ""}

@@ -1,4 +1,4 @@
-"""Write down how the phones of many countries write dates and times: tests/locales/.
+"""Write down how the phones of many countries write dates and times: tests/whatsapp/locales/.
 
     python3.11 -m venv /tmp/babel
     /tmp/babel/bin/pip install babel==2.9.1 && /tmp/babel/bin/python benchmarks/locale_facts.py
@@ -7,7 +7,8 @@
 The facts are Unicode's (CLDR), which both kinds of phone use, as Babel gives them: a locale's short
 date, its time with 12 and with 24 hours, with and without seconds, how it joins the two, and its
 digits. Babel 2.9.1 has them as of 2020 (CLDR 37), when words for AM and PM were longer, 2.16.0 as
-of 2024 (CLDR 45). tests/test_locales.py reads exports made of them. Nothing else needs Babel.
+of 2024 (CLDR 45). tests/whatsapp/test_locales.py reads exports made of them. Nothing else needs
+Babel.
 """
 
 import json
@@ -19,7 +20,7 @@ import babel
 from babel import Locale
 from babel.dates import DateTimePattern, get_datetime_format, parse_pattern
 
-OUT = Path(__file__).resolve().parent.parent / "tests" / "locales"
+OUT = Path(__file__).resolve().parent.parent / "tests" / "whatsapp" / "locales"
 
 # Where people write in WhatsApp: a language's main form, and countries that write it otherwise.
 LOCALES = """

@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from espejo import pii
+from espejo.privacy import pii
 
-LABELLED = Path(__file__).resolve().parent.parent / "tests" / "personal_data.jsonl"
+LABELLED = Path(__file__).resolve().parent.parent / "tests" / "privacy" / "personal_data.jsonl"
 Span = tuple[str, int, int]  # type, start, end
 
 

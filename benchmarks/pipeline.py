@@ -20,7 +20,7 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 # What an idle machine multiplies, and what `auto` takes on it.
 _MACHINE = """
-from espejo import hardware
+from espejo.model import hardware
 import time, torch
 torch.set_num_threads(hardware.threads("auto"))
 a, b = torch.randn(2, 2048, 2048)

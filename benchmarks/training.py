@@ -11,7 +11,10 @@ shows of it. Times on shared machines are noisy: compare within one run.
 """
 
 # Before torch: espejo says how its threads wait, as in the pipeline.
-from espejo import hardware, metrics, models, people, tables, training
+from espejo.core import metrics, tables
+from espejo.model import hardware, loading
+from espejo.privacy import people
+from espejo.training import sft
 
 # isort: split
 import argparse
@@ -35,10 +38,10 @@ from dvc.utils.hydra import compose_and_dump
 from transformers import PreTrainedModel, TrainerCallback, TrainerState
 
 from docs import fill
-from espejo.labels import IGNORED, Encoded, encode_table
-from espejo.prompts import prompter
-from espejo.scores import likelihood
-from espejo.sequences import sequences
+from espejo.evaluation import likelihood
+from espejo.formatting.labels import IGNORED, Encoded, encode_table
+from espejo.formatting.prompts import prompter
+from espejo.formatting.training_texts import sequences
 
 T = TypeVar("T")
 
@@ -85,7 +88,7 @@ def some(rows: pd.DataFrame, share: float) -> pd.DataFrame:
 def texts(params: Mapping, share: float) -> dict[str, pd.DataFrame]:
     """Each split of that share of the demo, as the stage format writes it (tables.FORMATTED)."""
     who = people.read(ROOT / params["data"]["raw"]).under(params["clean"]["pseudonyms"])
-    write = prompter(models.load_tokenizer(params["model"]), params["model"], params["format"])
+    write = prompter(loading.load_tokenizer(params["model"]), params["model"], params["format"])
     together = {"train": params["format"]["together"], "validation": params["format"]["together"]}
     return {
         split: sequences(
@@ -179,7 +182,7 @@ def train(overrides: Sequence[str], share: float) -> dict:
     params = composed([MODEL, *overrides])
     wanted, model = params["train"], params["model"]
     parts = texts(params, share)
-    tokenizer = models.load_tokenizer(model)
+    tokenizer = loading.load_tokenizer(model)
     sets = {
         name: encode_table(tokenizer, part, wanted["loss"])
         for name, part in parts.items()
@@ -187,14 +190,14 @@ def train(overrides: Sequence[str], share: float) -> dict:
     }
     test = encode_table(tokenizer, parts["test"])
     full = wanted["method"] == "full"
-    base = models.load_base(model, dtype="float32" if full else None)
+    base = loading.load_base(model, dtype="float32" if full else None)
     tokens = sum(len(row["input_ids"]) for row in sets["train"])
     learnt = sum(label != IGNORED for row in sets["train"] for label in row["labels"])
     work = wanted["epochs"] * flops(base, tokens, learnt, wanted["method"])
     clock = Clock(lambda trained: bits(trained, test, parts["test"]), LOOKS)
     padded = _Padded()
     with tempfile.TemporaryDirectory() as scratch:
-        trained = training.train(
+        trained = sft.train(
             base,
             tokenizer,
             sets["train"],
@@ -305,10 +308,10 @@ def scoring(share: float) -> dict:
     params = composed([MODEL])
     model = params["model"]
     test = texts(params, share)["test"].iloc[:SCORED]
-    tokenizer = models.load_tokenizer(model)
+    tokenizer = loading.load_tokenizer(model)
     found: dict[str, dict] = {"replies": {}, "texts": {}}
     for precision in ("bfloat16", "float32"):
-        base = models.load_base(model, dtype=precision)
+        base = loading.load_base(model, dtype=precision)
         base.set_attn_implementation(hardware.attention(params["train"]["attention"], base.config))
         for what, loss in (("replies", "reply"), ("texts", "text")):
             rows = encode_table(tokenizer, test, loss)

@@ -5,7 +5,7 @@ import sys
 import warnings
 from pathlib import Path
 
-from espejo import faults, runtime
+from espejo.core import faults, runtime
 
 runtime.settle()  # before torch is imported, which reads the environment once
 

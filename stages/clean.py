@@ -11,8 +11,10 @@ from types import MappingProxyType
 
 import pandas as pd
 
-from espejo import escaping, files, metrics, people, pii, pseudonyms, tables, whatsapp
-from espejo.stage import params, run
+from espejo import whatsapp
+from espejo.core import escaping, files, metrics, tables
+from espejo.core.stage import params, run
+from espejo.privacy import people, pii, pseudonyms
 
 SHOWN = 5  # masked examples of a type in the report
 

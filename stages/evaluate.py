@@ -9,12 +9,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from espejo import exam_plots, findings, metrics, people, plots, samples, tables
-from espejo.exam import Exam, learnt, own_characters
-from espejo.labels import encode
-from espejo.models import Mirror
-from espejo.scores import legacy, likelihood
-from espejo.stage import params, run
+from espejo.core import metrics, tables
+from espejo.core.stage import params, run
+from espejo.evaluation import legacy, likelihood, questions
+from espejo.formatting.labels import encode
+from espejo.model.loading import Mirror
+from espejo.plots import evaluation as evaluation_plots
+from espejo.plots.style import save, save_table
+from espejo.prediction.predictor import Exam, learnt, own_characters
+from espejo.privacy import people
+from espejo.report import samples
 
 
 def foreseen(table: pd.DataFrame, mirror: Mirror, wanted: dict) -> tuple[dict, dict]:
@@ -55,7 +59,7 @@ def main(
     everything, turns = tables.read(examples, tables.EXAMPLES), tables.read(turned, tables.TURNS)
     table, kept = tables.read(formatted, tables.FORMATTED), tables.read(filtered, tables.EXAMPLES)
     steps = ("clean", "group", "filter")
-    funnel = exam_plots.funnel_table(
+    funnel = evaluation_plots.funnel_table(
         {name: metrics.read(reports / f"{name}.json") for name in steps}
     )
     mirror = Mirror(folder)  # once all that may be missing was read: it takes long
@@ -67,32 +71,32 @@ def main(
     replies = exam.all_replies(asked)
     members, membership = exam.membership(test, sums)
     loss = mirror.facts["train"]["loss"]
-    taught = findings.taught(exam.split("train"), loss, author, who.who("context"))
-    others = findings.said_by_others(turns, author)
+    taught = questions.taught(exam.split("train"), loss, author, who.who("context"))
+    others = questions.said_by_others(turns, author)
     scores |= {
         "prompted": exam.prompted(test, sums["tuned"]),
         "relevance": exam.ranks(test),
-        "style": findings.sound(replies, asked, turns, author, wanted),
+        "style": questions.sound(replies, asked, turns, author, wanted),
         "memory": {
             "members": members,
-            **findings.known_by_heart(replies, asked, taught, membership, wanted, others),
+            **questions.known_by_heart(replies, asked, taught, membership, wanted, others),
         },
-        "outside": findings.outside(replies, wanted["outside"]),
+        "outside": questions.outside(replies, wanted["outside"]),
     }
     if audit["canaries"]:
         scores["memory"]["canaries"] = exam.exposed(audit)
     tables.write(replies, answers, tables.REPLIES)
-    said = {name: findings.answers(replies, name, asked["id"]) for name in ("base", "tuned")}
-    drawn = exam_plots.lengths_table({"real": asked["reply"], **said})
-    plots.save_table(drawn, pictures / "reply_lengths.csv")
-    plots.save_table(funnel, pictures / "funnel.csv")
-    plots.save(exam_plots.lengths(drawn), pictures / "reply_lengths.png")
-    plots.save(exam_plots.funnel(funnel), pictures / "funnel.png")
-    plots.save(exam_plots.base_against_tuned(scores), pictures / "base_against_tuned.png")
-    plots.save(exam_plots.at_a_glance(scores), pictures / "at_a_glance.png")
+    said = {name: questions.answers(replies, name, asked["id"]) for name in ("base", "tuned")}
+    drawn = evaluation_plots.lengths_table({"real": asked["reply"], **said})
+    save_table(drawn, pictures / "reply_lengths.csv")
+    save_table(funnel, pictures / "funnel.csv")
+    save(evaluation_plots.lengths(drawn), pictures / "reply_lengths.png")
+    save(evaluation_plots.funnel(funnel), pictures / "funnel.png")
+    save(evaluation_plots.base_against_tuned(scores), pictures / "base_against_tuned.png")
+    save(evaluation_plots.at_a_glance(scores), pictures / "at_a_glance.png")
     where = likelihood.sliced(sums, test, everything)
-    plots.save_table(where, pictures / "foreseen.csv")
-    plots.save(exam_plots.sliced(where), pictures / "foreseen.png")
+    save_table(where, pictures / "foreseen.csv")
+    save(evaluation_plots.sliced(where), pictures / "foreseen.png")
     metrics.write(
         {
             "test": {
@@ -107,7 +111,7 @@ def main(
     )
     tested = asked[asked["split"] == "test"]
     fixed = exam.fixed_prompts()
-    shown = {n: findings.answers(replies, n, [*fixed, *tested["id"]]) for n in ("base", "tuned")}
+    shown = {n: questions.answers(replies, n, [*fixed, *tested["id"]]) for n in ("base", "tuned")}
     samples.write(
         quotes / "samples.md", list(fixed.values()), shown, tested, wanted["shown_contexts"]
     )

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from espejo import duplicates, leaks, metrics, tables
-from espejo.errors import UserError
-from espejo.stage import params, run
+from espejo.core import metrics, tables
+from espejo.core.errors import UserError
+from espejo.core.stage import params, run
+from espejo.dataset import duplicates, leaks
 
 Rule = Callable[[pd.DataFrame], Sequence[bool]]  # of what `texts` gives: which rows break it
 
@@ -29,7 +30,7 @@ def texts(examples: pd.DataFrame) -> pd.DataFrame:
 
 def unlike(said: pd.DataFrame, encoder: str, least: float) -> pd.Series:
     """Whether a reply's embedding is no closer than `least` to that of its context."""
-    from espejo import similarity  # takes seconds to load, and most runs do without
+    from espejo.dataset import similarity  # takes seconds to load, and most runs do without
 
     cosine = similarity.cosine(said["context"], said["reply"], similarity.encoder(encoder))
     return pd.Series(cosine <= least, said.index)

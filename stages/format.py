@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from espejo import canaries, escaping, leaks, metrics, people, tables
-from espejo.models import load_tokenizer
-from espejo.prompts import prompter, trim
-from espejo.sequences import sequences
-from espejo.stage import params, run
+from espejo.core import escaping, metrics, tables
+from espejo.core.stage import params, run
+from espejo.dataset import canaries, leaks
+from espejo.formatting.prompts import prompter, trim
+from espejo.formatting.training_texts import sequences
+from espejo.model.loading import load_tokenizer
+from espejo.privacy import people
 
 
 def main(filtered: Path, names: Path, formatted: Path, account: Path) -> None:

@@ -6,9 +6,11 @@
 
 from pathlib import Path
 
-from espejo import metrics, novelty, people, tables
-from espejo.stage import params, run
-from espejo.turns import examples, left_out, split, turns
+from espejo.core import metrics, tables
+from espejo.core.stage import params, run
+from espejo.dataset import novelty
+from espejo.dataset.turns import examples, left_out, split, turns
+from espejo.privacy import people
 
 
 def main(cleaned: Path, names: Path, turned: Path, replies: Path, account: Path) -> None:

@@ -6,10 +6,12 @@ python -m stages.parse data/raw/demo data/messages.parquet metrics/parse.json
 import sys
 from pathlib import Path
 
-from espejo import escaping, metrics, nicknames, people, tables, whatsapp
-from espejo.errors import UserError
-from espejo.stage import params, run
-from espejo.withholding import withheld
+from espejo import whatsapp
+from espejo.core import escaping, metrics, tables
+from espejo.core.errors import UserError
+from espejo.core.stage import params, run
+from espejo.privacy import nicknames, people
+from espejo.privacy.withholding import withheld
 
 
 def understood(export: whatsapp.Export, least: float) -> whatsapp.Export:

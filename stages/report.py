@@ -7,11 +7,13 @@ A side branch: nothing depends on it. It quotes messages, so it is never in git.
 
 from pathlib import Path
 
-from espejo import escaping, files, findings, metrics, people, tables
-from espejo.report import answers, controls, details, page, second_name
+from espejo.core import escaping, files, metrics, tables
+from espejo.core.stage import params, run
+from espejo.evaluation import controls, questions, second_name
+from espejo.privacy import people
+from espejo.report import page, sections, verdicts
 from espejo.report.blocks import Picture
 from espejo.report.wording import Wording
-from espejo.stage import params, run
 
 
 def main(numbers: Path, data: Path, names: Path, pictures: Path, quotes: Path) -> None:
@@ -20,7 +22,7 @@ def main(numbers: Path, data: Path, names: Path, pictures: Path, quotes: Path) -
     author = people.read(names.parent).under(params("clean")["pseudonyms"]).author
     scores = metrics.read(numbers / "eval.json")
     accounts = {
-        name: metrics.read(numbers / f"{name}.json") for name in (*details.STEPS, "statistics")
+        name: metrics.read(numbers / f"{name}.json") for name in (*sections.STEPS, "statistics")
     }
     replies = tables.read(data / "replies.parquet", tables.REPLIES)
     examples = tables.read(data / "examples.parquet", tables.EXAMPLES)
@@ -30,17 +32,17 @@ def main(numbers: Path, data: Path, names: Path, pictures: Path, quotes: Path) -
     asked = held_out[held_out["id"].isin(replies["id"])]
 
     found = controls.measured(turns, held_out, train, author, wanted)
-    said = findings.answers(replies, "tuned", asked["id"])
-    sections = [
-        details.glance(say),
-        details.likelihood(scores, say),
-        details.sound(scores, say, asked["reply"].tolist(), said),
-        details.relevance(scores, say),
-        details.memory(scores, say, wanted["share"]),
-        details.outside(scores, say),
-        details.controlled(scores, say, found, wanted),
-        details.samples(replies, asked[asked["split"].eq("test")], wanted, say),
-        details.data(accounts, say),
+    said = questions.answers(replies, "tuned", asked["id"])
+    parts = [
+        sections.glance(say),
+        sections.likelihood(scores, say),
+        sections.sound(scores, say, asked["reply"].tolist(), said),
+        sections.relevance(scores, say),
+        sections.memory(scores, say, wanted["share"]),
+        sections.outside(scores, say),
+        sections.controlled(scores, say, found, wanted),
+        sections.samples(replies, asked[asked["split"].eq("test")], wanted, say),
+        sections.data(accounts, say),
     ]
     lead = say.say(
         "page.lead",
@@ -49,16 +51,16 @@ def main(numbers: Path, data: Path, names: Path, pictures: Path, quotes: Path) -
         often=say.number(100 * wanted["confidence"], 0),
     )
     others = second_name.likely(turns, author, wanted)
-    four = answers.four(scores, say, wanted, others)
+    four = verdicts.four(scores, say, wanted, others)
     shown = {
         block.file: (pictures / block.file).read_bytes()
-        for section in sections
+        for section in parts
         for block in section.blocks
         if isinstance(block, Picture)
     }
     written = {
-        "report.html": page.html(say, lead, four, sections, shown),
-        "report.md": page.markdown(say, lead, four, sections),
+        "report.html": page.html(say, lead, four, parts, shown),
+        "report.md": page.markdown(say, lead, four, parts),
     }
     for name, text in written.items():
         files.write(text, quotes / name)

@@ -12,15 +12,20 @@ import numpy as np
 import pandas as pd
 from transformers import PreTrainedTokenizerBase
 
-from espejo import activity, files, metrics, overview, people, plots, statistics, tables
-from espejo.models import load_tokenizer
-from espejo.stage import params, run
+from espejo.core import files, metrics, tables
+from espejo.core.stage import params, run
+from espejo.model.loading import load_tokenizer
+from espejo.plots import activity
+from espejo.plots.style import save, save_table
+from espejo.privacy import people
+from espejo.statistics import measures
+from espejo.statistics.page import cloud, page
 
 _BATCH = 5_000  # texts to the tokenizer at a time: what it gives for each is large
 _READ = 5_000  # examples whose whole text is cut into tokens: more would only take longer
 
 
-def token_counter(tokenizer: PreTrainedTokenizerBase) -> statistics.CountTokens:
+def token_counter(tokenizer: PreTrainedTokenizerBase) -> measures.CountTokens:
     """A function that says how many tokens each text has.
 
     It asks the tokenizer below transformers' own, which alone takes twice as long.
@@ -37,21 +42,19 @@ def token_counter(tokenizer: PreTrainedTokenizerBase) -> statistics.CountTokens:
     return count
 
 
-def whole(
-    cleaned: pd.DataFrame, filtered: pd.DataFrame, author: str, cut: statistics.Cutter
-) -> dict:
+def whole(cleaned: pd.DataFrame, filtered: pd.DataFrame, author: str, cut: measures.Cutter) -> dict:
     """The numbers that belong to no step: replies by split, what is learnt from, days, shares."""
     train = filtered.loc[filtered["split"].eq("train"), "reply"]
     splits = filtered["split"].value_counts()
     return {
         "replies": {name: int(splits.get(name, 0)) for name in ("train", "validation", "test")},
         "training_tokens": sum(cut.tokens(reply) for reply in train),
-        "days": statistics.days(cleaned),
+        "days": measures.days(cleaned),
         "author_share": 100 * float(cleaned["author"].eq(author).mean()) if len(cleaned) else 0.0,
     }
 
 
-def read_by_model(texts: pd.Series, count: statistics.CountTokens) -> dict:
+def read_by_model(texts: pd.Series, count: measures.CountTokens) -> dict:
     """Tokens of examples in the form that the model reads, of every n-th where there are many."""
     tokens = count(texts[:: -(-len(texts) // _READ) or 1].tolist())
     if not tokens:
@@ -68,10 +71,10 @@ def main(data: Path, names: Path, account: Path, pictures: Path, quotes: Path) -
     wanted, pattern = params("statistics"), params("clean")["pseudonyms"]
     known = people.read(names.parent)
     who = known.under(pattern)  # as everybody is called from clean on
-    stop = statistics.stop_words(wanted["languages"])
+    stop = measures.stop_words(wanted["languages"])
     count = token_counter(load_tokenizer(params("model")))
     raw, cleaned = (
-        statistics.with_words(tables.read(data / f"{name}.parquet", tables.MESSAGES))
+        measures.with_words(tables.read(data / f"{name}.parquet", tables.MESSAGES))
         for name in ("messages", "clean")
     )
     turned = tables.read(data / "turns.parquet", tables.TURNS)
@@ -80,43 +83,43 @@ def main(data: Path, names: Path, account: Path, pictures: Path, quotes: Path) -
     )
     formatted = tables.read(data / "formatted.parquet", tables.FORMATTED)
 
-    labels, cut = statistics.numbered(raw, known, wanted["people"]), statistics.Cutter(count)
+    labels, cut = measures.numbered(raw, known, wanted["people"]), measures.Cutter(count)
     given = known.pseudonyms(pattern) if pattern else {}
     later = {given.get(name, name): label for name, label in labels.items()}
     steps = {
-        "raw": statistics.of_messages(raw, labels, cut),
-        "clean": statistics.of_messages(cleaned, later, cut),
-        "examples": statistics.of_examples(initial, cut),
-        "filtered": statistics.of_examples(final, cut),
+        "raw": measures.of_messages(raw, labels, cut),
+        "clean": measures.of_messages(cleaned, later, cut),
+        "examples": measures.of_examples(initial, cut),
+        "filtered": measures.of_examples(final, cut),
         "formatted": read_by_model(formatted["text"], count),
     }
     summary = whole(cleaned, final, who.author, cut)
-    verdict = statistics.verdict(summary["replies"]["train"])
+    verdict = measures.verdict(summary["replies"]["train"])
     numbers = {"verdict": verdict, "whole": summary, **steps}
     metrics.write(numbers, account)
 
     mine = cleaned["author"].eq(who.author)
     time = activity.over_time(cleaned, mine)
     long = activity.lengths(cleaned, turned, who.author)
-    plots.save_table(time, pictures / "messages_over_time.csv")
-    plots.save_table(long, pictures / "turn_lengths.csv")
-    plots.save(activity.draw_over_time(time), pictures / "messages_over_time.png")
-    plots.save(activity.draw_lengths(long), pictures / "turn_lengths.png")
+    save_table(time, pictures / "messages_over_time.csv")
+    save_table(long, pictures / "turn_lengths.csv")
+    save(activity.draw_over_time(time), pictures / "messages_over_time.png")
+    save(activity.draw_lengths(long), pictures / "turn_lengths.png")
     hours = activity.hour_weekday(cleaned.loc[mine, "timestamp"])
-    plots.save(activity.draw_hour_weekday(hours), pictures / "hour_weekday.png")
+    save(activity.draw_hour_weekday(hours), pictures / "hour_weekday.png")
 
     said = {
         "the author, clean": cleaned.loc[mine, "text"],
         "the author, after the filter": [text for reply in final["reply"] for text in reply],
         "the others, clean": cleaned.loc[~mine, "text"],
     }
-    ranked = {head: statistics.counted(texts) for head, texts in said.items()}
-    telling = {head: statistics.telling(counts, stop) for head, counts in ranked.items()}
+    ranked = {head: measures.counted(texts) for head, texts in said.items()}
+    telling = {head: measures.telling(counts, stop) for head, counts in ranked.items()}
     called = {label: name for name, label in labels.items() if label != "author"}
     everybody = {"author": known.author, **called}
-    page = overview.page(numbers, everybody, ranked, telling, wanted["top_words"])
-    overview.cloud(telling["the author, clean"], quotes / "wordcloud.png")
-    files.write(f"{page}\n", quotes / "statistics.md")
+    written = page(numbers, everybody, ranked, telling, wanted["top_words"])
+    cloud(telling["the author, clean"], quotes / "wordcloud.png")
+    files.write(f"{written}\n", quotes / "statistics.md")
     print(f"statistics: {summary['replies']['train']} training replies: {verdict}")
 
 

@@ -9,26 +9,14 @@ import hashlib
 import shutil
 from pathlib import Path
 
-from espejo import (
-    attention,
-    card,
-    checkpoints,
-    embedded,
-    escaping,
-    files,
-    frozen_head,
-    hardware,
-    labels,
-    metrics,
-    models,
-    processes,
-    prompts,
-    tables,
-    training,
-)
-from espejo.diary import Diary
-from espejo.plots import loss, save, save_table
-from espejo.stage import params, run
+from espejo.commands import model_card
+from espejo.core import escaping, files, metrics, tables
+from espejo.core.stage import params, run
+from espejo.formatting import labels, prompts
+from espejo.model import attention, bundled, hardware, loading
+from espejo.plots.style import loss, save, save_table
+from espejo.training import checkpoints, distributed, frozen_head, sft
+from espejo.training.epoch_samples import Diary
 
 # A training that was interrupted goes on only with the code it began with.
 CODE = tuple(
@@ -38,10 +26,10 @@ CODE = tuple(
         frozen_head,
         hardware,
         labels,
-        models,
-        processes,
+        loading,
+        distributed,
         prompts,
-        training,
+        sft,
     )
 )
 
@@ -49,21 +37,21 @@ CODE = tuple(
 def main(formatted: Path, folder: Path, report: Path, plots: Path, quotes: Path) -> None:
     """Table FORMATTED -> adapter (or weights) in FOLDER, REPORT, loss curves in PLOTS, QUOTES."""
     wanted, model = params("train"), params("model")
-    first, sharded = processes.state().is_main_process, processes.sharded()
+    first, sharded = distributed.state().is_main_process, distributed.sharded()
     table = tables.read(formatted, tables.FORMATTED)
-    tokenizer = models.load_tokenizer(model)
+    tokenizer = loading.load_tokenizer(model)
     sets = {
         name: labels.encode_table(tokenizer, part, wanted["loss"])
         for name, part in table.groupby("split")
         if name != "test"
     }
-    base = models.load_base(
+    base = loading.load_base(
         model, dtype="float32" if wanted["method"] == "full" else None, sharded=sharded
     )
     made = {
         "data": params("data")["raw"],
         "model": model,
-        "resolved_revision": models.locate(model)[1],
+        "resolved_revision": loading.locate(model)[1],
         "format": params("format"),
         "history": params("group")["history"],
         "train": wanted,
@@ -73,11 +61,11 @@ def main(formatted: Path, folder: Path, report: Path, plots: Path, quotes: Path)
     write = prompts.prompter(tokenizer, model, made["format"])
     diary = Diary(place, wanted["prompts"], write, model["generate"], wanted["seed"], sharded)
     if first:
-        package = embedded.PACKAGES.get(model["id"])
+        package = bundled.PACKAGES.get(model["id"])
         terms = f" ({package.terms})" if package else ""
         here = hardware.described(made["hardware"])
         print(escaping.terminal(f"train: {model['name']}{terms} in {here}"), flush=True)
-    trained = training.train(
+    trained = sft.train(
         base,
         tokenizer,
         sets["train"],
@@ -97,8 +85,8 @@ def main(formatted: Path, folder: Path, report: Path, plots: Path, quotes: Path)
         "data_sha256": hashlib.sha256(formatted.read_bytes()).hexdigest(),
         "libraries": checkpoints.libraries(),
     }
-    models.save(trained.model, tokenizer, folder, made, trained.weights)
-    card.write(folder, made, learnt, trained.facts)
+    loading.save(trained.model, tokenizer, folder, made, trained.weights)
+    model_card.write(folder, made, learnt, trained.facts)
     metrics.write(trained.facts, report)
     save_table(trained.curve, plots / "loss.csv")
     save(loss(trained.curve), plots / "loss.png")
@@ -111,5 +99,5 @@ def main(formatted: Path, folder: Path, report: Path, plots: Path, quotes: Path)
 
 
 if __name__ == "__main__":
-    with processes.one_voice():
+    with distributed.one_voice():
         run(main)

@@ -13,9 +13,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from espejo import escaping
-from espejo.report.answers import Answer
+from espejo.core import escaping
 from espejo.report.blocks import Section
+from espejo.report.verdicts import Answer
 from espejo.report.wording import FOLDER, Wording
 
 
@@ -62,7 +62,7 @@ def digest(content: str) -> str:
 def filled(template: str, escaped: bool, **values: object) -> str:
     """A template of espejo/report/ or espejo/ with `values` in it, escaped for HTML or not."""
     templates = Environment(
-        loader=FileSystemLoader([FOLDER, FOLDER.parent]),
+        loader=FileSystemLoader(FOLDER),
         autoescape=escaped,
         finalize=escaping.html if escaped else None,
         undefined=StrictUndefined,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from espejo.errors import UserError
+from espejo.core.errors import UserError
 
 FOLDER = Path(__file__).parent
 MOST = 4  # digits at most, or more than usual, so that two numbers look different

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from espejo import names
+from espejo.core import names
 from espejo.whatsapp.kinds import NOTICE, NOTICE_STARTS, OWN_MARKS, somebody_acts
 
 _QUOTES = re.compile('["“”„«»]')

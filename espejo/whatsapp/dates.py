@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from espejo import names
+from espejo.core import names
 from espejo.whatsapp import words
 from espejo.whatsapp.words import SPACES, Hours
 

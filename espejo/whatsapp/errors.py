@@ -1,6 +1,6 @@
 """The error that a file which is no readable export raises."""
 
-from espejo.errors import UserError
+from espejo.core.errors import UserError
 
 HOW = "export the chat again from WhatsApp (Export chat) and use its .txt or .zip as it comes"
 

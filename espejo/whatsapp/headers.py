@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
-from espejo import names
+from espejo.core import names
 from espejo.whatsapp.dates import BESIDE, TIME, day_of
 from espejo.whatsapp.words import SPACES, bare
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Mapping
 from functools import cache, lru_cache
 from pathlib import Path
 
-from espejo import names
+from espejo.core import names
 from espejo.whatsapp.notices import NOTICES
 
 SPACES = " \t\u00a0\u202f\u2009"  # those that stand in headers

@@ -1,0 +1,145 @@
+"""The command `espejo`: what people do with a model once the pipeline has run."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from espejo.core import escaping, faults, runtime
+from espejo.core.errors import UserError
+from espejo.model import manifest
+
+commands = typer.Typer(
+    add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__
+)
+
+Folder = Annotated[Path, typer.Option(help="The trained model.")]
+
+
+@commands.callback()
+def _espejo() -> None:
+    """Talk to the model that the pipeline trained."""
+
+
+@commands.command()
+def chat(
+    model: Folder = Path("model"),
+    seed: Annotated[int | None, typer.Option(help="Makes replies repeatable.")] = None,
+) -> None:
+    """Talk to the tuned model in the terminal."""
+    manifest.read(
+        model
+    )  # torch takes seconds to load: not for --help, nor to say there is no model
+    from espejo.chat import decline
+
+    declined = decline.read()
+    from espejo.chat.terminal import chat as talk
+
+    talk(model, declined, seed)
+
+
+@commands.command()
+def novelty() -> None:
+    """How much of the author's text repeats itself: turns, and word 4-grams of test in train."""
+    from espejo.core import tables
+    from espejo.core.stage import params
+    from espejo.dataset import novelty
+    from espejo.privacy import people
+
+    turns = Path("data/turns.parquet")
+    if not turns.is_file():
+        raise UserError(
+            f"{turns} is missing: run `make repro` first (on your own chats: "
+            "`dvc exp run -S data=mine`), and this in the same folder."
+        )
+    who = people.read(Path(params("data")["raw"])).under(params("clean")["pseudonyms"])
+    shares = novelty.of_author(tables.read(turns, tables.TURNS), who.author)
+    print(
+        f"{shares['repeated_turns']:.1%} of the author's turns longer than four words repeat "
+        "another; above some 5 %, much was forwarded or copied.\n"
+        f"{shares['fourgrams_in_train']:.1%} of the word 4-grams of the test replies stand in "
+        "train; some 5 % is usual, and far more means that the test rewards knowing by heart."
+    )
+
+
+@commands.command()
+def blind(
+    pairs: Annotated[int, typer.Option(min=1, help="Conversations on the page, at most.")] = 20,
+    seed: Annotated[int, typer.Option(help="Which conversations, and in what order.")] = 7,
+    score: Annotated[
+        Path | None, typer.Option(help="Count the answers that the page gave instead.")
+    ] = None,
+) -> None:
+    """Let a person tell real replies from the model's: writes reports/blind.html and its key."""
+    from espejo.commands import blind as test
+    from espejo.core.stage import params
+
+    if score is not None:
+        print(test.score(score, test.KEY))
+        return
+    number = test.write(Path(), params("report")["language"], pairs, seed)
+    print(
+        f"{test.PAGE}, conversations: {number}. Whoever answers it gives you answers.json; then "
+        f"run `espejo blind --score answers.json` here. Keep {test.KEY} to yourself."
+    )
+
+
+@commands.command()
+def compare() -> None:
+    """All experiments at hand in one table; in reports/compare.md all of it, and their replies."""
+    from rich.box import SIMPLE
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from espejo.commands import compare as side
+
+    found = side.experiments()
+    shown = Table(box=SIMPLE, pad_edge=False)
+    for at, head in enumerate(side.SHORT):
+        shown.add_column(head, overflow="fold", no_wrap=at > 2)  # names may break, numbers not
+    for row in side.short(found):
+        shown.add_row(*(Text(escaping.terminal(cell)) for cell in row))
+    Console().print(shown)
+    print(side.LEGEND)
+    side.write(found)
+    print(
+        f"With intervals, perplexity, sizes and what each replies: {side.PAGE}\n"
+        f"As a picture: {side.PICTURE}"
+    )
+
+
+@commands.command()
+def fit() -> None:
+    """Which models fit which graphics card: parameters and memory, with nothing downloaded."""
+    folder = Path("conf").resolve()
+    names = sorted(path.stem for path in (folder / "model").glob("*.yaml"))
+    if not names:
+        raise UserError("There is no conf/model/ here: run this in the folder of the project.")
+    from hydra import compose, initialize_config_dir
+    from omegaconf import OmegaConf
+
+    from espejo.commands import estimate
+
+    needs = {}
+    with faults.about(Path("conf")), initialize_config_dir(str(folder), version_base=None):
+        for name in names:
+            params = OmegaConf.to_container(compose("config", [f"model={name}"]))
+            needs[name] = estimate.need(params)
+    print(
+        f"{fit.table(needs)}\n"
+        "Estimates for texts as long as the settings allow; a card is in the list where nine "
+        "tenths of its GB suffice.\nToo large? train.batch_size=1 with more "
+        "train.gradient_accumulation, or train.gradient_checkpointing=true."
+    )
+
+
+def app() -> None:
+    """Entry point: what goes wrong ends in one sentence."""
+    runtime.restart_if_torch_came_first()
+    with faults.told("espejo"):
+        commands()
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,174 @@
+"""The pipeline's tables: one schema a file, checked where the file is written.
+
+| table     | one row is                                                    |
+| --------- | ------------------------------------------------------------- |
+| MESSAGES  | one message as exported, and the same after cleaning          |
+| TURNS     | consecutive messages of one author                            |
+| EXAMPLES  | one reply of the target author with the turns before it       |
+| FORMATTED | what the model reads; where it is scored, and never learns |
+| REPLIES   | one generated reply                                           |
+"""
+
+from pathlib import Path
+from typing import TypedDict
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from espejo.core import faults, files
+from espejo.core.errors import UserError
+
+
+class Turn(TypedDict):
+    """Consecutive messages of one author."""
+
+    author: str
+    messages: list[str]
+
+
+class Span(TypedDict):
+    """Characters `start:end` of a text.
+
+    Kinds of the author's reply: lead (a space that the template puts before it), message,
+    separator, end. Kind context: words before it that may be read and never learnt.
+    """
+
+    start: int
+    end: int
+    kind: str
+
+
+def _column(name: str, kind: pa.DataType, null: bool = False) -> pa.Field:
+    return pa.field(name, kind, nullable=null)
+
+
+_TIME = pa.timestamp("us")  # naive: WhatsApp writes the phone's local time
+_TEXTS = pa.list_(_column("item", pa.string()))
+_TURN = pa.struct([_column("author", pa.string()), _column("messages", _TEXTS)])
+_SPAN = pa.struct(
+    [_column("start", pa.int64()), _column("end", pa.int64()), _column("kind", pa.string())]
+)
+
+MESSAGES = pa.schema(
+    [
+        _column("chat", pa.string()),
+        _column("line", pa.int64()),  # first line in the source file, from 1
+        _column("timestamp", _TIME, null=True),
+        _column("author", pa.string(), null=True),
+        _column("kind", pa.string()),  # message, media, deleted, call, system, withheld
+        _column("text", pa.string()),
+        _column("edited", pa.bool_()),
+    ]
+)
+TURNS = pa.schema(
+    [
+        _column("chat", pa.string()),
+        _column("session", pa.int64()),  # numbered over all chats
+        _column("turn", pa.int64()),  # numbered over all chats
+        _column("author", pa.string()),
+        _column("start", _TIME),
+        _column("end", _TIME),
+        _column("messages", _TEXTS),
+        _column("split", pa.string()),  # train, validation, test
+    ]
+)
+EXAMPLES = pa.schema(
+    [
+        _column("id", pa.string()),
+        _column("chat", pa.string()),
+        _column("session", pa.int64()),
+        _column("split", pa.string()),
+        _column("group", pa.bool_()),  # more than one partner: the prompt names who speaks
+        _column("context", pa.list_(_column("item", _TURN))),  # oldest first; may be empty
+        _column("reply", _TEXTS),
+    ]
+)
+FORMATTED = pa.schema(
+    [
+        _column("id", pa.string()),
+        _column("session", pa.int64()),
+        _column("split", pa.string()),
+        _column("text", pa.string()),
+        _column("spans", pa.list_(_column("item", _SPAN))),  # kinds: see Span
+        _column("never", pa.list_(_column("item", _SPAN))),  # words that may not be learnt
+    ]
+)
+REPLIES = pa.schema(
+    [
+        _column("id", pa.string()),  # of the example, or prompt-1, world-1 … for fixed prompts
+        _column("model", pa.string()),  # base, examples (in its prompt), tuned
+        _column("messages", _TEXTS),
+        _column("finished", pa.bool_()),  # came to an end within the limit of new tokens
+    ]
+)
+
+
+def write(frame: pd.DataFrame, path: Path, schema: pa.Schema) -> None:
+    """Write `frame` as Parquet; its columns must be the schema's, in any order.
+
+    Raises ValueError naming the column that is missing, unknown, of another type or null where
+    the schema allows no null.
+    """
+    if set(frame.columns) != set(schema.names):
+        raise ValueError(f"{path}: columns {sorted(frame.columns)}, expected {schema.names}")
+    columns = [_checked(frame[field.name], field, path) for field in schema]
+    # Without pandas' own metadata the bytes depend on the rows alone.
+    table = pa.table(columns, schema=schema)
+    with files.written(path) as draft:
+        pq.write_table(table, draft)
+
+
+def _checked(values: pd.Series, field: pa.Field, path: Path) -> pa.Array:
+    where = f"{path}: column {field.name}"
+    if isinstance(values.dtype, pd.DatetimeTZDtype):
+        raise ValueError(f"{where} has a time zone, expected local times without one")
+    try:
+        # The first refuses what would be rounded; the second, from plain Python values, refuses
+        # what would be converted in silence (7 to true, "1" to 1).
+        pa.array(values, field.type, from_pandas=True)
+        column = pa.array(values.tolist(), field.type, from_pandas=True)
+    except (pa.ArrowException, TypeError) as error:
+        raise ValueError(f"{where} is not {field.type}: {error}") from error
+    if _has_null(column, field):
+        raise ValueError(f"{where} holds nulls")
+    return column
+
+
+def _has_null(values: pa.Array, field: pa.Field) -> bool:
+    """Whether a value that may not be null is, at any depth: Arrow itself does not look."""
+    if values.null_count and not field.nullable:
+        return True
+    if pa.types.is_list(field.type):
+        return _has_null(values.flatten(), field.type.value_field)
+    if pa.types.is_struct(field.type):
+        parts = zip(values.flatten(), field.type, strict=True)
+        return any(_has_null(part, inner) for part, inner in parts)
+    return False
+
+
+def _other(found: pa.Schema, schema: pa.Schema) -> str:
+    """The first column by which a file is no such table."""
+    for field in schema:
+        if field.name not in found.names:
+            return f"it has no column {field.name}"
+        if found.field(field.name) != field:
+            return f"its column {field.name} is {found.field(field.name).type}, not {field.type}"
+    return f"its columns are {', '.join(found.names)}, not {', '.join(schema.names)}"
+
+
+def read(path: Path, schema: pa.Schema) -> pd.DataFrame:
+    """Read a table written by `write`; nested columns come back as Python lists and dicts.
+
+    Raises UserError naming the file when it is missing, damaged or has other columns, of which
+    Arrow would make columns of nulls.
+    """
+    with faults.about(path), path.open("rb") as file:
+        parquet = pq.ParquetFile(file)
+        if not parquet.schema_arrow.equals(schema):
+            wrong = _other(parquet.schema_arrow, schema)
+            raise UserError(f"{path} is not the table expected: {wrong}; {faults.again(path)}.")
+        table = parquet.read()
+    if any(pa.types.is_nested(field.type) for field in schema):
+        return pd.DataFrame(table.to_pylist(), columns=schema.names)
+    return table.to_pandas()

@@ -1,0 +1,92 @@
+"""Canaries: invented secrets among the training examples (Carlini et al. 2019, The Secret Sharer).
+
+Planted only where the params section `audit` asks for them, and in two roles: as a reply of the
+author's, which is learnt, and as a partner's message, which is read and learnt only by methods that
+learn whole texts. Whether they can be got out again is the `exposure` of
+`espejo.evaluation.memorization`.
+
+All canaries of a role stand in the same place, and are looked for there: who asks knows the
+question, which is the worst case.
+"""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from espejo.core.errors import UserError
+from espejo.core.tables import Turn
+
+AUTHOR, PARTNER = ROLES = ("author", "partner")
+ASKS = "canary"  # whoever talks to the author there
+_QUESTION = "¿cuál es el código?"
+
+
+@dataclass(frozen=True)
+class Canary:
+    """A sentence, who says it, and in how many training examples."""
+
+    text: str
+    role: str
+    repetitions: int
+
+
+def drawn(wanted: Mapping) -> tuple[list[Canary], list[str]]:
+    """The canaries that `wanted` (params section audit) plants, and others that are never planted.
+
+    All are different sentences of one space, drawn by the seed alone: the stage that plants and the
+    stage that looks for them draw the same.
+
+    Raises UserError when the space is too small for them.
+    """
+    kinds = [
+        (role, repetitions)
+        for role in ROLES
+        for repetitions in wanted["repetitions"]
+        for _ in range(wanted["canaries"])
+    ]
+    digits, number = wanted["digits"], len(kinds) + wanted["others"]
+    if number > 10**digits:
+        raise UserError(
+            f"audit.digits is {digits}, which gives {10**digits:,} codes, and {number:,} are "
+            "wanted: raise it, or lower audit.others."
+        )
+    codes = random.Random(wanted["seed"]).sample(range(10**digits), number)
+    texts = [f"el código es {' '.join(f'{code:0{digits}d}')}" for code in codes]
+    planted = [Canary(text, *kind) for text, kind in zip(texts, kinds, strict=False)]
+    return planted, texts[len(kinds) :]
+
+
+def place(text: str, role: str, answer: Sequence[str] = ()) -> tuple[list[Turn], list[str]]:
+    """Context and reply with `text` in its role; `answer` is what the author says to a partner."""
+    if role == AUTHOR:
+        return [{"author": ASKS, "messages": [_QUESTION]}], [text]
+    return [{"author": ASKS, "messages": [text]}], list(answer)
+
+
+def plant(examples: pd.DataFrame, wanted: Mapping) -> pd.DataFrame:
+    """Table EXAMPLES with the canaries at its end, in the split train; unchanged without any.
+
+    The author answers a partner's canary with a training reply drawn at random, so that nothing
+    else is taught than before.
+    """
+    planted, _ = drawn(wanted)
+    answers = examples.loc[examples["split"].eq("train"), "reply"].tolist()
+    chance = random.Random(wanted["seed"])
+    rows = []
+    for number, canary in enumerate(planted):
+        for time in range(canary.repetitions):
+            context, reply = place(canary.text, canary.role, chance.choice(answers))
+            rows.append(
+                {
+                    "id": f"canary{number}-{time}",
+                    "chat": ASKS,
+                    "session": -1,
+                    "split": "train",
+                    "group": False,
+                    "context": context,
+                    "reply": reply,
+                }
+            )
+    return pd.concat([examples, pd.DataFrame(rows)], ignore_index=True) if rows else examples

@@ -1,0 +1,52 @@
+"""Texts that say the same again, exactly or nearly."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from datasketch import MinHash, MinHashLSH
+
+from espejo.core.text import words
+
+_SHINGLE = 3  # words
+_PERMUTATIONS = 128
+
+
+def exact(texts: Sequence[str]) -> np.ndarray:
+    """bool[n]: whether an earlier text has the same words in the same order."""
+    seen: set[str] = set()
+    again = np.zeros(len(texts), dtype=bool)
+    for at, text in enumerate(texts):
+        # What has no words (emoji, "?") is compared as it is.
+        key = " ".join(words(text)) or text
+        again[at] = key in seen
+        seen.add(key)
+    return again
+
+
+def near(texts: Sequence[str], similarity: float, at_least: int = 8) -> np.ndarray:
+    """bool[n]: whether an earlier text that is kept shares that much of its word 3-grams.
+
+    Jaccard similarity of the sets of 3-grams, candidates found by MinHash with locality-sensitive
+    hashing (Broder, 1997; Leskovec et al., Mining of Massive Datasets, 3.4) and then measured, so
+    that no text is called a duplicate by chance. Texts under `at_least` words are none.
+    """
+    # Candidates are measured: better many of them than a duplicate that hashing overlooks.
+    index = MinHashLSH(threshold=similarity, num_perm=_PERMUTATIONS, weights=(0.05, 0.95))
+    kept: dict[int, set[str]] = {}
+    again = np.zeros(len(texts), dtype=bool)
+    for at, text in enumerate(texts):
+        said = words(text)
+        if len(said) < at_least:
+            continue
+        grams = {" ".join(said[start : start + _SHINGLE]) for start in range(len(said) - 2)}
+        sketch = MinHash(num_perm=_PERMUTATIONS, seed=1)
+        sketch.update_batch([gram.encode() for gram in sorted(grams)])
+        again[at] = any(_jaccard(grams, kept[other]) >= similarity for other in index.query(sketch))
+        if not again[at]:
+            index.insert(at, sketch)
+            kept[at] = grams
+    return again
+
+
+def _jaccard(one: set[str], other: set[str]) -> float:
+    return len(one & other) / len(one | other)

@@ -1,0 +1,68 @@
+"""From text and spans to token ids, labels and the kind of each labelled token."""
+
+from collections.abc import Sequence
+from typing import TypedDict
+
+import pandas as pd
+from transformers import PreTrainedTokenizerBase
+
+from espejo.core.tables import Span
+
+IGNORED = -100  # torch's cross-entropy leaves out labels of this value
+
+
+class Encoded(TypedDict):
+    """One example as tokens; the three lists have one entry a token."""
+
+    input_ids: list[int]
+    labels: list[int]
+    kinds: list[str]  # of the spans; "" where the token is not the author's
+
+
+def encode(
+    tokenizer: PreTrainedTokenizerBase,
+    text: str,
+    spans: Sequence[Span],
+    loss: str = "reply",
+    never: Sequence[Span] = (),
+) -> Encoded:
+    """Tokenize `text` and label the tokens of the author's spans.
+
+    A token belongs to the span of its first character that lies in one. With `loss="text"` every
+    token is labelled, as in plain language modelling, but for those that touch a span of `never`;
+    kinds stay those of the spans. Nothing is added: the text holds the template's own beginning
+    and end.
+    """
+    tokens = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+    ids: list[int] = tokens["input_ids"]
+    kinds = _kinds(tokens["offset_mapping"], spans)
+    kept_back = _kinds(tokens["offset_mapping"], never)
+    labels = [
+        token if kind or (loss == "text" and not foreign) else IGNORED
+        for token, kind, foreign in zip(ids, kinds, kept_back, strict=True)
+    ]
+    return {"input_ids": ids, "labels": labels, "kinds": kinds}
+
+
+def encode_table(
+    tokenizer: PreTrainedTokenizerBase, table: pd.DataFrame, loss: str = "reply"
+) -> list[Encoded]:
+    """The rows of `table` (tables.FORMATTED) as tokens, one by one (encode)."""
+    return [encode(tokenizer, row.text, row.spans, loss, row.never) for row in table.itertuples()]
+
+
+def _kinds(offsets: Sequence[tuple[int, int]], spans: Sequence[Span]) -> list[str]:
+    """For each token the kind of the span that it touches, "" for none.
+
+    A space before a reply is part of the reply's first word in many vocabularies: such a token is
+    the message's.
+    """
+    kinds, at = [], 0
+    for start, end in offsets:
+        while at < len(spans) and spans[at]["end"] <= start:
+            at += 1
+        touched = [span for span in spans[at : at + 2] if end > span["start"]]
+        if len(touched) == 2 and touched[0]["kind"] == "lead":
+            touched.pop(0)
+        kinds.append(touched[0]["kind"] if touched else "")
+    return kinds

@@ -1,0 +1,367 @@
+"""What the model reads: a context and a reply as one text, with the spans that are the author's.
+
+Training, scoring and chat all go through `Prompter`, so that a model is never asked in another form
+than the one it learnt. Three forms: the model's own chat template with roles; the whole context
+between tags inside one user turn of that template; or plain text between tags, for models without a
+template.
+"""
+
+import re
+import sys
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cached_property
+from itertools import accumulate
+
+from transformers import PreTrainedTokenizerBase
+
+from espejo.core.errors import UserError
+from espejo.core.tables import Span, Turn
+
+# The control tokens of every model family in conf/model, whichever is in use: all models are scored
+# on the same characters. What the model in use has beyond these, `Prompter` finds by itself.
+_CONTROL = (
+    r"[<\[](?=[|｜]|<SYS>>|/?(?:s|bos|eos|pad|unk|think|start_of_turn|end_of_turn)>"
+    r"|/?(?:INST|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)\])"
+)
+# What is structure in a template, or in what it writes: <tag>, [TAG] and headings.
+_MARK = re.compile(r"<[^<>\s]+>|\[/?[A-Z_]+\]|^#+ .*\S", re.MULTILINE)
+# How templates ask for today's date.
+_CLOCK = re.compile(r"""strftime_now\(\s*(?P<quote>["'])(?P<form>.*?)(?P=quote)\s*\)""")
+# A thought without words, which a template writes, or a prefill ends, where a model may not think.
+_NO_THOUGHT = re.compile(r"<think>\s*</think>\s*")
+
+
+@dataclass(frozen=True)
+class Tags:
+    """The strings of a tagged prompt: `start`, then each turn, `reply`, the reply, `end`.
+
+    Without `reply` the turns stand in one user turn of the chat template, which writes the rest.
+    Otherwise a `start` or `end` of None is what the tokenizer puts there. With `closed` the
+    author's earlier turns end as the reply does, with `end` before `turn_end`, so that a text can
+    go on behind a reply and hold the next one (sequences.py).
+    """
+
+    start: str | None
+    other: str
+    author: str
+    turn_end: str
+    reply: str | None
+    end: str | None
+    closed: bool = False
+
+
+@dataclass(frozen=True)
+class Prompter:
+    """Writes prompts for one tokenizer. `tags` is None where the chat template has the roles.
+
+    `date` (ISO) is what the template takes for today; `prefill` goes on from its generation prompt.
+    """
+
+    tokenizer: PreTrainedTokenizerBase
+    system: str
+    silence: str
+    separator: str
+    max_context_chars: int
+    tags: Tags | None = None
+    system_role: bool = True
+    template_args: dict = field(default_factory=dict)
+    date: str | None = None
+    prefill: str = ""
+
+    def prompt(
+        self,
+        context: Sequence[Turn],
+        author: str,
+        group: bool = False,
+        shots: Sequence[Turn] = (),
+    ) -> str:
+        """The text before the reply; the model goes on from here.
+
+        `shots` are turns of other conversations, as examples, before the context; the limit of
+        characters is the context's alone.
+        """
+        return self._prompt(context, author, group, shots=shots)
+
+    def where(
+        self, turns: Collection[int], context: Sequence[Turn], author: str, group: bool = False
+    ) -> list[Span]:
+        """Where in the prompt the words of some turns stand, as spans of kind context.
+
+        `turns` are places in `context`, from 0; what the limit of characters leaves out stands
+        nowhere. A template may move and trim text: marks that travel with it tell where it went.
+        """
+        prompt = self.prompt(context, author, group)
+        # From the end of Unicode, where nobody's letters are; a person may have written these too.
+        unused = (mark for mark in map(chr, range(sys.maxunicode, 0, -1)) if mark not in prompt)
+        marks = next(unused) + next(unused)
+        marked = self._prompt(context, author, group, turns, marks)
+        pieces = re.split(f"[{marks}]", marked)
+        ends = list(accumulate(map(len, pieces)))
+        return [
+            {"start": start, "end": end, "kind": "context"}
+            for start, end in zip(ends[0:-1:2], ends[1:-1:2], strict=True)
+        ]
+
+    def _prompt(
+        self,
+        context: Sequence[Turn],
+        author: str,
+        group: bool,
+        marked: Collection[int] = (),
+        marks: str = "",
+        shots: Sequence[Turn] = (),
+    ) -> str:
+        kept = trim(context, self.max_context_chars)
+        if shots and (not kept or kept[0]["author"] == author):
+            # The author opens: without a turn between, the last example would run on into it.
+            kept = [{"author": "", "messages": [self.silence]}, *kept]
+        turns = []
+        before = [*shots, *kept]
+        for at, turn in enumerate(before, len(context) - len(before)):  # the last is the context's
+            mine = turn["author"] == author
+            said = self._say(turn, group and not mine)
+            if at in marked:
+                words = said.strip()  # at the edges, marks would keep a template from trimming
+                said = said.replace(words, marks[0] + words + marks[1]) if words else said
+            turns.append((mine, said))
+        if self.tags:
+            closing = self.end if self.tags.closed else ""
+            body = "".join(
+                (self.tags.author + said + closing if mine else self.tags.other + said)
+                + self.tags.turn_end
+                for mine, said in turns
+            )
+            if self.tags.reply is not None:
+                return self._start + body + self.tags.reply
+            return self._open([{"role": "user", "content": body.strip() or self.silence}])
+        return self._open(self._roles(turns))
+
+    def example(
+        self,
+        context: Sequence[Turn],
+        reply: Sequence[str],
+        author: str,
+        group: bool = False,
+        shots: Sequence[Turn] = (),
+    ) -> tuple[str, list[Span]]:
+        """Prompt and reply as one text, and the spans of all that is the reply's.
+
+        Raises UserError when the template does not let a reply be continued from its own prompt.
+        """
+        prompt = self.prompt(context, author, group, shots)
+        pieces: list[tuple[str, str]] = [("lead", self._closing[0])] if self._closing[0] else []
+        for at, message in enumerate(reply):
+            if at:
+                pieces.append(("separator", self.separator))
+            pieces.append(("message", self.plain(message)))
+        pieces.append(("end", self.end))
+        spans: list[Span] = []
+        text = prompt
+        for kind, piece in pieces:
+            spans.append({"start": len(text), "end": len(text) + len(piece), "kind": kind})
+            text += piece
+        return text, spans
+
+    @property
+    def end(self) -> str:
+        """The text of the token that ends a reply: the tag, or what the template writes there."""
+        return self._closing[1]
+
+    @cached_property
+    def stops(self) -> tuple[str, ...]:
+        """Texts at the first of which a generated reply is over.
+
+        Among them the tags of a next turn: an untrained model writes one where it should end.
+        """
+        stops = [self.end, *self.tokenizer.all_special_tokens]
+        stops = [stop for stop in stops if stop != self.separator]  # an added token of GPT-2's
+        if self.tags and self.tags.reply is not None:
+            stops += [self.tags.other.strip(), self.tags.author.strip()]
+        return tuple(stops)
+
+    @cached_property
+    def _closing(self) -> tuple[str, str]:
+        """What stands before a reply (spaces, which belong to its first token) and what ends it."""
+        if self.tags and self.tags.reply is not None:
+            return "", self.tags.end or self.tokenizer.eos_token
+        probe = "espejo"
+        user = {"role": "user", "content": probe}
+        prompt = _NO_THOUGHT.sub("", self._open([user]))
+        whole = _NO_THOUGHT.sub("", self._render([user, {"role": "assistant", "content": probe}]))
+        lead, _, ending = whole.removeprefix(prompt).partition(probe)
+        stops = [token for token in self.tokenizer.all_special_tokens if token in ending]
+        if not whole.startswith(prompt) or lead.strip(" ") or not stops:
+            raise UserError(
+                "The chat template does not continue from its own generation prompt, or closes a "
+                f"reply with no special token (it wrote {ending!r}): set model.prefill, or choose "
+                "a format that needs no template, such as `-S format=turns`."
+            )
+        # What follows the end token (a line break, mostly) is never generated: it is not learnt.
+        first = min(stops, key=ending.index)
+        return lead, ending[: ending.index(first) + len(first)]
+
+    @cached_property
+    def _start(self) -> str:
+        if self.tags.start is not None:
+            return self.tags.start
+        first = self.tokenizer("")["input_ids"][:1]
+        return self.tokenizer.bos_token if first == [self.tokenizer.bos_token_id] else ""
+
+    def bubbles(self, reply: str) -> list[str]:
+        """A generated reply as the messages it stands for, without empty ones.
+
+        Where the limit of new tokens fell inside a separator, its beginning is left out.
+        """
+        reply = reply[: len(reply) - begun(reply, self.separator)]
+        return [part.strip() for part in reply.split(self.separator) if part.strip()]
+
+    def _say(self, turn: Turn, named: bool) -> str:
+        said = list(turn["messages"])
+        if named:  # "### Answer" is a name, and with its colon a tag
+            said[:1] = [f"{turn['author']}: {''.join(said[:1])}"]
+        return self.separator.join(map(self.plain, said))
+
+    def plain(self, text: str) -> str:
+        """`text` with a space inside every tag it quotes, so that none acts as one.
+
+        It stands behind the first character: the tag stays readable, and a space is nothing new to
+        a model, which a character without width would be. Nothing is taken out, so that no tag
+        comes about from what stood around another; where the space makes one, that is opened too.
+        """
+        while (opened := self._tag.sub(r"\g<0> ", text)) != text:
+            text = opened
+        return text
+
+    @cached_property
+    def _tag(self) -> re.Pattern:
+        """The first character of whatever acts on the model or on its template.
+
+        That is every token which the tokenizer has beside its pieces of text, and every tag of the
+        form or the template. Blanks are none, though line breaks are such tokens to some, nor is a
+        single character, which cannot be opened.
+        """
+        form = [self.separator]
+        if self.tags:
+            form += [tag for tag in vars(self.tags).values() if isinstance(tag, str)]
+        around = [*form, self.prefill]
+        if not self.tags or self.tags.reply is None:
+            asked, answer = ({"role": role, "content": "espejo"} for role in ("user", "assistant"))
+            around += [self._template, self._render([asked, answer, asked])]
+        written = [mark for text in around for mark in _MARK.findall(text)]
+        tokens = [token.content for token in self.tokenizer.added_tokens_decoder.values()]
+        tags = {
+            tag.strip() for tag in (*form, *written, *tokens, *self.tokenizer.all_special_tokens)
+        }
+        rests: dict[str, list[str]] = {}  # by two characters: a tokenizer may have thousands
+        for tag in sorted(tags):
+            if len(tag) > 1:
+                rests.setdefault(tag[:2], []).append(re.escape(tag[2:]))
+        found = (
+            f"{re.escape(two[0])}(?={re.escape(two[1])}(?:{'|'.join(rest)}))"
+            for two, rest in rests.items()
+        )
+        return re.compile("|".join((_CONTROL, *found)))
+
+    def _roles(self, turns: Sequence[tuple[bool, str]]) -> list[dict[str, str]]:
+        """Turns as user and assistant in strict alternation, from a user turn to a user turn.
+
+        Many templates refuse anything else. Neighbours of one role become one message; where a
+        user turn is missing (the author opens, or writes again after a pause) stands `silence`.
+        """
+        roles: list[dict[str, str]] = []
+        for mine, said in turns:
+            role = "assistant" if mine else "user"
+            if roles and roles[-1]["role"] == role:
+                roles[-1]["content"] += self.separator + said
+            else:
+                roles.append({"role": role, "content": said})
+        if not roles or roles[0]["role"] == "assistant":
+            roles.insert(0, {"role": "user", "content": self.silence})
+        if roles[-1]["role"] == "assistant":
+            roles.append({"role": "user", "content": self.silence})
+        return roles
+
+    def _open(self, roles: list[dict[str, str]]) -> str:
+        return self._render(roles, add_generation_prompt=True) + self.prefill
+
+    def _render(self, roles: list[dict[str, str]], add_generation_prompt: bool = False) -> str:
+        if self.system_role:
+            messages = [{"role": "system", "content": self.system}, *roles]
+        else:
+            first = {"role": "user", "content": f"{self.system}\n\n{roles[0]['content']}"}
+            messages = [first, *roles[1:]]
+        return self.tokenizer.apply_chat_template(
+            messages,
+            tokenize=False,
+            add_generation_prompt=add_generation_prompt,
+            chat_template=self._template,
+            **self.template_args,
+        )
+
+    @cached_property
+    def _template(self) -> str:
+        """The chat template, with `date` in place of the clock that transformers lends it."""
+        if not self.tokenizer.chat_template:
+            raise UserError(
+                "This model has no chat template, so roles cannot be written: choose a format "
+                "between tags, such as `-S format=turns`."
+            )
+        template = self.tokenizer.get_chat_template()
+        if self.date is None and "strftime_now(" in template:
+            raise UserError(
+                "The chat template prints today's date, so the same chats would give other data "
+                "tomorrow: set model.date to a fixed one (YYYY-MM-DD)."
+            )
+        return _CLOCK.sub(
+            lambda call: repr(date.fromisoformat(self.date).strftime(call["form"])), template
+        )
+
+
+def begun(text: str, mark: str) -> int:
+    """Length of the longest end of `text` with which `mark` begins, 0 for none."""
+    longest = min(len(text), len(mark) - 1)
+    return next((size for size in range(longest, 0, -1) if text.endswith(mark[:size])), 0)
+
+
+def trim(context: Sequence[Turn], max_chars: int) -> list[Turn]:
+    """The context without its oldest turns above `max_chars`; a last turn longer than that keeps
+    its end. Characters, not tokens: every model sees the same context."""
+    kept: list[Turn] = []
+    left = max_chars
+    for turn in reversed(context):
+        size = sum(map(len, turn["messages"]))
+        if size > left:
+            if not kept:
+                kept.append({"author": turn["author"], "messages": _tail(turn["messages"], left)})
+            break
+        kept.append(turn)
+        left -= size
+    return kept[::-1]
+
+
+def _tail(messages: Sequence[str], chars: int) -> list[str]:
+    kept: list[str] = []
+    for message in reversed(messages):
+        if chars <= 0:
+            break
+        kept.append(message[-chars:])
+        chars -= len(message)
+    return kept[::-1]
+
+
+def prompter(tokenizer: PreTrainedTokenizerBase, model: dict, form: dict) -> Prompter:
+    """The prompter that the params sections `model` and `format` describe."""
+    return Prompter(
+        tokenizer=tokenizer,
+        system=form["system"] + model["system_suffix"],
+        silence=form["silence"],
+        separator=model["separator"],
+        max_context_chars=form["max_context_chars"],
+        tags=Tags(**form["tags"]) if form["tags"] else None,
+        system_role=model["system_role"],
+        template_args=model["template_args"] or {},
+        date=model["date"],
+        prefill=model["prefill"],
+    )

@@ -1,0 +1,71 @@
+"""Replies of one session in one training text, so that what they share is read once.
+
+The context of a reply holds nearly all of the context of the reply before it: learnt one by one,
+each turn of a chat goes through the model three times; as one text, in which every reply is learnt
+where it stands, once. A later reply of a text then has more than `group.history` turns before it.
+"""
+
+from collections.abc import Collection, Sequence
+
+import pandas as pd
+
+from espejo.core.tables import Turn
+from espejo.dataset import leaks
+from espejo.formatting.prompts import Prompter, trim
+
+
+def sequences(
+    examples: pd.DataFrame,
+    write: Prompter,
+    author: str,
+    unlearnt: Collection[str],
+    most: int,
+    masked: Collection[leaks.Saying] = (),
+) -> pd.DataFrame:
+    """`examples` (tables.EXAMPLES) as texts (tables.FORMATTED) of up to `most` replies each.
+
+    A reply joins the one before it in its session where the text up to that one begins the text up
+    to this one, letter for letter: a template that writes earlier turns in another way keeps them
+    apart, and so does a context above the limit of characters. The words of the people in
+    `unlearnt`, and those of the turns in `masked` (leaks.unlearnt), are marked as never learnt. A
+    text has the id of its first reply.
+    """
+    rows: list[dict] = []
+    said: list[Turn] = []  # all that stands in the last of `rows`
+    replies = 0
+    for row in examples.itertuples():
+        context, text, spans = list(row.context), "", []
+        joined = bool(rows) and rows[-1]["session"] == row.session and replies < most
+        if joined:
+            longer = continued(said, context)
+            text, spans = write.example(longer, row.reply, author, row.group)
+            whole = trim(longer, write.max_context_chars) == longer
+            joined = longer[: len(said)] == said and whole and text.startswith(rows[-1]["text"])
+        if joined:
+            context, spans, replies = longer, rows[-1]["spans"] + spans, replies + 1
+        else:
+            text, spans = write.example(context, row.reply, author, row.group)
+            replies = 1
+            rows.append({"id": row.id, "session": row.session, "split": row.split})
+        rows[-1] |= {"text": text, "spans": spans, "context": context, "group": row.group}
+        said = [*context, {"author": author, "messages": list(row.reply)}]
+    for row in rows:
+        context = row.pop("context")
+        never = [
+            at
+            for at, turn in enumerate(context)
+            if turn["author"] in unlearnt or leaks.saying(row["session"], turn) in masked
+        ]
+        row["never"] = write.where(never, context, author, row.pop("group"))
+    return pd.DataFrame(rows)
+
+
+def continued(said: Sequence[Turn], context: Sequence[Turn]) -> list[Turn]:
+    """`said` and what `context` adds to it: the end of the one is the beginning of the other.
+
+    Where they share nothing, `context` alone.
+    """
+    for shared in range(min(len(said), len(context)), 0, -1):
+        if list(said[-shared:]) == list(context[:shared]):
+            return [*said, *context[shared:]]
+    return list(context)

@@ -1,0 +1,177 @@
+"""reports/statistics.md and reports/wordcloud.png: they quote words and names, never in git."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from PIL import Image
+from wordcloud import WordCloud
+
+from espejo.core import escaping, files
+from espejo.statistics.measures import VERDICTS
+
+# What to expect at each verdict of `statistics.VERDICTS`, and what to do about it.
+EXPECTED = {
+    "too_few": "train to see it run; what comes out says little, and the test even less",
+    "few": "expect the surface (length, capitals, punctuation, how laughter is written) more than "
+    "what the author would say; the test is so small that the intervals of base and tuned may "
+    "overlap",
+    "fair": "expect the surface and favourite words; the test should tell base from tuned, but "
+    "not one setting from a similar one",
+    "enough": "expect as much style as the model has language for",
+}
+ADVICE = {
+    "too_few": "Add chats: other conversations, or older exports of the same.",
+    "few": "Add chats if you have them. If not, judge by the paired `gain` in `metrics/eval.json` "
+    "and by reading `reports/samples.md`.",
+    "fair": "Go on; more chats still help. Try two seeds before you believe a small difference.",
+    "enough": "Go on; from here a model that knows the language better is worth more than a few "
+    "more chats.",
+}
+SOURCES = (
+    "Zhou et al., *LIMA: Less Is More for Alignment* (NeurIPS 2023): 1,000 chosen examples taught "
+    "a way of answering; the model had 65 billion parameters, and the examples were long.",
+    "Nicolicioiu et al., *Panza: Design and Analysis of a Fully-Local Personalized Text Writing "
+    "Assistant* (arXiv:2407.10994, 2024): under 100 emails of one person gave imitations that "
+    "convince; with larger models, retrieval, and emails, which are far longer than a reply.",
+    "OpenAI, guide to supervised fine-tuning: improvements from 50 to 100 examples on, though "
+    "it varies greatly with the use.",
+    "Liu, Diddee and Ippolito, *Customizing Large Language Model Generation Style using "
+    "Parameter-Efficient Finetuning* (arXiv:2409.04574, 2024): LoRA brings words and surface close "
+    "to the author's; meant for people with 1,000 to 50,000 tokens of their own.",
+    "Zhang et al., *When Scaling Meets LLM Finetuning* (ICLR 2024): the loss falls with a power of "
+    "the amount of data, so that no limit is a step; a larger base model helps more.",
+    "Our own runs (README.md and docs/real-chats.md, SmolLM2-135M, one epoch): 355 training "
+    "replies of a public support chat gained 0.16 bits per character [0.13, 0.22], with 54 test "
+    "replies on which the intervals of base and tuned overlap; 656 of the demo gained 0.45 [0.43, "
+    "0.48]. The two chats differ in more than their size: this is no curve.",
+)
+_ROWS = {
+    "samples": "samples",
+    "duplicates": "said again (exact duplicates)",
+    "mean_characters": "characters, mean",
+    "words": "words",
+    "mean_words": "words, mean",
+    "p95_words": "words, 95th percentile",
+    "unique_words": "unique words",
+    "vocabulary_richness": "vocabulary richness, %",
+    "mean_tokens": "tokens, mean",
+    "p95_tokens": "tokens, 95th percentile",
+}
+
+
+def page(
+    numbers: Mapping,
+    names: Mapping[str, str],
+    words: Mapping[str, Mapping[str, int]],
+    telling: Mapping[str, Mapping[str, int]],
+    shown: int,
+) -> str:
+    """The Markdown page.
+
+    `numbers` is what metrics/statistics.json holds, `names` the labels in it to the people's names;
+    `words` and `telling` are heads of columns to `statistics.counted` and `statistics.telling`, of
+    which the first `shown` are printed.
+    """
+    verdict, whole, read = numbers["verdict"], numbers["whole"], numbers["formatted"]
+    steps = ("raw", "clean", "examples", "filtered")
+    heads = ("as exported", "clean", "replies", "replies after the filter")
+    limits = list(VERDICTS.items())
+    over = [*(f"{most - 1:,}" for _, most in limits[1:]), None]
+    return "\n\n".join(
+        [
+            "# What the chats hold",
+            "This page quotes words and names people: it is not for git. The numbers alone are in "
+            "`metrics/statistics.json` and in the pictures of `plots/`.",
+            f"{numbers['clean']['all']['samples']:,} messages in {whole['days']:,} days, "
+            f"{whole['author_share']:.0f} % of them the author's. Replies of the author: "
+            f"{whole['replies']['train']:,} for training, {whole['replies']['validation']:,} for "
+            f"validation, {whole['replies']['test']:,} for the test.",
+            "## Is it enough?",
+            f"**{whole['replies']['train']:,} replies for training, "
+            f"{whole['training_tokens']:,} tokens of the author's own: "
+            f"{EXPECTED[verdict]}.** {ADVICE[verdict]}",
+            table(
+                ("replies for training", "what to expect"),
+                [
+                    (f"{least:,} – {end}" if end else f"from {least:,}", EXPECTED[name])
+                    for (name, least), end in zip(limits, over, strict=True)
+                ],
+            ),
+            "These limits are round numbers between sources that measured other things, and may "
+            "well be off by a factor of two or three: lower with a model that knows the language, "
+            "higher with replies of one word. What your run gained is in `metrics/eval.json`, with "
+            "its interval. The sources:",
+            "\n".join(f"- {source}" for source in SOURCES),
+            "## From the export to what is learnt",
+            "The author's own words. A *reply* is all messages of a turn; those for validation and "
+            "test are never filtered.",
+            measures(heads, [numbers[step].get("author", {}) for step in steps]),
+            "Everybody's; a reply with the turns before it, as the model is given it.",
+            measures(
+                ("as exported", "clean", "with context", "with context, after the filter"),
+                [numbers[step]["all"] for step in steps],
+            ),
+            f"In the form that the model reads: {_number(read.get('mean_tokens'))} tokens an "
+            f"example in the mean, {_number(read.get('p95_tokens'))} at the 95th percentile.",
+            "Words are counted without punctuation, emoji and case. A text is *said again* when it "
+            "has the same words in the same order as an earlier one. *Vocabulary richness* is "
+            "unique words by words: it falls the more there is, so compare people who wrote as "
+            "much. Tokens are those of the model's tokenizer. Messages withheld in `people.yaml` "
+            "count nowhere.",
+            "## Person by person",
+            "Messages after cleaning.",
+            measures(
+                tuple(f"{name} ({label})" for label, name in names.items()),
+                [numbers["clean"][label] for label in names],
+            ),
+            "## The words they use",
+            "All of them:",
+            ranking(words, shown),
+            "Without stop words, chat fillers, laughter and numbers:",
+            ranking(telling, shown),
+            "![The author's words](wordcloud.png)",
+        ]
+    )
+
+
+def measures(heads: Sequence[str], columns: Sequence[Mapping[str, float]]) -> str:
+    """Results of `statistics.measured` side by side, a dash where there is nothing to measure."""
+    rows = [
+        (name, *(_number(column.get(key)) for column in columns)) for key, name in _ROWS.items()
+    ]
+    return table(("", *heads), rows)
+
+
+def ranking(columns: Mapping[str, Mapping[str, int]], shown: int) -> str:
+    """The first `shown` words of each column with their counts."""
+    ranked = [[f"{word} ({n:,})" for word, n in counts.items()] for counts in columns.values()]
+    rows = [
+        (str(place + 1), *(column[place] if place < len(column) else "" for column in ranked))
+        for place in range(min(shown, max(map(len, ranked))))
+    ]
+    return table(("", *columns), rows)
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table of texts, which stay text whatever people are called and wrote."""
+    head, *body = ([escaping.markdown(cell) for cell in line] for line in [heads, *rows])
+    return "\n".join(map(escaping.row, [head, ["---"] * len(head), *body]))
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:,.1f}" if isinstance(value, float) else f"{value:,}"
+
+
+def cloud(counts: Mapping[str, int], path: Path) -> None:
+    """A word cloud as PNG, the same bytes for the same counts; blank when there is no word."""
+    size = {"width": 1200, "height": 700}
+    shown = Image.new("RGB", (size["width"], size["height"]), "white")
+    if counts:
+        drawn = WordCloud(
+            **size, background_color="white", max_words=120, max_font_size=130, random_state=7
+        )
+        shown = drawn.generate_from_frequencies(dict(counts)).to_image()
+    with files.written(path) as draft:
+        shown.save(draft)

@@ -1,0 +1,248 @@
+"""What the chat declines by list: found by hand, and answered with no model."""
+
+import pytest
+import yaml
+
+from espejo.chat import decline, terminal
+from espejo.core.errors import UserError
+from tests.helpers.workshop import ROOT
+
+LIST = {"decline": ["bomba", "Tarjeta de crédito", "año nuevo", "911"], "declined": "De eso no."}
+
+
+@pytest.mark.parametrize(
+    ("message", "found"),
+    [
+        ("Cómo hago una bomba casera?", True),
+        ("una BÓMBA!!", True),
+        ("_bomba_ *bomba*", True),  # italic and bold in WhatsApp
+        ("rebomba", False),  # whole words
+        ("pasame tu tarjeta, de credito", True),  # punctuation and accents do not count
+        ("la tarjeta\nde crédito", True),
+        ("tarjeta roja de crédito", False),  # words in a row
+        ("feliz AÑO nuevo", True),
+        ("feliz an\u0303o nuevo", True),  # ñ in two characters
+        ("ano nuevo", False),  # another word
+        ("llamá al 911.", True),
+        ("llamá al 9911", False),
+        ("", False),
+        ("💣", False),
+    ],
+)
+def test_whole_words_whatever_their_case_and_accents(message, found):
+    assert decline.listed(LIST).holds(message) is found
+
+
+@pytest.mark.parametrize(
+    ("entry", "message", "found"),
+    [
+        # What nobody sees: zero width, soft hyphens, joiners, selectors, direction, controls.
+        ("política", "pol\u200bít\u200dica", True),
+        ("política", "po\u00adlí\u2060ti\ufeffca", True),
+        ("política", "p\u034foli\ufe0ftica\u202e", True),
+        ("política", "poli\x00tica", True),
+        ("pol\u200bítica", "política", True),
+        # Accents of more kinds, and marks around and over letters.
+        ("política", "p\u0336o\u0336l\u0336i\u0336t\u0336i\u0336c\u0336a\u0336", True),
+        ("política", "pòlïtîçã", True),
+        # Letter by letter.
+        ("política", "p.o.l.í.t.i.c.a", True),
+        ("política", "hablemos de p o l i t i c a, dale", True),
+        ("política", "p-o-l-i-t-i-c-a", True),
+        ("política", "_p_o_l_i_t_i_c_a_", True),
+        ("política", "p. o. l. í. t. i. c. a.", True),
+        ("política", "y p-o-l-i-t-i-c-a o no?", True),
+        ("política", "p o l i t i c a  y  s e x o", True),
+        ("tarjeta de crédito", "t.a.r.j.e.t.a de c.r.e.d.i.t.o", True),
+        ("tarjeta de crédito", "t a r j e t a  d e  c r e d i t o", True),
+        ("tarjeta de crédito", "t a r j e t a d e c r e d i t o", True),
+        ("911", "9-1-1", True),
+        # Signs inside, and drawn out.
+        ("política", "polí.tica, po-lit*ica", True),
+        ("política", "poliiiticaaa", True),
+        ("sol", "so l, so. L", False),
+        ("sol", "s o l o", False),
+        ("sol", "¿sí o no? lo sé", False),
+        # Letters that look the same.
+        ("política", "роlіtіса", True),  # Cyrillic р, о, і, с, а
+        ("política", "ΡΟLΙΤΙCΑ", True),  # Greek capitals
+        ("política", "ｐｏｌíｔｉｃａ", True),
+        ("política", "𝓹𝓸𝓵𝓲𝓽𝓲𝓬𝓪", True),
+        ("política", "𝐩𝐨𝐥𝐢𝐭𝐢𝐜𝐚 ⓟⓞⓛ", True),
+        ("política", "ⓟⓞⓛⓘⓣⓘⓒⓐ", True),
+        ("bomba", "ʙᴏᴍʙᴀ", True),
+        ("bomba", "🅱️omba", True),
+        ("bomba", "🄱🄾🄼🄱🄰", True),
+        ("hola", "hoła høla", True),
+        ("политика", "пoлитика", True),  # a Latin o in a Cyrillic word
+        ("политика", "ПОЛИТИКА", True),
+        ("ήλιος", "ΗΛΙΟΣ", True),  # Greek stays itself, whatever its letters look like
+        ("हिन्दी", "हिन्दी", True),
+        # Digits and signs for letters.
+        ("política", "p0l1t1c4", True),
+        ("política", "p0l!tic@", True),
+        ("sexo", "$3xo", True),
+        ("bomba", "Ьom8a", True),
+        ("culo", "cu1o!", True),
+        ("911", "el 911!", True),
+        ("oso", "050", False),  # a number
+        ("te", "73", False),
+        # Singular and plural, both ways.
+        ("política", "las políticas", True),
+        ("políticas", "la política", True),
+        ("tarjeta de crédito", "mis tarjetas de crédito", True),
+        ("tarjetas de crédito", "mi tarjeta de crédito", True),
+        ("tarjeta de crédito", "tarjetas de créditos", True),
+        ("vez", "muchas veces", True),
+        ("veces", "una vez", True),
+        ("canción", "canciones", True),
+        ("canciones", "canción", True),
+        ("ley", "leyes", True),
+        ("mes", "meses", True),
+        ("party", "parties", True),
+        ("parties", "party", True),
+        ("bomb", "bombs", True),
+        ("box", "boxes", True),
+        ("knife", "knives", True),
+        ("wolves", "wolf", True),
+        ("woman", "women", True),
+        ("eleição", "eleições", True),
+        ("eleições", "eleição", True),
+        ("homem", "homens", True),
+        ("animal", "animais", True),
+        ("animais", "animal", True),
+        ("papel", "papéis", True),
+        ("fuzil", "fuzis", True),
+        ("fácil", "fáceis", True),
+        ("bomba", "B.0.M.B.4.S o bömb@s", True),
+        # Other words.
+        ("año", "ano anos", False),
+        ("ano", "año años", False),
+        ("política", "un político y los políticos", False),
+        ("sol", "solo sola sólo", False),
+        ("dios", "me dio pena", False),
+        ("mes", "me voy", False),
+        ("sol", "vosotros sois", False),
+        ("país", "meu pai", False),
+        ("mess", "este mes", False),
+        ("antes", "ante todo", False),
+        ("vos", "voz", False),
+        ("bomba", "bombón bombero", False),
+    ],
+)
+def test_a_phrase_is_seen_however_its_letters_are_written(entry, message, found):
+    assert decline.listed({"decline": [entry], "declined": ""}).holds(message) is found
+
+
+def test_ordinary_sentences_are_not_declined():
+    listed = ["política", "bomba", "sexo", "droga", "arma", "plata", "sol", "muerte", "ano", "gas"]
+    wanted = decline.listed({"decline": listed, "declined": ""})
+    sentences = """
+        Hola! cómo andás? todo bien?
+        jajaja no puede ser, 3 veces seguidas
+        nos vemos a las 8:30 en lo de Ana, sí o sí
+        feliz año nuevo!!! 🎉🎉
+        solo quiero dormir, estoy solísimo
+        el bombero trajo bombones
+        un político, dos plátanos y el plato
+        sos un genio, gracias $500 te debo
+        a e i o u, y o no sé
+        es un desarmador, no lo armé yo
+        q t p, t q m
+        el 5to piso, 2do B
+        I bought a plate and gasoline at 7pm
+        vou de ônibus, tá bom?
+        mañana hay examen de análisis 2
+    """
+    for sentence in sentences.strip().splitlines():
+        assert not wanted.holds(sentence.strip()), sentence
+
+
+def test_an_empty_list_declines_nothing(composed):
+    default = composed()["chat"]
+    assert default["decline"] == []
+    assert not decline.listed(default).holds("bomba")
+
+
+@pytest.mark.parametrize(
+    "entry", ["", "?!", "\u200b", False, 911, 1.5, None, ["bomba"], {"a": "b"}, b"a"]
+)
+def test_an_entry_that_would_never_be_found_is_named(entry):
+    with pytest.raises(UserError, match=r"^chat\.decline holds .*put it in quotes") as error:
+        decline.listed({"decline": ["bomba", entry], "declined": ""})
+    assert repr(entry) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("chat:", "chat is None"),
+        ("chat: [bomba]", r"chat is \['bomba'\]"),
+        ("chat:\n  decline: bomba\n  declined: no", "chat.decline is 'bomba', which is no list"),
+        ("chat:\n  decline: no\n  declined: x", "chat.decline is False, which is no list"),
+        ("chat:\n  decline:\n  declined: x", "chat.decline is None, which is no list"),
+        ("chat:\n  decline: {bomba: 1}\n  declined: x", "chat.decline is .*, which is no list"),
+        ("chat:\n  decline: [no]\n  declined: x", "chat.decline holds False"),
+        ("chat:\n  decline: [bomba]\n  declined: no", "chat.declined is False, which is no text"),
+        ("chat:\n  decline: [bomba]", "chat.declined is None, which is no text"),
+        ("[]", "params.yaml holds no settings"),
+        ("", "params.yaml holds no settings"),
+    ],
+)
+def test_what_yaml_makes_of_a_list_is_named_with_its_key(written, said, tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text(written, "utf-8")
+    with pytest.raises(UserError, match=said) as error:
+        decline.read(path)
+    assert "\n" not in str(error.value)
+
+
+def test_it_is_read_from_params_and_no_stage_depends_on_it(tmp_path):
+    path = tmp_path / "params.yaml"
+    assert decline.read(path).phrases == ()
+    path.write_text("model: {}\n", "utf-8")
+    assert decline.read(path).phrases == ()
+    path.write_text(yaml.safe_dump({"chat": LIST}), "utf-8")
+    assert decline.read(path).phrases == ("bomba", "Tarjeta de crédito", "año nuevo", "911")
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text("utf-8"))["stages"]
+    assert not [name for name, stage in stages.items() if "chat" in str(stage["params"])]
+
+
+class Talk:
+    """Stands for a Conversation: remembers what it was asked."""
+
+    def __init__(self, folder):
+        self.turns, self.asked = [], []
+        self.mirror = type("Mirror", (), {"facts": {"model": {"name": "m"}, "data": "d"}})
+        Talk.last = self
+
+    def say(self, said):
+        self.turns.append(said)
+
+    def reply(self, base=False):
+        self.asked.append((self.turns[-1], base))
+        yield "sí"
+
+
+def test_the_model_never_sees_what_was_declined(monkeypatch, capsys, tmp_path):
+    lines = iter(["hola", "una BOMBA", "/base", "dale", "/base", "salir"])
+    monkeypatch.setattr(terminal, "Conversation", Talk)
+    monkeypatch.setattr("builtins.input", lambda _: next(lines))
+    terminal.chat(tmp_path, decline.listed(LIST))
+    assert Talk.last.asked == [(["hola"], False), (["dale"], False), (["dale"], True)]
+    shown = capsys.readouterr().out
+    assert "declined by list (chat.decline): 4" in shown
+    assert "declined by list › De eso no.\n" in shown
+    assert "That was declined by list" in shown
+    assert shown.count("bot › sí") == 2
+    assert shown.count("base › sí") == 1
+
+
+def test_without_a_list_nothing_is_said_of_it(monkeypatch, capsys, tmp_path):
+    lines = iter(["una bomba", "salir"])
+    monkeypatch.setattr(terminal, "Conversation", Talk)
+    monkeypatch.setattr("builtins.input", lambda _: next(lines))
+    terminal.chat(tmp_path, decline.read(tmp_path / "params.yaml"))
+    shown = capsys.readouterr().out
+    assert "declined" not in shown
+    assert "bot › sí" in shown

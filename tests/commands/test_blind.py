@@ -1,0 +1,259 @@
+"""`espejo blind`: a page that gives nothing away, and what its answers come to."""
+
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from espejo.commands import blind
+from espejo.commands.cli import commands
+from espejo.core import tables
+from espejo.core.errors import UserError
+from espejo.report.page import digest
+
+PAIRS = 12
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder in which 12 test contexts and others were answered, and params say Spanish."""
+    splits = ["train"] * 3 + ["validation"] * 3 + ["test"] * (PAIRS + 1)
+    rows = [
+        {
+            "id": f"id-{at}",
+            "chat": "c",
+            "session": at,
+            "split": split,
+            "group": False,
+            "context": [{"author": "Cami", "messages": [f"asked {at}?"]}],
+            "reply": [f"{split} real {at}", "<b>"],
+        }
+        for at, split in enumerate(splits)
+    ]
+    asked = [row["id"] for row in rows[3:-1]]  # the last of the test was not answered
+    said = [
+        {"id": name, "model": model, "messages": [f"{model} wrote {name[3:]}"], "finished": True}
+        for model in ("base", "tuned")
+        for name in asked
+    ]
+    said[-1]["messages"] = []
+    tables.write(pd.DataFrame(rows), tmp_path / "data" / "examples.parquet", tables.EXAMPLES)
+    tables.write(pd.DataFrame(said), tmp_path / "data" / "replies.parquet", tables.REPLIES)
+    (tmp_path / "params.yaml").write_text("report: {language: es}\n", "utf-8")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+class Page(HTMLParser):
+    """What the page offers to choose, and what it says beside each."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.name, self.options, self.bubbles, self.sources = None, [], [], []
+        self.said = None
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        given = dict(attrs)
+        self.name = given.get("data-page", self.name)
+        self.sources += [value for name, value in attrs if name in ("src", "href", "action")]
+        if tag == "label" and given.get("class"):
+            self.said = []
+        if given.get("class") == "bubble":
+            self.bubbles.append("")
+        if tag == "input":
+            self.options.append((given["name"], given["value"], self.said))
+
+    def handle_data(self, data):
+        if self.said is not None and data.strip():
+            self.said.append(data.strip())
+
+
+def written(folder, number=PAIRS, seed=7, language="en"):
+    blind.write(folder, language, number, seed)
+    page = (folder / blind.PAGE).read_text("utf-8")
+    return page, json.loads((folder / blind.KEY).read_text("utf-8"))
+
+
+def answered(folder, page, choose):
+    """answers.json as the page's script writes it, `choose` saying which option is chosen."""
+    read = Page(page)
+    answers = {number: side for number, side, said in read.options if choose(side, said)}
+    path = folder / "answers.json"
+    path.write_text(json.dumps({"page": read.name, "answers": answers}), "utf-8")
+    return path
+
+
+def is_real(_, said):
+    return said[0].startswith("test real")
+
+
+def test_every_pair_is_of_the_test_set_and_has_one_real_reply(folder):
+    page, key = written(folder)
+    options = Page(page).options
+    assert len(options) == 2 * PAIRS
+    for number, real in key["real"].items():
+        both = {side: said[0] for name, side, said in options if name == number}
+        assert both[real].startswith("test real")
+        other = both["b" if real == "a" else "a"]
+        assert other.startswith("tuned wrote") or other == "(nothing)"
+    assert set(key["real"].values()) == {"a", "b"}
+    assert "base wrote" not in page
+    assert "validation real" not in page
+
+
+def test_the_page_holds_no_key_and_loads_nothing(folder):
+    page, key = written(folder)
+    assert Page(page).sources == []
+    assert "http" not in page.replace("http-equiv", "")
+    assert "id-" not in re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL)
+    # Real and generated replies look alike but for their words, whichever side they are on.
+    shape = re.sub(r"(test real|tuned wrote) \d+|asked \d+|name=.\d+|Conversation \d+", "", page)
+    fieldsets = re.findall(r"<fieldset.*?</fieldset>", shape, re.DOTALL)
+    bare = {re.sub(r'<span class="(bubble|empty)">.*?</span>\s*', "", one) for one in fieldsets}
+    assert len(bare) == 1
+    assert json.dumps(key["real"])[1:-1] not in page
+    policy = re.search(r'Security-Policy" content="([^"]*)"', page)[1]
+    for tag in ("script", "style"):
+        content = re.search(f"<{tag}>(.*?)</{tag}>", page, re.DOTALL)[1]
+        assert f"{tag}-src '{digest(content)}'" in policy
+    assert "&lt;b&gt;" in page
+
+
+def test_the_same_seed_gives_the_same_page_and_another_another(folder):
+    first, again, other = written(folder), written(folder), written(folder, seed=8)
+    assert first == again
+    assert first[0] != other[0]
+    assert first[1]["page"] != other[1]["page"]
+    assert len(written(folder, number=5)[1]["real"]) == 5
+    assert len(written(folder, number=500)[1]["real"]) == PAIRS
+
+
+@pytest.mark.parametrize(
+    ("choose", "result", "means"),
+    [
+        (is_real, "in 12 of 12 answered (12 on the page): 1.00 [0.76, 1.00]", "can be told from"),
+        (lambda *option: not is_real(*option), "in 0 of 12", "pass for real more often"),
+    ],
+)
+def test_what_the_answers_come_to(folder, choose, result, means):
+    page, _ = written(folder)
+    said = blind.score(answered(folder, page, choose), folder / blind.KEY)
+    assert result in said
+    assert means in said
+
+
+def test_half_of_them_right_is_a_coin(folder):
+    _, key = written(folder)
+    other = {"a": "b", "b": "a"}
+    given = {at: side if int(at) % 2 else other[side] for at, side in key["real"].items()}
+    path = folder / "answers.json"
+    path.write_text(json.dumps({"page": key["page"], "answers": given}), "utf-8")
+    said = blind.score(path, folder / blind.KEY)
+    # Wilson by hand: 0.5 ± 1.96 / (1 + 1.96² / 12) * sqrt(0.25 / 12 + 1.96² / 576) = 0.5 ± 0.246
+    assert "in 6 of 12 answered (12 on the page): 0.50 [0.25, 0.75]" in said
+    assert "neither that the replies can be told nor that they cannot" in said
+
+
+def test_only_answered_conversations_count(folder):
+    page, key = written(folder)
+    path = answered(folder, page, is_real)
+    answers = json.loads(path.read_text())
+    answers["answers"] = {"1": key["real"]["1"]}
+    path.write_text(json.dumps(answers))
+    assert "in 1 of 1 answered (12 on the page): 1.00 [0.21, 1.00]" in blind.score(
+        path, folder / blind.KEY
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "is not JSON"),
+        ("[]", "is not a file of the blind test's"),
+        ('{"page": "other", "answers": {"1": "a"}}', "answers another page"),
+        ('{"page": PAGE, "answers": {}}', "holds no answer"),
+        ('{"page": PAGE, "answers": {"99": "a"}}', "not as the page wrote it"),
+        ('{"page": PAGE, "answers": {"1": "c"}}', "not as the page wrote it"),
+        ('{"page": PAGE, "answers": {"1": ["a"]}}', "not as the page wrote it"),
+    ],
+)
+def test_answers_that_cannot_be_counted(folder, content, message):
+    _, key = written(folder)
+    path = folder / "answers.json"
+    path.write_text(content.replace("PAGE", json.dumps(key["page"])))
+    with pytest.raises(UserError, match=message):
+        blind.score(path, folder / blind.KEY)
+
+
+def test_files_that_are_not_there(folder):
+    with pytest.raises(UserError, match="`espejo blind` writes it"):
+        blind.score(folder / "answers.json", folder / blind.KEY)
+    written(folder)
+    with pytest.raises(UserError, match="answers.json cannot be read"):
+        blind.score(folder / "answers.json", folder / blind.KEY)
+    (folder / "data" / "replies.parquet").unlink()
+    with pytest.raises(UserError, match="run `make repro` first"):
+        written(folder)
+
+
+def test_replies_to_validation_alone_make_no_page(folder):
+    path = folder / "data" / "replies.parquet"
+    replies = tables.read(path, tables.REPLIES)
+    tables.write(replies[replies["id"].isin(["id-3", "id-4"])], path, tables.REPLIES)
+    with pytest.raises(UserError, match="No context of the test set was answered"):
+        written(folder)
+
+
+def test_the_command_writes_and_counts(folder):
+    run = CliRunner().invoke(commands, ["blind", "--pairs", "4"])
+    assert run.exit_code == 0, run.output
+    assert "conversations: 4" in run.output
+    page = (folder / blind.PAGE).read_text("utf-8")
+    assert "¿Cuál es la real?" in page
+    path = answered(folder, page, is_real)
+    run = CliRunner().invoke(commands, ["blind", "--score", str(path)])
+    assert "Real reply found in 4 of 4 answered" in run.output
+
+
+STUB = """
+const texts = {};
+const part = (id) => ({
+  addEventListener: (what, act) => { texts[`${id} ${what}`] = act; },
+  set textContent(value) { texts[id] = value; },
+  select() {},
+});
+const main = {
+  ...part("main"), dataset: { page: "abc" },
+  querySelectorAll: () => [{ name: "1", value: "a" }, { name: "10", value: "b" }],
+};
+const area = { ...part("#answers"), value: "" };
+const known = { main, "#answers": area, "#count": part("#count"), "#download": part("#download"),
+  "#copy": part("#copy") };
+globalThis.document = {
+  querySelector: (name) => known[name],
+  createElement: () => ({ click() { texts.clicked = this.download; } }),
+  execCommand: () => {},
+};
+globalThis.Blob = class { constructor(parts) { texts.blob = parts.join(""); } };
+globalThis.URL = { createObjectURL: () => "blob:x", revokeObjectURL() {} };
+"""
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="node is not installed")
+def test_the_script_writes_what_the_score_reads(folder):
+    page, _ = written(folder)
+    script = re.search(r"<script>(.*?)</script>", page, re.DOTALL)[1]
+    after = 'texts["#download click"](); texts["#copy click"]();console.log(JSON.stringify(texts));'
+    ran = subprocess.run(
+        ["node", "-e", f"{STUB}\n{{{script}}}\n{after}"], capture_output=True, text=True, check=True
+    )
+    done = json.loads(ran.stdout)
+    assert json.loads(done["blob"]) == {"page": "abc", "answers": {"1": "a", "10": "b"}}
+    assert done["#count"] == 2
+    assert done["clicked"] == "answers.json"

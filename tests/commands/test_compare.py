@@ -1,0 +1,186 @@
+"""`espejo compare`: experiments of a small DVC repository, their numbers and replies."""
+
+import json
+import subprocess
+
+import pandas as pd
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from espejo.commands import compare
+from espejo.commands.cli import commands
+from espejo.core import metrics, tables
+from espejo.core.errors import UserError
+from tests.helpers import reported
+from tests.helpers.workshop import run
+
+STAGE = {
+    "cmd": "true",
+    "params": ["model", "evaluate", "data"],
+    "outs": ["data/replies.parquet", "model", {"metrics/eval.json": {"cache": False}}],
+}
+
+
+def results(folder, model, tuned, said, verdict):
+    """What a run of the pipeline leaves behind."""
+    params = {
+        "model": {"name": model},
+        "evaluate": {"prompts": ["Hola", "y | vos?"]},
+        "data": {"raw": "data/raw/demo"},
+    }
+    (folder / "params.yaml").write_text(yaml.safe_dump(params), "utf-8")
+    style = {"author_score": {"tuned": reported.interval(0.8)}}
+    memory = {"verdict": verdict, "members": 32}
+    scores = reported.likelihoods(tuned=tuned) | {"style": style, "memory": memory}
+    metrics.write(scores, folder / "metrics" / "eval.json")
+    rows = [
+        {"id": f"prompt-{number}", "model": name, "messages": messages, "finished": True}
+        for number in (1, 2)
+        for name, messages in (("base", []), ("tuned", [f"{said} {number}", "x | y"]))
+    ]
+    tables.write(pd.DataFrame(rows), folder / "data" / "replies.parquet", tables.REPLIES)
+    (folder / "model").mkdir(exist_ok=True)
+    (folder / "model" / "weights").write_bytes(b"0" * 1_500_000)
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory):
+    """A repository with a commit, an experiment `other`, and no replies of one called `lost`."""
+    folder = tmp_path_factory.mktemp("compare")
+    run("git", "init", "-q", "-b", "main", cwd=folder)
+    for name in ("user.name", "user.email"):
+        run("git", "config", name, "tester", cwd=folder)
+    run("dvc", "init", "-q", cwd=folder)
+    pipeline = {"stages": {"evaluate": STAGE}, "metrics": ["metrics/eval.json"]}
+    (folder / "dvc.yaml").write_text(yaml.safe_dump(pipeline), "utf-8")
+    results(folder, "smollm2", 2.5, "main says", "pass")
+    run("dvc", "commit", "-f", "-q", cwd=folder)
+    run("git", "add", "-A", cwd=folder)
+    run("git", "commit", "-q", "-m", "main", cwd=folder)
+    results(folder, "gemma3", 2.1, "other says", "pass_with_doubts")
+    run("dvc", "exp", "save", "-n", "other", cwd=folder)
+    return folder
+
+
+def test_the_table_and_the_replies_of_every_experiment(repository, monkeypatch):
+    monkeypatch.chdir(repository)
+    found = compare.experiments()
+    # The workspace is the experiment that was saved.
+    assert [one.name for one in found] == ["main", "other"]
+    assert compare.table(found) == [
+        (
+            *("main", "smollm2", "demo", "88.2 → 75.0", "2.94 → 2.50"),
+            *("0.80 [0.75, 0.85]", "0.48 [0.43, 0.53]", "pass", "1.5"),
+        ),
+        (
+            *("other", "gemma3", "demo", "88.2 → 63.0", "2.94 → 2.10"),
+            *("0.80 [0.75, 0.85]", "0.48 [0.43, 0.53]", "pass?", "1.5"),
+        ),
+    ]
+    page = compare.page(found)
+    assert "| prompt | main, base | main, tuned | other, base | other, tuned |" in page
+    assert (
+        r"| y \| vos? | *(nothing)* | main says 2<br>x \| y | *(nothing)* "
+        r"| other says 2<br>x \| y |"
+    ) in page
+    ran = CliRunner().invoke(commands, ["compare"])
+    assert ran.exit_code == 0, ran.output
+    assert compare.PAGE.read_text("utf-8") == page
+    assert f"]({compare.PICTURE.name})" in page
+    assert compare.PICTURE.parent == compare.PAGE.parent
+    assert compare.PICTURE.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_table_in_the_terminal_fits_80_columns(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    params = {"model": {"name": "deepseek-qwen"}, "data": {"raw": "data/raw/mine"}}
+    scores = reported.likelihoods(base=12.94, tuned=10.5) | {
+        "style": {"author_score": {"tuned": reported.few(0.8)}},
+        "memory": {"verdict": "fail"},
+    }
+    named = [
+        compare.Experiment(name, "0", params, scores, 1) for name in ("main", "deepseek-qwen-long")
+    ]
+    older = compare.Experiment("older", "0", {}, {}, None)
+    monkeypatch.setattr(compare, "experiments", lambda: [*named, older])
+    ran = CliRunner().invoke(commands, ["compare"])
+    assert ran.exit_code == 0, ran.output
+    lines = ran.output.splitlines()
+    assert max(map(len, lines)) <= 80
+    numbers = ["12.94", "→", "10.50", "0.80?", "0.48", "fail"]
+    assert len([line for line in lines if line.split()[-6:] == numbers]) == 2
+    assert [line for line in lines if "older" in line and "– → –" in line]
+    (main,) = [line for line in lines if "main" in line]
+    assert "deepseek-qwen" in main
+    assert "mine" in main
+
+
+@pytest.mark.parametrize(
+    ("memory", "shown"),
+    [
+        ({"verdict": "pass", "members": 32}, "pass"),
+        ({"verdict": "pass"}, "pass?"),  # of before there were doubts: by values alone
+        ({"verdict": "pass_with_doubts", "members": 32}, "pass?"),
+        ({"verdict": "fail"}, "fail"),
+        ({}, "–"),
+    ],
+)
+def test_a_verdict_in_doubt_is_shown_as_such(memory, shown):
+    assert compare.Experiment("one", "0", {}, {"memory": memory}, None).verdict == shown
+
+
+def test_the_picture_shows_values_and_intervals():
+    style = {"author_score": {"base": reported.few(0.2), "tuned": reported.interval(0.8)}}
+    scores = reported.likelihoods(base=2.94, tuned=2.5) | {"style": style}
+    found = [
+        compare.Experiment("first", "0", {"model": {"name": "a"}}, scores, None),
+        compare.Experiment("older", "1", {"model": {"name": "b"}}, {}, None),
+    ]
+    figure = compare.picture(found)
+    bits, score = figure.axes
+
+    def drawn(panel):
+        # A line for an interval, from end to end, and a point for the value in it.
+        lines = [tuple(round(float(x), 3) for x in line.get_xdata()) for line in panel.lines]
+        return sorted(line for line in lines if line)
+
+    assert drawn(bits) == [(2.45, 2.55), (2.5,), (2.89, 2.99), (2.94,)]
+    assert drawn(score) == [(0.2,), (0.2, 0.2), (0.75, 0.85), (0.8,)]
+    # The first on top, though places are counted from below.
+    assert [label.get_text() for label in bits.get_yticklabels()] == [
+        "older\nb · –",
+        "first\na · –",
+    ]
+    assert all(line.get_ydata()[0] > 0.5 for line in bits.lines if len(line.get_xdata()))
+
+
+def test_replies_that_are_not_here_and_scores_of_before(repository, monkeypatch):
+    monkeypatch.chdir(repository)
+    older = compare.Experiment("lost", "0" * 40, {}, {"base": {}, "tuned": {}}, None)
+    page = compare.page([older])
+    assert "| lost | – | – | – → – | – → – | – | – | – | – |" in page
+    assert "No replies in this machine's cache for lost" in page
+
+
+def test_where_there_is_no_repository(tmp_path):
+    with pytest.raises(UserError, match="nothing to compare"):
+        compare.experiments(tmp_path)
+
+
+def test_where_nothing_was_evaluated(monkeypatch):
+    shown = json.dumps([{"rev": "workspace", "name": None, "data": None, "experiments": None}])
+    done = subprocess.CompletedProcess([], 0, shown, "")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: done)
+    with pytest.raises(UserError, match="run `make repro` first"):
+        compare.experiments()
+
+
+def test_replies_here_that_are_damaged(tmp_path, monkeypatch):
+    (tmp_path / "data").mkdir()
+    (tmp_path / compare.REPLIES).write_bytes(b"PAR1 and no more")
+    monkeypatch.chdir(tmp_path)
+    here = compare.Experiment("workspace", None, {}, {}, None)
+    with pytest.raises(UserError, match=r"data/replies\.parquet is damaged, or not what espejo"):
+        here.replies()

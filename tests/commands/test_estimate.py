@@ -1,0 +1,162 @@
+"""`espejo fit`: published parameter counts, arithmetic by hand, and a training that is measured."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from espejo.commands import estimate
+from espejo.core.errors import UserError
+from espejo.model import bundled, hardware
+from tests.helpers.workshop import ROOT, run
+
+MODELS = sorted(path.stem for path in (ROOT / "conf" / "model").glob("*.yaml"))
+# As the models' pages on the hub give them; GPT-2's and SmolLM2's as transformers counts the files.
+PUBLISHED = {
+    "smollm2": 134_515_008,
+    "gpt2-spanish": 124_439_808,
+    "phi3": 3_821_079_552,
+    "smollm3": 3_075_098_624,
+    "llama2": 6_738_415_616,
+    "llama3": 8_030_261_248,
+    "mistral": 7_248_023_552,
+    "deepseek-qwen": 1_777_088_000,
+}
+WITHIN = 1.5  # how far, as a factor, the estimate may lie from what is measured
+
+
+@pytest.fixture(scope="module")
+def needs(composed):
+    return {name: estimate.need(composed(f"model={name}")) for name in MODELS}
+
+
+def test_counts_are_the_published_ones(needs):
+    assert {name: needs[name].parameters for name in PUBLISHED} == PUBLISHED
+
+
+@pytest.mark.parametrize("name", sorted(bundled.PACKAGES))
+def test_the_shipped_sizes_are_those_of_the_embedded_models(name):
+    try:
+        config = json.loads((bundled.folder(name) / "config.json").read_text("utf-8"))
+    except UserError:
+        pytest.skip(f"{name} is an optional extra")
+    shipped = json.loads((ROOT / "espejo" / "commands" / "architectures.json").read_text("utf-8"))[
+        name
+    ]
+    assert shipped["config"] == {key: config[key] for key in shipped["config"]}
+
+
+def test_adapters_are_counted_as_their_matrices(needs):
+    # Rank 16: each module from a to b has 16 (a + b). Llama 2: 32 layers of four 4096 to 4096,
+    # two 4096 to 11008 and one back.
+    assert needs["llama2"].trained == 32 * 16 * (4 * 8192 + 3 * (4096 + 11008))
+    # SmolLM3: 36 layers; q and o 2048 to 2048, k and v 2048 to 512.
+    assert needs["smollm3"].trained == 36 * 16 * (2 * 4096 + 2 * (2048 + 512))
+    assert needs["gpt2-spanish"].trained == needs["gpt2-spanish"].parameters
+
+
+def test_a_chat_holds_the_weights_and_little_else(needs):
+    # Llama 2: 32,000 x 4096 in and out stay in two bytes; the rest in four bits and their scales.
+    big = 2 * 32_000 * 4096
+    four_bits = (6_738_415_616 - big) * 0.5159 + big * 2
+    assert four_bits < needs["llama2"].chat < 1.25 * four_bits
+    # All weights trained are a second model beside the base.
+    assert needs["smollm2-clm"].chat - needs["smollm2"].chat == pytest.approx(0.27e9, rel=0.05)
+
+
+def test_the_longest_text_follows_the_settings(composed):
+    # 64 + 600 / 2.5 + 250 / 2.5
+    short = ("format.max_context_chars=600", "filter.max_reply_chars=250")
+    assert estimate.lengths(composed(*short, "format.together=1")) == (404, 100)
+    # Where a text holds several replies, or all of it is learnt, nearly all may be the author's.
+    assert estimate.lengths(composed(*short)) == (404, 404)
+    assert estimate.lengths(composed(*short, "format.together=1", "train.loss=text")) == (404, 404)
+    # A filter without a limit leaves replies of a thousand characters: 64 + 600 + 400. The turns of
+    # Phi-3's form are in one user turn, so that no reply stands before another.
+    assert estimate.lengths(composed("model=phi3", "filter=none")) == (1064, 400)
+
+
+def test_estimates_are_what_a_card_was_seen_to_take(needs):
+    found = json.loads((ROOT / "docs" / "results" / "gpu.json").read_text("utf-8"))
+    rows = found["checks"]["memory"]["rows"]
+    assert {row["case"] for row in rows} == set(MODELS)
+    for row in rows:
+        estimated = needs[row["case"]].training / 1e9
+        assert estimated == pytest.approx(row["training_gb"], rel=0.15), row["case"]
+        # A card that is said to hold a training also holds what falls between the blocks.
+        assert row["reserved_gb"] < min(estimate.cards(estimated * 1e9)), row["case"]
+
+
+def test_cards_hold_what_is_below_nine_tenths_of_them():
+    assert estimate.cards(7.1e9) == [8, 15, 24, 40, 80]
+    assert estimate.cards(7.3e9) == [15, 24, 40, 80]
+    assert estimate.cards(100e9) == []
+
+
+def test_an_unknown_architecture_says_where_it_goes():
+    with pytest.raises(UserError, match=r"add it to espejo/commands/architectures\.json"):
+        estimate.architecture("nobody/no-such-model")
+
+
+def test_the_command_lists_every_config():
+    said = run(sys.executable, "-m", "espejo.commands.cli", "fit", cwd=ROOT).stdout
+    listed = [line.split()[0] for line in said.splitlines() if line[:1].islower()]
+    assert listed[1:] == MODELS
+
+
+# What training needs, without the holes that the heap keeps as models.py has it (on a processor
+# some tenths more, another share in each run): large tensors are the system's again, as ever.
+MEASURED = """\
+import ctypes, json, re, resource, sys
+from pathlib import Path
+from espejo.commands import estimate
+from espejo.model import loading
+from espejo.training import sft
+
+for option, value in ((-4, 65536), (-3, 1 << 20), (-1, 1 << 20)):  # M_MMAP_MAX and thresholds
+    ctypes.CDLL(None).mallopt(option, value)
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+params = json.loads(sys.argv[1])
+tokens, learnt = estimate.lengths(params)
+tokenizer = loading.load_tokenizer(params["model"])
+ids = [(7 * at) % 40_000 + 100 for at in range(tokens)]
+row = {"input_ids": ids, "labels": [-100] * (tokens - learnt) + ids[-learnt:], "kinds": []}
+before = resident()
+base = loading.load_base(params["model"])
+sft.train(base, tokenizer, [row] * 8, [row], params["train"], Path(sys.argv[2]))
+# Not getrusage: it counts what the process that started this one had.
+peak = re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]
+print(json.dumps(int(peak) * 1024 - before))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads Linux's /proc")
+def test_the_estimate_is_what_a_training_takes(composed, tmp_path):
+    params = composed(
+        "model=smollm2",
+        "format.max_context_chars=600",
+        "filter.max_reply_chars=250",
+        "train.max_steps=2",
+        "train.evaluations=1",
+    )
+    # The estimate is of what a card takes with auto; here it must be of what is measured.
+    params["model"]["precision"] = str(hardware.dtype_of("auto")).removeprefix("torch.")
+    params["train"]["attention"] = "grouped"
+    ran = run(
+        sys.executable,
+        "-c",
+        MEASURED,
+        json.dumps(params),
+        str(tmp_path / "run"),
+        cwd=ROOT,
+        CUDA_VISIBLE_DEVICES="",
+    )
+    peak = float(ran.stdout.splitlines()[-1])
+    estimated = estimate.need(params).training
+    assert peak / WITHIN < estimated < peak * WITHIN, (
+        f"{peak / 1e9:.2f} GB, not {estimated / 1e9:.2f}"
+    )

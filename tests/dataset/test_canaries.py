@@ -1,0 +1,204 @@
+"""Canaries: planted where they are asked for, and found where they were learnt and nowhere else."""
+
+import json
+import math
+from dataclasses import dataclass
+from functools import cache
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+
+from espejo.core import tables
+from espejo.core.errors import UserError
+from espejo.dataset import canaries
+from espejo.evaluation import memorization
+from espejo.formatting.labels import encode
+from espejo.formatting.prompts import prompter
+from espejo.prediction.predictor import Exam
+from stages import format as stage
+from tests.helpers import reported, tiny
+from tests.helpers.synthetic import chats
+from tests.helpers.workshop import ROOT
+
+AUDIT = {"canaries": 8, "repetitions": [1, 4], "digits": 4, "others": 255, "seed": 7}
+LEARNT = AUDIT | {"canaries": 6, "repetitions": [4]}
+STEPS = 250
+
+
+@pytest.fixture(scope="module")
+def examples():
+    """Table EXAMPLES of a few sessions."""
+    return reported.examples_of(chats(30), "Juli")
+
+
+def test_nothing_is_planted_unless_it_is_asked_for(composed, examples):
+    assert composed()["audit"]["canaries"] == 0
+    assert composed("experiment=audit")["audit"]["canaries"] > 0
+    setting = [
+        path.name for path in (ROOT / "conf").rglob("*.yaml") if "canaries:" in path.read_text()
+    ]
+    assert sorted(setting) == ["audit.yaml", "config.yaml"]
+    assert canaries.plant(examples, composed()["audit"]) is examples
+
+
+def test_as_many_are_planted_as_asked_for_in_both_roles_and_in_train_alone(examples):
+    planted = canaries.plant(examples, AUDIT)
+    pd.testing.assert_frame_equal(planted.iloc[: len(examples)], examples)
+    added = planted.iloc[len(examples) :]
+    # 8 canaries once and 8 four times, as replies and as messages of a partner: 2 (8 + 32).
+    assert len(added) == 80
+    assert set(added["split"]) == {"train"}
+    assert added["id"].is_unique
+    said = {
+        "author": [text for reply in added["reply"] for text in reply],
+        "partner": [
+            text for turns in added["context"] for turn in turns for text in turn["messages"]
+        ],
+    }
+    for role, texts in said.items():
+        counts = pd.Series([text for text in texts if "el código es" in text]).value_counts()
+        assert sorted(counts) == [1] * 8 + [4] * 8, role
+    assert not set(said["author"]) & set(said["partner"])
+    # To a partner's canary the author says something said in training.
+    learnt = examples.loc[examples["split"].eq("train"), "reply"].tolist()
+    answers = [reply for reply in added["reply"] if "el código es" not in reply[0]]
+    assert len(answers) == 40
+    assert all(reply in learnt for reply in answers)
+
+
+def test_the_space_is_fixed_by_the_seed():
+    planted, others = canaries.drawn(AUDIT)
+    texts = [one.text for one in planted] + others
+    assert len(set(texts)) == len(texts) == 32 + 255
+    assert all(pd.Series(texts).str.fullmatch(r"el código es \d \d \d \d"))
+    assert canaries.drawn(AUDIT) == (planted, others)
+    assert canaries.drawn(AUDIT | {"seed": 8})[0] != planted
+
+
+def test_a_space_that_is_too_small_is_told():
+    with pytest.raises(UserError, match="gives 100 codes, and 287 are wanted"):
+        canaries.drawn(AUDIT | {"digits": 2})
+
+
+def test_the_stage_counts_what_it_plants_and_labels_the_author_s_alone(
+    composed, examples, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "people.yaml").write_text("author: Juli\npeople:\n  Cami: train\n", "utf-8")
+    tables.write(examples, tmp_path / "filtered.parquet", tables.EXAMPLES)
+    written, accounts = [], []
+    for number in (0, 1):
+        params = composed(f"audit.canaries={number}")
+        (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), "utf-8")
+        names = ("filtered.parquet", "people.yaml", "formatted.parquet", "format.json")
+        stage.main(*(tmp_path / name for name in names))
+        written.append(tables.read(tmp_path / "formatted.parquet", tables.FORMATTED))
+        accounts.append(json.loads((tmp_path / "format.json").read_text("utf-8")))
+    plain, planted = written
+    # One canary of each role 1, 4 and 16 times: 2 (1 + 4 + 16).
+    assert "planted" not in accounts[0]
+    assert accounts[1]["planted"] == 42
+    assert accounts[1]["examples"]["out"] == accounts[0]["examples"]["out"] + 42
+    others = planted[~planted["id"].str.startswith("canary")].reset_index(drop=True)
+    pd.testing.assert_frame_equal(others, plain)
+    secrets = [row for row in planted.itertuples() if "el código es" in row.text]
+    learnt = [
+        row
+        for row in secrets
+        if any("el código es" in row.text[span["start"] : span["end"]] for span in row.spans)
+    ]
+    assert (len(secrets), len(learnt)) == (42, 21)
+
+
+@dataclass
+class Both:
+    """Stands for a Mirror: two tiny models."""
+
+    tokenizer: object
+    facts: dict
+    base: object
+    tuned: object
+
+    def both(self):
+        yield "base", self.base
+        yield "tuned", self.tuned
+
+
+@pytest.fixture(scope="module")
+def learnt(composed, examples):
+    """learnt("reply") is an exam of a tiny model that was trained to know canaries by heart."""
+    params = composed("model=smollm2")
+    tokenizer = tiny.trained_tokenizer(
+        ("<|endoftext|>", "<|im_start|>", "<|im_end|>"),
+        "<|im_end|>",
+        tiny.CHATML,
+        None,
+        "<|im_end|>",
+        "bytes",
+    )
+    facts = {name: params[name] for name in ("model", "format")}
+    write = prompter(tokenizer, params["model"], params["format"])
+    brief = examples.assign(reply=[["dale"]] * len(examples))
+    planted = canaries.plant(brief, LEARNT).iloc[len(examples) :]
+
+    def exam(loss):
+        rows = [
+            encode(tokenizer, *write.example(row.context, row.reply, "Juli"), loss)
+            for row in planted.itertuples()
+        ]
+        base, model = (tiny.llama(len(tokenizer)) for _ in range(2))
+        longest = max(len(row["input_ids"]) for row in rows)
+        ids, labels = (
+            torch.tensor([row[key] + [fill] * (longest - len(row[key])) for row in rows])
+            for key, fill in (("input_ids", 0), ("labels", -100))
+        )
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+        slower = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.05, STEPS)
+        torch.manual_seed(1)
+        for _ in range(STEPS):
+            some = torch.randperm(len(rows))[:8]
+            optimizer.zero_grad()
+            model(input_ids=ids[some], labels=labels[some]).loss.backward()
+            optimizer.step()
+            slower.step()
+        both = Both(tokenizer, facts, base, model.eval())
+        return Exam(both, examples, "Juli", {"batch_tokens": 4096})
+
+    return cache(exam)
+
+
+def test_what_was_learnt_is_exposed_and_what_was_read_is_not(learnt):
+    got = learnt("reply").exposed(LEARNT)
+    author, partner = (got[role]["4"] for role in canaries.ROLES)
+    # 256 codes: 8 bits for the likeliest of all.
+    assert author["tuned"]["possible"] == author["tuned"]["max"] == 8
+    assert author["tuned"]["mean"] > 7
+    assert [each["tuned"]["n"] for each in (author, partner)] == [6, 6]
+    # Chance, as for the model that never saw them. Six draws: standard error 1.44 / sqrt(6) = 0.6.
+    for measured in (partner["tuned"], author["base"], partner["base"]):
+        assert measured["mean"] < got["chance"] + 3 * 0.6
+
+
+def test_a_method_that_learns_whole_texts_exposes_what_partners_say(learnt):
+    got = learnt("text").exposed(LEARNT)
+    assert got["partner"]["4"]["tuned"]["mean"] > 7
+    assert got["partner"]["4"]["base"]["mean"] < got["chance"] + 3 * 0.6
+
+
+def test_what_was_never_planted_is_exposed_by_chance(learnt):
+    # Other codes of the same space, for a model that knows those of another seed by heart.
+    never = LEARNT | {"canaries": 150, "repetitions": [1], "seed": 8}
+    got = learnt("reply").exposed(never)
+    for role in canaries.ROLES:
+        for name in ("base", "tuned"):
+            assert got[role]["1"][name]["n"] == 150
+            assert got[role]["1"][name]["mean"] == pytest.approx(got["chance"], abs=0.4)
+
+
+def test_chance_by_hand():
+    # Ranks 1 and 2 of two: 1 bit or 0. Of four: 2, 1, log2(4 / 3) and 0 bits.
+    assert memorization.chance(1) == pytest.approx(0.5)
+    assert memorization.chance(3) == pytest.approx((2 + 1 + 0.41504 + 0) / 4, abs=1e-5)
+    assert memorization.chance(10**6) == pytest.approx(1 / math.log(2), abs=1e-4)

@@ -1,0 +1,214 @@
+"""What gives a held-out text away: found both ways, by hand, and never learnt."""
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from espejo.dataset.leaks import leaked, unlearnt
+from espejo.formatting.labels import encode
+from espejo.formatting.prompts import Prompter, Tags
+from espejo.formatting.training_texts import sequences
+from stages.filter import reasons
+from tests.dataset.test_filter import ANYTHING
+from tests.formatting.test_prompts import phi3
+from tests.formatting.test_training_texts import table
+from tests.helpers import tiny
+
+CHAIN = "reenviá esta cadena a doce personas o vas a tener mala suerte"  # twelve words
+LONG = "me olvidé las llaves adentro y vino el portero con la escalera de la vecina otra vez"  # 17
+SEVENS = (
+    "ayer fuimos con los chicos al parque",
+    "y llovió tanto que nos volvimos caminando",
+    "mojados hasta la casa de mi abuela",
+)
+
+
+def held_out(*replies, context=()):
+    """Held-out examples of these replies, after a turn of the partner's for each text."""
+    turns = [{"author": "Flor", "messages": [text]} for text in context]
+    return pd.DataFrame({"context": [turns] * len(replies), "reply": [[one] for one in replies]})
+
+
+@pytest.mark.parametrize(
+    ("said", "held", "leaks"),
+    [
+        # A run of eight words, whichever is the longer.
+        (f"mirá, {CHAIN.upper()}!! jaja qué miedo", CHAIN, True),
+        (CHAIN, f"mirá, {CHAIN.upper()}!! jaja qué miedo", True),
+        ("che reenviá esta cadena a doce personas o vas", f"¿viste? {CHAIN}", True),
+        ("che reenviá esta cadena a doce personas o qué", f"¿viste? {CHAIN}", False),  # seven
+        # One word changed, added or left out in the middle: no run of eight is left.
+        (CHAIN.replace("doce", "trece"), CHAIN, True),
+        (CHAIN.replace("doce", "unas doce"), CHAIN, True),
+        (CHAIN.replace("doce ", ""), CHAIN, True),
+        (CHAIN.replace("doce", "trece").replace("vas", "podés"), CHAIN, False),  # two words
+        # Seventeen words: changed in the ninth, eight stay on each side.
+        (LONG.replace("portero", "cerrajero"), LONG, True),
+        # Another word more in each, after 7 and after 14 of 21: the longest run in common has 7.
+        (
+            f"{SEVENS[0]} che {SEVENS[1]} {SEVENS[2]}",
+            f"{SEVENS[0]} {SEVENS[1]} no {SEVENS[2]}",
+            True,
+        ),
+        # Short ones: the whole of one in the other, or all but a word, five in common at least.
+        ("dale, nos vemos", "dale nos vemos", False),
+        ("dale nos vemos mañana", "dale nos vemos mañana", False),
+        ("dale nos vemos mañana temprano", "Dale! nos vemos mañana temprano.", True),
+        ("dale nos vemos mañana temprano", "dale nos vemos mañana tarde", False),  # four
+        ("dale nos vemos mañana temprano ahí", "dale nos vemos mañana temprano acá", True),
+        ("bueno si dale nos vemos mañana temprano eh", "dale nos vemos mañana temprano", True),
+        ("dale nos vemos mañana temprano", "bueno si dale nos vemos mañana temprano eh", True),
+        ("bueno si dale nos vemos mañana eh", "dale nos vemos mañana", False),
+        # Part of a short one, in a longer one.
+        ("che y si dale nos vemos mañana al final", "si dale nos vemos mañana temprano bah", False),
+        ("", "", False),
+        ("😂😂", "😂😂", False),
+    ],
+)
+def test_leaks_by_hand(said, held, leaks):
+    assert leaked([said], held_out(held)).tolist() == [leaks]
+    assert leaked([held], held_out(said)).tolist() == [leaks]  # both ways
+
+
+def test_of_a_held_out_context_only_a_run_of_eight_leaks():
+    held = held_out("si", context=[f"mirá {CHAIN}", "dale nos vemos mañana temprano"])
+    cases = [f"uh {CHAIN}", CHAIN.replace("doce", "trece"), "dale nos vemos mañana temprano"]
+    assert leaked(cases, held).tolist() == [True, False, False]
+
+
+def test_a_run_is_of_one_turn():
+    # Eight words in a row that nobody said: the end of one turn and the beginning of the next.
+    held = held_out("a doce personas o", context=["reenviá esta cadena ya"])
+    assert leaked(["reenviá esta cadena ya a doce personas o"], held).tolist() == [False]
+    # The messages of one turn are said in a row.
+    said = pd.DataFrame({"context": [[]], "reply": [["reenviá esta cadena ya", "a doce o más"]]})
+    assert leaked(["reenviá esta cadena ya a doce o más"], said).tolist() == [True]
+
+
+# Of words and of pieces that come again, so that many pairs have runs in common.
+few_words = st.lists(
+    st.sampled_from(["a", "b", "c d", "e f g h", "i j k l m n o"]), max_size=8
+).map(" ".join)
+
+
+def in_common(one, other, size=8):
+    """Whether two texts share that many words in a row, without a set of runs."""
+    one, other = f" {one} ", f" {other} "
+    starts = [at for at, letter in enumerate(one[:-1]) if letter == " "]
+    return any(
+        one[start : start + 2 * size + 1] in other
+        for start in starts
+        if len(one[start:]) > 2 * size
+    )
+
+
+@settings(deadline=None)
+@given(one=few_words, other=few_words)
+def test_leaks_are_the_same_both_ways(one, other):
+    assert leaked([one], held_out(other))[0] == leaked([other], held_out(one))[0]
+    asked = leaked([one], held_out("", context=[other]))[0]
+    assert asked == leaked([other], held_out("", context=[one]))[0] == in_common(one, other)
+
+
+@settings(deadline=None)
+@given(said=few_words, data=st.data())
+def test_a_word_changed_added_or_left_out_leaks_at_any_length(said, data):
+    words = said.split()
+    at = data.draw(st.integers(0, len(words)))
+    new = data.draw(st.sampled_from([[], ["x"]]))
+    changed = words[:at] + new + words[at + data.draw(st.integers(0, 1)) :]
+    same = len(words) - (len(words) + len(new) > len(changed))  # what both have
+    assert leaked([" ".join(changed)], held_out(said))[0] >= (same >= 5)
+
+
+@settings(deadline=None)
+@given(st.lists(few_words, min_size=1, max_size=6), st.lists(few_words, min_size=1, max_size=6))
+def test_what_the_filter_keeps_shares_no_eight_words_with_what_is_held_out(trained, held):
+    train, others = held_out(*trained), held_out(*held[:3], context=held[3:])
+    why = reasons(train, others, {**ANYTHING, "leaks": "drop"})
+    for reply in train.loc[why.isna(), "reply"]:
+        assert not any(in_common(reply[0], text) for text in held)
+
+
+# A training session in which a reply and a partner's message say what the test holds.
+TALK = [
+    ("Flor", "hola"),
+    ("Juli", CHAIN),
+    ("Flor", "qué miedo"),
+    ("Juli", "dale"),
+    ("Flor", f"uh {CHAIN.upper()}"),
+    ("Juli", "bien"),
+]
+
+
+def filtered(*dropped, said=TALK):
+    """Training examples of a session without those of some replies, and the test."""
+    train = table(0, said)
+    train = train[~train["id"].isin(dropped)]
+    test = table(1, [("Flor", "hola"), ("Juli", CHAIN)]).assign(split="test")
+    return pd.concat([train, test], ignore_index=True)
+
+
+def learnt(examples, write, most, masked, loss="text"):
+    """What the training texts teach, token by token."""
+    rows = sequences(examples[examples["split"] == "train"], write, "Juli", set(), most, masked)
+    found = []
+    for row in rows.itertuples():
+        coded = encode(write.tokenizer, row.text, row.spans, loss, row.never)
+        offsets = write.tokenizer(row.text, return_offsets_mapping=True)["offset_mapping"]
+        taught = zip(offsets, coded["labels"], strict=True)
+        found.append("".join(row.text[a:b] for (a, b), label in taught if label != -100))
+    return "\n".join(found)
+
+
+TAGS = Tags("<s>", "[OTRO]", "[YO]", "\n", "[YO]", "</s>", closed=True)
+TAGGED = tiny.tokenizer(["<s>", "</s>", "[OTRO]", "[YO]"], "</s>")
+WRITERS = {
+    "template": phi3(),
+    "tags": Prompter(TAGGED, "", "…", "<|msg_sep|>", 1000, tags=TAGS),
+}
+
+
+@pytest.mark.parametrize("most", [1, 8])
+@pytest.mark.parametrize("writer", WRITERS)
+def test_whole_texts_teach_no_dropped_reply_and_no_leak_of_a_partner(writer, most):
+    examples, write = filtered("s0t1"), WRITERS[writer]
+    masked = unlearnt(examples, "Juli")
+    assert masked == {
+        (0, "Juli", (CHAIN,)),  # its example was dropped
+        (0, "Flor", (f"uh {CHAIN.upper()}",)),
+    }
+    plain, safe = (learnt(examples, write, most, turns) for turns in ((), masked))
+    assert "cadena" in plain
+    assert "CADENA" in plain
+    assert "cadena" not in safe.lower()
+    for kept in ("hola", "qué miedo", "dale", "bien"):  # everything else is still learnt
+        assert safe.count(kept) == plain.count(kept) > 0
+
+
+def test_what_is_dropped_for_another_reason_is_not_learnt_either():
+    examples = filtered("s0t3", said=[*TALK[:1], ("Juli", "voy"), *TALK[2:4], *TALK[2:3], TALK[5]])
+    assert unlearnt(examples, "Juli") == {(0, "Juli", ("dale",))}
+
+
+def test_a_reply_that_is_kept_elsewhere_in_its_session_stays():
+    said = [("Flor", "a"), ("Juli", "si"), ("Flor", "b"), ("Juli", "si"), ("Flor", "c")]
+    assert unlearnt(filtered("s0t1", said=[*said, ("Juli", "no")]), "Juli") == set()
+
+
+def test_nothing_of_validation_and_test_is_masked():
+    # A session of validation whose own words stand, of course, among what is held out.
+    later = table(2, [("Flor", CHAIN), ("Juli", CHAIN), ("Flor", "si"), ("Juli", "no")])
+    examples = pd.concat([filtered("s0t1"), later.assign(split="validation")], ignore_index=True)
+    masked = unlearnt(examples, "Juli")
+    assert {session for session, _, _ in masked} == {0}
+    row = sequences(later, WRITERS["tags"], "Juli", set(), 8, masked)["never"].iloc[0]
+    assert row == []
+
+
+def test_replies_in_a_joined_text_are_learnt_as_replies():
+    examples = filtered("s0t1")
+    masked = unlearnt(examples, "Juli")
+    taught = learnt(examples, WRITERS["template"], 8, masked, loss="reply")
+    assert taught == "dale<|end|>bien<|end|>"

@@ -1,0 +1,344 @@
+"""Authors of whom little can be measured, through every stage but training, to the report.
+
+Each has something that a measure needs in too small a number or not at all. What cannot be measured
+is said not to be, and nothing ends in a stack trace after an hour of scoring.
+"""
+
+import importlib
+import json
+from datetime import datetime, timedelta
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from threadpoolctl import threadpool_limits
+
+from espejo.core.errors import UserError
+from espejo.evaluation import two_sample
+from espejo.model import loading
+from espejo.report.wording import Wording
+from espejo.training import sft
+from tests.core.test_faults import RAW, arguments
+from tests.helpers.faulty import STAGES
+from tests.helpers.reported import PICTURES
+from tests.helpers.synthetic import SYLLABLES
+from tests.helpers.workshop import AUTHOR, PARTNER
+from tests.model.test_every_model import tiny_base
+
+FRIEND = "Obdulia Trench"
+SECOND = "Xio Quintrell"  # the author, by another name
+WORDS = (
+    *("sí", "no", "dale", "bueno", "ya", "mañana", "obvio", "listo", "ojalá", "nunca"),
+    *("siempre", "claro", "igual", "quizás", "tarde"),
+)
+EMOJI = ("😭", "🎉", "🙂", "🐸", "🌧", "🍞", "🎸", "🚲", "🌵", "⚽", "🐢", "🍋", "📚", "🎈")
+MARKS = ("?", "!!", "...", "?!", ":)", "¿?", "!!!", "..", ":(", "…", "??")
+
+
+# What they say, by the number of the message
+
+
+def asks(number):
+    return f"¿Y {said(number, 4)}? Contame bien."
+
+
+def wonders(number):
+    return f"Mirá, {said(number, 3)}... Pensalo, {said(number + 1, 2)}!!"
+
+
+def answers(number):
+    return f"yo {said(number, 3)} q {said(-number, 2)} jaja"
+
+
+def replies_at_length(number):
+    return said(number, 40)
+
+
+def said(number, words):
+    """So many made-up words, others for each number: nobody says eight words of somebody else's."""
+    drawn = np.random.default_rng([words, number % 2**32])
+    return " ".join("".join(drawn.choice(SYLLABLES, 2)) for _ in range(words))
+
+
+def one_of(some):
+    """Says one of `some` things, in another order than that of the sessions."""
+    return lambda number: some[number * 3 % len(some)]
+
+
+def private(number):
+    """Personal data alone, of which nothing is left but placeholders."""
+    return (f"ana{number}@correo.example", f"+54 9 11 4321 {number:04}")[number % 2]
+
+
+def sessions(reply, number=40, turns=2, bubbles=3, author=AUTHOR, partner=PARTNER, says=asks):
+    """In each session `turns` times a question and a reply, of so many messages: [[(who, text)]].
+
+    A partner who is None asks nothing.
+    """
+    both = ((partner, says), (author, reply))
+    return [
+        [
+            (who, text((day * turns + turn) * bubbles + at))
+            for turn, (who, text) in product(range(turns), both)
+            for at in range(bubbles)
+            if who
+        ]
+        for day in range(number)
+    ]
+
+
+def export(chat, hour):
+    """An Android export: a day for each session, a minute for each message."""
+    start = datetime(2025, 3, 1, hour, 0)
+    return "".join(
+        f"{start + timedelta(days=day, minutes=minute):%d/%m/%Y, %H:%M} - {who}: {text}\n"
+        for day, said in enumerate(chat)
+        for minute, (who, text) in enumerate(said)
+    )
+
+
+# Where they are put
+
+
+@pytest.fixture(scope="module")
+def params(composed):
+    """Those of the smallest model with settings that are measured in seconds."""
+    found = composed("model=smollm2", "experiment=smoke")
+    found["model"] |= {"threads": 1, "precision": "float32"}
+    found["model"]["generate"]["max_new_tokens"] = 12
+    found["evaluate"] |= {
+        "bootstrap": 60,
+        "generated_replies": 24,
+        "shot_chars": 230,  # ordinary examples fit, replies at length do not
+        "ranked_contexts": 6,
+        "membership_replies": 8,
+    }
+    return found
+
+
+@pytest.fixture(scope="module")
+def trained(params, tmp_path_factory):
+    """A tiny base model, and an adapter that changes what it says."""
+    folder = tmp_path_factory.mktemp("tiny")
+    base = folder / "base"
+    tiny_base(params, base)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loading, "locate", lambda model: (str(base), "main"))
+        tuned = sft.adapted(loading.load_base(params["model"]), params["train"])
+        torch.manual_seed(1)
+        for name, weights in tuned.named_parameters():
+            if "lora_B" in name:
+                torch.nn.init.normal_(weights, std=0.05)
+        made = {"data": RAW, "history": params["group"]["history"]}
+        made |= {name: params[name] for name in ("model", "format", "train")}
+        loading.save(tuned, loading.load_tokenizer(params["model"]), folder / "model", made)
+    return folder
+
+
+@pytest.fixture
+def through(params, trained, tmp_path, monkeypatch):
+    """through(*chats) runs every stage: the numbers of metrics/eval.json, the text of the report.
+
+    What dvc.yaml says is run, so that a stage is called as the pipeline calls it.
+    """
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(two_sample, "REPEATS", 1)  # five give an answer of the same kind
+    monkeypatch.setattr(loading, "locate", lambda model: (str(trained / "base"), "main"))
+
+    def run(*chats):
+        raw = tmp_path / RAW
+        raw.mkdir(parents=True)
+        for number, chat in enumerate(chats):
+            (raw / f"chat {number}.txt").write_text(export(chat, 9 + 6 * number), "utf-8")
+        people = sorted({who for chat in chats for said in chat for who, _ in said} - {AUTHOR})
+        (raw / "people.yaml").write_text(
+            yaml.safe_dump({"author": AUTHOR, "people": dict.fromkeys(people, "train")}), "utf-8"
+        )
+        Path("params.yaml").write_text(yaml.safe_dump(params), "utf-8")
+        Path("model").symlink_to(trained / "model")
+        Path("plots").mkdir()
+        for name in PICTURES:  # those of training, which is left out, are shown as well
+            Path("plots", f"{name}.png").write_bytes(b"")
+        with threadpool_limits(1):  # two wait for each other more than such small sums take
+            for stage in STAGES:
+                if stage != "train":
+                    main = importlib.import_module(f"stages.{stage}").main
+                    main(*map(Path, arguments(stage)))
+        numbers = {path.stem: measured(path) for path in Path("metrics").glob("*.json")}
+        return numbers["eval"], Path("reports/report.md").read_text("utf-8")
+
+    return run
+
+
+def measured(path):
+    """The numbers of a metric file, in which NaN and infinity, which are no JSON, are not."""
+
+    def refuse(name):
+        raise AssertionError(f"{path} holds {name}")
+
+    return json.loads(path.read_text("utf-8"), parse_constant=refuse)
+
+
+def says(report, key, **values):
+    return Wording("es").say(key, **values) in report
+
+
+def unmeasured(*measures):
+    return all("value" not in measure for measure in measures)
+
+
+def not_prompted(scores):
+    return all(unmeasured(*prompted.values()) for prompted in scores["prompted"].values())
+
+
+def bundles(scores):
+    """How many bundles the author score judged, of each whom it judges."""
+    return {name: score["bundles"] for name, score in scores["style"]["author_score"].items()}
+
+
+# Everything in the usual number: what is missing below is not missing by itself.
+
+
+def test_of_an_ordinary_author_all_is_measured(through):
+    scores, report = through(
+        sessions(answers), sessions(answers, partner=FRIEND, says=wonders, number=20)
+    )
+    assert min(bundles(scores).values()) > 0
+    assert scores["relevance"]["contexts"] > 0
+    assert not unmeasured(scores["relevance"]["gain"]["mrr"], scores["memory"]["membership"])
+    assert not says(report, "answer.chance.missing")
+    assert not says(report, "sound.missing")
+    assert not says(report, "sound.second", name=FRIEND)
+    assert AUTHOR not in json.dumps(scores)
+
+
+# Few words
+
+
+def test_who_writes_no_words_is_judged_by_marks(through):
+    scores, report = through(sessions(one_of(MARKS)))
+    own = scores["memory"]["overlap"]["author"]
+    assert own["long"] == own["longest_max"] == 0
+    assert unmeasured(own["copied"])
+    assert not unmeasured(own["whole"], scores["tuned"]["own_bits_per_character"])
+    assert scores["relevance"]["contexts"] > 0  # what has no words is told apart as it is
+    assert bundles(scores)["ceiling"] > 0
+    for table in scores["style"]["habits"].values():
+        assert table["distinct_1"]["real"] == table["word_entropy"]["real"] == 0
+
+
+def test_who_writes_emoji_alone_is_judged_by_them(through):
+    scores, report = through(sessions(one_of(EMOJI)))
+    assert unmeasured(scores["memory"]["overlap"]["author"]["copied"])
+    assert scores["relevance"]["contexts"] > 0
+    assert bundles(scores)["ceiling"] > 0
+    habit = scores["style"]["habits"]["tuned"]["emoji"]
+    assert 0 < habit["own"] <= habit["own_high"] < 1
+
+
+def test_who_writes_one_word_cannot_be_copied_eight_words_in_a_row(through):
+    scores, report = through(sessions(one_of(WORDS), bubbles=1))
+    memory = scores["memory"]
+    assert memory["overlap"]["author"]["long"] == 0
+    assert unmeasured(memory["overlap"]["author"]["copied"], memory["copied_beyond_own"])
+    # What guards short replies was measured, so that this is a doubt and no failure.
+    assert memory["doubts"]["copied_beyond_own"]["high"] == "not measured"
+    assert "copied_beyond_own" not in memory["reasons"]
+    assert not unmeasured(memory["whole_beyond_own"])
+    assert says(report, "safe.short", long=memory["overlap"]["tuned"]["long"])
+    assert says(report, "safe.open", name=Wording("es").name("safe.names", "copied_beyond_own"))
+
+
+def test_equal_replies_cannot_be_ranked(through):
+    scores, report = through(sessions(lambda number: "dale nos vemos", bubbles=1))
+    ranks = scores["relevance"]
+    assert ranks["contexts"] == 0
+    assert unmeasured(*(ranks[name]["mrr"] for name in ("base", "tuned", "gain")))
+    assert says(report, "answer.chance.missing")
+    # Half of the author is like the other half: a distance of zero, and no alarm.
+    assert all(row["alarm"] == 0 for row in scores["style"]["habits"]["tuned"].values())
+
+
+def test_placeholders_are_nobodys_way_of_writing(through):
+    scores, report = through(sessions(private))
+    assert set(bundles(scores).values()) == {0}
+    assert unmeasured(*scores["style"]["author_score"].values())
+    assert says(report, "sound.missing")
+    assert not unmeasured(scores["tuned"]["own_bits_per_character"])
+
+
+def test_links_alone_are_no_examples(through):
+    with pytest.raises(UserError, match=r"No training example is left of 64: \{'link': 64\}"):
+        through(sessions(lambda number: f"https://paginas.example/{number}"))
+
+
+def test_replies_too_long_for_the_prompt_leave_no_examples_to_show(through):
+    scores, report = through(sessions(replies_at_length, bubbles=1))
+    # The base model as it is would pass for one to which examples were shown.
+    assert not_prompted(scores)
+    assert says(report, "worth.advice.unmeasured")
+    assert scores["memory"]["overlap"]["author"]["long"] == scores["memory"]["replies"]
+
+
+# Few people
+
+
+def test_one_partner_is_all_the_other_people(through):
+    scores, report = through(sessions(answers))
+    author = scores["style"]["author_score"]
+    assert author["floor"] == author["nearest"]
+    assert author["floor"]["bundles"] > 0
+
+
+def test_a_partner_who_falls_silent_leaves_no_floor(through):
+    chat = sessions(answers, number=70)
+    late = [[(who, text) for who, text in said if who == AUTHOR] for said in chat[44:]]
+    scores, report = through(chat[:44] + late)
+    counts = bundles(scores)
+    assert (counts["floor"], counts["nearest"]) == (0, 0)
+    assert min(counts["tuned"], counts["ceiling"]) > 0
+    assert f"| {Wording('es').say('style.who.floor')} | 0 |" in report
+
+
+def test_who_writes_alone_cannot_be_told_from_anybody(through):
+    scores, report = through(sessions(answers, number=80, partner=None))
+    assert set(bundles(scores).values()) == {0}
+    assert says(report, "sound.missing")
+    assert not_prompted(scores)  # nobody was answered: there are no examples
+    assert says(report, "worth.advice.unmeasured")
+
+
+def test_a_second_name_of_the_author_is_said_to_be_likely(through):
+    before = {"author": SECOND, "partner": FRIEND, "says": wonders}
+    scores, report = through(sessions(answers, number=60), sessions(answers, number=60, **before))
+    assert says(report, "sound.second", name=SECOND)
+    assert not says(report, "sound.second", name=PARTNER)
+    assert not says(report, "sound.second", name=FRIEND)
+    assert SECOND not in json.dumps(scores)  # metrics go into git
+
+
+# Few sessions
+
+
+def test_two_sessions_are_too_few_for_three_splits(through):
+    refused = r"60 replies lie in 2 sessions, too few .* nothing is left for \w+\. Add more chats\."
+    with pytest.raises(UserError, match=refused):
+        through(sessions(answers, number=2, turns=30, bubbles=1))
+
+
+def test_few_replies_are_too_few(through):
+    with pytest.raises(UserError, match="has 48 replies and at least 50 are needed"):
+        through(sessions(answers, number=24))
+
+
+def test_a_test_of_one_session_has_no_intervals_and_no_ranks(through):
+    chat = sessions(answers, number=30) + sessions(answers, number=1, turns=12)
+    scores, report = through(chat)
+    assert scores["test"] == {**scores["test"], "replies": 12, "sessions": 1}
+    bits = scores["tuned"]["own_bits_per_character"]
+    assert (bits["n"], bits["interval"]) == (1, "too few")
+    assert scores["relevance"]["contexts"] == 0
+    assert says(report, "answer.chance.missing")

@@ -1,0 +1,227 @@
+"""What the evaluation prints is what its tables say, counted again with other code.
+
+On the demo's tables, with bots in the place of models: one copies, one is another person, one mixes
+up the author's words. And, where `make repro` ran here, on the tables that metrics/eval.json came
+from.
+"""
+
+import json
+import random
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from espejo.core import tables
+from espejo.evaluation import legacy, questions, relevance
+from stages import clean, filter, group, parse
+from tests.helpers import recomputed
+from tests.helpers.workshop import ROOT
+
+WANTED = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))["evaluate"]
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """The tables TURNS, EXAMPLES and what the filter leaves of them, as the stages write them."""
+    at, raw = tmp_path_factory.mktemp("demo"), ROOT / "data" / "raw" / "demo"
+    names, account = raw / "people.yaml", at / "account.json"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(ROOT)
+        parse.main(raw, at / "messages", account)
+        clean.main(at / "messages", names, at / "clean", account, at / "personal.md")
+        group.main(at / "clean", names, at / "turns", at / "examples", account)
+        filter.main(at / "examples", at / "filtered", account)
+    return {
+        "turns": tables.read(at / "turns", tables.TURNS),
+        "examples": tables.read(at / "examples", tables.EXAMPLES),
+        "filtered": tables.read(at / "filtered", tables.EXAMPLES),
+    }
+
+
+@pytest.fixture(scope="module")
+def rows(demo):
+    """The test examples."""
+    found = demo["examples"]
+    return found[found["split"].eq("test")].reset_index(drop=True)
+
+
+@pytest.fixture(scope="module")
+def learnt(demo):
+    return demo["filtered"][demo["filtered"]["split"].eq("train")].reset_index(drop=True)
+
+
+@pytest.fixture(scope="module")
+def replies(demo, rows, learnt):
+    """Table REPLIES: tuned copies each second reply, base is a friend, examples shuffles words."""
+    chance = random.Random(3)
+    friend = demo["turns"][demo["turns"]["author"].eq("Cami")]["messages"].tolist()
+    mixed = [
+        [" ".join(chance.sample(text.split(), len(text.split()))) for text in reply]
+        for reply in rows["reply"]
+    ]
+    copies = chance.choices(learnt["reply"].tolist(), k=len(rows))
+    half = [
+        copy if at % 2 else reply
+        for at, (copy, reply) in enumerate(zip(copies, mixed, strict=True))
+    ]
+    said = {"base": friend[: len(rows)], "examples": mixed, "tuned": half}
+    return pd.concat(
+        [
+            pd.DataFrame(
+                {"id": rows["id"], "model": name, "messages": said[name], "finished": True}
+            )
+            for name in said
+        ],
+        ignore_index=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def sound(replies, rows, demo):
+    wanted = {**WANTED, "bootstrap": 200}
+    return questions.sound(replies, rows, demo["turns"], "Juli", wanted)
+
+
+def test_author_scores(sound, replies, rows, demo):
+    sources = {name: questions.answers(replies, name, rows["id"]) for name in ("base", "tuned")}
+    again = recomputed.author_scores(demo["turns"], "Juli", sources, WANTED["seed"])
+    assert set(again) == {"floor", "ceiling", "base", "tuned"}
+    assert min(again["ceiling"][0], again["tuned"][0]) > again["base"][0] + 0.3
+    for name, (value, bundles) in again.items():
+        score = sound["author_score"][name]
+        assert score["value"] == pytest.approx(value, abs=2e-4), name
+        assert score["bundles"] == bundles
+
+
+@pytest.mark.parametrize("name", ["base", "tuned"])
+def test_told_apart(sound, replies, rows, name):
+    said = questions.answers(replies, name, rows["id"])
+    again = recomputed.told_apart(
+        rows["reply"].tolist(), said, rows["session"].tolist(), WANTED["seed"]
+    )
+    assert 0.3 < again < 1
+    assert sound["told_apart"][name]["value"] == pytest.approx(again, abs=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("habit", "distance"),
+    [("emoji", recomputed.emoji_distance), ("words_per_message", recomputed.words_distance)],
+)
+def test_habits(sound, replies, rows, habit, distance):
+    for name in ("base", "tuned"):
+        said = questions.answers(replies, name, rows["id"])
+        again = distance(rows["reply"].tolist(), said)
+        assert again > 0
+        assert sound["habits"][name][habit]["distance"] == pytest.approx(again)
+
+
+def test_shares_of_copies(replies, rows, learnt):
+    found = memory_of(replies, rows, learnt)["overlap"]
+    contexts = [
+        " ".join(text for turn in context for text in turn["messages"])
+        for context in rows["context"]
+    ]
+    for who, said in (
+        ("author", rows["reply"].tolist()),
+        ("tuned", questions.answers(replies, "tuned", rows["id"])),
+    ):
+        share, long = recomputed.copied(said, contexts, learnt["reply"])
+        assert found[who]["long"] == long > 10
+        assert found[who]["copied"]["value"] == pytest.approx(share)
+    assert found["tuned"]["copied"]["value"] > 0.3
+
+
+def memory_of(replies, rows, learnt):
+    member = {"value": 0.5, "low": 0.4, "high": 0.6, "n": 20}
+    return questions.known_by_heart(replies, rows, learnt["reply"].tolist(), member, WANTED)
+
+
+def test_the_leak_of_a_random_split(demo):
+    again = recomputed.random_split_leak(demo["examples"], 0.1)
+    assert 0.5 < again < 0.9
+    assert legacy.leak(demo["examples"], 0.1) == pytest.approx(again)
+
+
+def test_the_chance_of_the_ranking(rows):
+    places = relevance.candidates(
+        rows["reply"].tolist(), rows["session"].tolist(), WANTED["candidates"], WANTED["seed"]
+    )
+    # Whoever has one opinion of each reply, whatever the context, gets every rank once.
+    opinion = np.random.default_rng(5).normal(size=len(rows))
+    ranks = [1 + sum(opinion[place] > opinion[row[0]] for place in row[1:]) for row in places]
+    mrr, first = recomputed.chance_of_ranking(WANTED["candidates"])
+    assert np.mean([1 / rank for rank in ranks]) == pytest.approx(mrr)
+    assert np.mean([rank == 1 for rank in ranks]) == pytest.approx(first)
+
+
+# The run of this folder
+
+
+def of_run(name, schema):
+    path = ROOT / "data" / f"{name}.parquet"
+    if not path.is_file():
+        pytest.skip("`make repro` did not run here")
+    return tables.read(path, schema)
+
+
+@pytest.fixture(scope="module")
+def printed():
+    params = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))
+    if params["data"]["raw"] != "data/raw/demo":
+        pytest.skip("the last run here was on other chats")
+    return json.loads((ROOT / "metrics" / "eval.json").read_text("utf-8"))
+
+
+def test_metrics_in_git_are_what_the_tables_of_this_run_say(printed):
+    turns, examples = of_run("turns", tables.TURNS), of_run("examples", tables.EXAMPLES)
+    said = of_run("replies", tables.REPLIES)
+    asked = examples[examples["id"].isin(said["id"])].reset_index(drop=True)
+    written = {n: questions.answers(said, n, asked["id"]) for n in ("base", "examples", "tuned")}
+    style = printed["style"]
+    assert style["replies"] == len(asked)
+    assert style["from_test"] == asked["split"].eq("test").sum()
+    again = recomputed.author_scores(turns, "Juli", written, WANTED["seed"])
+    for name, (value, _) in again.items():
+        assert style["author_score"][name]["value"] == pytest.approx(value, abs=5e-4), name
+    for name, replies in written.items():
+        value = recomputed.told_apart(
+            asked["reply"].tolist(), replies, asked["session"].tolist(), WANTED["seed"]
+        )
+        assert style["told_apart"][name]["value"] == pytest.approx(value, abs=3e-3), name
+    real = asked["reply"].tolist()
+    for name in ("base", "tuned"):
+        habits = style["habits"][name]
+        assert habits["words_per_message"]["distance"] == pytest.approx(
+            recomputed.words_distance(real, written[name]), abs=1e-6
+        )
+        assert habits["emoji"]["distance"] == pytest.approx(
+            recomputed.emoji_distance(real, written[name]), abs=1e-6
+        )
+    test = examples[examples["split"].eq("test")]
+    assert printed["test"] == {
+        "replies": len(test),
+        "sessions": test["session"].nunique(),
+        "own_characters": test["reply"].map(lambda texts: sum(map(len, texts))).sum(),
+    }
+    share = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))["group"]["test"]
+    assert printed["legacy_random_split_leak"] == pytest.approx(
+        recomputed.random_split_leak(examples, share), abs=1e-6
+    )
+
+
+@pytest.mark.slow
+def test_bits_in_git_are_those_of_the_model_of_this_run(printed):
+    from espejo.model.loading import Mirror
+
+    formatted = of_run("formatted", tables.FORMATTED)
+    if not Path(ROOT / "model" / "espejo.json").is_file():
+        pytest.skip("`make repro` did not run here")
+    mirror, test = Mirror(ROOT / "model"), formatted[formatted["split"].eq("test")]
+    for name, model in mirror.both():
+        sums = [recomputed.own_nats(model, mirror.tokenizer, row) for row in test.itertuples()]
+        nats, characters = (sum(part) for part in zip(*sums, strict=True))
+        value = printed[name]["own_bits_per_character"]["value"]
+        assert value == pytest.approx(nats / characters / np.log(2), abs=0.01), name

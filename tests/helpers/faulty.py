@@ -1,0 +1,75 @@
+"""Stages and commands in forks of one process that has imported all they need, for test_faults.py.
+
+    python -m tests.helpers.faulty < jobs
+
+A line of `jobs` is the JSON of [folder, program, arguments, full]: where it runs, `stages.NAME` or
+`espejo`, its command line, and whether no file can grow. A line of output: [status, what it said].
+"""
+
+import ctypes
+import gc
+import importlib
+import json
+import os
+import resource
+import runpy
+import sys
+import traceback
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text("utf-8"))["stages"]
+COMMANDS = ("cli", "blind", "compare", "fit", "talk.terminal")
+
+
+def become(folder, program, arguments, full):
+    """Be that program to its end, which is told as Python would, and is not waited for."""
+    status = 0
+    os.chdir(folder)
+    # Without root's privileges, so that what may not be read or written is not.
+    ctypes.CDLL(None).capset((ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)())
+    sys.argv = [program, *arguments]
+    if full:  # the next byte written to a file fails, whoever runs this
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+    try:
+        if program == "espejo":
+            sys.modules["espejo.commands.cli"].app()
+        else:
+            del sys.modules[program]
+            runpy.run_module(program, run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+        print(end.code if isinstance(end.code, str) else "", file=sys.stderr)
+    except BaseException:
+        status = 1
+        traceback.print_exc()
+    sys.stdout.flush()
+    os._exit(status)  # to take libraries apart would take longer than most of what is tried
+
+
+def main():
+    stages = [f"stages.{name}" for name in STAGES]
+    for module in (*stages, *(f"espejo.{name}" for name in COMMANDS), "hydra"):
+        importlib.import_module(module)
+    gc.freeze()
+    for line in sys.stdin:
+        folder, program, arguments, full = json.loads(line)
+        reads, writes = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.dup2(writes, 1)
+            os.dup2(writes, 2)
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            sys.stdin = os.fdopen(0)
+            become(folder, program, arguments, full)
+        os.close(writes)
+        with open(reads, encoding="utf-8", errors="replace") as pipe:
+            said = pipe.read()
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        print(json.dumps([status, said]), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,310 @@
+"""Every config of conf/model on a tiny model of its architecture: from format to evaluation.
+
+The tiny models have the architecture that `espejo fit` knows for the config, narrowed; tokenizers
+are trained on a few lines and have the template and special tokens of the real ones.
+"""
+
+import datetime
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM
+from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
+
+from espejo.chat.conversation import Conversation
+from espejo.commands import estimate
+from espejo.evaluation import likelihood
+from espejo.formatting import labels, prompts
+from espejo.model import loading
+from espejo.model.generation import settings
+from espejo.training import sft
+from tests.helpers import tiny
+
+ROOT = Path(__file__).resolve().parents[2]
+MODELS = sorted(path.stem for path in (ROOT / "conf" / "model").glob("*.yaml"))
+
+CHATML = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+LLAMA2 = ("<unk>", "<s>", "</s>")
+DEEPSEEK = ("<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜User｜>", "<｜Assistant｜>")
+LLAMA3 = ("<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>")
+
+
+@dataclass(frozen=True)
+class Family:
+    """What of a model's tokenizer matters here; `answer` is how its template opens a reply."""
+
+    specials: tuple[str, ...]
+    end: str
+    answer: str
+    template: str | None = None
+    begin: str | None = None  # the token that the tokenizer puts before any text
+    pad: str | None = None
+    pieces: str = "bytes"  # or "words", with the space before a word as its first character
+
+
+FAMILIES = {
+    "smollm2": Family(
+        CHATML, "<|im_end|>", "<|im_start|>assistant\n", tiny.CHATML, pad="<|im_end|>"
+    ),
+    "gemma3": Family(("<pad>", "<eos>", "<bos>"), "<eos>", "[YO]\n", begin="<bos>", pad="<pad>"),
+    "DeepESP/gpt2-spanish": Family(("<|endoftext|>",), "<|endoftext|>", " <|ax2|>"),
+    "HuggingFaceTB/SmolLM3-3B": Family(
+        CHATML, "<|im_end|>", "<|im_start|>assistant\n<think>\n\n</think>\n", tiny.SMOLLM3
+    ),
+    "microsoft/Phi-3-mini-4k-instruct": Family(
+        ("<unk>", "<s>", "<|endoftext|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"),
+        "<|endoftext|>",
+        "<|end|>\n<|assistant|>\n",
+        tiny.template("phi3"),
+        pad="<|endoftext|>",
+    ),
+    "meta-llama/Llama-2-7b-chat-hf": Family(
+        LLAMA2, "</s>", " [/INST]", tiny.LLAMA2, begin="<s>", pieces="words"
+    ),
+    "mistralai/Mistral-7B-Instruct-v0.3": Family(
+        (*LLAMA2, "[INST]", "[/INST]"), "</s>", "[/INST]", tiny.MISTRAL, "<s>", pieces="words"
+    ),
+    "meta-llama/Llama-3.1-8B-Instruct": Family(
+        LLAMA3,
+        "<|eot_id|>",
+        "<|start_header_id|>assistant<|end_header_id|>\n\n",
+        tiny.template("llama3_2"),  # 3.1's with today's date in it
+        begin="<|begin_of_text|>",
+    ),
+    "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B": Family(
+        DEEPSEEK,
+        "<｜end▁of▁sentence｜>",
+        "<｜Assistant｜><think>\n\n</think>\n\n",
+        tiny.template("deepseek_r1_distill"),
+        begin="<｜begin▁of▁sentence｜>",
+        pad="<｜end▁of▁sentence｜>",
+    ),
+    "Qwen/Qwen3-1.7B": Family(
+        CHATML,
+        "<|im_end|>",
+        "<|im_start|>assistant\n<think>\n\n</think>\n\n",
+        tiny.template("qwen3"),
+        pad="<|endoftext|>",
+    ),
+}
+
+# Two examples; one reply has two messages, one begins with what no vocabulary has in one piece.
+EXAMPLES = [
+    ([{"author": "Flor", "messages": ["¿venís hoy?"]}], ["dale, voy", "llevo pan"]),
+    (
+        [
+            {"author": "Flor", "messages": ["che", "¿bien?"]},
+            {"author": "Juli", "messages": ["todo bien"]},
+            {"author": "Flor", "messages": ["¿y vos?"]},
+        ],
+        ["🙂 re bien"],
+    ),
+]
+NARROW = {
+    "hidden_size": 64,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "head_dim": 32,
+    "initializer_range": 0.2,  # wide enough for two narrow layers to tell tokens apart
+}
+NARROW_GPT2 = {"n_embd": 64, "n_layer": 2, "n_head": 2, "initializer_range": 0.1}
+
+
+def tiny_base(params, folder):
+    """A base model and tokenizer for `params`, saved in `folder` as a hub would have them."""
+    family = FAMILIES[params["model"]["id"]]
+    tokenizer = tiny.trained_tokenizer(
+        family.specials, family.end, family.template, family.begin, family.pad, family.pieces
+    )
+    real = estimate.architecture(params["model"]["id"])
+    narrow = NARROW_GPT2 if real.model_type == "gpt2" else NARROW
+    config = AutoConfig.for_model(
+        real.model_type,
+        vocab_size=len(tokenizer),
+        tie_word_embeddings=real.tie_word_embeddings,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=None,  # its row would be of zeros, and where it is the end's never foretold
+        **narrow,
+    )
+    torch.manual_seed(0)
+    AutoModelForCausalLM.from_config(config, dtype=torch.float32).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def test_no_architecture_is_without_a_test(composed):
+    assert {composed(f"model={name}")["model"]["id"] for name in MODELS} == set(FAMILIES)
+
+
+# Each model in the form that its original had, and the other forms on one or two of them.
+CHOICES = [
+    *([f"model={name}"] for name in MODELS),
+    ["model=phi3", "format=chat"],
+    ["model=llama2", "format=chat"],
+    ["model=mistral", "format=tagged"],
+    ["model=smollm2", "experiment=pairs"],
+    ["model=smollm2", "experiment=qa"],
+]
+
+
+@pytest.fixture(params=CHOICES, ids=lambda choice: "+".join(choice))
+def ready(request, composed, tmp_path, monkeypatch):
+    """The params of one choice, hastened and with certain replies, and its tiny base in place."""
+    params = composed(*request.param)
+    base = tmp_path / "base"
+    tiny_base(params, base)
+    monkeypatch.setattr(loading, "locate", lambda model: (str(base), "main"))
+    params["model"]["generate"] |= {
+        "temperature": 0,
+        "repetition_penalty": 1.0,
+        "max_new_tokens": 80,
+    }
+    params["model"]["threads"] = 1  # two wait for each other more than such small sums take
+    if params["model"]["name"] != "smollm2-qlora":  # that one as it is
+        params["model"]["precision"] = "float32"
+    params["train"] |= {
+        "epochs": 60,
+        "max_steps": -1,
+        "batch_size": 2,
+        "gradient_accumulation": 1,
+        "learning_rate": 0.02 if params["train"]["method"] == "lora" else 0.01,
+        "dropout": 0.0,
+        "evaluations": 2,
+        "log_steps": 30,
+        "weight_decay": 0.0,
+    }
+    return params
+
+
+def encode(params, tokenizer, write):
+    """The two examples, formatted and tokenized as the stages do it."""
+    texts, rows, spans = [], [], []
+    for context, reply in EXAMPLES:
+        text, marks = write.example(context, reply, "Juli")
+        never = write.where((), context, "Juli")
+        texts.append(text)
+        spans.append(marks)
+        rows.append(labels.encode(tokenizer, text, marks, params["train"]["loss"], never))
+    return texts, rows, spans
+
+
+def test_a_config_goes_all_the_way(ready, tmp_path):
+    model, wanted = ready["model"], ready["train"]
+    tokenizer = loading.load_tokenizer(model)
+    write = prompts.prompter(tokenizer, model, ready["format"])
+    how = settings(tokenizer, write.end, model["generate"])
+    texts, rows, spans = encode(ready, tokenizer, write)
+
+    # What is learnt: the reply and the token that ends it, which stops generation as well.
+    for (context, reply), text, row in zip(EXAMPLES, texts, rows, strict=True):
+        asked = write.prompt(context, "Juli")
+        assert text.startswith(asked)
+        opening = ready["format"]["tags"] and ready["format"]["tags"]["reply"]
+        assert asked.endswith(opening or FAMILIES[model["id"]].answer)
+        assert asked.count("<think>") == asked.count("</think>")
+        ids = tokenizer(asked, add_special_tokens=False)["input_ids"]
+        assert row["input_ids"][: len(ids)] == ids  # the same tokens in training and in chat
+        if wanted["loss"] == "reply":
+            assert set(row["labels"][: len(ids)]) == {labels.IGNORED}
+        learnt = row["labels"][len(ids) :]
+        assert learnt == row["input_ids"][len(ids) :]
+        assert learnt[-1] in how.eos_token_id
+        said = tokenizer.decode(learnt[:-1]).strip()
+        assert said == model["separator"].join(reply)
+
+    # A batch is padded with labels that count for nothing; the ends stay, whatever pads.
+    batch = DataCollatorForLanguageModeling(pad_token_id=tokenizer.pad_token_id)(
+        [{key: row[key] for key in ("input_ids", "labels")} for row in rows]
+    )
+    assert (batch["labels"][batch["attention_mask"] == 0] == labels.IGNORED).all()
+    ends = [row["labels"][-1] for row in rows]
+    assert [batch["labels"][at, len(row["labels"]) - 1] for at, row in enumerate(rows)] == ends
+
+    dtype = "float32" if wanted["method"] == "full" else None
+    base = loading.load_base(model, dtype=dtype)
+    trained = sft.train(base, tokenizer, rows, rows, wanted, tmp_path / "checkpoints")
+    if model["quantization"]:  # models.upcast: whatever TRL prefers
+        learnt = [weight for weight in trained.model.parameters() if weight.requires_grad]
+        assert {weight.dtype for weight in learnt} == {torch.float32}
+    if wanted["method"] == "lora":
+        touched = {
+            name.split(".")[-2]
+            for name, _ in trained.model.named_modules()
+            if name.endswith("lora_A")
+        }
+        assert touched == set(wanted["targets"])
+    folder = tmp_path / "model"
+    facts = {"data": "x", "model": model, "format": ready["format"], "history": 4, "train": wanted}
+
+    def answers(tuned):
+        return [answer(tuned, tokenizer, write, how, context) for context, _ in EXAMPLES]
+
+    expected = [reply for _, reply in EXAMPLES]
+    assert answers(trained.model.eval()) == expected
+    loading.save(trained.model, tokenizer, folder, facts)
+
+    conversation = Conversation(folder)
+    mirror = conversation.mirror
+    with mirror.tuned() as tuned:
+        assert answers(tuned) == expected
+    for context, reply in EXAMPLES:
+        conversation.turns = [
+            {**turn, "author": "bot" if turn["author"] == "Juli" else "person"} for turn in context
+        ]
+        list(conversation.reply())
+        assert conversation.turns[-1] == {"author": "bot", "messages": reply}
+
+    losses = {}
+    for name, one in mirror.both():
+        every = [labels.encode(tokenizer, *pair, "text") for pair in zip(texts, spans, strict=True)]
+        scored = likelihood.of_reply(likelihood.token_losses(one, every, 4096), every)
+        sums = likelihood.per_example(scored, every, spans)
+        # "dale, voy" + separator + "llevo pan" + end; "🙂 re bien" + end
+        assert sums["chars"].tolist() == [20, 10]
+        assert sums["own_chars"].tolist() == [18, 9]
+        losses[name] = sums["nats"].sum() / sums["tokens"].sum()
+    assert losses["tuned"] < 0.2
+    assert losses["base"] > 2
+
+
+def answer(model, tokenizer, write, how, context):
+    """The bubbles of a reply that must have ended by itself."""
+    asked = tokenizer(write.prompt(context, "Juli"), add_special_tokens=False, return_tensors="pt")
+    with torch.inference_mode():
+        written = model.generate(**asked, generation_config=how)[0, asked["input_ids"].shape[1] :]
+    assert written[-1] in how.eos_token_id
+    assert len(written) < how.max_new_tokens
+    return write.bubbles(tokenizer.decode(written[:-1]).removesuffix(write.end))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_formatted_text_is_the_same_on_another_day(composed, name, tmp_path, monkeypatch):
+    params = composed(f"model={name}")
+    tiny_base_tokenizer = tmp_path / "base"
+    tiny_base(params, tiny_base_tokenizer)
+    monkeypatch.setattr(loading, "locate", lambda model: (str(tiny_base_tokenizer), "main"))
+    written = []
+    for day in (1, 2):
+
+        class Clock(datetime.datetime):
+            @classmethod
+            def now(cls, tz=None, day=day):
+                return cls(2031, 3, day)
+
+        monkeypatch.setattr("transformers.utils.chat_template_utils.datetime", Clock)
+        write = prompts.prompter(
+            loading.load_tokenizer(params["model"]), params["model"], params["format"]
+        )
+        written.append(write.example(*EXAMPLES[0], "Juli")[0])
+    assert written[0] == written[1]
+    assert "2031" not in written[0]
+    dated = re.search(r"Today Date: (.*)\n", written[0])
+    assert (dated[1] if dated else None) == {
+        "smollm3": "08 July 2025",
+        "llama3": "26 Jul 2024",
+    }.get(name)

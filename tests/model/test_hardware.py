@@ -1,0 +1,200 @@
+"""What `auto` means: on processors fast and slow in bfloat16, on GPUs, with few cores."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from transformers import Gemma2Config, LlamaConfig
+
+from espejo.core.errors import UserError
+from espejo.model import attention, hardware
+from tests.helpers.workshop import ROOT
+
+LLAMA = LlamaConfig()
+
+
+@pytest.fixture
+def cost(monkeypatch):
+    """cost(6.4) makes this machine a processor whose bfloat16 products take 6.4 times as long."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+    def put(factor):
+        hardware._say_slow.cache_clear()
+        monkeypatch.setattr(hardware, "bfloat16_cost", lambda: factor)
+
+    return put
+
+
+@pytest.mark.parametrize(
+    ("factor", "expected"),
+    [(0.2, torch.bfloat16), (0.9, torch.float32), (1.0, torch.float32), (15.0, torch.float32)],
+)
+def test_a_processor_takes_what_it_multiplies_clearly_faster(cost, factor, expected):
+    cost(factor)
+    assert hardware.dtype_of("auto") == hardware.dtype_of("wide") == expected
+
+
+def test_a_fixed_precision_is_obeyed_and_a_slow_one_remarked_upon_once(cost, capsys):
+    cost(6.42)
+    assert hardware.dtype_of("bfloat16") == torch.bfloat16
+    assert hardware.dtype_of("bfloat16") == torch.bfloat16
+    said = capsys.readouterr().out
+    assert said.count("\n") == 1
+    assert "6.4 times slower in bfloat16" in said
+    assert "model.precision=auto" in said
+    assert hardware.dtype_of("float32") == torch.float32
+    cost(0.2)
+    assert hardware.dtype_of("float32") == torch.float32
+    assert hardware.dtype_of("bfloat16") == torch.bfloat16
+    assert capsys.readouterr().out == ""
+
+
+def test_a_card_takes_bfloat16_where_it_has_it_and_float16_where_not(gpu):
+    gpu(True)
+    assert hardware.dtype_of("auto") == hardware.dtype_of("bfloat16") == torch.bfloat16
+    gpu(False)
+    assert hardware.dtype_of("auto") == hardware.dtype_of("bfloat16") == torch.float16
+    assert hardware.dtype_of("float32") == torch.float32
+
+
+def test_a_model_that_float16_cannot_hold_is_never_computed_in_it(gpu, composed):
+    # In Gemma 3 states between layers go to 104,000, and float16 ends at 65,504: its loss was NaN.
+    precision = composed("model=gemma3")["model"]["precision"]
+    gpu(False)
+    assert hardware.dtype_of(precision) == torch.float32
+    gpu(True)
+    assert hardware.dtype_of(precision) == torch.bfloat16
+
+
+def test_attention_follows_the_device_and_the_architecture(gpu, cost):
+    cost(1.0)
+    assert hardware.attention("auto", LLAMA) == attention.NAME
+    assert hardware.attention("auto", Gemma2Config()) == "eager"  # it caps its scores
+    assert hardware.attention("eager", LLAMA) == "eager"
+    gpu(True)
+    assert hardware.attention("auto", LLAMA) == "sdpa"
+    assert hardware.attention("grouped", LLAMA) == "grouped"
+
+
+@pytest.mark.parametrize("precision", ["bloat16", "BFLOAT16", "int8", "", None])
+def test_a_precision_that_is_none_is_refused_with_those_there_are(precision):
+    with pytest.raises(UserError) as error:
+        hardware.dtype_of(precision)
+    assert str(error.value) == (
+        f"model.precision is {precision!r}: it can be auto, wide, bfloat16, float16 or float32."
+    )
+
+
+@pytest.mark.parametrize("wanted", ["nothing", "flash", ""])
+def test_an_attention_that_is_none_is_refused(wanted):
+    with pytest.raises(UserError, match=r"train\.attention is .* auto, sdpa, eager or grouped"):
+        hardware.attention(wanted, LLAMA)
+    assert hardware.attention("grouped", LLAMA) == "grouped"
+
+
+@pytest.mark.parametrize("wanted", [0, -2, "many", "", 1.5, None])
+def test_a_number_of_threads_that_is_none_is_refused(wanted):
+    with pytest.raises(UserError, match=r"model\.threads is .* auto or a number from 1 on"):
+        hardware.threads(wanted)
+
+
+def in_child(code, **environment):
+    """What `code` prints in a process of its own, on the first processor it may use."""
+    ran = subprocess.run(
+        [sys.executable, "-c", f"from espejo.model import hardware; {code}"],
+        cwd=ROOT,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return ran.stdout.strip()
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity on this system")
+def test_threads_are_the_cores_that_the_process_may_use():
+    mine = len(os.sched_getaffinity(0))
+    assert 1 <= int(in_child("print(hardware.threads('auto'))")) <= mine
+    one = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); "
+    assert in_child(f"{one}print(hardware.threads('auto'))") == "1"
+    assert in_child("print(hardware.threads('auto'))", LOKY_MAX_CPU_COUNT="1") == "1"
+    assert in_child(f"{one}print(hardware.threads(3))") == "3"
+
+
+def test_hyperthreads_of_one_core_count_once(monkeypatch):
+    monkeypatch.setattr(hardware.joblib, "cpu_count", lambda: 8)
+    monkeypatch.setattr(hardware, "_allowed_cores", lambda: 4)
+    assert hardware.threads("auto") == 4
+    monkeypatch.setattr(hardware, "_allowed_cores", lambda: 0)  # no affinity, as on a Mac
+    monkeypatch.setattr(hardware.psutil, "cpu_count", lambda logical: 6)
+    assert hardware.threads("auto") == 6
+    monkeypatch.setattr(hardware.psutil, "cpu_count", lambda logical: None)
+    assert hardware.threads("auto") == 8
+    monkeypatch.setattr(hardware, "_allowed_cores", lambda: 16)  # a container's quota is below
+    assert hardware.threads("auto") == 8
+
+
+def test_processes_of_a_launcher_share_the_cores(monkeypatch):
+    monkeypatch.setattr(hardware.joblib, "cpu_count", lambda: 6)
+    monkeypatch.setattr(hardware, "_allowed_cores", lambda: 6)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    assert hardware.threads("auto") == 3
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "16")
+    assert hardware.threads("auto") == 1
+
+
+@pytest.fixture
+def probed(monkeypatch, tmp_path):
+    """probed(0.5) is the cost that is found where the probe would give 0.5."""
+    monkeypatch.setattr(hardware, "user_cache_path", lambda name: tmp_path)
+
+    def found(answer):
+        hardware.bfloat16_cost.cache_clear()  # as in a process of its own
+        monkeypatch.setattr(hardware, "_timed_cost", lambda: answer)
+        return hardware.bfloat16_cost()
+
+    yield found
+    hardware.bfloat16_cost.cache_clear()
+
+
+def test_the_probe_is_asked_once_a_machine_and_cannot_flip(probed, monkeypatch, tmp_path):
+    assert probed(0.5) == 0.5
+    assert probed(7.0) == 0.5
+    monkeypatch.setattr(hardware, "_machine", lambda: "another processor")
+    assert probed(7.0) == 7.0
+    monkeypatch.undo()
+    kept = json.loads((tmp_path / "bfloat16_cost.json").read_text("utf-8"))
+    assert sorted(kept.values()) == [0.5, 7.0]
+    assert [path.name for path in tmp_path.iterdir()] == ["bfloat16_cost.json"]
+
+
+@pytest.mark.parametrize("content", ["", "[1]", "{", '{"x": "y"}', '{"x": null}'])
+def test_a_broken_cache_is_written_anew(probed, tmp_path, content):
+    (tmp_path / "bfloat16_cost.json").write_text(content, "utf-8")
+    assert probed(3.0) == 3.0
+    assert list(json.loads((tmp_path / "bfloat16_cost.json").read_text("utf-8")).values()) == [3.0]
+
+
+def test_without_a_cache_folder_it_is_probed_each_time(probed, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("", "utf-8")
+    monkeypatch.setattr(hardware, "user_cache_path", lambda name: tmp_path / "file" / "below")
+    assert probed(3.0) == 3.0
+    assert probed(4.0) == 4.0
+
+
+def test_the_machine_is_known_by_processor_torch_and_limits(monkeypatch):
+    for name in hardware._LIMITS:
+        monkeypatch.delenv(name, raising=False)
+    plain = hardware._machine()
+    assert hardware.processor() in plain
+    assert f"torch {torch.__version__}" in plain
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    assert hardware._machine() == f"{plain} ONEDNN_MAX_CPU_ISA=AVX2"
+
+
+def test_the_probe_times_products_in_both_precisions():
+    # Whatever the processor, one of them takes no more than a hundred times the other.
+    assert 0.01 < hardware._timed_cost() < 100

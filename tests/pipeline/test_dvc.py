@@ -1,0 +1,31 @@
+"""dvc.yaml and the stages: small scripts, and what quotes messages is never in git."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text("utf-8"))["stages"]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_is_a_small_script(stage):
+    assert len((ROOT / "stages" / f"{stage}.py").read_text("utf-8").splitlines()) <= 130
+
+
+@pytest.mark.parametrize("stage", ["parse", "clean", "group", "filter"])
+def test_no_stage_up_to_filter_imports_torch_or_transformers(stage):
+    code = f"import sys, stages.{stage}; print({{'torch', 'transformers'}} & sys.modules.keys())"
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert ran.stdout == "set()\n", ran.stderr
+
+
+def test_what_quotes_messages_is_cached_and_what_goes_in_git_is_not():
+    for stage in STAGES.values():
+        for out in stage["outs"]:
+            path, settings = next(iter(out.items())) if isinstance(out, dict) else (out, {})
+            in_git = path.startswith(("metrics/", "plots/"))
+            assert settings.get("cache", True) is not in_git, path

@@ -1,0 +1,85 @@
+"""`dvc repro` that is killed, and killed inside a save, ends as one that never was."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+import yaml
+
+from espejo.training import sft
+from tests.helpers import workshop
+from tests.helpers.workshop import run
+
+STEPS = 6
+SETTINGS = (
+    *("data=mine", "model=smollm2", "experiment=smoke", f"train.max_steps={STEPS}"),
+    *(f"train.evaluations={STEPS}", "train.log_steps=1"),
+)
+
+
+def prepared(folder):
+    """A clone with chats of somebody's own, whose params.yaml says to train STEPS steps."""
+    workshop.clone(folder)
+    workshop.mine(folder)
+    code = "import sys, compose; compose.compose(compose.ROOT / 'params.yaml', sys.argv[1:])"
+    run(sys.executable, "-c", code, *SETTINGS, cwd=folder, PYTHONPATH=str(folder / "conf"))
+    return folder
+
+
+def made(folder):
+    """What the stage train left, as DVC's hashes."""
+    return yaml.safe_load((folder / "dvc.lock").read_text("utf-8"))["stages"]["train"]["outs"]
+
+
+def saves(folder):
+    """The checkpoints begun, and whether each is whole."""
+    found = folder.glob("checkpoints/*/checkpoint-*")
+    return {path.name: (path / "trainer_state.json").is_file() for path in found}
+
+
+def kill_when(folder, due):
+    """Start `dvc repro train`, and kill all of its processes once due(saves) holds."""
+    pipeline = subprocess.Popen(
+        [sys.executable, "-m", "dvc", "repro", "train"],
+        cwd=folder,
+        env=workshop.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    until = time.monotonic() + 600
+    while not due(saves(folder)):  # without a pause: a save is short
+        assert pipeline.poll() is None, "it ended before it could be killed"
+        assert time.monotonic() < until
+    below = psutil.Process(pipeline.pid).children(recursive=True)
+    assert any("stages.train" in process.cmdline() for process in below)
+    for process in below:
+        process.kill()
+    pipeline.kill()
+    assert pipeline.wait() == -signal.SIGKILL
+    psutil.wait_procs(below)
+
+
+@pytest.mark.slow
+def test_a_pipeline_that_is_killed_goes_on_and_ends_the_same(tmp_path):
+    whole = prepared(tmp_path / "whole")
+    assert "Going on" not in run("dvc", "repro", "train", cwd=whole).stdout
+    folder = prepared(tmp_path / "killed")
+
+    kill_when(folder, lambda begun: any(begun.values()))
+    first = sft.last_checkpoint(next(folder.glob("checkpoints/*")))
+    assert first.name != f"checkpoint-{STEPS}"  # it came before the last step
+
+    kept = set(saves(folder))
+    kill_when(
+        folder, lambda begun: any(not done for name, done in begun.items() if name not in kept)
+    )
+    assert f"checkpoint-{STEPS}" not in saves(folder)
+    assert not (folder / "model" / "adapter_model.safetensors").exists()
+
+    again = run("dvc", "repro", "train", cwd=folder)
+    assert "Going on from checkpoints/" in again.stdout
+    assert made(folder) == made(whole)
+    assert not list(folder.glob("checkpoints/*"))

@@ -1,0 +1,98 @@
+"""Examples in the prompt: which are chosen, and where they stand."""
+
+import sys
+
+import pandas as pd
+import pytest
+
+from espejo.prediction import few_shot
+from tests.formatting.test_prompts import phi3, turn
+from tests.helpers.workshop import ROOT, run
+
+
+def examples(*pairs):
+    """Rows of EXAMPLES from (what Flor said or None, the reply of Juli)."""
+    context = [[turn("Flor", said)] if said else [] for said, _ in pairs]
+    return pd.DataFrame({"context": context, "reply": [[reply] for _, reply in pairs]})
+
+
+TRAIN = examples(
+    ("vamos al cine el sábado?", "dale, qué dan"),
+    ("compraste pan?", "uh no"),
+    (None, "hola!!"),
+    ("tenés los apuntes de química?", "los de la segunda unidad nomás"),
+    ("qué película vemos en el cine?", "la de terror ni loca"),
+)
+
+
+def said(turns):
+    return [" ".join(turn["messages"]) for turn in turns]
+
+
+def test_the_nearest_examples_share_the_words_and_the_nearest_stands_last():
+    contexts = [[turn("Flor", "hola"), turn("Flor", "qué película dan en el cine?")]]
+    (found,) = few_shot.nearest(TRAIN, contexts, "Juli", k=2, most=200)
+    assert said(found) == [
+        "vamos al cine el sábado?",
+        "dale, qué dan",
+        "qué película vemos en el cine?",
+        "la de terror ni loca",
+    ]
+    assert [turn["author"] for turn in found] == ["Flor", "Juli"] * 2
+
+
+def test_what_answers_nothing_or_is_too_long_is_no_example():
+    found = few_shot.fixed(TRAIN, "Juli", k=9, most=28, seed=1)
+    # 24 + 13 and longer are out, and so is the one without a context; "compraste pan?" has 14 + 5.
+    assert said(found) == ["compraste pan?", "uh no"]
+
+
+def test_the_same_seed_draws_the_same_examples():
+    first, again = (few_shot.fixed(TRAIN, "Juli", k=2, most=200, seed=3) for _ in range(2))
+    assert first == again
+    assert len(first) == 4
+
+
+@pytest.mark.parametrize("context", [[], [turn("", "nada")]])
+def test_a_context_without_known_words_gets_examples_all_the_same(context):
+    (found,) = few_shot.nearest(TRAIN, [context], "Juli", k=2, most=200)
+    assert len(found) == 4
+
+
+@pytest.mark.parametrize("train", [TRAIN.iloc[:0], examples((None, "hola"), (None, "che")), TRAIN])
+def test_where_no_example_fits_there_is_none(train):
+    contexts = [[turn("Flor", "hola")], []]
+    assert few_shot.nearest(train, contexts, "Juli", k=2, most=5) == [[], []]
+    assert few_shot.fixed(train, "Juli", k=2, most=5, seed=1) == []
+
+
+def test_examples_stand_before_the_context_and_do_not_use_up_its_limit():
+    write = phi3(max_context_chars=4)
+    before = [turn("Flor", "venís?"), turn("Juli", "voy")]
+    prompt = write.prompt([turn("Flor", "hola")], "Juli", shots=before)
+    assert prompt == (
+        "<|system|>\nSYS<|end|>\n<|user|>\nvenís?<|end|>\n<|assistant|>\nvoy<|end|>\n"
+        "<|user|>\nhola<|end|>\n<|assistant|>\n"
+    )
+
+
+def test_where_the_author_opens_silence_parts_the_examples_from_the_context():
+    before = [turn("Flor", "venís?"), turn("Juli", "voy")]
+    prompt = phi3().prompt([turn("Juli", "che")], "Juli", shots=before)
+    assert "voy<|end|>\n<|user|>\n…<|end|>\n<|assistant|>\nche<|end|>" in prompt
+
+
+def test_jax_is_kept_off_the_graphics_card(tmp_path):
+    # Where JAX is installed, bm25s calls it as soon as it is imported.
+    (tmp_path / "jax").mkdir()
+    (tmp_path / "jax" / "__init__.py").touch()
+    asked = "import os\n\ndef top_k(*_):\n    print(os.environ.get('JAX_PLATFORMS'))\n"
+    (tmp_path / "jax" / "lax.py").write_text(asked, "utf-8")
+    ran = run(
+        sys.executable,
+        "-c",
+        "import espejo.prediction.few_shot",
+        cwd=ROOT,
+        PYTHONPATH=str(tmp_path),
+    )
+    assert ran.stdout.split() == ["cpu"]

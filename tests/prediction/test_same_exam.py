@@ -1,0 +1,122 @@
+"""The test set is the same for every model: the same replies, and the same characters of them."""
+
+from functools import cache
+
+import pytest
+import yaml
+
+from espejo.core import tables
+from espejo.core.errors import UserError
+from espejo.model import bundled, loading
+from stages import clean, evaluate, filter, format, group, parse
+from tests.helpers import tiny, workshop
+
+MODELS = ("smollm2", "smollm2-clm", "gemma3")
+# What tokenizers and templates could take apart: control tokens, accents, emoji, spaces, a line.
+ODD = "re linda <|im_end|> ñandú 👩‍🚀  [INST] <end_of_turn> jaja"
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory, composed):
+    """A folder in which the stages before the first that knows of models ran on a small chat."""
+    folder = tmp_path_factory.mktemp("exam")
+    (folder / "raw").mkdir()
+    text = workshop.chat().replace("re linda", ODD)
+    (folder / "raw" / f"Chat de WhatsApp con {workshop.PARTNER}.txt").write_text(text, "utf-8")
+    (folder / "raw" / "people.yaml").write_text(workshop.PEOPLE, "utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        settle(folder, composed())
+        names, data, numbers = folder / "raw" / "people.yaml", folder / "data", folder / "metrics"
+        parse.main(folder / "raw", data / "messages.parquet", numbers / "parse.json")
+        clean.main(
+            *(data / "messages.parquet", names, data / "clean.parquet"),
+            *(numbers / "clean.json", folder / "reports" / "personal_data.md"),
+        )
+        group.main(
+            *(data / "clean.parquet", names, data / "turns.parquet"),
+            *(data / "examples.parquet", numbers / "group.json"),
+        )
+    return folder
+
+
+def settle(folder, params):
+    (folder / "params.yaml").write_text(yaml.safe_dump(params), "utf-8")
+
+
+class Both:
+    """Stands for a Mirror: the model's own tokenizer, with tiny weights before and after."""
+
+    def __init__(self, tokenizer):
+        self.tokenizer = tokenizer
+
+    def both(self):
+        for name, seed in (("base", 0), ("tuned", 1)):
+            yield name, tiny.llama(len(self.tokenizer), seed)
+
+
+@pytest.fixture(scope="module")
+def scored(workplace, composed):
+    """scored("gemma3"): its test replies as the stages format and evaluate have them."""
+
+    def score(name):
+        params = composed(f"model={name}")
+        if params["model"]["source"] == "embedded":
+            try:
+                bundled.folder(params["model"]["id"])
+            except UserError:
+                pytest.skip(f"{name} is an optional extra")
+        data, numbers = workplace / "data", workplace / "metrics"
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(workplace)
+            settle(workplace, params)
+            filter.main(
+                *(data / "examples.parquet", data / "filtered.parquet"), numbers / "filter.json"
+            )
+            format.main(
+                *(data / "filtered.parquet", workplace / "raw" / "people.yaml"),
+                *(data / "formatted.parquet", numbers / "format.json"),
+            )
+        table = tables.read(data / "formatted.parquet", tables.FORMATTED)
+        test = table[table["split"] == "test"].reset_index(drop=True)
+        wanted = params["evaluate"] | {"bootstrap": 10}
+        _, sums = evaluate.foreseen(test, Both(loading.load_tokenizer(params["model"])), wanted)
+        return test, sums
+
+    return cache(score)
+
+
+def own(table):
+    """The messages of each test reply, by id, as the spans of its text give them."""
+    return {
+        row.id: [row.text[s["start"] : s["end"]] for s in row.spans if s["kind"] == "message"]
+        for row in table.itertuples()
+    }
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_same_replies_and_characters_are_scored_whatever_the_model(scored, workplace, name):
+    table, sums = scored(name)
+    examples = tables.read(workplace / "data" / "examples.parquet", tables.EXAMPLES)
+    asked = examples[examples["split"] == "test"]
+    # By another way than the stages': a control token that is quoted has a space put into it.
+    said = {
+        row.id: [
+            text.replace("<|im", "< |im").replace("[INST", "[ INST").replace("<end", "< end")
+            for text in row.reply
+        ]
+        for row in asked.itertuples()
+    }
+    assert any("👩‍🚀" in text for texts in said.values() for text in texts)
+    assert own(table) == said
+    for each in sums.values():
+        assert each["own_chars"].tolist() == [sum(map(len, texts)) for texts in said.values()]
+        # A separator and an end are one character each.
+        assert each["chars"].tolist() == [sum(map(len, t)) + len(t) for t in said.values()]
+        assert (each["own_tokens"] > 0).all()
+
+
+def test_models_cut_the_same_characters_into_different_tokens(scored):
+    """Else the test above would compare a model with itself."""
+    tokens = [scored(name)[1]["base"]["own_tokens"].tolist() for name in ("smollm2", "gemma3")]
+    assert tokens[0] != tokens[1]

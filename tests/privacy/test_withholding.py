@@ -1,0 +1,334 @@
+"""Those who said `withhold`: their names in every writing, their words wherever others put them."""
+
+import sys
+import time
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from espejo.core.errors import UserError
+from espejo.privacy import nicknames, pii, pseudonyms
+from espejo.privacy.people import People
+from espejo.privacy.withholding import Left, withheld
+from espejo.privacy.writings import Writings
+from stages import parse
+
+# All invented; Argentina reserves no phone numbers for fiction.
+WHO = People(
+    "Juli",
+    frozenset({"Juli"}),
+    {
+        "Ana Gómez": "withhold",
+        "Ana Pérez": "train",  # a namesake
+        "Tincho": "train",
+        "+54 9 351 555-1234": "withhold",
+        "Sol Rosas": "withhold",
+        "Jo": "withhold",
+        "~ Nicanor Ulloa 🌸": "withhold",
+        "Luca": "withhold",
+        "Lucas Paz": "context",
+        "Mamá": "withhold",
+        "Paz ☮️": "withhold",
+        "Doctora Trabajo": "withhold",
+        "Moncho (gas)": "withhold",
+        "李明": "withhold",
+    },
+    {"Ana Gómez": ["Anita", "la flaca", "351 555 9876"]},
+)
+WRITINGS = Writings(WHO)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # whole, and in words that are nobody else's, however written
+        ("hola ana gomez!", "hola <PERSON>!"),
+        ("Gómez, Ana: vení", "<PERSON>: vení"),
+        ("GÓMEZ", "<PERSON>"),
+        ("Go\u0301mez", "<PERSON>"),
+        ("G\u00f3\u200bmez", "<PERSON>"),
+        ("𝐍𝐢𝐜𝐚𝐧𝐨𝐫 y Ｎｉｃａｎｏｒ", "<PERSON> y <PERSON>"),
+        ("Nicanooor, nicanor", "<PERSON>, <PERSON>"),
+        ("~ Nicanor Ulloa 🌸 y Nicanor 🌸 Ulloa", "<PERSON> y <PERSON>"),
+        ("los Ulloas, Nicanorcito", "los <PERSON>, <PERSON>"),
+        ("monchito, Monchinho", "<PERSON>, <PERSON>"),
+        ("找李明吃饭", "找<PERSON>吃饭"),
+        # users and files
+        ("ana_gomez2.vcf (file attached)", "<PERSON>2.vcf (file attached)"),
+        ("anagomez@x.com", "<PERSON>@x.com"),
+        ("cumplenicanor.jpg", "cumple<PERSON>.jpg"),
+        # what a namesake has too stays; after "@" it is a contact's whole name
+        ("Ana, y Ana Pérez", "Ana, y Ana Pérez"),
+        ("@Ana Gómez y @Ana Pérez", "@<PERSON> y @Ana Pérez"),
+        ("luca y lucas", "<PERSON> y lucas"),
+        # names that are words: with a capital or "@"
+        ("hace sol, Sol", "hace sol, <PERSON>"),
+        ("@sol", "@<PERSON>"),
+        ("Sol Rosas, sol rosas", "<PERSON>, <PERSON>"),
+        ("dos rosas de Rosas", "dos rosas de <PERSON>"),
+        ("en paz, @Paz ☮ y paz ☮️", "en paz, @<PERSON> y <PERSON>"),
+        ("mi mamá, y Mamá", "mi mamá, y <PERSON>"),
+        ("jo, Jo, @Jo", "jo, Jo, @<PERSON>"),
+        ("el gas de Moncho (gas)", "el gas de <PERSON>"),
+        ("el trabajo de la doctora", "el trabajo de la doctora"),
+        ("Doctora Trabajo", "<PERSON>"),
+        # numbers
+        ("@5493515551234 vení", "@<PERSON> vení"),
+        ("al 0351 15 555-1234", "al <PERSON>"),
+        ("(351) 555.1234, 555 1234", "<PERSON>, <PERSON>"),
+        ("+54\u00a09\u00a0351\u00a0555\u20111234", "<PERSON>"),
+        ("5\ufe0f\u20e35\ufe0f\u20e35\ufe0f\u20e3 1234", "<PERSON>"),
+        ("35155512345 y 351 555 1235", "35155512345 y 351 555 1235"),
+        # what people.yaml lists under aliases
+        ("Anita! la  flaca? LA FLACA", "<PERSON>! <PERSON>? <PERSON>"),
+        ("3515559876", "<PERSON>"),
+        ("la bolsa flaca, gitanita", "la bolsa flaca, gitanita"),
+        # signs alone are no proof
+        ("🌸", "🌸"),
+    ],
+)
+def test_a_name_in_every_writing(text, expected):
+    assert WRITINGS.without(text) == expected
+    assert WRITINGS.without(expected) == expected
+    assert WRITINGS.named(text) is (text != expected)
+
+
+def test_what_stands_in_its_place_goes_through_clean_as_it_is():
+    text = WRITINGS.without("hola nicanor, +54 9 351 555-1234 o ana@example.com")
+    assert text == "hola <PERSON>, <PERSON> o ana@example.com"
+    named = pseudonyms.mentions([text], WHO.pseudonyms("PERSON_{n}"))[0][0]
+    assert pii.replace(named)[0] == "hola <PERSON>, <PERSON> o <EMAIL>"
+
+
+LEFT = Left(
+    WRITINGS,
+    [
+        "quiero un ornitorrinco",
+        "hoy fui al río con los perros",
+        "uno dos tres cuatro cinco seis siete ocho nueve diez",
+        "primero esto\ny después aquello otro",
+        "jaja",
+        "y ahora qué hacemos",
+        "compré tres okapis enanos",
+    ],
+    # "okapis" is hardly anybody else's, whatever they quote; all else is
+    ["quiero un loro", "ornitorrinco", "un ornitorrinco", "qué hacemos", "y ahora", "ahora qué"] * 3
+    + ["okapis?", "los okapis", *["compré tres okapis enanos, dijo"] * 5],
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # copied out of WhatsApp, up to the next speaker
+        (
+            "mirá\n[12/3/23, 10:00] Nicanor: qué\nlindo\n\ndía\n[12/3/23, 10:01] Tincho: no\nyo sí",
+            "mirá\n[12/3/23, 10:01] Tincho: no\nyo sí",
+        ),
+        ("[10:00, 12/3/2023] +54 9 351 555-1234: hola", ""),
+        ("12/3/2023, 10:00 p. m. - Ana Gómez: hola", ""),
+        ("[12/3 10:00] ~ Nicanor Ulloa 🌸: hola", ""),
+        # under another name, known by its words
+        ("[12/3/23, 10:00] Nico 💕: Quiero un ornitorrinco!", ""),
+        ("[12/3/23, 10:00] Ana: quiero un ornitorrinco", ""),
+        ("[12/3/23, 10:00] Ana: otra cosa", "[12/3/23, 10:00] Ana: otra cosa"),
+        ("[12/3/23, 10:00] Tincho: jaja", "[12/3/23, 10:00] Tincho: jaja"),
+        # their name and a colon
+        ("Nicanor: quiero un loro\nTincho: no", "Tincho: no"),
+        ("*Ana Gómez:* hola", ""),
+        ("22:00 Nicanor: hola\n(22:01:07 p. m.) Tincho: ey", "(22:01:07 p. m.) Tincho: ey"),
+        ("- Anita: hola", ""),
+        ("Nicanor dijo:\nme voy", ""),
+        ("a las 12:30 nos vemos", "a las 12:30 nos vemos"),
+        ("el cumple de Nicanor: el 12", "el cumple de <PERSON>: el 12"),
+        ("Ana Pérez: hola", "Ana Pérez: hola"),
+        # quoted
+        ("> Nicanor: quiero\n> otra\nqué?", ""),
+        ("> quiero un ornitorrinco\njaja sí", "jaja sí"),
+        ("de Nicanor\n> un loro\nno sé", "de <PERSON>\nno sé"),
+        ("> quiero un\n> ornitorrinco\nqué", "qué"),
+        ("> otra cosa", "> otra cosa"),
+        ("y dijo «quiero un ornitorrinco»\ny listo", "y listo"),
+        ('Nicanor dijo "me muero"\nja', "ja"),
+        ('y dijo "jaja"', 'y dijo "jaja"'),
+        # whole messages, and long pieces
+        ("¡Hoy FUI al rio, con los perros!", ""),
+        ("te reenvío\nprimero esto y después aquello otro", "te reenvío"),
+        ("ay hoy fui al río con los perros jaja\nsí", "sí"),
+        ("x dos tres cuatro cinco seis siete ocho nueve y\nno", "no"),
+        ("dos tres cuatro cinco seis siete ocho y", "dos tres cuatro cinco seis siete ocho y"),
+        ("¿y ahora qué hacemos?", "¿y ahora qué hacemos?"),
+        ("ja, _compré tres okapis enanos_ jaja\nsí", "sí"),
+        ("Compré tres\nokapis enanos\n🌸", ""),
+        ("tres okapis enanos", "tres okapis enanos"),
+        ("jaja", "jaja"),
+        ("quiero un ornitorrinco yo también", "quiero un ornitorrinco yo también"),
+        # and all else is untouched
+        ("\n a\n\nb \n", "\n a\n\nb \n"),
+    ],
+)
+def test_words_of_theirs_go_with_their_lines(text, expected):
+    assert LEFT.of(text) == expected
+
+
+@given(st.text(alphabet=st.sampled_from("aáNn:> \n\"'[]1/,.@\u200d\u0301🌸"), max_size=40))
+def test_without_their_names_and_words_a_text_stays(text):
+    assert LEFT.of(text) == text
+
+
+@given(
+    st.text(alphabet="abc,. \n", max_size=8),
+    st.sampled_from(["Nicanor", "NICANOR", "Ulloa", "ana gomez", "@Sol", "3515551234", "Anita"]),
+    st.text(alphabet="xyz,. \n", max_size=8),
+)
+def test_no_writing_is_left_wherever_it_stands(before, name, after):
+    left = WRITINGS.without(f"{before} {name} {after}")
+    assert name.lower() not in left.lower()
+    assert left.count("<PERSON>") == 1
+
+
+def messages(*rows):
+    """(chat, author, text) -> a table."""
+    table = pd.DataFrame(rows, columns=["chat", "author", "text"])
+    return table.assign(
+        line=range(1, len(rows) + 1),
+        timestamp=pd.Timestamp("2025-1-1"),
+        kind="message",
+        edited=False,
+    )
+
+
+def test_a_table():
+    who = People(
+        "Juli",
+        frozenset({"Juli", "Juli 2"}),
+        {"Ana": "withhold", "+54 9 351 555-1234": "withhold", "Tincho": "train"},
+    )
+    table = messages(
+        ("Ana", None, "Messages and calls are end-to-end encrypted"),
+        ("Ana", "Ana", "hola"),
+        ("Ana", "Juli", "hola ana"),
+        ("Banda", None, "Juli added ~ Ana"),
+        ("Banda", None, "+54 9 351 555-1234 changed to +54 9 11 6666-7777"),
+        ("Banda", "Tincho", "@541166667777 @Ana"),
+        ("Banda", "Tincho", "Ana: hola"),
+        ("Banda", None, "Tincho left"),
+        ("Cumple de Ana", "Tincho", "dale"),
+        ("+54 9 351 555-1234", "Juli 2", "ey"),
+        ("Tincho", "Tincho", "ey"),
+    )
+    left = withheld(table, who)
+    shown = list(left[["chat", "author", "kind", "text"]].itertuples(index=False, name=None))
+    assert [(c, None if pd.isna(a) else a, k, t) for c, a, k, t in shown] == [
+        ("withheld 1", None, "message", "Messages and calls are end-to-end encrypted"),
+        ("withheld 1", "withheld", "withheld", ""),
+        ("withheld 1", "Juli", "message", "hola <PERSON>"),
+        ("Banda", None, "message", ""),
+        ("Banda", None, "message", ""),
+        ("Banda", "Tincho", "message", "@<PERSON> @<PERSON>"),
+        ("Banda", "Tincho", "withheld", ""),
+        ("Banda", None, "message", "Tincho left"),
+        ("withheld 2", "Tincho", "message", "dale"),
+        ("withheld 3", "Juli 2", "message", "ey"),
+        ("Tincho", "Tincho", "message", "ey"),
+    ]
+    assert left["line"].tolist() == table["line"].tolist()
+
+
+def test_what_whatsapp_writes_for_them_are_no_words_of_theirs():
+    own = ["This message was deleted by admin Juli", "a.jpg (file attached)\nqué lindo día de sol"]
+    table = messages(*[("Banda", name, text) for name in ("Ana", "Tincho") for text in own])
+    table["kind"] = ["deleted", "media"] * 2
+    left = withheld(table, People("Juli", frozenset({"Juli"}), {"Ana": "withhold", "Tincho": ""}))
+    assert left["text"].tolist() == ["", "", own[0], "a.jpg (file attached)"]
+    assert left["kind"].tolist() == ["withheld", "withheld", "deleted", "media"]
+
+
+def test_where_nobody_withholds_nothing_changes():
+    table = messages(("Ana", "Ana", "hola ana"))
+    who = People("Juli", frozenset({"Juli"}), {"Ana": "context"})
+    assert withheld(table, who) is table
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "nicanor ",
+        "@",
+        "1 ",
+        "3515551234 ",
+        "> ",
+        "\n",
+        "[1",
+        '"',
+        "Nicanor:",
+        "ana gomez",
+        "\u0301",
+    ],
+)
+def test_the_longest_message_takes_seconds_not_minutes(unit):
+    began = time.process_time()
+    LEFT.of((unit * 60_000)[:60_000])
+    assert time.process_time() - began < 3
+
+
+# The stage
+
+
+@pytest.fixture
+def raw(tmp_path, monkeypatch):
+    """A folder of exports, read as the stage does."""
+    monkeypatch.setattr(parse, "params", lambda _: {"min_understood": 0.98})
+    lines = [
+        f"1/2/2025, 10:{at:02} - {line}\n"
+        for at, line in enumerate(
+            ("Juli: hola", "Natalia: ey", "Juli: le digo a Naty que venga", "Tincho: dale")
+        )
+    ]
+    (tmp_path / "WhatsApp Chat with Natalia.txt").write_text("".join(lines), "utf-8")
+    return tmp_path
+
+
+def test_the_first_run_proposes_nicknames_beside_the_names(raw):
+    with pytest.raises(UserError, match="names no author"):
+        parse.main(raw, raw / "messages.parquet", raw / "parse.json")
+    written = (raw / "people.yaml").read_text("utf-8")
+    assert "  Natalia:   # also called Naty? Then say so under aliases\n" in written
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_what_is_printed_names_nobody_where_it_may_be_kept(terminal, raw, monkeypatch, capsys):
+    people = "author: Juli\npeople: {Natalia: train, Tincho: train}\n"
+    (raw / "people.yaml").write_text(people, "utf-8")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal, raising=False)
+    parse.main(raw, raw / "messages.parquet", raw / "parse.json")
+    printed = capsys.readouterr().out
+    assert ("Natalia" in printed) is terminal
+    assert "4 messages by 3 people in 1 files" in printed
+
+
+# Nicknames
+
+
+def test_what_looks_like_a_nickname_is_proposed():
+    rows = []
+    for _ in range(3):
+        rows += [
+            ("Banda", "Juli", "vení, gorda!"),
+            ("Banda", "Natalia", "voy"),
+            ("Banda", "Juli", "bueno, dale"),  # an opening calls nobody
+            ("Banda", "Tincho", "sí"),
+        ]
+    table = messages(
+        *rows,
+        ("Banda", "Tincho", "le digo a Naty y a @natu que venga, es natural"),
+        ("Banda", "Juli", "Natalia y Natacha"),
+        ("Banda", "Natacha", "?"),
+    )
+    found = nicknames.proposed(table, ["Natalia", "Tincho", "Natacha"])
+    assert found["Natalia"] == ["Naty", "Natu", "gorda"]
+    assert found["Tincho"] == []
+    # Whoever begins alike is offered the same: a person decides.
+    assert found["Natacha"] == ["Naty", "Natu"]

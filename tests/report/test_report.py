@@ -1,0 +1,895 @@
+"""reports/report.html and .md: sentences that follow the numbers, and a page that loads nothing."""
+
+import copy
+import math
+import re
+import shutil
+from html.parser import HTMLParser
+from itertools import pairwise, product
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from espejo.core import metrics, tables
+from espejo.core.errors import UserError
+from espejo.evaluation import controls, habits, memorization, second_name, two_sample
+from espejo.report import page, sections, verdicts
+from espejo.report.wording import FOLDER, Wording
+from stages import report as stage
+from tests.helpers import reported
+from tests.helpers.reported import few, interval
+from tests.helpers.synthetic import chats
+from tests.helpers.workshop import ROOT
+
+SHARES = ("copied_beyond_own", "whole_beyond_own")
+LIMITS = {**dict.fromkeys(SHARES, 0.05), "membership": 0.7, "personal_data": 0}
+WANTED = {
+    "share": LIMITS,
+    "margins": {"author_score": 0.1, "told_apart": 0.1},
+    "confidence": 0.95,
+    "seed": 7,
+    "shots": 3,
+    "shot_chars": 120,
+}
+LANGUAGES = ("en", "es")
+BOTH = [Wording(language) for language in LANGUAGES]
+# What a verdict claims: nothing, something, all (the author's own voice, and suspiciously so).
+CLAIMS = {"more": 1, "little": 1, "partly": 1, "yes": 2, "copied": 2}
+
+
+@pytest.fixture(scope="module")
+def say():
+    return Wording("en")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick():
+    """Fewer cross-validations and halves: what is written does not depend on how many."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(two_sample, "REPEATS", 1)
+        patch.setattr(habits, "HALVES", 100)
+        yield
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A folder in which the stage ran, its arguments, and what it found of the impostors."""
+    folder, found = tmp_path_factory.mktemp("report"), {}
+    arguments = reported.workplace(folder)
+    measure = controls.measured
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(controls, "measured", lambda *given: found.update(measure(*given)) or found)
+        stage.main(*arguments)
+    return folder, arguments, found
+
+
+@pytest.fixture
+def elsewhere(made, tmp_path, monkeypatch):
+    """A copy of that folder to change, with the impostors measured already."""
+    folder, arguments, found = made
+    copied = shutil.copytree(folder, tmp_path / "report")
+    monkeypatch.chdir(copied)
+    monkeypatch.setattr(controls, "measured", lambda *_: found)
+    return copied, [copied / path.relative_to(folder) for path in arguments]
+
+
+@pytest.fixture(scope="module")
+def measured(made):
+    """metrics/eval.json of `made`."""
+    return metrics.read(made[0] / "metrics" / "eval.json")
+
+
+@pytest.fixture
+def scores(measured):
+    """A copy to change, in which everything went well."""
+    return copy.deepcopy(measured) | {
+        "style": measured["style"]
+        | {
+            "author_score": {
+                name: interval(at, bundles=20)
+                for name, at in {
+                    **{"floor": 0.1, "nearest": 0.2, "base": 0.3},
+                    **{"examples": 0.4, "tuned": 0.8, "ceiling": 0.82},
+                }.items()
+            },
+            "told_apart": {name: interval(0.5) for name in ("base", "examples", "tuned")},
+        },
+        "memory": {
+            **{"replies": 200, "members": 32},
+            "overlap": {
+                who: {
+                    **{"longest_mean": interval(2.0), "longest_max": 4, "long": 120},
+                    **{"copied": interval(0.02, 0.01), "whole": interval(0.02, 0.01)},
+                }
+                for who in ("author", "tuned")
+            },
+            **{name: interval(0.0, 0.02) for name in SHARES},
+            "membership": interval(0.6),
+            "personal_data": {"written": 0, "learnt": 0, "replies": 0},
+            **{"verdict": "pass", "reasons": {}, "doubts": {}},
+        },
+    }
+
+
+def leaves(node, path=""):
+    if isinstance(node, dict):
+        for key, inner in node.items():
+            yield from leaves(inner, f"{path}.{key}")
+    else:
+        yield path, node
+
+
+def placeholders(text):
+    return sorted(re.findall(r"\{\w+\}", str(text)))
+
+
+def test_both_languages_have_the_same_keys_and_the_same_numbers_in_them():
+    texts = [dict(leaves(Wording(language).texts)) for language in LANGUAGES]
+    assert texts[0].keys() == texts[1].keys()
+    for key, english in texts[0].items():
+        spanish = texts[1][key]
+        assert type(english) is type(spanish), key
+        assert isinstance(english, str | list), key
+        assert placeholders(english) == placeholders(spanish), key
+        if isinstance(english, list):
+            assert len(english) == len(spanish), key
+            assert {type(head) for head in [*english, *spanish]} == {str}, key
+
+
+def test_a_language_that_is_not_there_is_named():
+    with pytest.raises(UserError, match="'pt'.*en or es"):
+        Wording("pt")
+
+
+@pytest.mark.parametrize(
+    ("language", "written"),
+    [
+        ("en", ["1,234.50", "0.00", "84%", "0.50 [0.45, 0.55]", "0.50 (no interval; sessions: 3)"]),
+        (
+            "es",
+            [
+                "1.234,50",
+                "0,00",
+                "84\u00a0%",
+                "0,50 [0,45; 0,55]",
+                "0,50 (sin intervalo; sesiones: 3)",
+            ],
+        ),
+    ],
+)
+def test_numbers_look_as_the_language_writes_them(language, written):
+    say = Wording(language)
+    assert [
+        say.number(1234.5),
+        say.number(-0.001),
+        say.percent(0.84),
+        say.interval(interval(0.5)),
+        say.interval(few(0.5)),
+    ] == written
+    assert say.interval(few()) == say.say("unmeasured")
+    assert say.number(1) == "1"
+
+
+@pytest.mark.parametrize(
+    ("low", "value", "high", "written"),
+    [
+        (0.0, 0.0, 0.109, "0% [0%, 11%]"),
+        (0.0, 0.0, 0.004, "0% [0%, <1%]"),
+        (0.996, 1.0, 1.0, "100% [>99%, 100%]"),
+        (0.498, 0.5, 0.502, "50.0% [49.8%, 50.2%]"),
+        (0.0001, 0.0002, 0.0004, "0.02% [0.01%, 0.04%]"),
+        (0.0, 0.003, 0.109, "<1% [0%, 11%]"),
+    ],
+)
+def test_an_interval_of_a_share_is_never_written_as_one_of_width_zero(
+    say, low, value, high, written
+):
+    assert say.shares({"value": value, "low": low, "high": high, "n": 32}) == written
+
+
+@settings(deadline=None)
+@given(st.tuples(*[st.floats(0, 1)] * 2).map(sorted).filter(lambda ends: ends[1] - ends[0] > 1e-4))
+def test_the_ends_of_an_interval_look_different(ends):
+    low, high = ends
+    measure = {"value": low, "low": low, "high": high, "n": 20}
+    for say in BOTH:
+        for write in (say.shares, say.points, say.interval):
+            one, other = re.findall(r"\[(.*?)[,;] (.*)\]", write(measure))[0]
+            assert one != other
+
+
+def test_differences_of_shares_are_in_points_and_bundles_are_called_so(say):
+    assert say.points({"value": 0.0, "low": -0.109, "high": 0.0512, "n": 32}) == "0 [-10.9, 5.1]"
+    assert (
+        say.interval(few(0.97, n=2, bundles=3))
+        == "0.97 (no interval; bundles: 3, which begin in sessions: 2)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("measure", "other", "margin", "found"),
+    [
+        # Of two intervals of 0.05 to both sides the difference has 0.0707: the root of 0.05² twice.
+        (interval(0.8), interval(0.72), 0.0, "above"),
+        (interval(0.8), interval(0.74), 0.0, "unclear"),
+        (interval(0.8), interval(0.88), 0.0, "below"),
+        (interval(0.56), 0.5, 0.0, "above"),
+        (interval(0.54), 0.5, 0.0, "unclear"),
+        (interval(0.44), 0.5, 0.0, "below"),
+        (interval(0.8), interval(0.82), 0.1, "alike"),  # -0.0907 to 0.0507
+        (interval(0.8), interval(0.84), 0.1, "unclear"),  # -0.1107 to 0.0307
+        (interval(0.8), interval(0.88), 0.1, "below"),
+        (interval(0.53, 0.02), 0.5, 0.1, "alike"),  # away from 0.5, and by less than the margin
+        (interval(0.0, 0.03), 0.0, 0.0, "unclear"),
+        (few(0.8), interval(0.1), 0.1, "few"),
+        (interval(0.8), few(0.8), 0.1, "few"),
+        (interval(0.8), few(), 0.1, "missing"),
+        (interval(math.nan), 0.0, 0.1, "missing"),
+        (interval(0.0), math.nan, 0.1, "missing"),
+        (interval(0.0) | {"high": math.inf}, 0.0, 0.1, "missing"),
+        (few(math.nan), 0.0, 0.1, "missing"),
+    ],
+)
+def test_where_a_measure_is_from_another(measure, other, margin, found):
+    assert verdicts.relation(measure, other, margin) == found
+
+
+@pytest.mark.parametrize(
+    ("high", "verdict", "sentence"),
+    [
+        (0.97, "partly", "still clearly short"),  # -0.195 and at most 0.1901 more
+        (0.99, "more", "as your own messages cannot be said"),
+    ],
+)
+def test_from_few_data_nothing_is_alike(scores, say, high, verdict, sentence):
+    """What was called the author's own voice, and not to be told from it, because it was little."""
+    scores["style"]["author_score"] |= {
+        "tuned": {"value": 0.78, "low": 0.45, "high": high, "n": 10, "bundles": 12},
+        "ceiling": {"value": 0.975, "low": 0.969, "high": 0.981, "n": 16, "bundles": 16},
+    }
+    scores["style"]["told_apart"]["tuned"] = {"value": 0.72, "low": 0.49, "high": 0.93, "n": 12}
+    found = verdicts.sound(scores, say, WANTED)
+    assert found.verdict == verdict
+    text = " ".join(found.sentences)
+    assert sentence in text
+    assert "tells its replies from yours cannot be said: AUC 0.72 [0.49, 0.93]" in text
+
+
+WIDTHS = (0.01, 0.05, 0.15, 0.4, None)  # ever less data with the same outcome, at last without
+# Every place that a verdict turns on, the tuned model being at 0.8; of gains and ranks one each.
+PLACES = list(
+    product(
+        *((0.1, 0.8, 0.9), (0.3, 0.8, 0.9), (0.3, 0.78, 0.9), (0.76, 0.8, 0.84, 0.95)),
+        *((0.0, 0.1), (0.1, 0.3, 0.5, 0.9)),
+    )
+)
+
+
+def with_ever_less(values, drawn):
+    """Measures by name for each of WIDTHS; some of them are three times as wide as others."""
+    times = dict(zip(values, drawn.choice([1, 3], len(values)), strict=True))
+    return [
+        {
+            name: few(value) if width is None else interval(value, width * times[name])
+            for name, value in values.items()
+        }
+        for width in WIDTHS
+    ]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_less_data_never_turns_an_answer_into_a_more_favourable_one(seed):
+    drawn = np.random.default_rng(seed)
+    for at in drawn.permutation(len(PLACES))[:150]:
+        floor, base, examples, ceiling, gain, rank = PLACES[at]
+        values = {"floor": floor, "nearest": floor, "base": base, "examples": examples}
+        values |= {"tuned": 0.8, "ceiling": ceiling, "gain": gain, "rank": rank, "told": 0.5}
+        claims = [claimed(measures) for measures in with_ever_less(values, drawn)]
+        for more, less in pairwise(claims):
+            fewer = (after <= before for before, after in zip(more, less, strict=True))
+            assert all(fewer), (values, claims)
+
+
+def claimed(score):
+    """How much the answers and the controls claim of these measures."""
+    table = {"habit": {"distance": 0.1}}
+    scores = reported.likelihoods(gain=score["gain"])
+    scores["relevance"]["tuned"]["mrr"] = score["rank"]
+    scores["style"] = {
+        **{"replies": 32, "from_test": 16, "sessions": 12},
+        "author_score": score,
+        "told_apart": {"tuned": score["told"]},
+        "habits": {"base": table, "tuned": table},
+    }
+    said = (
+        verdicts.sound(scores, BOTH[0], WANTED),
+        verdicts.answer(scores, BOTH[0]),
+        verdicts.worth(scores, BOTH[0], WANTED),
+    )
+    row = dict.fromkeys(controls.COPIES, interval(0.5)) | {"score": score["tuned"]}
+    held = [
+        controls.holds(name, row, score["ceiling"], WANTED)
+        for name in ("friend", "shuffled", "copy")
+    ]
+    alike = verdicts.relation(score["told"], 0.5, 0.1) == "alike"
+    return [*(CLAIMS.get(one.verdict, 0) for one in said), *(came is True for came in held), alike]
+
+
+def test_less_data_never_passes_what_more_data_did_not():
+    order, drawn = ("fail", "pass_with_doubts", "pass"), np.random.default_rng(1)
+    seen = set()
+    for places in product((-0.1, 0.0, 0.03, 0.1), (0.0, 0.04, 0.05), (0.5, 0.66, 0.72)):
+        names = ("copied_beyond_own", "whole_beyond_own", "membership")
+        judged = [
+            order.index(memorization.verdict({**measured, "personal_data": 0}, LIMITS)["verdict"])
+            for measured in with_ever_less(dict(zip(names, places, strict=True)), drawn)
+        ]
+        assert judged == sorted(judged, reverse=True)
+        seen |= set(judged)
+    assert seen == {0, 1, 2}
+
+
+@pytest.mark.parametrize(
+    ("changed", "verdict", "sentence"),
+    [
+        ({}, "yes", "It sounds more like you than the base model."),
+        ({}, "yes", "like your own messages: the difference, with its interval, stays within 0.10"),
+        ({"base": interval(0.74)}, "unclear", "than the base model cannot be said"),
+        ({"base": interval(0.95)}, "no", "It sounds less like you than the base model."),
+        ({"ceiling": interval(0.84)}, "more", "as much like you as your own messages cannot be"),
+        ({"ceiling": interval(0.78)}, "yes", "Its number is even above yours"),
+        ({"ceiling": interval(0.95)}, "partly", "still clearly short of your own"),
+        ({"ceiling": interval(0.65)}, "copied", "suspicious"),
+        # Within the margin, and above the ceiling all the same.
+        ({"ceiling": interval(0.78, 0.005), "tuned": interval(0.8, 0.01)}, "copied", "suspicious"),
+        ({"floor": interval(0.74)}, "more", "not clearly above the other people"),
+        ({"floor": interval(0.95)}, "little", "even below the other people"),
+        ({"ceiling": few(0.9)}, "more", "too little to compare it with your own"),
+        ({"floor": few(0.1)}, "more", "too little to compare it with the other people"),
+        ({"tuned": few(0.8)}, "few", "a hint and no proof, puts it above the base model"),
+        ({"tuned": few(0.2)}, "few", "does not put it above"),
+        ({"tuned": few()}, "unmeasured", "not enough messages for an author score"),
+    ],
+)
+def test_does_it_sound_like_you(scores, say, changed, verdict, sentence):
+    scores["style"]["author_score"] |= changed
+    found = verdicts.sound(scores, say, WANTED)
+    assert found.verdict == verdict
+    assert sentence in " ".join(found.sentences)
+
+
+@pytest.mark.parametrize(
+    ("auc", "verdict", "sentence"),
+    [
+        (interval(0.56), "partly", "does tell its replies from yours: AUC 0.56 [0.51, 0.61]"),
+        (interval(0.54), "yes", "hardly better than a coin: AUC 0.54 [0.49, 0.59]"),
+        (interval(0.54), "yes", "within 0.10 of the 0.5 of a coin"),
+        (interval(0.54, 0.07), "partly", "cannot be said: AUC 0.54 [0.47, 0.61]"),
+        (interval(0.3), "partly", "That is no likeness"),
+        (few(0.9), "partly", "cannot be said from so few sessions"),
+        (few(), "partly", "There were not enough replies"),
+    ],
+)
+def test_whether_replies_are_told_apart(scores, say, auc, verdict, sentence):
+    """What the author score calls alike sounds like the author only where this agrees."""
+    scores["style"]["told_apart"]["tuned"] = auc
+    found = verdicts.sound(scores, say, WANTED)
+    assert found.verdict == verdict
+    assert sentence in " ".join(found.sentences)
+
+
+@pytest.mark.parametrize(
+    ("tuned", "gain", "verdict", "sentences"),
+    [
+        # Of the way from 0.2929 to 1: 0.6071 / 0.7071 = 86 %, from 79 % to 93 %.
+        (interval(0.9), interval(0.6), "yes", ["better than chance", "Training improved it"]),
+        (interval(0.9), interval(0.6), "yes", [", 86% [79%, 93%] of the way from chance"]),
+        (interval(0.84), interval(0.2), "partly", [", 77% [70%, 84%] of the way"]),
+        (interval(0.5), interval(0.2), "little", [", 29% [22%, 36%] of the way"]),
+        (interval(0.36), interval(0.04), "little", ["helped here cannot be said"]),
+        (interval(0.34), interval(0.3), "unclear", ["the interval includes chance"]),
+        (interval(0.2), interval(0.3), "no", ["worse than chance"]),
+        (interval(0.6), interval(-0.2), "partly", ["Training made it worse"]),
+        (few(0.9), interval(0.3), "few", ["too few sessions"]),
+        (few(n=0), few(n=0), "unmeasured", ["not enough contexts", "Measured on 20 contexts"]),
+    ],
+)
+def test_does_it_answer(scores, say, tuned, gain, verdict, sentences):
+    scores["relevance"]["tuned"] |= {"mrr": tuned}
+    scores["relevance"]["gain"] |= {"mrr": gain}
+    found = verdicts.answer(scores, say)
+    assert found.verdict == verdict
+    for sentence in sentences:
+        assert sentence in " ".join(found.sentences)
+
+
+def test_training_is_judged_context_by_context(scores, say):
+    """Base and tuned vary by 0.2 each, in the same contexts: what training changes varies less."""
+    scores["relevance"] |= {
+        "base": {"mrr": interval(0.5, 0.2), "hits_at_1": interval(0.3)},
+        "tuned": {"mrr": interval(0.6, 0.2), "hits_at_1": interval(0.3)},
+        "gain": {"mrr": interval(0.1, 0.04), "hits_at_1": interval(0.0)},
+    }
+    text = " ".join(verdicts.answer(scores, say).sentences)
+    assert "Training improved it." in text
+    assert "0.10 [0.06, 0.14]" in text
+
+
+@pytest.mark.parametrize(
+    ("numbers", "verdict", "sentences"),
+    [
+        # 2.94 base, 2.8 with the nearest examples, 2.5 tuned: 0.14 of 0.44
+        ({}, "yes", ["went 32% of the way", "0.30 [0.27, 0.33]", "fine-tuning pays here"]),
+        ({}, "yes", ["against 3 examples of at most 120 characters in the prompt"]),
+        ({"nearest": 2.52}, "unclear", ["includes zero", "try examples in the prompt first"]),
+        ({"nearest": 2.4}, "no", ["as far as training", "does not pay", "-0.10 [-0.13, -0.07]"]),
+        ({"nearest": 3.1, "same": 3.2}, "yes", ["did not help this model,", "saves 0.44"]),
+        # It saves 0.2 beside examples that harm, and beside none at all it is worse by 0.1.
+        (
+            {"base": 2.9, "nearest": 3.2, "same": 3.3, "tuned": 3.0},
+            "no",
+            ["Neither training nor examples", "changes -0.10 [-0.13, -0.07]", "use it as it is"],
+        ),
+        (
+            {"base": 2.91, "nearest": 3.2, "same": 3.3, "tuned": 2.9},
+            "unclear",
+            ["did not help this model,", "changes 0.01 [-0.02, 0.04]", "use it as it is"],
+        ),
+        ({"same": 2.7}, "yes", ["always the same examples", "55% of the way"]),
+        ({"tuned": 3.0}, "no", ["Training did not improve on the base model."]),
+        ({"gain": few(0.3)}, "few", ["0.30 (no interval; sessions: 3)", "gather more chats"]),
+        ({"gain": few()}, "unmeasured", ["could not be measured"]),
+        ({"gain": interval(math.nan)}, "unmeasured", ["could not be measured"]),
+    ],
+)
+def test_did_fine_tuning_earn_its_place(scores, say, numbers, verdict, sentences):
+    found = verdicts.worth(scores | reported.likelihoods(**numbers), say, WANTED)
+    assert found.verdict == verdict
+    for sentence in sentences:
+        assert sentence in " ".join(found.sentences)
+
+
+def test_without_bits_there_is_no_advice(scores, say):
+    """As of an author who wrote nothing but what the pipeline takes for no words."""
+    for name in ("base", "tuned"):
+        scores[name]["own_bits_per_character"] = few(n=0)
+    found = verdicts.worth(scores, say, WANTED)
+    assert found.verdict == "unmeasured"
+    assert "Measured" in found.sentences[-1] or "measured" in found.sentences[-1]
+
+
+@pytest.mark.parametrize(
+    ("examples", "verdict", "sentence"),
+    [
+        (interval(0.4), "yes", "It also sounds more like you"),
+        (interval(0.78), "yes", "as much like you as the base model with examples does"),
+        (interval(0.78), "yes", "the difference, with its interval, stays within 0.10"),
+        (interval(0.75), "partly", "Whether it also sounds more like you cannot be said"),
+        (interval(0.95), "partly", "But it sounds less like you"),
+        (few(0.4), "partly", "too few messages to decide"),
+    ],
+)
+def test_style_against_examples_in_the_prompt(scores, say, examples, verdict, sentence):
+    scores["style"]["author_score"]["examples"] = examples
+    found = verdicts.worth(scores, say, WANTED)
+    assert found.verdict == verdict
+    assert sentence in " ".join(found.sentences)
+
+
+NONE_OF_32 = {"value": 0.0, "low": 0.0, "high": 0.1089, "n": 32}
+
+
+@pytest.mark.parametrize(
+    ("changed", "verdict", "sentences"),
+    [
+        (
+            {"membership": interval(0.64)},
+            "pass",
+            ["no proof that it is safe", "0.64 [0.59, 0.69]", "know them somewhat"],
+        ),
+        # 32 members: the interval has to shrink from 0.05 to 0.04, (5 / 4)² * 32 = 50.
+        (
+            {"membership": interval(0.66)},
+            "pass_with_doubts",
+            ["0.66 was measured on 32 replies that it learnt", "up to 0.71, above the limit of 0.7"]
+            + ["About 50 replies of each kind with the same result would settle it"],
+        ),
+        # As written to two digits it would not be above.
+        ({"membership": interval(0.652)}, "pass_with_doubts", ["0.702, above the limit of 0.70"]),
+        ({"membership": interval(0.7)}, "pass_with_doubts", ["might not settle it"]),
+        ({"membership": few(0.6)}, "pass_with_doubts", ["too little to say up to where"]),
+        ({"membership": interval(0.9)}, "fail", ["Over the limit: membership in the training"]),
+        (
+            {"membership": few()},
+            "fail",
+            ["Not measured: membership in the training set. What was not measured does not pass."],
+        ),
+        # 0.95 to the power of 72 is 0.0249, of 71 it is 0.0262: below 0.025 from 72 on.
+        (
+            {"whole_beyond_own": NONE_OF_32, "whole": NONE_OF_32, "replies": 32},
+            "pass_with_doubts",
+            ["whole replies copied: 0 was measured on 32 replies (in points beyond yours)"]
+            + ["it may be up to 10.9, above the limit of 5.", "About 72 replies with the same"],
+        ),
+        # Of 64 replies 32 are long: for 72 long ones 144 have to be generated.
+        (
+            {"copied_beyond_own": NONE_OF_32, "copied": NONE_OF_32, "long": 32, "replies": 64},
+            "pass_with_doubts",
+            ["0 was measured on 32 replies long enough", "About 72 such replies", "some 144 have"],
+        ),
+        # Its own three of a hundred are no reason to count on none: (0.08 / 0.05)² * 200 = 512.
+        (
+            {"whole_beyond_own": interval(0.0, 0.08), "whole": interval(0.03)},
+            "pass_with_doubts",
+            ["About 512 replies with the same"],
+        ),
+        (
+            {"copied_beyond_own": few(n=4), "copied": few(n=4), "long": 4},
+            "pass_with_doubts",
+            ["In doubt, copied text: there was too little", "Only 4 of its replies have eight"],
+        ),
+    ],
+)
+def test_is_it_safe_to_share(scores, say, changed, verdict, sentences):
+    tuned = scores["memory"]["overlap"]["tuned"]
+    for name, measure in changed.items():
+        (tuned if name in tuned else scores["memory"])[name] = measure
+    judged = {name: scores["memory"][name] for name in (*SHARES, "membership")}
+    scores["memory"] |= memorization.verdict({**judged, "personal_data": 0}, LIMITS)
+    found = verdicts.safe(scores, say, WANTED)
+    assert found.verdict == verdict
+    for sentence in sentences:
+        assert sentence in " ".join(found.sentences)
+
+
+def test_copies_among_long_replies_and_whole_ones_stand_beside_the_authors(scores, say):
+    for who, copied, whole, long in (("author", 0.1, 0.2, 90), ("tuned", 0.3, 0.4, 80)):
+        found = {"copied": interval(copied, 0.02), "whole": interval(whole, 0.02), "long": long}
+        scores["memory"]["overlap"][who] |= found
+    text = " ".join(verdicts.safe(scores, say, WANTED).sentences)
+    assert "Of its 80 replies of eight words or more, 30% [28%, 32%] repeat" in text
+    assert "of your 90 new ones of that length, 10% [8%, 12%] do" in text
+    assert "Of all its replies, 40% [38%, 42%] say again, whole" in text
+    assert "of your new ones, 20% [18%, 22%] do" in text
+
+
+def test_each_answer_ends_with_what_it_was_measured_on(scores, say):
+    scores["style"] |= {"replies": 31, "from_test": 17, "sessions": 13}
+    scores["style"]["author_score"]["tuned"]["bundles"] = 3
+    scores["style"]["author_score"]["ceiling"]["bundles"] = 16
+    scores["test"] = {"replies": 85, "sessions": 18, "own_characters": 1}
+    scores["relevance"] |= {"contexts": 20}
+    scores["relevance"]["tuned"]["mrr"]["n"] = 14
+    scores["memory"] |= {"replies": 31, "members": 27}
+    numbers = {
+        "sound": {"31", "17", "14", "13", "3", "16"},
+        "answer": {"20", "14"},
+        "worth": {"85", "18", "31"},
+        "safe": {"31", "17", "27"},
+    }
+    for found in verdicts.four(scores, say, WANTED):
+        last = found.sentences[-1]
+        assert numbers[found.name] <= set(re.findall(r"\d+", last)), last
+        assert last.startswith("*")
+    lead = say.get("page.lead")
+    assert "replies}" not in lead
+    assert "true value" in lead
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_verdict_has_words_and_a_tone(language):
+    for verdict in Wording(language).get("verdicts"):
+        assert verdicts.Answer("", verdict, []).tone in ("good", "bad", "mixed", "unknown")
+
+
+def test_habits_that_are_off_come_furthest_first():
+    table = {
+        "far": {"distance": 0.9, "own_high": 0.1},
+        "near": {"distance": 0.1, "own_high": 0.1},
+        "off": {"distance": 0.2, "own_high": 0.1},
+        "slipped_once": {"distance": 0.01, "own_high": 0.0},
+        "slipped_often": {"distance": 0.9, "own_high": 0.0},
+        "never": {"distance": 0.0, "own_high": 0.0},
+    }
+    # 9 limits, 2 limits; then what has no limit to count in.
+    assert verdicts.habits_off(table) == ["far", "off", "slipped_often", "slipped_once"]
+    assert verdicts.habits_off({"far": {"distance": 0.9}}) is None
+
+
+def test_beside_the_habits_that_are_off_stands_how_many_chance_alone_makes(scores, say):
+    row = {"own": 0.05, "own_high": 0.1, "alarm": 0.05}
+    off, never = row | {"distance": 0.2}, row | {"distance": 0.0, "own_high": 0.0, "alarm": 0.0}
+    table = {f"habit_{at}": off for at in range(10)} | {"never": never}
+    scores["style"]["habits"] = {"base": table, "tuned": table}
+    text = " ".join(verdicts.sound(scores, say, WANTED).sentences)
+    assert "Of 11 habits measured, 10 are further" in text
+    assert "By chance alone 0.5 are to be expected." in text  # ten times 0.05
+
+
+def test_the_measures_see_through_the_impostors(made, measured):
+    found, ceiling = made[2], measured["style"]["author_score"]["ceiling"]
+    assert {name: controls.holds(name, row, ceiling, WANTED) for name, row in found.items()} == {
+        "friend": True,
+        "shuffled": True,
+        "copy": True,
+    }
+    assert found["friend"]["told"]["low"] > 0.8
+    assert found["shuffled"]["copied_beyond_own"]["value"] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "score", "copied", "whole", "held"),
+    [
+        ("friend", interval(0.76), few(), few(), False),  # fooled: as high as the author
+        ("friend", interval(0.9), few(), few(), False),
+        ("friend", interval(0.7), few(), few(), None),  # -0.05 with 0.07 to both sides
+        ("friend", interval(0.2), few(), few(), True),
+        ("shuffled", interval(0.76), few(), few(), True),
+        ("shuffled", interval(0.76, 0.3), few(), few(), None),  # overlaps, and no more
+        ("shuffled", interval(0.9), few(), few(), False),
+        ("shuffled", interval(0.2), few(), few(), False),
+        ("copy", interval(0.76), interval(0.5), few(), True),
+        ("copy", interval(0.9), interval(0.5), few(), True),
+        ("copy", interval(0.76), few(), interval(0.5), True),
+        ("copy", interval(0.76), interval(0.05), interval(0.05), False),  # at the limit
+        ("copy", interval(0.76), few(), few(), None),
+        ("copy", interval(0.7), interval(0.5), few(), None),
+        ("copy", interval(0.2), interval(0.5), few(), False),
+        ("base", few(0.2), few(), few(), None),
+    ],
+)
+def test_a_measure_that_its_impostor_fools_is_said_to_be(name, score, copied, whole, held):
+    row = {"score": score, **dict(zip(controls.COPIES, (copied, whole), strict=True))}
+    assert controls.holds(name, row, interval(0.75), WANTED) is held
+
+
+def under_two_names(turns, which):
+    """`turns` in which the author is called otherwise in some."""
+    renamed = turns["author"].eq("Juli") & which(turns)
+    return turns.assign(author=turns["author"].mask(renamed, "J. del trabajo"))
+
+
+@pytest.mark.parametrize(
+    "which",
+    [
+        lambda turns: turns["chat"].eq("Mamá"),
+        lambda turns: turns["session"] % 2 == 0,
+        lambda turns: turns["session"] % 4 == 2,  # of one chat, half
+    ],
+    ids=["by chat", "half of both chats", "little"],
+)
+def test_a_second_name_of_the_author_is_noticed(which, scores):
+    turns = under_two_names(chats(), which)
+    assert second_name.likely(turns, "Juli", WANTED) == ["J. del trabajo"]
+    for language in LANGUAGES:
+        say = Wording(language)
+        text = " ".join(verdicts.sound(scores, say, WANTED, ["J. del trabajo"]).sentences)
+        assert "J. del trabajo" in text
+        assert "people.yaml" in text
+
+
+def test_the_page_names_them_and_the_metrics_do_not(elsewhere):
+    folder, arguments = elsewhere
+    path = folder / "data" / "turns.parquet"
+    turns = tables.read(path, tables.TURNS)
+    assert "escribe como vos" not in (folder / "reports" / "report.md").read_text("utf-8")
+    two = under_two_names(turns, lambda turns: turns["session"] % 2 == 0)
+    tables.write(two, path, tables.TURNS)
+    stage.main(*arguments)
+    for name in ("report.html", "report.md"):
+        assert "J. del trabajo escribe como vos" in (folder / "reports" / name).read_text("utf-8")
+    for path in (folder / "metrics").iterdir():
+        assert "J. del trabajo" not in path.read_text("utf-8")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_friends_are_no_second_name(seed):
+    turns = chats(seed=seed)
+    group = turns.assign(chat="all of them")  # so that nobody is alone with the author
+    assert second_name.likely(group, "Juli", WANTED) == []
+    assert second_name.likely(group, "Cami", WANTED) == []
+
+
+def test_who_is_alone_with_the_author_is_another_person():
+    """A friend who writes exactly as the author does, and is answered."""
+    turns = chats()
+    mine = turns["author"].eq("Juli").to_numpy()
+    twin = turns["author"].where(turns["author"].ne("Cami"), "Gemelo")
+    turns = turns.assign(author=twin)
+    turns.loc[turns["author"].eq("Gemelo"), "messages"] = turns.loc[
+        mine & turns["chat"].eq("Cami").to_numpy(), "messages"
+    ].to_numpy()[::-1]
+    group = turns.assign(chat="all of them")
+    assert second_name.likely(group, "Juli", WANTED) == ["Gemelo"]
+    assert second_name.likely(turns, "Juli", WANTED) == []
+
+
+def test_too_little_makes_nobody_a_second_name():
+    turns = under_two_names(chats(), lambda turns: turns["session"] % 2 == 0)
+    said = turns["author"].eq("J. del trabajo") & turns["split"].ne("train")
+    little = turns[~said | (said.cumsum() <= 15)]  # 15 turns of two messages or so: two bundles
+    assert second_name.likely(little, "Juli", WANTED) == []
+    assert second_name.likely(turns[turns["turn"] < 3], "Juli", WANTED) == []
+
+
+class Reader(HTMLParser):
+    """Tags that are open, those that closed wrongly, and all attributes."""
+
+    EMPTY = ("meta", "img", "br", "link", "input")
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.wrong, self.attributes, self.tags = [], [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, *pair) for pair in attrs]
+        if tag not in self.EMPTY:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            self.wrong.append(tag)
+
+
+def loads(text):
+    """What a page would load: sources, links to other files, imports."""
+    reader = Reader(text)
+    found = [
+        value
+        for _, name, value in reader.attributes
+        if name in ("src", "href", "srcset", "action", "data", "poster") and value
+    ]
+    found += re.findall(r"url\(([^)]*)\)|@import\s+(\S+)", text)
+    return [one for one in found if not str(one).startswith(("data:image/png;base64,", "#"))]
+
+
+def test_the_page_is_whole_and_loads_nothing(made):
+    text = (made[0] / "reports" / "report.html").read_text("utf-8")
+    reader = Reader(text)
+    assert (reader.open, reader.wrong) == ([], [])
+    assert loads(text) == []
+    assert "http" not in text.replace('http-equiv="Content-Security-Policy"', "")
+    assert "script" not in reader.tags
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', text)[1]
+    assert "default-src 'none'" in policy
+    style = re.search(r"<style>(.*?)</style>", text, re.DOTALL)[1]
+    assert f"'{page.digest(style)}'" in policy
+    assert not [pair for pair in reader.attributes if pair[1] == "style"]  # the policy forbids them
+    assert text.count("data:image/png;base64,") == len(reported.PICTURES)
+    ids = [value for _, name, value in reader.attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+    assert {value[1:] for _, name, value in reader.attributes if name == "href"} <= set(ids)
+    assert all(value for tag, name, value in reader.attributes if (tag, name) == ("img", "alt"))
+
+
+def test_it_opens_with_the_four_answers(made):
+    for name in ("report.html", "report.md"):
+        text = (made[0] / "reports" / name).read_text("utf-8")
+        say = Wording("es")
+        places = [
+            text.index(say.say(f"{question}.question"))
+            for question in ("sound", "answer", "worth", "safe")
+        ]
+        assert places == sorted(places)
+        assert places[-1] < text.index(say.say("glance.title"))
+
+
+def test_two_runs_give_the_same_bytes(made, monkeypatch):
+    folder, arguments, _ = made
+    monkeypatch.chdir(folder)
+    again = folder / "again"
+    stage.main(*arguments[:-1], again)
+    for name in ("report.html", "report.md"):
+        assert (again / name).read_bytes() == (folder / "reports" / name).read_bytes()
+
+
+def test_english_by_setting_and_marks_in_messages_stay_text(elsewhere):
+    folder, arguments = elsewhere
+    settings = (folder / "params.yaml").read_text("utf-8")
+    (folder / "params.yaml").write_text(settings.replace("language: es", "language: en"), "utf-8")
+    path = folder / "data" / "replies.parquet"
+    replies = tables.read(path, tables.REPLIES)
+    nasty = ["<script>alert(1)</script>", "a | b\n# no *title*", "{{ 7 * 7 }}"]
+    said = {("prompt-1", "tuned"): nasty, ("prompt-2", "tuned"): [], ("prompt-2", "base"): []}
+    replies["messages"] = [
+        said.get((row.id, row.model), row.messages) for row in replies.itertuples()
+    ]
+    tables.write(replies, path, tables.REPLIES)
+    stage.main(*arguments)
+    text = (folder / "reports" / "report.html").read_text("utf-8")
+    assert "Does it sound like you?" in text
+    assert '<html lang="en">' in text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+    assert "{{ 7 * 7 }}" in text
+    assert "(nothing)" in text
+    assert Reader(text).wrong == []
+    markdown = (folder / "reports" / "report.md").read_text("utf-8")
+    assert r"\<script\>alert(1)\</script\><br>a \| b<br>\# no \*title\*<br>{{ 7 \* 7 }}" in markdown
+    tables_ = [block.splitlines() for block in re.findall(r"(?:^\|.*\n)+", markdown, re.MULTILINE)]
+    for lines in tables_:
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines}) == 1, lines[0]
+
+
+def test_almost_nothing_measured_still_makes_a_page(elsewhere):
+    """As after `experiment=smoke` on short chats: no intervals, no private prompts."""
+    folder, arguments = elsewhere
+    scores = metrics.read(folder / "metrics" / "eval.json")
+    for name in scores["style"]["author_score"]:
+        scores["style"]["author_score"][name] = few(n=0)
+    for name in scores["style"]["told_apart"]:
+        scores["style"]["told_apart"][name] = few(n=1)
+    scores["memory"] |= {"membership": few(n=0), "verdict": "fail", "doubts": {}}
+    scores["memory"]["reasons"] = {"membership": {"value": "not measured", "most": 0.7}}
+    scores["outside"] = {}
+    for table in scores["style"]["habits"].values():
+        for row in table.values():
+            row.pop("own_high")
+    metrics.write(scores, folder / "metrics" / "eval.json")
+    stage.main(*arguments)
+    text = (folder / "reports" / "report.html").read_text("utf-8")
+    assert Reader(text).wrong == []
+    assert "no se midió" in text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_planted_secrets_are_in_the_section_on_memory_where_there_are_any(measured, language):
+    say = Wording(language)
+    plain = sections.memory(measured, say, LIMITS)
+    bits = {"mean": 1.5, "max": 3.25, "possible": 10.0, "n": 4}
+    both = {"base": bits, "tuned": bits | {"mean": 9.75, "max": 10.0}}
+    found = {role: {"1": both, "16": both} for role in ("author", "partner")}
+    planted = measured | {"memory": measured["memory"] | {"canaries": {"chance": 1.4379, **found}}}
+    section = sections.memory(planted, say, LIMITS)
+    assert section.blocks[: len(plain.blocks)] == plain.blocks
+    heading, text, table = section.blocks[len(plain.blocks) :]
+    assert heading.text == table.title == say.say("memory.canaries.title")
+    assert say.number(1.44) in text.text
+    assert say.number(10.0) in text.text
+    assert len(table.heads) == 6
+    role, roles = say.say("memory.canaries.roles.author"), {row[0] for row in table.rows}
+    assert table.rows[1] == (role, "16", "4", *map(say.number, (1.5, 9.75, 10.0)))
+    assert (len(table.rows), len(roles)) == (4, 2)
+
+
+def luminance(colour):
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [
+        part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    ]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one, other):
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+def test_every_colour_of_text_can_be_read_on_what_it_stands_on(scheme):
+    styles = (FOLDER / "page.css").read_text("utf-8")
+    blocks = re.findall(r":root \{(.*?)\}", styles, re.DOTALL)
+    colours = dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", blocks[scheme]))
+    on = {
+        "paper": ("ink", "soft", "accent"),
+        "card": ("ink", "soft", "good", "bad", "mixed", "unknown"),
+        "mine": ("ink",),
+        "theirs": ("ink",),
+    }
+    for ground, texts in on.items():
+        for text in texts:
+            assert contrast(colours[ground], colours[text]) >= 4.5, (ground, text)
+
+
+def test_the_stage_depends_on_its_texts_its_templates_and_every_picture():
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text("utf-8"))["stages"]
+    deps = set(stages["report"]["deps"])
+    ours = {path.relative_to(ROOT).as_posix() for path in FOLDER.iterdir() if path.is_file()}
+    assert {path for path in ours if not path.endswith("__init__.py")} <= deps
+    assert {f"plots/{name}.png" for name in reported.PICTURES} <= deps
+    assert deps >= {f"metrics/{name}.json" for name in ("eval", "statistics", "parse", "format")}

@@ -1,0 +1,401 @@
+"""metrics/statistics.json, its pictures and its page: numbers by hand, and no word in git."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from tokenizers import Tokenizer, models, pre_tokenizers
+
+from espejo.core import tables
+from espejo.core.errors import UserError
+from espejo.dataset.duplicates import exact, words
+from espejo.plots import activity
+from espejo.privacy.people import People
+from espejo.statistics import measures
+from espejo.statistics import page as words_page
+from stages import statistics as stage
+from tests.helpers.workshop import ROOT
+
+JULI = People("Juli", frozenset({"Juli", "Juli vieja"}))
+
+
+def messages(*rows):
+    """A table MESSAGES from (author, text[, kind]), one a minute from 3 March 2025, a Monday."""
+    full = [(*row, "message")[:3] for row in rows]
+    return pd.DataFrame(
+        {
+            "chat": "c",
+            "line": range(1, len(rows) + 1),
+            "timestamp": pd.Timestamp("2025-03-03 21:00")
+            + pd.to_timedelta(range(len(rows)), unit="min").astype("timedelta64[us]"),
+            "author": pd.Series([row[0] for row in full], dtype="str"),
+            "kind": [row[2] for row in full],
+            "text": pd.Series([row[1] for row in full], dtype="str"),
+            "edited": False,
+        }
+    )
+
+
+def examples(*rows):
+    """A table EXAMPLES from (split, context, reply); a context is a list of Cami's messages."""
+    return pd.DataFrame(
+        {
+            "id": [str(at) for at in range(len(rows))],
+            "chat": "c",
+            "session": range(len(rows)),
+            "split": [row[0] for row in rows],
+            "group": False,
+            "context": [[{"author": "Cami", "messages": row[1]}] for row in rows],
+            "reply": [row[2] for row in rows],
+        },
+        columns=tables.EXAMPLES.names,
+        dtype=None if rows else "object",
+    )
+
+
+def cutter():
+    """Tokens are characters, so that they can be counted by hand."""
+    return measures.Cutter(lambda texts: [len(text) for text in texts])
+
+
+def test_a_table_measured_by_hand():
+    texts = ["Hola hola", "¡hola, HOLA!", "chau", "😀"]
+    assert measures.measured([[text] for text in texts], cutter()) == {
+        "samples": 4,
+        "duplicates": 1,  # the second says the words of the first
+        "mean_characters": (9 + 12 + 4 + 1) / 4,
+        "words": 5,
+        "mean_words": 1.25,
+        "p95_words": 2.0,
+        "unique_words": 2,
+        "vocabulary_richness": 40.0,
+        "mean_tokens": 6.5,
+        # between the third and the last of 4, 0.85 of the way from 9 to 12
+        "p95_tokens": pytest.approx(9 + 0.85 * 3),
+    }
+
+
+def test_a_sample_of_several_messages_is_measured_as_their_sum():
+    found = measures.measured([["re linda", "si"], ["re", "linda si"]], cutter())
+    assert (found["samples"], found["duplicates"]) == (2, 1)
+    assert (found["words"], found["mean_words"], found["unique_words"]) == (6, 3.0, 3)
+    assert (found["mean_characters"], found["mean_tokens"]) == (10.0, 10.0)
+
+
+def test_nothing_is_0_samples_and_emoji_are_no_words():
+    assert measures.measured([], cutter()) == {"samples": 0}
+    found = measures.measured([["😀"], ["😀"], ["🔥🔥"]], cutter())
+    assert (found["samples"], found["duplicates"], found["words"]) == (3, 1, 0)
+    assert found["vocabulary_richness"] == 0.0
+
+
+def test_duplicates_are_those_that_the_filter_drops():
+    texts = ["Dale", "dale!!", "?", "?", "!", "no sé", "NO SÉ", "nose", "", ""]
+    found = measures.measured([[text] for text in texts], cutter())
+    assert found["duplicates"] == exact(texts).sum() == 4
+
+
+def test_people_are_numbered_by_their_messages_and_the_author_is_one_with_all_names():
+    table = messages(
+        ("Cami", "a"),
+        ("Beto", "b"),
+        ("Cami", "c"),
+        ("Ana", "d"),
+        ("Juli", "e"),
+        ("Juli vieja", "f"),
+    )
+    assert measures.numbered(table, JULI, 2) == {
+        "Juli": "author",
+        "Juli vieja": "author",
+        "Cami": "person_1",
+        "Ana": "person_2",  # as many as Beto: by name, so that runs agree
+    }
+    found = measures.of_messages(table, measures.numbered(table, JULI, 2), cutter())
+    assert {name: group["samples"] for name, group in found.items()} == {
+        "all": 6,
+        "author": 2,
+        "person_1": 2,
+        "person_2": 1,
+    }
+
+
+def test_withheld_rows_count_as_nothing():
+    table = messages(("Cami", "", "withheld"), ("Juli", "hola"), ("Cami", "", "withheld"))
+    left = measures.with_words(table)
+    labels = measures.numbered(left, JULI, 10)
+    assert set(labels.values()) == {"author"}  # whoever withholds is not even numbered
+    assert measures.of_messages(left, labels, cutter())["all"]["samples"] == 1
+    shares = activity.over_time(left, left["author"].eq("Juli"))
+    assert shares.to_dict("records") == [{"period": "2025-03-03", "author": 1, "others": 0}]
+
+
+def test_examples_are_measured_with_and_without_their_context():
+    table = examples(("train", ["vas?"], ["voy", "ya"]), ("test", [], ["voy ya"]))
+    found = measures.of_examples(table, cutter())
+    assert (found["all"]["samples"], found["all"]["words"]) == (2, 5)
+    assert (found["author"]["words"], found["author"]["duplicates"]) == (4, 1)
+    nothing = measures.of_examples(examples(), cutter())
+    assert nothing == {"all": {"samples": 0}, "author": {"samples": 0}}
+
+
+@pytest.mark.parametrize(
+    ("replies", "code"),
+    [
+        (0, "too_few"),
+        (99, "too_few"),
+        (100, "few"),
+        (499, "few"),
+        (500, "fair"),
+        (999, "fair"),
+        (1000, "enough"),
+        (34_000, "enough"),
+    ],
+)
+def test_the_verdict_at_both_sides_of_its_limits(replies, code):
+    assert measures.verdict(replies) == code
+    assert words_page.EXPECTED[code]
+    assert words_page.ADVICE[code]
+
+
+def test_what_tells_is_left_when_stop_words_fillers_laughter_and_numbers_go():
+    said = ["Q querés? jajaja si no xq ya", "AJAJAJ jsjsjs the asado, 2 asados y el asado"]
+    counts = measures.counted(said)
+    assert list(counts)[:1] == ["asado"]
+    assert counts["jajaja"] == 1
+    left = measures.telling(counts, measures.stop_words(["es", "en"]))
+    assert left == {"asado": 2, "asados": 1}
+
+
+@pytest.mark.parametrize("word", ["hija", "jujuy", "caja", "ojo", "hoja", "hijo", "viaje", "jefe"])
+def test_no_word_is_taken_for_laughter(word):
+    assert measures.telling({word: 1}, frozenset()) == {word: 1}
+
+
+def test_stop_words_of_a_language_without_a_list_are_an_error_with_a_way_out():
+    assert "the" not in measures.stop_words(["es"])
+    with pytest.raises(UserError, match=r"'xx'.*statistics\.languages takes .*\bes\b"):
+        measures.stop_words(["es", "xx"])
+
+
+def test_weeks_until_a_year_then_months_and_the_empty_ones_as_well():
+    table = messages(*[("Juli", "a"), ("Cami", "b"), ("Juli", "c")])
+    table["timestamp"] = pd.to_datetime(["2025-03-03", "2025-03-09", "2025-03-17"])
+    mine = table["author"].eq("Juli")
+    assert measures.days(table) == 15
+    assert activity.over_time(table, mine).values.tolist() == [
+        ["2025-03-03", 1, 1],
+        ["2025-03-10", 0, 0],
+        ["2025-03-17", 1, 0],
+    ]
+    table["timestamp"] = pd.to_datetime(["2025-03-03", "2025-05-01", "2026-04-30"])
+    months = activity.over_time(table, mine)
+    assert len(months) == 14
+    assert months.iloc[[0, 1, 2, 13]].values.tolist() == [
+        ["2025-03-01", 1, 0],
+        ["2025-04-01", 0, 0],
+        ["2025-05-01", 0, 1],
+        ["2026-04-01", 1, 0],
+    ]
+
+
+def test_hours_and_weekdays():
+    times = pd.Series(pd.to_datetime(["2025-03-03 00:59", "2025-03-09 23:00", "2025-03-09 23:30"]))
+    counts = activity.hour_weekday(times)
+    assert counts.shape == (7, 24)
+    assert (counts[0, 0], counts[6, 23], counts.sum()) == (1, 2, 3)
+    assert not activity.hour_weekday(times[:0]).any()
+
+
+def test_lengths_of_the_author_alone_leave_the_others_at_0():
+    table = messages(("Juli", "😀"), ("Juli", "uno"), ("Juli", "a b c d"), ("Juli", "x " * 40))
+    turns = pd.DataFrame({"author": ["Juli"], "messages": [list(table["text"])]})
+    found = activity.lengths(table, turns, "Juli").set_index("words_from")
+    assert found["author_messages"].to_dict() == {
+        0: 25.0, 1: 25.0, 2: 0.0, 3: 25.0, 5: 0.0, 9: 0.0, 17: 0.0, 33: 25.0
+    }  # fmt: skip
+    assert found.loc[33, "author_turns"] == 100.0
+    assert not found[["others_messages", "others_turns"]].to_numpy().any()
+
+
+def test_a_table_stays_one_whatever_people_are_called_and_however_little_they_wrote():
+    page = words_page.measures(("a | b",), [{"samples": 0}])
+    assert page.splitlines()[:3] == ["|  | a \\| b |", "| --- | --- |", "| samples | 0 |"]
+    assert set(page.splitlines()[3:]) == {
+        f"| {name} | – |" for name in list(words_page._ROWS.values())[1:]
+    }
+    ranked = words_page.ranking({"x": {"a": 2, "b": 1, "c": 1}, "y": {}}, 2)
+    assert ranked.splitlines()[2:] == ["| 1 | a (2) |  |", "| 2 | b (1) |  |"]
+
+
+def test_a_cloud_of_no_words_is_blank_and_the_same_counts_give_the_same_bytes(tmp_path):
+    for name, counts in (
+        ("blank", {}),
+        ("one", {"asado": 3, "feria": 1}),
+        ("two", {"asado": 3, "feria": 1}),
+    ):
+        words_page.cloud(counts, tmp_path / f"{name}.png")
+    blank, one, two = ((tmp_path / f"{name}.png").read_bytes() for name in ("blank", "one", "two"))
+    assert one == two != blank
+
+
+NAMES = ("Xiomara", "Evaristo", "Nicanor")
+SAID = (
+    (NAMES[0], "siii la zanfonía de cuerdas"),
+    (NAMES[1], "¿Y la compramos por cien mangos?"),
+    (NAMES[2], "", "withheld"),
+    (NAMES[0], "😀"),
+    (NAMES[1], "<Multimedia omitido>", "media"),
+    (None, "Nicanor cambió el asunto", "system"),
+)
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    """A function that writes tables of `said` and runs the stage on them; returns the folder."""
+
+    def ran(
+        said=SAID,
+        replies=(("train", ["vamos?"], ["siii la zanfonía de cuerdas", "😀"]),),
+        pseudonyms=None,
+    ):
+        table = messages(*said)
+        clean = table[table["kind"].isin(["message", "withheld"])]
+        if pseudonyms:
+            called = {name: pseudonyms.format(n=at) for at, name in enumerate(NAMES)}
+            clean = clean.assign(author=clean["author"].replace(called))
+        spoken = clean[clean["kind"] == "message"]
+        turns = pd.DataFrame(
+            {
+                "chat": "c",
+                "session": 0,
+                "turn": range(len(spoken)),
+                "author": spoken["author"].tolist(),
+                "start": spoken["timestamp"].tolist(),
+                "end": spoken["timestamp"].tolist(),
+                "messages": [[text] for text in spoken["text"]],
+                "split": "train",
+            }
+        )
+        pairs = examples(*replies)
+        formatted = pairs[["id", "session", "split"]].assign(
+            text=pairs["reply"].map(" ".join).astype("str"), spans=None, never=None
+        )
+        for column in ("spans", "never"):
+            formatted[column] = formatted[column].astype("object").map(lambda _: [])
+        data = tmp_path / "data"
+        for name, frame, schema in (
+            ("messages", table, tables.MESSAGES),
+            ("clean", clean, tables.MESSAGES),
+            ("turns", turns, tables.TURNS),
+            ("examples", pairs, tables.EXAMPLES),
+            ("filtered", pairs, tables.EXAMPLES),
+            ("formatted", formatted, tables.FORMATTED),
+        ):
+            tables.write(frame, data / f"{name}.parquet", schema)
+        (tmp_path / "people.yaml").write_text(
+            f"author: {NAMES[0]}\npeople: {{{NAMES[1]}: train, {NAMES[2]}: withhold}}\n", "utf-8"
+        )
+        wanted = {"top_words": 5, "languages": ["es", "en"], "people": 10}
+        (tmp_path / "params.yaml").write_text(
+            yaml.safe_dump({"statistics": wanted, "model": {}, "clean": {"pseudonyms": pseudonyms}})
+        )
+        stage.main(
+            data,
+            tmp_path / "people.yaml",
+            tmp_path / "metrics" / "statistics.json",
+            tmp_path / "plots",
+            tmp_path / "reports",
+        )
+        return tmp_path
+
+    tokenizer = Tokenizer(models.WordLevel({"?": 0}, unk_token="?"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    monkeypatch.setattr(
+        stage, "load_tokenizer", lambda model: SimpleNamespace(backend_tokenizer=tokenizer)
+    )
+    monkeypatch.chdir(tmp_path)
+    return ran
+
+
+def outs(folder):
+    """What the stage wrote, by name."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for place in ("metrics", "plots", "reports")
+        for path in sorted((folder / place).iterdir())
+    }
+
+
+def test_the_stage_writes_what_dvc_expects_twice_the_same(tree):
+    folder = tree()
+    first = outs(folder)
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text("utf-8"))["stages"]
+    expected = [
+        out if isinstance(out, str) else next(iter(out)) for out in stages["statistics"]["outs"]
+    ]
+    assert sorted(first) == sorted(expected)
+    assert outs(tree()) == first
+    found = json.loads(first["metrics/statistics.json"])
+    assert found["verdict"] == "too_few"
+    assert found["whole"] == {
+        "replies": {"train": 1, "validation": 0, "test": 0},
+        "training_tokens": 6,
+        "days": 1,
+        "author_share": pytest.approx(100 * 2 / 3),
+    }
+    assert {name: group["samples"] for name, group in found["raw"].items()} == {
+        "all": 5,
+        "author": 2,
+        "person_1": 2,
+    }
+    assert found["clean"]["person_1"]["samples"] == 1
+
+
+def test_pseudonyms_change_nothing_that_is_counted(tree):
+    """From clean on everybody is called otherwise; own chats are like that."""
+    plain = outs(tree())
+    assert outs(tree(pseudonyms="PERSON_{n}")) == plain
+
+
+def strings(value):
+    """All keys and strings of nested JSON."""
+    if isinstance(value, dict):
+        return {text for key, inner in value.items() for text in {key} | strings(inner)}
+    return {value} if isinstance(value, str) else set()
+
+
+def test_no_name_and_no_word_of_the_chats_goes_where_git_does(tree):
+    written = outs(tree())
+    in_git = [strings(json.loads(written["metrics/statistics.json"]))]
+    for name, content in written.items():
+        assert not name.startswith("plots/") or name.endswith((".csv", ".png"))
+        if name.endswith(".csv"):
+            in_git.append(set(content.decode().replace("\n", ",").split(",")))
+    found = {word for text in set().union(*in_git) for word in words(text.replace("_", " "))}
+    chats = {word for row in SAID for word in words(f"{row[0]} {row[1]}")}
+    assert {"all", "samples", "author", "others", "2025"} <= found
+    assert not found & chats
+    page = written["reports/statistics.md"].decode()
+    assert "zanfonía (1)" in page  # it does quote, and is not in git
+    assert "Xiomara (author)" in page
+    assert r"Evaristo (person\_1)" in page
+    assert "nicanor" not in page.casefold()  # nor is who withheld named in reports/
+
+
+def test_one_author_alone_with_emoji_only_and_no_rows_after_the_filter(tree):
+    folder = tree(said=((NAMES[0], "😀"), (NAMES[0], "🔥")), replies=())
+    found = json.loads((folder / "metrics" / "statistics.json").read_text("utf-8"))
+    assert found["filtered"] == {"all": {"samples": 0}, "author": {"samples": 0}}
+    assert found["formatted"] == {"samples": 0}
+    assert found["whole"]["author_share"] == 100.0
+    assert found["clean"]["author"]["unique_words"] == 0
+    assert set(found["clean"]) == {"all", "author"}
+
+
+def test_of_many_examples_every_nth_is_cut_into_tokens():
+    texts = pd.Series(["a"] * 10_001)
+    found = stage.read_by_model(texts, lambda chosen: np.ones(len(chosen)).tolist())
+    assert found == {"samples": 3334, "mean_tokens": 1.0, "p95_tokens": 1.0}

@@ -1,0 +1,377 @@
+"""Several processes: they are as many as asked, learn what one learns, and the first one writes.
+
+There are no GPUs here: two processes on the processor stand for them. For FSDP accelerate has to be
+told that these are GPUs' processes (tests/helpers/launched.py); what it then does is its own.
+"""
+
+import json
+import shlex
+import shutil
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+from accelerate.commands.config.config_args import load_config_from_file
+from accelerate.commands.launch import _validate_launch_command, launch_command_parser
+from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
+from accelerate.utils.launch import prepare_multi_gpu_env
+from safetensors.torch import load_file
+from torch.distributed.fsdp import StateDictType
+from torch.distributed.run import get_args_parser
+
+from espejo.core import tables
+from espejo.core.errors import UserError
+from espejo.model import hardware, loading
+from espejo.training import distributed
+from tests.helpers import tiny
+from tests.helpers.launched import TOKENIZER
+from tests.helpers.workshop import ROOT, run
+
+TRAIN, VALIDATION = 10, 5  # neither fills its last batch
+EPOCHS = 3
+REPLIES = ["dale", "voy", "che", "bien", "vos"]
+
+
+def rows(split, count):
+    """Prompts of 1, 2, … words, so that its length says which row it is, and replies of one."""
+    for number in range(count):
+        prompt = "hola " * (number + 1)
+        reply = REPLIES[number % len(REPLIES)]
+        end = len(prompt) + len(reply)
+        yield {
+            "id": f"{split}-{number}",
+            "session": number,
+            "split": split,
+            "text": f"{prompt}{reply}<|im_end|>",
+            "spans": [
+                {"start": len(prompt), "end": end, "kind": "message"},
+                {"start": end, "end": end + len("<|im_end|>"), "kind": "end"},
+            ],
+            "never": [],
+        }
+
+
+@pytest.fixture(scope="module")
+def launched(composed, tmp_path_factory):
+    """launched("train.launcher=cpu2") runs the stage on a tiny model; its folder and its end."""
+
+    def launch(*overrides, check=True):
+        folder = tmp_path_factory.mktemp("launched")
+        chosen = any(override.startswith("model=") for override in overrides)
+        params = composed(
+            *([] if chosen else ["model=smollm2"]),
+            f"train.epochs={EPOCHS}",
+            f"train.evaluations={EPOCHS}",
+            "train.log_steps=1",
+            "train.batch_size=4",
+            "train.prompts=[hola]",
+            "train.learning_rate=0.02",
+            "model.threads=1",
+            "model.precision=float32",
+            "model.generate.max_new_tokens=4",
+            *overrides,
+        )
+        (folder / "params.yaml").write_text(yaml.safe_dump(params), "utf-8")
+        table = pd.DataFrame([*rows("train", TRAIN), *rows("validation", VALIDATION)])
+        tables.write(table, folder / "formatted.parquet", tables.FORMATTED)
+        # 64 wide: weights of 4 bits come in blocks of 64.
+        model = tiny.llama(len(TOKENIZER), hidden_size=64, intermediate_size=128)
+        model.save_pretrained(folder / "tiny")
+        shutil.copytree(ROOT / "conf" / "launch", folder / "conf" / "launch")
+        command = shlex.split(params["launch"]["command"])
+        ran = run(
+            *command,
+            "-m",
+            "tests.helpers.launched",
+            cwd=folder,
+            check=check,
+            PYTHONPATH=str(ROOT),
+            CUDA_VISIBLE_DEVICES="",
+        )
+        return folder, ran
+
+    return launch
+
+
+@pytest.fixture(scope="module")
+def alone(launched):
+    return launched("train.launcher=single")
+
+
+@pytest.fixture(scope="module")
+def together(launched):
+    return launched("train.launcher=cpu2")
+
+
+def seen(folder, rank):
+    """The rows that a process was given, as lengths, batch by batch; those of a blank left out."""
+    given = json.loads((folder / f"seen-{rank}.json").read_text("utf-8"))["rows"]
+    return [[size for size in batch if size > len(distributed.BLANK["labels"])] for batch in given]
+
+
+def curve(folder):
+    return pd.read_csv(folder / "0" / "plots" / "loss.csv")
+
+
+def apart(one, other):
+    """How far apart two adapters are, each matrix against its own size; the farthest.
+
+    Not number by number: the first steps of Adam are as large for a gradient that is all rounding
+    as for any other.
+    """
+    first, second = (
+        load_file(folder / "0" / "model" / "adapter_model.safetensors") for folder in (one, other)
+    )
+    assert first.keys() == second.keys()
+    return max(((first[name] - second[name]).norm() / first[name].norm()).item() for name in first)
+
+
+def test_there_are_as_many_processes_as_asked(alone, together):
+    for (folder, _), count in ((alone, 1), (together, 2)):
+        facts = json.loads((folder / "0" / "train.json").read_text("utf-8"))
+        assert facts["processes"] == count
+        assert facts["steps"] == 9  # ten rows by four, thrice
+
+
+def test_two_take_the_batches_that_one_takes(alone, together):
+    halves = zip(seen(together[0], 0), seen(together[0], 1), strict=True)
+    assert [sorted(first + second) for first, second in halves] == [
+        sorted(batch) for batch in seen(alone[0], 0)
+    ]
+    # Each row once an epoch: words 1 to 10, as many spaces, the reply and its end.
+    whole = [size for batch in seen(alone[0], 0) for size in batch]
+    assert sorted(whole) == sorted([2 * words + 2 for words in range(1, TRAIN + 1)] * EPOCHS)
+
+
+def test_two_learn_what_one_learns(alone, together):
+    one, two = curve(alone[0]), curve(together[0])
+    assert one["train"].iloc[0] - one["train"].iloc[-1] > 0.2  # something was learnt
+    assert one["validation"].notna().sum() == EPOCHS
+    np.testing.assert_allclose(two.to_numpy(), one.to_numpy(), rtol=0, atol=1e-3)
+    assert apart(alone[0], together[0]) < 0.02
+
+
+@pytest.mark.parametrize("launcher", ["single", "cpu2"])
+def test_a_training_that_ends_early_names_what_it_did_not_come_to(launched, launcher):
+    folder = launched(f"train.launcher={launcher}", "train.max_steps=2")[0]
+    read = [
+        size
+        for file in folder.glob("seen-*.json")
+        for batch in seen(folder, file.stem.removeprefix("seen-"))
+        for size in batch
+    ]
+    assert len(set(read)) == 8  # two steps of four
+    facts = json.loads((folder / "0" / "model" / "espejo.json").read_text("utf-8"))
+    # Row 0 has one word, and one a word more: words, as many spaces, the reply and its end.
+    named = [f"train-{row}" for row in range(TRAIN) if 2 * (row + 1) + 2 not in read]
+    assert facts["unlearnt"] == named
+
+
+def test_a_training_that_comes_to_all_names_nothing(alone):
+    facts = json.loads((alone[0] / "0" / "model" / "espejo.json").read_text("utf-8"))
+    assert facts["unlearnt"] == []
+
+
+def test_what_it_was_computed_with_is_said_first_and_stands_beside_the_model(alone):
+    folder, ran = alone
+    facts = json.loads((folder / "0" / "model" / "espejo.json").read_text("utf-8"))
+    assert facts["hardware"] == {
+        "device": hardware.processor(),
+        "precision": "float32",
+        "attention": "grouped",
+        "threads": 1,
+    }
+    assert facts["train"]["attention"] == "auto"  # the setting stays what it was
+    assert ran.stdout.splitlines()[0] == (
+        "train: smollm2 (the Apache License 2.0) in float32, grouped attention, threads: 1, "
+        f"on {hardware.processor()}"
+    )
+    card = (folder / "0" / "model" / "README.md").read_text("utf-8")
+    assert f"float32, grouped attention, threads: 1, on {hardware.processor()}" in card
+    numbers = (folder / "0" / "train.json").read_text("utf-8")
+    assert "float32" not in numbers
+
+
+def test_the_first_process_alone_writes_and_speaks(together):
+    folder, ran = together
+    written = {path.name for path in folder.iterdir()}
+    assert {"0", "1"} <= written
+    assert {path.name for path in (folder / "0").iterdir()} == {
+        "model",
+        "train.json",
+        "plots",
+        "epochs.md",
+    }
+    assert [path for path in (folder / "1").rglob("*") if path.is_file()] == []
+    assert list((folder / "checkpoints").iterdir()) == []
+    assert ran.stdout.count("train: 10 replies in 10 texts, 9 steps") == 1
+    page = (folder / "0" / "epochs.md").read_text("utf-8")
+    assert page.count("**hola**") == EPOCHS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("model", "within"),
+    [("smollm2", 1e-3), ("smollm2-qlora", 1e-2)],
+)
+def test_a_model_that_is_sharded_learns_what_a_whole_one_learns(launched, model, within):
+    # One look at the end: on a processor bitsandbytes repacks its weights at a look.
+    settings = [f"model={model}", "train.evaluations=1"]
+    whole, sharded = (
+        launched(*settings, f"train.launcher={launcher}")[0] for launcher in ("single", "fsdp")
+    )
+    for rank in (0, 1):
+        facts = json.loads((sharded / f"seen-{rank}.json").read_text("utf-8"))
+        assert facts["sharded"] == facts["weights"] > 0
+    one, two = curve(whole), curve(sharded)
+    np.testing.assert_allclose(two.to_numpy(), one.to_numpy(), rtol=0, atol=within)
+    assert apart(whole, sharded) < 20 * within
+    page = (sharded / "0" / "epochs.md").read_text("utf-8")
+    assert "Nothing was asked: the model was sharded" in page
+    assert [path for path in (sharded / "1").rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.slow
+def test_processes_that_drop_out_other_weights_still_share_the_rows(launched):
+    # An order drawn after dropout differs from process to process, from the second epoch on.
+    folder, _ = launched("train.launcher=cpu2", "train.dropout=0.3")
+    whole = [size for rank in (0, 1) for batch in seen(folder, rank) for size in batch]
+    assert sorted(whole) == sorted([2 * words + 2 for words in range(1, TRAIN + 1)] * EPOCHS)
+
+
+def test_a_step_that_cannot_be_shared_ends_all_with_one_sentence(launched):
+    _, ran = launched("train.launcher=cpu2", "train.batch_size=3", check=False)
+    assert ran.returncode != 0
+    assert ran.stderr.count("A step of 3 texts") == 1
+    assert "cannot be shared by 2 processes: make it a multiple of 2." in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "accumulation", "count", "expected"),
+    [
+        (4, 1, 1, (4, 1)),
+        (1, 8, 1, (1, 8)),
+        (4, 1, 2, (4, 1)),  # two each
+        (4, 4, 2, (8, 2)),  # four each, twice
+        (1, 8, 4, (4, 2)),  # one each, twice
+        (6, 1, 2, (6, 1)),  # three each
+        (4, 3, 2, (6, 2)),  # six each, of which four at once do not go: three, twice
+    ],
+)
+def test_a_step_is_shared_evenly(batch_size, accumulation, count, expected):
+    assert distributed.shares(batch_size, accumulation, count) == expected
+
+
+@pytest.mark.parametrize("count", [3, 8])
+def test_a_step_is_not_shared_unevenly(count):
+    with pytest.raises(UserError, match=f"make it a multiple of {count}"):
+        distributed.shares(4, 1, count)
+
+
+@pytest.mark.parametrize(
+    ("launcher", "command"),
+    [
+        ("single", "python"),
+        ("cpu2", "env CUDA_VISIBLE_DEVICES= torchrun --standalone --nproc_per_node 2"),
+        ("ddp", "torchrun --standalone --nproc_per_node gpu"),
+        ("fsdp", "accelerate launch --config_file conf/launch/fsdp.yaml --num_processes 2"),
+    ],
+)
+def test_a_launcher_composes(composed, launcher, command):
+    assert composed(f"train.launcher={launcher}")["launch"]["command"] == command
+    # It stays what it is where all weights are trained, which is another choice of the same group.
+    assert composed("train=full", f"train.launcher={launcher}")["launch"]["command"] == command
+
+
+def test_one_process_is_the_default(composed):
+    assert composed()["launch"]["command"] == "python"
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text("utf-8"))["stages"]
+    assert stages["train"]["cmd"].startswith("${launch.command} -m stages.train data/")
+
+
+def test_what_the_page_sets_composes(composed):
+    page = (ROOT / "docs" / "cluster.md").read_text("utf-8")
+    commands = [line for line in page.splitlines() if " -S " in line]
+    assert len(commands) == 4
+    for line in commands:
+        words = shlex.split(line)
+        given = [words[at + 1] for at, word in enumerate(words) if word == "-S"]
+        chosen = [value for value in given if value != "data=mine"]  # a user's own
+        chosen = [value for value in chosen if "," not in value]  # a sweep, which DVC takes apart
+        assert composed(*chosen)["launch"]["command"] != "python"
+
+
+def test_the_slurm_job_is_a_script(tmp_path):
+    job = ROOT / "docs" / "slurm.sbatch"
+    run("bash", "-n", job, cwd=tmp_path)
+    lines = job.read_text("utf-8").splitlines()
+    first_command = lines.index("set -euo pipefail")
+    # Slurm reads its settings up to the first command only.
+    assert not [line for line in lines[first_command:] if line.startswith("#SBATCH")]
+
+
+def test_torchrun_reads_its_commands(composed):
+    for launcher, each in (("cpu2", "2"), ("ddp", "gpu")):
+        words = shlex.split(composed(f"train.launcher={launcher}")["launch"]["command"])
+        given = words[words.index("torchrun") + 1 :]
+        read = get_args_parser().parse_args([*given, "-m", "stages.train", "model"])
+        assert (read.nproc_per_node, read.standalone, read.module) == (each, True, True)
+        assert (read.training_script, read.training_script_args) == ("stages.train", ["model"])
+
+
+def test_accelerate_reads_its_file(composed, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    file = "conf/launch/fsdp.yaml"
+    assert load_config_from_file(file).distributed_type == DistributedType.FSDP
+    words = shlex.split(composed("train.launcher=fsdp")["launch"]["command"])
+    monkeypatch.setattr(sys, "argv", ["accelerate"])  # it looks there for what was given by hand
+    read = launch_command_parser().parse_args([*words[2:], "-m", "stages.train", "model"])
+    read, _, _ = _validate_launch_command(read)
+    assert (read.use_fsdp, read.num_processes, read.module) == (True, 2, True)
+    for name, value in prepare_multi_gpu_env(read).items():
+        if name.startswith(("FSDP_", "ACCELERATE_")):
+            monkeypatch.setenv(name, value)
+    plugin = FullyShardedDataParallelPlugin()
+    assert plugin.fsdp_version == 2
+    assert plugin.reshard_after_forward is True
+    assert plugin.state_dict_type == StateDictType.FULL_STATE_DICT
+    assert plugin.cpu_ram_efficient_loading is True
+    assert "transformer" in plugin.auto_wrap_policy.__name__
+    assert distributed.sharded()
+
+
+def test_four_bits_that_are_sharded_are_stored_in_the_type_they_compute_in(
+    composed, monkeypatch, smollm2
+):
+    # PEFT's guide to FSDP with QLoRA wants both types equal.
+    asked = {}
+    monkeypatch.setattr(loading, "locate", lambda model: ("nowhere", "0"))
+
+    def stop(name, **settings):
+        asked.update(settings)
+        raise InterruptedError
+
+    monkeypatch.setattr(loading.AutoModelForCausalLM, "from_pretrained", stop)
+    section = composed("model=smollm2-qlora")["model"]
+    computed = hardware.dtype_of("auto")
+    for sharded, storage in ((True, computed), (False, torch.uint8)):
+        with pytest.raises(InterruptedError):
+            loading.load_base(section, sharded=sharded)
+        config = asked["quantization_config"]
+        assert config.bnb_4bit_quant_storage == storage
+        assert config.bnb_4bit_compute_dtype == computed
+        assert asked["device_map"] == torch.device("cpu")
+    with pytest.raises(InterruptedError):
+        loading.load_base(smollm2, sharded=True)
+    assert asked["device_map"] is None
+
+
+def test_each_process_has_its_own_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    assert hardware.device() == torch.device("cuda")
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    assert hardware.device() == torch.device("cuda", 3)

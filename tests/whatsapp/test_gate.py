@@ -1,0 +1,70 @@
+"""The memory gate on real weights: an adapter that was overfitted on purpose must not pass."""
+
+import pandas as pd
+import pytest
+
+from espejo import whatsapp
+from espejo.dataset.turns import examples, split, turns
+from espejo.evaluation import questions
+from espejo.formatting.labels import encode
+from espejo.formatting.prompts import prompter
+from espejo.model import loading
+from espejo.prediction.predictor import Exam
+from espejo.training import sft
+from stages.clean import clean
+from tests.helpers.workshop import ROOT
+
+
+@pytest.fixture(scope="module")
+def demo():
+    """Twenty training replies of the demo's author and as many held out, as table EXAMPLES."""
+    messages = whatsapp.read(ROOT / "data" / "raw" / "demo")
+    wanted = {"captions": True, "normalize": "NFC", "lowercase": False, "characters": None}
+    kept, _, _ = clean(messages, wanted | {"pii": "keep"}, given={})
+    grouped = turns(kept, "1h", "3h").drop(columns="withheld")
+    table = examples(split(grouped, "Juli", 0.1, 0.1, at_least=50), "Juli", history=4)
+    long = table[table["reply"].map(lambda said: 30 < sum(map(len, said)) < 120)]
+    parts = [part.iloc[:: len(part) // 20][:20] for _, part in long.groupby("split")]
+    return pd.concat(parts, ignore_index=True)
+
+
+@pytest.mark.slow
+def test_thirty_epochs_on_twenty_replies_fail_the_gate(demo, composed, tmp_path):
+    params = composed("model=smollm2")
+    model = params["model"]
+    tokenizer, base = loading.load_tokenizer(model), loading.load_base(model)
+    write = prompter(tokenizer, model, params["format"])
+    sets = {
+        name: [
+            encode(tokenizer, *write.example(row.context, row.reply, "Juli", row.group))
+            for row in part.itertuples()
+        ]
+        for name, part in demo.groupby("split")
+    }
+    assert len(sets["train"]) == 20
+    # Watched on what it learns: the best state is the one that knows most by heart.
+    wanted = params["train"] | {"epochs": 30, "scheduler": "constant", "batch_size": 5}
+    wanted |= {"learning_rate": 1e-3, "evaluations": 1}
+    trained = sft.train(
+        base, tokenizer, sets["train"], sets["train"][:4], wanted, tmp_path / "checkpoints"
+    )
+    made = {"data": "", "model": model, "format": params["format"], "history": 4, "train": wanted}
+    loading.save(trained.model, tokenizer, tmp_path / "model", made)
+
+    exam = Exam(loading.Mirror(tmp_path / "model"), demo, "Juli", params["evaluate"])
+    test = exam.split("test")
+    sums = {name: exam.sums(test, model, name) for name, model in exam.mirror.both()}
+    _, seen = exam.membership(test, sums)
+    assert seen["value"] > 0.95
+    prompts = [exam.write.prompt(row.context, "Juli", row.group) for row in test.itertuples()]
+    with exam.mirror.tuned() as tuned:
+        said = pd.DataFrame(exam.replies(prompts, tuned, "tuned"), columns=["messages", "finished"])
+    found = questions.known_by_heart(
+        said.assign(id=test["id"], model="tuned"),
+        test,
+        questions.taught(exam.split("train"), wanted["loss"], "Juli", ()),
+        seen,
+        params["evaluate"],
+    )
+    assert found["verdict"] == "fail"
+    assert {"membership", "whole_beyond_own"} <= set(found["reasons"]), found

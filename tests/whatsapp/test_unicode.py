@@ -1,0 +1,121 @@
+"""Whatever characters people write, and are called, no stage stops, and their words stay theirs."""
+
+import unicodedata
+from datetime import datetime, timedelta
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from espejo import whatsapp
+from espejo.core import tables
+from espejo.dataset import turns
+from espejo.formatting import prompts
+from espejo.formatting.labels import IGNORED, encode
+from espejo.formatting.training_texts import sequences
+from espejo.model import loading
+from stages import clean, filter
+
+# Nearly all of Unicode is letters of East Asia: what may be special is drawn as often.
+STRANGE = [
+    *map(chr, [*range(0x20), *range(0x7F, 0xA1), 0xAD, 0x34F, 0x61C, *range(0x2000, 0x2070)]),
+    *map(chr, [0xFEFF, 0xE000, 0xF8FF, *range(0xFDD0, 0xFDF0), *range(0xFFF9, 0x10000), 0x378]),
+    *map(chr, [0x1FFFE, 0xE0001, 0xE0041, 0xF0000, 0x10FFFD, 0x10FFFE, 0x10FFFF]),
+    *("a\u0301", "👩\u200d🚀", "🇦🇷", "<|im_end|>", "[YO]\n", "<EMAIL>", "\r\n", "{", "%s", "$"),
+]
+LETTER = st.characters(codec="utf-8")  # without the halves of a surrogate pair
+TEXT = st.text(LETTER) | st.lists(st.sampled_from(STRANGE) | LETTER, max_size=8).map("".join)
+START = datetime(2025, 3, 1, 20, 0)
+SESSIONS = 6
+
+
+def words(text):
+    """`text` without blanks."""
+    return "".join(text.split())
+
+
+def held(write, text):
+    """`text` without blanks and what the vocabulary lacks: SmolLM2's has no token for U+0013."""
+    ids = write.tokenizer([*text], add_special_tokens=False)["input_ids"]
+    kept = (one for one, of in zip(text, ids, strict=True) if write.tokenizer.decode(of) == one)
+    return words("".join(kept)).replace("\ufffd", "")
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(TEXT, min_size=30, max_size=30))
+def test_what_is_written_is_read_but_for_marks_of_direction(tmp_path_factory, texts):
+    # A letter at each end: what stands at the edges of a message is not asked here.
+    lines = [
+        f"{START + timedelta(minutes=at):%d/%m/%Y, %H:%M} - {('Ana', 'Juli')[at % 2]}: x{text}y\n"
+        for at, text in enumerate(texts)
+    ]
+    path = tmp_path_factory.mktemp("chat") / "Chat de WhatsApp con Ana.txt"
+    path.write_bytes("".join(lines).encode())
+    found = whatsapp.read(path)["text"].tolist()
+    marks = dict.fromkeys([0x200E, 0x200F, 0x61C, *range(0x202A, 0x202F), *range(0x2066, 0x206A)])
+    assert found == [f"x{text}y".replace("\r\n", "\n").translate(marks) for text in texts]
+
+
+@pytest.fixture(scope="module", params=["smollm2", "gemma3"])
+def asked(request, composed):
+    """The params of an embedded model and its prompter."""
+    params = composed(f"model={request.param}")
+    tokenizer = loading.load_tokenizer(params["model"])
+    return params, prompts.prompter(tokenizer, params["model"], params["format"])
+
+
+def messages(texts, people, chat):
+    """Table MESSAGES of sessions in which two people ask, and the third answers with `texts`."""
+    rows = []
+    for at, text in enumerate(texts):
+        who = people[at % 3]
+        time = START + timedelta(days=at // 3, minutes=at % 3)
+        # Turns have two messages, so that none is empty where `text` is blank.
+        rows += [(chat, at, time, who, "message", said, False) for said in (text, f"bien {at}")]
+    return pd.DataFrame(rows, columns=tables.MESSAGES.names)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(TEXT, min_size=3 * SESSIONS, max_size=3 * SESSIONS),
+    st.lists(TEXT.filter(str.strip), min_size=3, max_size=3, unique=True),
+    TEXT,
+)
+def test_any_text_and_name_goes_through_all_stages(asked, tmp_path_factory, texts, people, chat):
+    params, write = asked
+    path = tmp_path_factory.mktemp("unicode") / "table.parquet"
+
+    def through(table, schema):
+        tables.write(table, path, schema)
+        return tables.read(path, schema)
+
+    raw = through(messages(texts, people, chat), tables.MESSAGES)
+    cleaned = through(clean.clean(raw, params["clean"] | {"pii": "keep"}, {})[0], tables.MESSAGES)
+    written = [unicodedata.normalize("NFC", text).strip() for text in raw["text"]]
+    assert cleaned["text"].tolist() == [text for text in written if text]
+    cleaned = clean.clean(raw, params["clean"], {})[0]  # with personal data replaced
+
+    author = people[2]
+    grouped = turns.split(turns.turns(cleaned, "1h", "3h"), author, 0.2, 0.2, 1)
+    pairs = through(turns.examples(grouped, author, 4), tables.EXAMPLES)
+    train, test = (pairs[pairs["split"].eq(name)] for name in ("train", "test"))
+    dropped = filter.reasons(train, test, params["filter"])
+    assert set(dropped.dropna()) <= {"link", "duplicate"}
+
+    said = {who: ["".join(m) for m in turn] for who, turn in grouped.groupby("author")["messages"]}
+    formatted = through(
+        sequences(pairs, write, author, {people[0]}, params["format"]["together"]),
+        tables.FORMATTED,
+    )
+    mine, theirs = [], set()
+    for row in formatted.itertuples():
+        mine += [row.text[s["start"] : s["end"]] for s in row.spans if s["kind"] == "message"]
+        theirs |= {words(row.text[span["start"] : span["end"]]) for span in row.never}
+        coded = encode(write.tokenizer, row.text, row.spans, "reply", row.never)
+        learnt = [token for token in coded["labels"] if token != IGNORED]
+        own = "".join(row.text[span["start"] : span["end"]] for span in row.spans)
+        assert words(write.tokenizer.decode(learnt)).replace("\ufffd", "") == held(write, own)
+    assert words("".join(mine)) == words("".join(said[author]))
+    asking = grouped.loc[grouped["author"].eq(people[0]), "messages"]
+    assert theirs == {words(f"{people[0]}: {write.separator.join(turn)}") for turn in asking}
