@@ -207,7 +207,7 @@ def trained(
             TOKENIZER,
             rows,
             rows[:1] * 4 * size,  # a whole batch of validation, which takes memory as well
-            wanted | {"epochs": steps, "max_steps": steps, "evaluations": 1, "log_steps": 1},
+            wanted | {"epochs": steps, "max_steps": steps, "evals_per_run": 1, "log_steps": 1},
             Path(scratch),
             precision=params["model"]["precision"],
             watchers=[clock],
@@ -447,9 +447,9 @@ def pipeline(name: str) -> Row:
 
 LAUNCHED = (
     "train.log_steps=1",
-    "train.evaluations=3",
+    "train.evals_per_run=3",
     "train.max_steps=12",
-    "train.prompts=[hola]",
+    "train.sample_prompts=[hola]",
 )
 
 

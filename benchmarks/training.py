@@ -89,7 +89,10 @@ def texts(params: Mapping, share: float) -> dict[str, pd.DataFrame]:
     """Each split of that share of the demo, as the stage format writes it (tables.FORMATTED)."""
     who = people.read(ROOT / params["data"]["raw"]).under(params["clean"]["pseudonyms"])
     write = prompter(loading.load_tokenizer(params["model"]), params["model"], params["format"])
-    together = {"train": params["format"]["together"], "validation": params["format"]["together"]}
+    together = {
+        "train": params["format"]["replies_per_text"],
+        "validation": params["format"]["replies_per_text"],
+    }
     return {
         split: sequences(
             some(rows, share), write, who.author, who.who("context"), together.get(split, 1)

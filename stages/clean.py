@@ -1,7 +1,7 @@
 """Keep what people wrote, without notices, calls and bare media, and without personal data.
 
     python -m stages.clean data/messages.parquet data/raw/demo/people.yaml \\
-        data/clean.parquet metrics/clean.json reports/personal_data.md
+        data/clean.parquet data/people.parquet metrics/clean.json reports/personal_data.md
 """
 
 import unicodedata
@@ -86,9 +86,16 @@ def page(found: pd.DataFrame, wanted: str) -> str:
     return "\n\n".join(lines) + "\n"
 
 
-def main(messages: Path, names: Path, cleaned: Path, account: Path, report: Path) -> None:
-    """Table MESSAGES and people.yaml (NAMES) -> table CLEANED, their ACCOUNT, a REPORT on PII."""
-    wanted, who = params("clean"), people.read(names.parent)
+def main(
+    messages: Path,
+    people_yaml: Path,
+    cleaned: Path,
+    people_table: Path,
+    metrics_json: Path,
+    personal_data: Path,
+) -> None:
+    """Messages and people.yaml -> both as tables with the final names, and what was found."""
+    wanted, who = params("clean"), people.read(people_yaml.parent)
     table = tables.read(messages, tables.MESSAGES)
     pattern = wanted["pseudonyms"]
     given = who.pseudonyms(pattern) if pattern else {}
@@ -99,13 +106,14 @@ def main(messages: Path, names: Path, cleaned: Path, account: Path, report: Path
         kept["chat"] = "CHAT_" + pd.Series(pd.factorize(kept["chat"])[0] + 1).astype("str")
 
     tables.write(kept, cleaned, tables.MESSAGES)
+    tables.write(who.under(pattern).table(), people_table, tables.PEOPLE)
     counts = metrics.account("messages", len(table), len(kept), dropped)
     by_type = found["type"].value_counts().sort_index().to_dict()
-    metrics.write({"messages": counts, "personal_data": by_type}, account)
-    files.write(page(found, wanted["pii"]), report)
+    metrics.write({"messages": counts, "personal_data": by_type}, metrics_json)
+    files.write(page(found, wanted["pii"]), personal_data)
     print(
         f"clean: {len(kept)} of {len(table)} messages kept, personal data {len(found)} times "
-        f"({wanted['pii']}; {report})"
+        f"({wanted['pii']}; {personal_data})"
     )
 
 

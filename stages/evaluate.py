@@ -23,7 +23,7 @@ from espejo.report import samples
 
 def foreseen(table: pd.DataFrame, mirror: Mirror, wanted: dict) -> tuple[dict, dict]:
     """Likelihood of the test replies for base and tuned, the gain, and the sums behind them."""
-    whole = wanted["legacy_examples"]
+    whole = wanted["notebook_examples"]
     rows = [
         encode(mirror.tokenizer, row.text, row.spans, "text" if at < whole else "reply")
         for at, row in enumerate(table.itertuples())
@@ -81,7 +81,7 @@ def main(
             "members": members,
             **questions.known_by_heart(replies, asked, taught, membership, wanted, others),
         },
-        "outside": questions.outside(replies, wanted["outside"]),
+        "outside": questions.outside(replies, wanted["out_of_scope"]),
     }
     if audit["canaries"]:
         scores["memory"]["canaries"] = exam.exposed(audit)

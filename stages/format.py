@@ -1,6 +1,6 @@
 """Write the examples as texts that the model reads, and mark what in them is the author's.
 
-    python -m stages.format data/filtered.parquet data/raw/demo/people.yaml \\
+    python -m stages.format data/filtered.parquet data/people.parquet \\
         data/formatted.parquet metrics/format.json
 """
 
@@ -14,17 +14,17 @@ from espejo.dataset import canaries, leaks
 from espejo.formatting.prompts import prompter, trim
 from espejo.formatting.training_texts import sequences
 from espejo.model.loading import load_tokenizer
-from espejo.privacy import people
 
 
-def main(filtered: Path, names: Path, formatted: Path, account: Path) -> None:
-    """Table FILTERED -> table FORMATTED, and the ACCOUNT of its examples."""
+def main(filtered: Path, people: Path, formatted: Path, metrics_json: Path) -> None:
+    """Filtered examples -> the texts that the model reads, and how many examples they hold."""
     form, model = params("format"), params("model")
-    who = people.read(names.parent).under(params("clean")["pseudonyms"])
+    known = tables.read(people, tables.PEOPLE)
+    author, read_only = tables.author_of(known), tables.names_with(known, "context")
     write = prompter(load_tokenizer(model), model, form)
     kept = tables.read(filtered, tables.EXAMPLES)
     drops = params("filter")["leaks"] == "drop"
-    masked = leaks.unlearnt(kept, who.author) if drops else set()
+    masked = leaks.unlearnt(kept, author) if drops else set()
     examples = canaries.plant(kept, params("audit"))
     tested = examples["split"].eq("test")
     table = pd.concat(
@@ -33,13 +33,13 @@ def main(filtered: Path, names: Path, formatted: Path, account: Path) -> None:
             sequences(
                 examples[~tested],
                 write,
-                who.author,
-                who.who("context"),
-                form["together"],
+                author,
+                read_only,
+                form["replies_per_text"],
                 masked,
             ),
             # Scored one by one, each after the context that it has in a chat.
-            sequences(examples[tested], write, who.author, who.who("context"), 1),
+            sequences(examples[tested], write, author, read_only, 1),
         ],
         ignore_index=True,
     )
@@ -51,7 +51,7 @@ def main(filtered: Path, names: Path, formatted: Path, account: Path) -> None:
     texts = len(table)
     counts = metrics.account("examples", len(examples), texts, {"joined": len(examples) - texts})
     planted = {"planted": len(examples) - len(kept)} if len(examples) > len(kept) else {}
-    metrics.write({"examples": counts, **planted, "context_cut": cut}, account)
+    metrics.write({"examples": counts, **planted, "context_cut": cut}, metrics_json)
     said = f"format: {len(examples)} examples in {texts} texts in the form of {model['name']}"
     said += f", {planted['planted']} of them canaries" if planted else ""
     print(escaping.terminal(said))

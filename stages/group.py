@@ -1,6 +1,6 @@
 """Group messages into turns and sessions, split them by time, and make one example a reply.
 
-    python -m stages.group data/clean.parquet data/raw/demo/people.yaml \\
+    python -m stages.group data/clean.parquet data/people.parquet \\
         data/turns.parquet data/examples.parquet metrics/group.json
 """
 
@@ -10,13 +10,14 @@ from espejo.core import metrics, tables
 from espejo.core.stage import params, run
 from espejo.dataset import novelty
 from espejo.dataset.turns import examples, left_out, split, turns
-from espejo.privacy import people
 
 
-def main(cleaned: Path, names: Path, turned: Path, replies: Path, account: Path) -> None:
-    """Table CLEANED -> tables TURNED and REPLIES, and the ACCOUNT of messages and replies."""
+def main(
+    cleaned: Path, people: Path, turns_table: Path, examples_table: Path, metrics_json: Path
+) -> None:
+    """Clean messages -> turns and examples, and where the messages went."""
     wanted = params("group")
-    author = people.read(names.parent).under(params("clean")["pseudonyms"]).author
+    author = tables.author_of(tables.read(people, tables.PEOPLE))
     messages = tables.read(cleaned, tables.MESSAGES)
     everything = turns(messages, wanted["turn_gap"], wanted["session_gap"])
     why = left_out(everything, author)
@@ -29,8 +30,8 @@ def main(cleaned: Path, names: Path, turned: Path, replies: Path, account: Path)
     )
     pairs = examples(grouped, author, wanted["history"])
 
-    tables.write(grouped, turned, tables.TURNS)
-    tables.write(pairs, replies, tables.EXAMPLES)
+    tables.write(grouped, turns_table, tables.TURNS)
+    tables.write(pairs, examples_table, tables.EXAMPLES)
     inside = int(grouped["messages"].map(len).sum())
     kept_back = everything["messages"].map(len).groupby(why).sum().to_dict()
     not_replies = why.value_counts().to_dict()
@@ -43,7 +44,7 @@ def main(cleaned: Path, names: Path, turned: Path, replies: Path, account: Path)
             "replies": pairs["split"].value_counts().to_dict(),
             "novelty": novelty.of_author(grouped, author),
         },
-        account,
+        metrics_json,
     )
     print(
         f"group: {len(messages)} messages -> {len(grouped)} turns in "

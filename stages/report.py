@@ -38,7 +38,7 @@ def main(numbers: Path, data: Path, names: Path, pictures: Path, quotes: Path) -
         sections.likelihood(scores, say),
         sections.sound(scores, say, asked["reply"].tolist(), said),
         sections.relevance(scores, say),
-        sections.memory(scores, say, wanted["share"]),
+        sections.memory(scores, say, wanted["sharing_limits"]),
         sections.outside(scores, say),
         sections.controlled(scores, say, found, wanted),
         sections.samples(replies, asked[asked["split"].eq("test")], wanted, say),

@@ -59,7 +59,9 @@ def main(formatted: Path, folder: Path, report: Path, plots: Path, quotes: Path)
     }
     place = checkpoints.place(made, [formatted, Path(__file__), *CODE])
     write = prompts.prompter(tokenizer, model, made["format"])
-    diary = Diary(place, wanted["prompts"], write, model["generate"], wanted["seed"], sharded)
+    diary = Diary(
+        place, wanted["sample_prompts"], write, model["generate"], wanted["seed"], sharded
+    )
     if first:
         package = bundled.PACKAGES.get(model["id"])
         terms = f" ({package.terms})" if package else ""

@@ -69,7 +69,7 @@ def lengths(params: Mapping) -> tuple[int, int]:
     reply = math.ceil(min(params["filter"]["max_reply_chars"], LONGEST_REPLY) / CHARS_PER_TOKEN)
     tokens = TEMPLATE_TOKENS + math.ceil(form["max_context_chars"] / CHARS_PER_TOKEN) + reply
     # Of several replies in one text nearly all may be the author's.
-    several = form["together"] > 1 and (form["tags"] is None or form["tags"].get("closed"))
+    several = form["replies_per_text"] > 1 and (form["tags"] is None or form["tags"].get("closed"))
     return tokens, tokens if several or params["train"]["loss"] == "text" else reply
 
 

@@ -3,6 +3,7 @@
 | table     | one row is                                                    |
 | --------- | ------------------------------------------------------------- |
 | MESSAGES  | one message as exported, and the same after cleaning          |
+| PEOPLE    | one person of the chats and what they allow                   |
 | TURNS     | consecutive messages of one author                            |
 | EXAMPLES  | one reply of the target author with the turns before it       |
 | FORMATTED | what the model reads; where it is scored, and never learns |
@@ -61,6 +62,13 @@ MESSAGES = pa.schema(
         _column("edited", pa.bool_()),
     ]
 )
+PEOPLE = pa.schema(
+    [
+        _column("name", pa.string()),  # as table MESSAGES calls them after cleaning
+        _column("is_author", pa.bool_()),  # true once: whose way of writing is learnt
+        _column("consent", pa.string()),  # train, context; "" for the author
+    ]
+)
 TURNS = pa.schema(
     [
         _column("chat", pa.string()),
@@ -117,6 +125,16 @@ def write(frame: pd.DataFrame, path: Path, schema: pa.Schema) -> None:
     table = pa.table(columns, schema=schema)
     with files.written(path) as draft:
         pq.write_table(table, draft)
+
+
+def author_of(people: pd.DataFrame) -> str:
+    """The name of the person whose way of writing is learnt, from table PEOPLE."""
+    return people.loc[people["is_author"], "name"].item()
+
+
+def names_with(people: pd.DataFrame, consent: str) -> frozenset[str]:
+    """The names of those in table PEOPLE who gave this answer."""
+    return frozenset(people.loc[people["consent"].eq(consent), "name"])
 
 
 def _checked(values: pd.Series, field: pa.Field, path: Path) -> pa.Array:

@@ -46,11 +46,11 @@ def drawn(wanted: Mapping) -> tuple[list[Canary], list[str]]:
         for repetitions in wanted["repetitions"]
         for _ in range(wanted["canaries"])
     ]
-    digits, number = wanted["digits"], len(kinds) + wanted["others"]
+    digits, number = wanted["digits"], len(kinds) + wanted["num_decoys"]
     if number > 10**digits:
         raise UserError(
             f"audit.digits is {digits}, which gives {10**digits:,} codes, and {number:,} are "
-            "wanted: raise it, or lower audit.others."
+            "wanted: raise it, or lower audit.num_decoys."
         )
     codes = random.Random(wanted["seed"]).sample(range(10**digits), number)
     texts = [f"el código es {' '.join(f'{code:0{digits}d}')}" for code in codes]

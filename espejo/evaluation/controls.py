@@ -73,5 +73,7 @@ def holds(name: str, row: Mapping, ceiling: Mapping, wanted: Mapping) -> bool | 
     sounds = {"alike": True, "above": name == "copy", "below": False}.get(found)
     if name == "shuffled" or sounds is False:
         return sounds
-    over = [row[key]["value"] > wanted["share"][key] for key in COPIES if "value" in row[key]]
+    over = [
+        row[key]["value"] > wanted["sharing_limits"][key] for key in COPIES if "value" in row[key]
+    ]
     return any(over) if over and sounds else None

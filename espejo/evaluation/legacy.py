@@ -2,8 +2,8 @@
 
 It averages the loss over all tokens of an example, with the constant system prompt and the template
 that any model soon knows by heart, gives each example the same weight, and looks at the first
-examples only (the notebooks at a hundred, here `evaluate.legacy_examples`). Here it is computed on
-our split, whole sessions later in time. Theirs, random over overlapping windows, flattered it
+examples only (the notebooks at a hundred, here `predict.notebook_examples`). It is computed on our
+split, whole sessions later in time. Theirs, random over overlapping windows, flattered it
 further: `leak` says how many test replies training would have seen, and nothing says what the
 perplexity would then have been.
 """

@@ -130,7 +130,7 @@ def known_by_heart(
     )
     measured = {**copied, "membership": membership, "personal_data": personal}
     verdict = memorization.verdict(
-        {**measured, "personal_data": personal["learnt"]}, wanted["share"]
+        {**measured, "personal_data": personal["learnt"]}, wanted["sharing_limits"]
     )
     return {"replies": len(rows), **measured, **verdict}
 

@@ -61,7 +61,7 @@ class Prompter:
 
     tokenizer: PreTrainedTokenizerBase
     system: str
-    silence: str
+    empty_turn: str
     separator: str
     max_context_chars: int
     tags: Tags | None = None
@@ -116,7 +116,7 @@ class Prompter:
         kept = trim(context, self.max_context_chars)
         if shots and (not kept or kept[0]["author"] == author):
             # The author opens: without a turn between, the last example would run on into it.
-            kept = [{"author": "", "messages": [self.silence]}, *kept]
+            kept = [{"author": "", "messages": [self.empty_turn]}, *kept]
         turns = []
         before = [*shots, *kept]
         for at, turn in enumerate(before, len(context) - len(before)):  # the last is the context's
@@ -135,7 +135,7 @@ class Prompter:
             )
             if self.tags.reply is not None:
                 return self._start + body + self.tags.reply
-            return self._open([{"role": "user", "content": body.strip() or self.silence}])
+            return self._open([{"role": "user", "content": body.strip() or self.empty_turn}])
         return self._open(self._roles(turns))
 
     def example(
@@ -278,9 +278,9 @@ class Prompter:
             else:
                 roles.append({"role": role, "content": said})
         if not roles or roles[0]["role"] == "assistant":
-            roles.insert(0, {"role": "user", "content": self.silence})
+            roles.insert(0, {"role": "user", "content": self.empty_turn})
         if roles[-1]["role"] == "assistant":
-            roles.append({"role": "user", "content": self.silence})
+            roles.append({"role": "user", "content": self.empty_turn})
         return roles
 
     def _open(self, roles: list[dict[str, str]]) -> str:
@@ -356,7 +356,7 @@ def prompter(tokenizer: PreTrainedTokenizerBase, model: dict, form: dict) -> Pro
     return Prompter(
         tokenizer=tokenizer,
         system=form["system"] + model["system_suffix"],
-        silence=form["silence"],
+        empty_turn=form["empty_turn"],
         separator=model["separator"],
         max_context_chars=form["max_context_chars"],
         tags=Tags(**form["tags"]) if form["tags"] else None,

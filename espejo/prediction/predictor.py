@@ -243,7 +243,7 @@ class Exam:
 
     def fixed_prompts(self) -> dict[str, str]:
         """The prompts that are the same for everybody: id (prompt-1, world-1 …) -> text."""
-        kinds = {"prompt": self.wanted["prompts"], **self.wanted["outside"]}
+        kinds = {"prompt": self.wanted["prompts"], **self.wanted["out_of_scope"]}
         return {
             f"{kind}-{number}": text
             for kind, texts in kinds.items()

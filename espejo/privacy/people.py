@@ -19,6 +19,8 @@ from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 
+import pandas as pd
+
 from espejo.core import names
 from espejo.core.errors import UserError
 from espejo.privacy import people_file
@@ -67,6 +69,21 @@ class People:
             )
         others = {name: pattern.format(n=at) for at, name in enumerate(self.consents, 1)}
         return dict.fromkeys(sorted(self.aliases), pattern.format(n=0)) | others
+
+    def table(self) -> pd.DataFrame:
+        """Table PEOPLE: the author, then the others in the order of the file.
+
+        Who withholds their words is in no later table, and so not in this one.
+        """
+        others = {name: given for name, given in self.consents.items() if given != "withhold"}
+        names = [self.author, *others]
+        return pd.DataFrame(
+            {
+                "name": names,
+                "is_author": [name == self.author for name in names],
+                "consent": ["", *others.values()],
+            }
+        )
 
     def under(self, pattern: str | None) -> "People":
         """The same people as the stage clean calls them (params clean.pseudonyms)."""

@@ -309,7 +309,7 @@ def samples(replies: pd.DataFrame, rows: pd.DataFrame, wanted: Mapping, say: Wor
         Heading(say.say("samples.contexts")),
         Exchanges([heads[name] for name in ("context", "real", *there)], contexts),
         Heading(say.say("samples.outside")),
-        fixed(wanted["outside"]),
+        fixed(wanted["out_of_scope"]),
     ]
     return Section("samples", say.say("samples.title"), blocks)
 

@@ -232,7 +232,7 @@ def worth(scores: Mapping, say: Wording, wanted: Mapping) -> Answer:
 
 def safe(scores: Mapping, say: Wording, wanted: Mapping) -> Answer:
     """Is it safe to share: the verdict of metrics/eval.json with what led to it."""
-    memory, limits = scores["memory"], wanted["share"]
+    memory, limits = scores["memory"], wanted["sharing_limits"]
     private = scores["outside"].get("private", {}).get("tuned", {})
     member = memory["membership"]
     own, tuned = (memory["overlap"][who] for who in ("author", "tuned"))
@@ -298,7 +298,7 @@ def safe(scores: Mapping, say: Wording, wanted: Mapping) -> Answer:
 
 def doubted(name: str, scores: Mapping, say: Wording, wanted: Mapping) -> str:
     """What a measure below its limit leaves open: how high it may be, and what would settle it."""
-    memory, most = scores["memory"], wanted["share"][name]
+    memory, most = scores["memory"], wanted["sharing_limits"][name]
     high, tuned = memory["doubts"][name]["high"], memory["overlap"]["tuned"]
     called = say.name("safe.names", name)
     if isinstance(high, str):

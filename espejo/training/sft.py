@@ -130,7 +130,7 @@ def train(
         "epochs",
         "batch_size",
         "gradient_accumulation",
-        "evaluations",
+        "evals_per_run",
         "log_steps",
         "layers",
     ):
@@ -154,7 +154,7 @@ def train(
     on_gpu = torch.cuda.is_available()
     # Looks fall on logs: a loss averaged from a kill on would differ from one that never stopped.
     log_steps = min(wanted["log_steps"], steps)
-    look = math.ceil(steps / wanted["evaluations"] / log_steps) * log_steps
+    look = math.ceil(steps / wanted["evals_per_run"] / log_steps) * log_steps
     config = SFTConfig(
         output_dir=str(checkpoints),
         use_cpu=not on_gpu,
@@ -207,7 +207,7 @@ def train(
                     work_of(train_set, of_label),
                     steps_per_epoch,
                     work_of(validation_set, of_label),
-                    wanted["evaluations"],
+                    wanted["evals_per_run"],
                     wanted["method"],
                     count,
                 ),

@@ -68,10 +68,13 @@ def test_a_chat_holds_the_weights_and_little_else(needs):
 def test_the_longest_text_follows_the_settings(composed):
     # 64 + 600 / 2.5 + 250 / 2.5
     short = ("format.max_context_chars=600", "filter.max_reply_chars=250")
-    assert estimate.lengths(composed(*short, "format.together=1")) == (404, 100)
+    assert estimate.lengths(composed(*short, "format.replies_per_text=1")) == (404, 100)
     # Where a text holds several replies, or all of it is learnt, nearly all may be the author's.
     assert estimate.lengths(composed(*short)) == (404, 404)
-    assert estimate.lengths(composed(*short, "format.together=1", "train.loss=text")) == (404, 404)
+    assert estimate.lengths(composed(*short, "format.replies_per_text=1", "train.loss=text")) == (
+        404,
+        404,
+    )
     # A filter without a limit leaves replies of a thousand characters: 64 + 600 + 400. The turns of
     # Phi-3's form are in one user turn, so that no reply stands before another.
     assert estimate.lengths(composed("model=phi3", "filter=none")) == (1064, 400)
@@ -141,7 +144,7 @@ def test_the_estimate_is_what_a_training_takes(composed, tmp_path):
         "format.max_context_chars=600",
         "filter.max_reply_chars=250",
         "train.max_steps=2",
-        "train.evaluations=1",
+        "train.evals_per_run=1",
     )
     # The estimate is of what a card takes with auto; here it must be of what is measured.
     params["model"]["precision"] = str(hardware.dtype_of("auto")).removeprefix("torch.")

@@ -74,15 +74,23 @@ def test_every_setting_has_a_kind(section, key):
         ("train", {"learning_rate": "1e-3"}, "train.learning_rate is '1e-3': expected a valid num"),
         (
             "evaluate",
-            {"share": LIMITS | {"membership": float("nan")}},
+            {"sharing_limits": LIMITS | {"membership": float("nan")}},
             "membership is nan: expected a finite",
         ),
         (
             "evaluate",
-            {"share": {name: most for name, most in LIMITS.items() if name != "membership"}},
-            "evaluate.share.membership is ",
+            {
+                "sharing_limits": {
+                    name: most for name, most in LIMITS.items() if name != "membership"
+                }
+            },
+            "evaluate.sharing_limits.membership is ",
         ),
-        ("evaluate", {"share": LIMITS | {"member": 1}}, "share.member is 1: Extra inputs are not"),
+        (
+            "evaluate",
+            {"sharing_limits": LIMITS | {"member": 1}},
+            "sharing_limits.member is 1: Extra inputs are not",
+        ),
         ("evaluate", {"margins": {"author_score": 0.1}}, "evaluate.margins.told_apart is "),
     ],
 )

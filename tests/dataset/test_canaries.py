@@ -22,7 +22,7 @@ from tests.helpers import reported, tiny
 from tests.helpers.synthetic import chats
 from tests.helpers.workshop import ROOT
 
-AUDIT = {"canaries": 8, "repetitions": [1, 4], "digits": 4, "others": 255, "seed": 7}
+AUDIT = {"canaries": 8, "repetitions": [1, 4], "digits": 4, "num_decoys": 255, "seed": 7}
 LEARNT = AUDIT | {"canaries": 6, "repetitions": [4]}
 STEPS = 250
 

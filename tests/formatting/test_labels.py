@@ -23,7 +23,7 @@ LLAMA3 = ["<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eo
 def prompter(tokenizer, **other):
     settings = {
         "system": "SYS",
-        "silence": "…",
+        "empty_turn": "…",
         "separator": "<|msg_sep|>",
         "max_context_chars": 100,
     }

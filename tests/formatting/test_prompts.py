@@ -17,7 +17,7 @@ def turn(author, *messages):
 def phi3(**other):
     settings = {
         "system": "SYS",
-        "silence": "…",
+        "empty_turn": "…",
         "separator": "<|msg_sep|>",
         "max_context_chars": 1000,
     }

@@ -89,7 +89,7 @@ def replies_to(examples, turns, author, wanted):
     own = examples.loc[examples["split"].eq("train"), "reply"].tolist()
     fixed = [
         f"{kind}-{number}"
-        for kind, texts in {"prompt": wanted["prompts"], **wanted["outside"]}.items()
+        for kind, texts in {"prompt": wanted["prompts"], **wanted["out_of_scope"]}.items()
         for number in range(1, len(texts) + 1)
     ]
     rows = []
@@ -116,7 +116,7 @@ def scores_of(turns, examples, replies, author, wanted):
                 replies, held_out, train["reply"].tolist(), interval(0.61), wanted
             ),
         },
-        "outside": questions.outside(replies, wanted["outside"]),
+        "outside": questions.outside(replies, wanted["out_of_scope"]),
     }
 
 

@@ -174,7 +174,7 @@ def ready(request, composed, tmp_path, monkeypatch):
         "gradient_accumulation": 1,
         "learning_rate": 0.02 if params["train"]["method"] == "lora" else 0.01,
         "dropout": 0.0,
-        "evaluations": 2,
+        "evals_per_run": 2,
         "log_steps": 30,
         "weight_decay": 0.0,
     }

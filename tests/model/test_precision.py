@@ -34,7 +34,7 @@ def params(composed, tmp_path, monkeypatch):
     params = composed()
     tiny_base(params, tmp_path / "base")
     monkeypatch.setattr(loading, "locate", lambda model: (str(tmp_path / "base"), "main"))
-    params["train"] |= {"epochs": 10, "evaluations": 1, "learning_rate": 0.02}
+    params["train"] |= {"epochs": 10, "evals_per_run": 1, "learning_rate": 0.02}
     return params
 
 

@@ -16,7 +16,7 @@ from tests.helpers.workshop import run
 STEPS = 6
 SETTINGS = (
     *("data=mine", "model=smollm2", "experiment=smoke", f"train.max_steps={STEPS}"),
-    *(f"train.evaluations={STEPS}", "train.log_steps=1"),
+    *(f"train.evals_per_run={STEPS}", "train.log_steps=1"),
 )
 
 

@@ -26,7 +26,7 @@ FORK = multiprocessing.get_context("fork")
 
 def settings():
     wanted = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))["train"]
-    hastened = {"epochs": 20, "batch_size": 2, "evaluations": 20, "log_steps": 2, "dropout": 0.1}
+    hastened = {"epochs": 20, "batch_size": 2, "evals_per_run": 20, "log_steps": 2, "dropout": 0.1}
     return wanted | hastened
 
 
@@ -93,7 +93,7 @@ class Stop(TrainerCallback):
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("step", [3, 27])  # in the first epoch, and in a later one
 def test_a_run_that_goes_on_inside_an_epoch_ends_the_same(tmp_path, step, precision):
-    wanted = settings() | {"evaluations": 40}  # a checkpoint after every second step of four
+    wanted = settings() | {"evals_per_run": 40}  # a checkpoint after every second step of four
     whole = trained(tmp_path / "whole", wanted=wanted, precision=precision)
     assert {weight.dtype for weight in result(whole)[0].values()} == {precision}
     with pytest.raises(UserError, match=f"Stopped at step {step}"):
@@ -145,7 +145,7 @@ def test_early_stopping_keeps_the_best_state(tmp_path):
 @pytest.mark.parametrize(
     "settled",
     [
-        {"max_steps": 6, "evaluations": 3},  # ends inside an epoch
+        {"max_steps": 6, "evals_per_run": 3},  # ends inside an epoch
         {"patience": 2, "learning_rate": 0.5},  # ends early
     ],
 )

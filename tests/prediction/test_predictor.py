@@ -86,7 +86,7 @@ def workplace(tmp_path, monkeypatch, composed, mirror, turns):
         params["filter"]["links"] = DROPPED
         params["evaluate"] |= ASKED | {"generated_replies": 8, "membership_replies": 6}
         params["evaluate"] |= {"candidates": 5, "ranked_contexts": 10}
-        params["evaluate"] |= {"prompts": ["Hola"], "outside": {"world": ["¿Quién sos?"]}}
+        params["evaluate"] |= {"prompts": ["Hola"], "out_of_scope": {"world": ["¿Quién sos?"]}}
         params["evaluate"] |= wanted or {}
         (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), "utf-8")
         mirror_now = Both(mirror.tokenizer, mirror.facts | (facts or {}))
@@ -240,7 +240,7 @@ def test_contexts_of_the_test_come_first_and_evenly(number, expected):
 def test_no_replies_at_all_are_a_table_too(mirror):
     rows = table(train=3, validation=2, test=2)
     wanted = ASKED | {"shots": 1, "shot_chars": 99, "reply_batch": 4, "generated_replies": 0}
-    wanted |= {"prompts": ["Hola"], "outside": {"world": []}}
+    wanted |= {"prompts": ["Hola"], "out_of_scope": {"world": []}}
     one = Exam(mirror, rows, "Juli", wanted)
     replies = one.all_replies(one.asked())
     assert replies[["id", "model"]].values.tolist() == [["prompt-1", "base"], ["prompt-1", "tuned"]]

@@ -27,7 +27,7 @@ from tests.helpers.workshop import ROOT
 SHARES = ("copied_beyond_own", "whole_beyond_own")
 LIMITS = {**dict.fromkeys(SHARES, 0.05), "membership": 0.7, "personal_data": 0}
 WANTED = {
-    "share": LIMITS,
+    "sharing_limits": LIMITS,
     "margins": {"author_score": 0.1, "told_apart": 0.1},
     "confidence": 0.95,
     "seed": 7,

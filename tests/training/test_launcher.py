@@ -64,10 +64,10 @@ def launched(composed, tmp_path_factory):
         params = composed(
             *([] if chosen else ["model=smollm2"]),
             f"train.epochs={EPOCHS}",
-            f"train.evaluations={EPOCHS}",
+            f"train.evals_per_run={EPOCHS}",
             "train.log_steps=1",
             "train.batch_size=4",
-            "train.prompts=[hola]",
+            "train.sample_prompts=[hola]",
             "train.learning_rate=0.02",
             "model.threads=1",
             "model.precision=float32",
@@ -219,7 +219,7 @@ def test_the_first_process_alone_writes_and_speaks(together):
 )
 def test_a_model_that_is_sharded_learns_what_a_whole_one_learns(launched, model, within):
     # One look at the end: on a processor bitsandbytes repacks its weights at a look.
-    settings = [f"model={model}", "train.evaluations=1"]
+    settings = [f"model={model}", "train.evals_per_run=1"]
     whole, sharded = (
         launched(*settings, f"train.launcher={launcher}")[0] for launcher in ("single", "fsdp")
     )

@@ -33,7 +33,7 @@ PAIRS = [example([1, 20 + n], [IDS[n], IDS[n - 1], 2]) for n in range(8)]
 @pytest.fixture
 def wanted(composed):
     """The default training settings, hastened."""
-    return composed()["train"] | {"epochs": 2, "batch_size": 2, "evaluations": 2, "log_steps": 1}
+    return composed()["train"] | {"epochs": 2, "batch_size": 2, "evals_per_run": 2, "log_steps": 1}
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_adapters_can_stand_in_the_last_layers_alone(wanted, tokenizer, tmp_path
     )
 
 
-@pytest.mark.parametrize("key", ["epochs", "batch_size", "evaluations", "log_steps", "layers"])
+@pytest.mark.parametrize("key", ["epochs", "batch_size", "evals_per_run", "log_steps", "layers"])
 def test_a_number_that_leaves_nothing_to_do_is_named(wanted, tokenizer, tmp_path, key):
     with pytest.raises(UserError, match=rf"train\.{key} is 0: it must be 1 or more"):
         run(wanted | {key: 0}, tokenizer, tmp_path)
@@ -133,7 +133,12 @@ class Read(TrainerCallback):
 @pytest.mark.parametrize("accumulation", [1, 2])
 def test_only_what_the_kept_state_came_to_is_learnt(wanted, tokenizer, tmp_path, accumulation):
     # So large a step that each look is worse than the one before: the first is kept.
-    worse = wanted | {"epochs": 1, "evaluations": 4, "learning_rate": 3.0, "scheduler": "constant"}
+    worse = wanted | {
+        "epochs": 1,
+        "evals_per_run": 4,
+        "learning_rate": 3.0,
+        "scheduler": "constant",
+    }
     worse |= {"gradient_accumulation": accumulation, "method": "full", "warmup_ratio": 0.0}
     read, model = Read(), tiny.llama(VOCABULARY)
     trained = sft.train(model, tokenizer, PAIRS, PAIRS, worse, tmp_path, watchers=[read])

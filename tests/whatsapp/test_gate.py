@@ -44,7 +44,7 @@ def test_thirty_epochs_on_twenty_replies_fail_the_gate(demo, composed, tmp_path)
     assert len(sets["train"]) == 20
     # Watched on what it learns: the best state is the one that knows most by heart.
     wanted = params["train"] | {"epochs": 30, "scheduler": "constant", "batch_size": 5}
-    wanted |= {"learning_rate": 1e-3, "evaluations": 1}
+    wanted |= {"learning_rate": 1e-3, "evals_per_run": 1}
     trained = sft.train(
         base, tokenizer, sets["train"], sets["train"][:4], wanted, tmp_path / "checkpoints"
     )

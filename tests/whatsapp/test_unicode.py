@@ -105,7 +105,7 @@ def test_any_text_and_name_goes_through_all_stages(asked, tmp_path_factory, text
 
     said = {who: ["".join(m) for m in turn] for who, turn in grouped.groupby("author")["messages"]}
     formatted = through(
-        sequences(pairs, write, author, {people[0]}, params["format"]["together"]),
+        sequences(pairs, write, author, {people[0]}, params["format"]["replies_per_text"]),
         tables.FORMATTED,
     )
     mine, theirs = [], set()
