@@ -165,9 +165,9 @@ SECTIONS: dict[str, dict[str, Any]] = {
     "train": {
         "method": Literal["lora", "full"],
         "loss": Literal["reply", "text"],
-        **dict.fromkeys(("rank", "batch_size", "gradient_accumulation"), int),
+        **dict.fromkeys(("rank", "batch_size"), int),
         **dict.fromkeys(("epochs", "max_steps", "log_steps", "evals_per_run"), int),
-        **dict.fromkeys(("layers", "padding", "patience"), int | None),
+        **dict.fromkeys(("layers", "micro_batch_size", "padding", "patience"), int | None),
         **dict.fromkeys(("alpha", "learning_rate", "weight_decay", "max_grad_norm"), float),
         "dropout": Share,
         "warmup_ratio": Share,
