@@ -22,6 +22,47 @@ def _espejo() -> None:
 
 
 @commands.command()
+def init(
+    exports: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATH", help="Exports: a folder, a .txt or a .zip. Repeatable."),
+    ] = None,
+    me: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Who you are in the chats. Repeat for further names."),
+    ] = None,
+    consent: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=ANSWER", help="What one of the others allows (below). Repeatable."
+        ),
+    ] = None,
+    others: Annotated[
+        str | None, typer.Option(metavar="ANSWER", help="What all the remaining others allow.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A model of conf/model, not the proposed.")
+    ] = None,
+    by_hand: Annotated[
+        bool, typer.Option("--by-hand", help="Only make the files, for you to fill in.")
+    ] = False,
+) -> None:
+    """Prepare your own chats: asks for whatever you do not give as a flag.
+
+    Exports are copied to data/raw/mine, which git ignores. What is there stays.
+
+    ANSWER is train (their words may be learnt from), context (the model reads
+    them and never learns them) or withhold (left out, with every reply to them).
+    """
+    from espejo.commands import init as dialogue
+
+    if by_hand:
+        dialogue.by_hand()
+    else:
+        dialogue.main(exports or [], me or [], consent or [], others, model)
+
+
+@commands.command()
 def chat(
     model: Folder = Path("model"),
     seed: Annotated[int | None, typer.Option(help="Makes replies repeatable.")] = None,

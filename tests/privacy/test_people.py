@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from espejo.commands import own_chats
+from espejo.commands import init, own_chats
 from espejo.core.errors import UserError
 from espejo.privacy import people, people_file
 
@@ -487,7 +487,7 @@ def test_make_mine_salts_its_file_with_128_bits_of_chance(tmp_path, monkeypatch,
     for name in ("a", "b"):
         (tmp_path / name / "conf" / "data").mkdir(parents=True)
         monkeypatch.chdir(tmp_path / name)
-        own_chats.main()
+        init.by_hand()
         text = Path("data/raw/mine/people.yaml").read_text("utf-8")
         assert text.split("\n", 2)[2] == own_chats.PEOPLE
         found.add(re.match("# salt: ([0-9a-f]{32})\n", text)[1])
