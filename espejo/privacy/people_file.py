@@ -283,7 +283,9 @@ def added(file: File, unlisted: Mapping[str, Sequence[str]]) -> str | None:
     elif _missing(node) and not node.value:
         new = _inserted(lines, key.start_mark.line, _block(unlisted, "  ", feed))
     elif isinstance(node, MappingNode) and not node.flow_style:
-        last = node.value[-1][1].end_mark.line
+        name, answer = node.value[-1]
+        # An answer that is missing is marked where the next word of the file stands.
+        last = (name if _missing(answer) and not answer.value else answer).end_mark.line
         column = " " * node.value[0][0].start_mark.column
         new = _inserted(lines, last, _block(unlisted, column, feed))
     elif isinstance(node, MappingNode):
@@ -333,11 +335,12 @@ def answered(file: File, author: Sequence[str], answers: Mapping[str, str]) -> s
     except UserError:
         return None
     as_meant = (
-        [entry.name for entry in result.author] == [*(one.name for one in file.author), *author]
+        [entry.name for entry in result.author]
+        == [*(entry.name for entry in file.author), *map(names.plain, author)]
         and _pairs_of(result.people)
         == [(name, given or answers.get(name, "")) for name, given in _pairs_of(file.people)]
         and _pairs_of(result.aliases) == _pairs_of(file.aliases)
-        and answers.keys() <= {entry.name for entry in file.people}
+        and answers.keys() <= {entry.name for entry in file.people if not entry.given}
     )
     return text if as_meant else None
 
