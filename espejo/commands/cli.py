@@ -1,4 +1,4 @@
-"""The command `espejo`: what people do with a model once the pipeline has run."""
+"""The command `espejo`: what people do before the pipeline runs, and with a model after it."""
 
 from pathlib import Path
 from typing import Annotated

@@ -155,7 +155,8 @@ def _exports(flags: Sequence[str], present: Sequence[Path]) -> list[Source]:
     _need_terminal("--exports is missing: a folder, a .txt or a .zip of exported chats")
     _print(
         "Where are the chats that you exported? A folder, or a .txt or .zip; you can drag it into "
-        f"this window. They are copied to {RAW}, which git ignores."
+        f"this window. They are copied to {RAW}, which git ignores. Nothing is written before the "
+        "last question; Ctrl-C stops."
     )
     while True:
         count = len(present) + len(new)
@@ -220,6 +221,8 @@ def _read(paths: Sequence[Path], root: Path) -> list[Source]:
 
     Raises UserError where there is no export, and for a file in data/raw/mine that is none.
     """
+    if not paths:
+        return []
     sources, left_out = [], []
     with console.status("") as status:
         for number, path in enumerate(paths, 1):
