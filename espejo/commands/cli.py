@@ -1,4 +1,4 @@
-"""The command `espejo`: what people do with a model once the pipeline has run."""
+"""The command `espejo`: what people do before the pipeline runs, and with a model after it."""
 
 from pathlib import Path
 from typing import Annotated
@@ -19,6 +19,47 @@ Folder = Annotated[Path, typer.Option(help="The trained model.")]
 @commands.callback()
 def _espejo() -> None:
     """Talk to the model that the pipeline trained."""
+
+
+@commands.command()
+def init(
+    exports: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATH", help="Exports: a folder, a .txt or a .zip. Repeatable."),
+    ] = None,
+    me: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Who you are in the chats. Repeat for further names."),
+    ] = None,
+    consent: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=ANSWER", help="What one of the others allows (below). Repeatable."
+        ),
+    ] = None,
+    others: Annotated[
+        str | None, typer.Option(metavar="ANSWER", help="What all the remaining others allow.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A model of conf/model, not the proposed.")
+    ] = None,
+    by_hand: Annotated[
+        bool, typer.Option("--by-hand", help="Only make the files, for you to fill in.")
+    ] = False,
+) -> None:
+    """Prepare your own chats: asks for whatever you do not give as a flag.
+
+    Exports are copied to data/raw/mine, which git ignores. What is there stays.
+
+    ANSWER is train (their words may be learnt from), context (the model reads
+    them and never learns them) or withhold (left out, with every reply to them).
+    """
+    from espejo.commands import init as dialogue
+
+    if by_hand:
+        dialogue.by_hand()
+    else:
+        dialogue.main(exports or [], me or [], consent or [], others, model)
 
 
 @commands.command()
