@@ -75,7 +75,7 @@ def answers(language: str) -> str:
 
     heads = {
         "en": ("question", "measure", "tuned model", "to compare with"),
-        "es": ("pregunta", "medida", "modelo ajustado", "para comparar"),
+        "es": ("pregunta", "medida", "modelo entrenado", "para comparar"),
     }
     words = {
         "en": {
@@ -89,7 +89,7 @@ def answers(language: str) -> str:
             "limit": "limit {}; copied {} of its replies; verdict: **{}**",
         },
         "es": {
-            "sound": ("¿Suena a la persona?", "puntaje de autoría, de 0 a 1"),
+            "sound": ("¿Suena a la persona?", "puntaje de autor, de 0 a 1"),
             "answer": ("¿Responde a lo que se dijo?", "MRR de la respuesta real, de 0 a 1"),
             "worth": ("¿Valió la pena entrenar?", "bits por carácter, menos es mejor"),
             "share": ("¿Se puede compartir?", "AUC de pertenencia, lo mejor es 0.5"),
