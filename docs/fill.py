@@ -209,7 +209,8 @@ def _judged(path: Path) -> str:
     return (
         f"{_table(columns, rows)}\n\nA bundle is 16 messages or more of one writer in a "
         "row; too few: fewer than ten sessions, so no interval. May it be shared, by the last "
-        f"three rows and personal data: **{kept['verdict']}** (below: how to read it)."
+        f"three rows and personal data: **{kept['verdict']}** "
+        "([how to read it](metrics.md#the-verdict-on-sharing))."
     )
 
 
@@ -224,7 +225,7 @@ def novelty() -> str:
     return (
         f"{shares['repeated_turns']:.1%} of the author's turns longer than four words repeat "
         f"another one, and {shares['fourgrams_in_train']:.1%} of the word 4-grams of the test "
-        "replies stand in train (real chats: some 5 %; where it is 50 %, knowing by heart wins)."
+        "replies occur in train (real chats: some 5 %; at 50 %, learning by heart would win)."
     )
 
 
