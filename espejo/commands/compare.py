@@ -41,7 +41,7 @@ LEGEND = (
     "beyond its limit."
 )
 MODELS = ("base", "tuned")
-_BITS, _DASH, _SAY = "own_bits_per_character", "–", Wording("en")
+_BITS, _DASH, _WORDING = "own_bits_per_character", "–", Wording("en")
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def table(found: Sequence[Experiment]) -> list[Sequence[str]]:
     """The rows below `HEADS`; a dash where an experiment did not measure something."""
 
     def written(measure: Mapping) -> str:
-        return _SAY.interval(measure) if measure else _DASH
+        return _WORDING.interval(measure) if measure else _DASH
 
     return [
         (
@@ -145,7 +145,7 @@ def table(found: Sequence[Experiment]) -> list[Sequence[str]]:
             written(one.measure("style", "author_score", "tuned")),
             written(one.measure("relevance", "tuned", "mrr")),
             one.verdict,
-            _DASH if one.size is None else _SAY.number(one.size / 1e6, 1),
+            _DASH if one.size is None else _WORDING.number(one.size / 1e6, 1),
         )
         for one in found
     ]
@@ -170,7 +170,7 @@ def _doubted(measure: Mapping) -> str:
 
 
 def _number(measure: Mapping, digits: int = 2) -> str:
-    return _SAY.number(measure["value"], digits) if "value" in measure else _DASH
+    return _WORDING.number(measure["value"], digits) if "value" in measure else _DASH
 
 
 def picture(found: Sequence[Experiment]) -> Figure:
