@@ -248,9 +248,11 @@ def stages() -> str:
         if dep in made
     )
     reduced = nx.transitive_reduction(needs)
-    main = nx.dag_longest_path(reduced)
-    beside = [edge for edge in reduced.edges if edge not in set(zip(main, main[1:], strict=False))]
-    lines = [" --> ".join(main), *(" --> ".join(edge) for edge in sorted(beside))]
+    lines = []
+    while reduced.edges:
+        path = nx.dag_longest_path(reduced)
+        lines.append(" --> ".join(path))
+        reduced.remove_edges_from(zip(path, path[1:], strict=False))
     return "\n".join(["```mermaid", "flowchart LR", *(f"    {line}" for line in lines), "```"])
 
 
