@@ -42,18 +42,16 @@ def anchors(text):
 
 
 def cells(notebook):
-    """The cells of a notebook: pairs of the set of its tags and its source."""
-    return [
-        (set(cell["metadata"].get("tags", ())), "".join(cell["source"]), cell["cell_type"])
-        for cell in json.loads(notebook.read_text("utf-8"))["cells"]
-    ]
+    """The cells of a notebook."""
+    return json.loads(notebook.read_text("utf-8"))["cells"]
 
 
 def _lines(path):
     """Every line of a page or notebook that may be a command, what was recorded left out."""
     if path.suffix == ".ipynb":
-        for _, source, kind in cells(path):
-            if kind == "code":
+        for cell in cells(path):
+            source = "".join(cell["source"])
+            if cell["cell_type"] == "code":
                 yield from (line[1:] for line in source.splitlines() if line.startswith("!"))
             else:
                 yield from spans(source)
