@@ -11,6 +11,7 @@ import pandas as pd
 
 from espejo.core import metrics, tables
 from espejo.core.stage import params, run
+from espejo.dataset.canaries import AuditConfig
 from espejo.evaluation import legacy, likelihood, questions
 from espejo.formatting.labels import encode
 from espejo.model.loading import Mirror
@@ -53,7 +54,7 @@ def main(
     quotes: Path,
 ) -> None:
     """Tables and the model in FOLDER -> table ANSWERS, metrics in REPORTS, PICTURES, QUOTES."""
-    wanted, audit, share = params("evaluate"), params("audit"), params("group")["test"]
+    wanted, audit, share = params("evaluate"), params(AuditConfig), params("group")["test"]
     who = people.read(names.parent).under(params("clean")["pseudonyms"])
     author = who.author
     everything, turns = tables.read(examples, tables.EXAMPLES), tables.read(turned, tables.TURNS)
@@ -83,7 +84,7 @@ def main(
         },
         "outside": questions.outside(replies, wanted["out_of_scope"]),
     }
-    if audit["canaries"]:
+    if audit.canaries:
         scores["memory"]["canaries"] = exam.exposed(audit)
     tables.write(replies, answers, tables.REPLIES)
     said = {name: questions.answers(replies, name, asked["id"]) for name in ("base", "tuned")}

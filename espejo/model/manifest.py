@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from espejo.core import files
-from espejo.core.errors import UserError
+from espejo.core.errors import not_made_yet
 
 FILE = "espejo.json"
 
@@ -18,8 +18,5 @@ def write(facts: Mapping, folder: Path) -> None:
 def read(folder: Path) -> dict:
     """What `write` wrote. Raises UserError when there is no trained model in `folder`."""
     if not (folder / FILE).is_file():
-        raise UserError(
-            f"There is no trained model in {folder}/: run `make repro` first (on your own chats: "
-            "`dvc exp run -S data=mine`), and this in the same folder."
-        )
+        raise not_made_yet(f"There is no trained model in {folder}/")
     return files.mapping(folder / FILE, json.loads)

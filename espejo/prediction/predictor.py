@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 
 from espejo.core.tables import Turn
 from espejo.dataset import canaries
+from espejo.dataset.canaries import AuditConfig
 from espejo.evaluation import likelihood, memorization, relevance
 from espejo.formatting.labels import IGNORED, Encoded, encode
 from espejo.formatting.prompts import Prompter, prompter
@@ -181,7 +182,7 @@ class Exam:
             ]
         return encoded
 
-    def exposed(self, audit: Mapping) -> dict[str, dict | float]:
+    def exposed(self, audit: AuditConfig) -> dict[str, dict | float]:
         """`memory.exposures` of the canaries that the params section `audit` planted.
 
         By role, repetitions and model; the base model, which never saw them, is the control, and
@@ -195,12 +196,12 @@ class Exam:
             # Groups of one size: the last is filled with what is counted once.
             filled = rows + rows[-1:] * (-len(rows) % TOGETHER)
             asked = [filled[at : at + TOGETHER] for at in range(0, len(filled), TOGETHER)]
-            found[role] = {str(times): {} for times in audit["repetitions"]}
+            found[role] = {str(times): {} for times in audit.repetitions}
             for name, model in self.mirror.both():
                 losses = likelihood.of_candidates(
                     model, asked, self.wanted["batch_tokens"], f"canaries {name}, {role}"
                 ).ravel()[: len(rows)]
-                for times in audit["repetitions"]:
+                for times in audit.repetitions:
                     own = [
                         loss
                         for loss, one in zip(losses, mine, strict=False)
