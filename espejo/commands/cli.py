@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from espejo.core import escaping, faults, files, metrics, runtime
-from espejo.core.errors import UserError
+from espejo.core.errors import UserError, not_made_yet
 from espejo.model import manifest
 
 commands = typer.Typer(
@@ -95,17 +95,16 @@ def card(model: Folder = Path("model")) -> None:
 def novelty() -> None:
     """How much of the author's text repeats itself: turns, and word 4-grams of test in train."""
     from espejo.core import tables
+    from espejo.core.config import DataConfig
     from espejo.core.stage import params
     from espejo.dataset import novelty
     from espejo.privacy import people
+    from espejo.privacy.cleaning import CleanConfig
 
     turns = Path("data/turns.parquet")
     if not turns.is_file():
-        raise UserError(
-            f"{turns} is missing: run `make repro` first (on your own chats: "
-            "`dvc exp run -S data=mine`), and this in the same folder."
-        )
-    who = people.read(Path(params("data")["raw"])).under(params("clean")["pseudonyms"])
+        raise not_made_yet(f"{turns} is missing")
+    who = people.read(Path(params(DataConfig).raw)).under(params(CleanConfig).pseudonyms)
     shares = novelty.of_author(tables.read(turns, tables.TURNS), who.author)
     print(
         f"{shares['repeated_turns']:.1%} of the author's turns longer than four words repeat "
@@ -126,11 +125,12 @@ def blind(
     """Let a person tell real replies from the model's: writes reports/blind.html and its key."""
     from espejo.commands import blind as test
     from espejo.core.stage import params
+    from espejo.report.config import ReportConfig
 
     if score is not None:
         print(test.score(score, test.KEY))
         return
-    number = test.write(Path(), params("report")["language"], pairs, seed)
+    number = test.write(Path(), params(ReportConfig).language, pairs, seed)
     print(
         f"{test.PAGE}, conversations: {number}. Whoever answers it gives you answers.json; then "
         f"run `espejo blind --score answers.json` here. Keep {test.KEY} to yourself."

@@ -11,7 +11,6 @@
 It stands beside the chats, not in params.yaml, because params go into git.
 """
 
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -61,12 +60,8 @@ class People:
     def pseudonyms(self, pattern: str) -> dict[str, str]:
         """Every name and its pseudonym: number 0 for the author, the place in the file for others.
 
-        Raises UserError when `pattern` is not one word with {n} in it.
+        `pattern` is params clean.pseudonyms, in which {n} stands for the number.
         """
-        if not re.fullmatch(r"\w*\{n\}\w*", pattern):
-            raise UserError(
-                f"clean.pseudonyms is {pattern!r}, which is not one word with {{n}} in it."
-            )
         others = {name: pattern.format(n=at) for at, name in enumerate(self.consents, 1)}
         return dict.fromkeys(sorted(self.aliases), pattern.format(n=0)) | others
 

@@ -588,9 +588,3 @@ def test_somebody_new_leaves_the_pseudonyms_of_the_others_alone(tmp_path):
     after = people.read(tmp_path).pseudonyms("P{n}")
     assert before.items() <= after.items()
     assert after["Abril"] == "P3"
-
-
-@pytest.mark.parametrize("pattern", ["PERSONA", "PERSON {n}", "<{n}>", "{n}{n} {m}", ""])
-def test_a_pattern_must_be_one_word_with_a_number(pattern, tmp_path):
-    with pytest.raises(UserError, match="one word with {n}"):
-        written("author: Juli\n", tmp_path).pseudonyms(pattern)
