@@ -11,6 +11,7 @@ import pytest
 import torch
 import yaml
 from hypothesis import settings
+from transformers.utils import is_torch_mps_available
 
 # The same examples every time: what passed here passes elsewhere. To look further:
 # pytest --hypothesis-profile=default
@@ -52,3 +53,15 @@ def gpu(monkeypatch):
         )
 
     return put
+
+
+@pytest.fixture
+def apple(monkeypatch):
+    """A Mac, as far as libraries that choose a device can tell: MPS is there, and CUDA is not."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.setattr(torch.backends.mps, "is_built", lambda: True)
+    monkeypatch.setattr(torch.mps, "empty_cache", lambda: None)
+    is_torch_mps_available.cache_clear()
+    yield
+    is_torch_mps_available.cache_clear()
