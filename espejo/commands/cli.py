@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from espejo.core import escaping, faults, runtime
+from espejo.core import escaping, faults, files, metrics, runtime
 from espejo.core.errors import UserError
 from espejo.model import manifest
 
@@ -31,11 +31,23 @@ def chat(
         model
     )  # torch takes seconds to load: not for --help, nor to say there is no model
     from espejo.chat import decline
+    from espejo.core.stage import params
 
-    declined = decline.read()
+    generate, declined = params("generate"), decline.read()
     from espejo.chat.terminal import chat as talk
 
-    talk(model, declined, seed)
+    talk(model, generate, declined, seed)
+
+
+@commands.command()
+def card(model: Folder = Path("model")) -> None:
+    """Write the model card, which names nobody, to reports/model_card.md."""
+    found = manifest.read(model)
+    numbers = metrics.read(Path("metrics/train.json"))
+    from espejo.commands import model_card
+
+    files.write(model_card.card(found, numbers), model_card.CARD)
+    print(f"{model_card.CARD}: read it before you give the model to anybody.")
 
 
 @commands.command()
