@@ -1,6 +1,7 @@
 """Measure the chats before and after: how much, how varied, whose, when, and whether it is enough.
 
-    python -m stages.statistics data data/raw/demo/people.yaml metrics/statistics.json plots reports
+    python -m stages.statistics data data/raw/demo/people.yaml metrics/statistics.json plots \
+        reports/statistics.md
 
 A side branch: nothing depends on it.
 """
@@ -15,13 +16,11 @@ from transformers import PreTrainedTokenizerBase
 from espejo.core import files, metrics, tables
 from espejo.core.stage import params, run
 from espejo.model.loading import load_tokenizer
-from espejo.plots import activity
-from espejo.plots.style import save, save_table
 from espejo.privacy import people
 from espejo.privacy.cleaning import CleanConfig
-from espejo.statistics import measures
+from espejo.statistics import activity, measures
 from espejo.statistics.measures import StatisticsConfig
-from espejo.statistics.page import cloud, page
+from espejo.statistics.page import page
 
 _BATCH = 5_000  # texts to the tokenizer at a time: what it gives for each is large
 _READ = 5_000  # examples whose whole text is cut into tokens: more would only take longer
@@ -69,9 +68,9 @@ def read_by_model(texts: pd.Series, count: measures.CountTokens) -> dict:
 
 
 def main(
-    data: Path, people_yaml: Path, metrics_json: Path, plots_dir: Path, reports_dir: Path
+    data: Path, people_yaml: Path, metrics_json: Path, plots_dir: Path, statistics_md: Path
 ) -> None:
-    """Tables in the folder DATA -> numbers, pictures without words, and a page that quotes them."""
+    """Tables in DATA -> numbers, tables for PLOTS_DIR without words, and a page with them."""
     config, pattern = params(StatisticsConfig), params(CleanConfig).pseudonyms
     who = people.read(people_yaml.parent)
     author = who.under(pattern).author  # as everybody is called from clean on
@@ -101,14 +100,11 @@ def main(
     metrics.write(numbers, metrics_json)
 
     mine = cleaned["author"].eq(author)
-    time = activity.over_time(cleaned, mine)
-    long = activity.lengths(cleaned, turned, author)
-    save_table(time, plots_dir / "messages_over_time.csv")
-    save_table(long, plots_dir / "turn_lengths.csv")
-    save(activity.draw_over_time(time), plots_dir / "messages_over_time.png")
-    save(activity.draw_lengths(long), plots_dir / "turn_lengths.png")
+    tables.write_csv(activity.over_time(cleaned, mine), plots_dir / "messages_over_time.csv")
     hours = activity.hour_weekday(cleaned.loc[mine, "timestamp"])
-    save(activity.draw_hour_weekday(hours), plots_dir / "hour_weekday.png")
+    tables.write_csv(hours, plots_dir / "hour_weekday.csv")
+    lengths = activity.lengths(cleaned, turned, author)
+    tables.write_csv(lengths, plots_dir / "turn_lengths.csv")
 
     said = {
         "the author, clean": cleaned.loc[mine, "text"],
@@ -119,9 +115,13 @@ def main(
     telling = {head: measures.telling(counts, stop) for head, counts in ranked.items()}
     called = {label: name for name, label in labels.items() if label != "author"}
     everybody = {"author": who.author, **called}
-    written = page(numbers, everybody, ranked, telling, config.top_words)
-    cloud(telling["the author, clean"], reports_dir / "wordcloud.png")
-    files.write(f"{written}\n", reports_dir / "statistics.md")
+    text = page(numbers, everybody, ranked, telling, config.top_words)
+    files.write(f"{text}\n", statistics_md)
+    own = telling["the author, clean"]
+    words = pd.DataFrame({"word": list(own), "count": list(own.values())})
+    tables.write(
+        words.astype({"word": "str", "count": "int64"}), data / "words.parquet", tables.WORDS
+    )
     print(f"statistics: {summary['replies']['train']} training replies: {verdict}")
 
 

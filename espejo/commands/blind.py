@@ -51,7 +51,7 @@ def write(folder: Path, language: str, number: int, seed: int) -> int:
     page = filled(
         "blind.html",
         True,
-        say=Wording(language),
+        wording=Wording(language),
         pairs=shown,
         name=name,
         styles=Markup(styles),

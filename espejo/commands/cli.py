@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from espejo.core import escaping, faults, runtime
+from espejo.core import escaping, faults, files, metrics, runtime
 from espejo.core.errors import UserError, not_made_yet
 from espejo.model import manifest
 
@@ -31,28 +31,36 @@ def chat(
         model
     )  # torch takes seconds to load: not for --help, nor to say there is no model
     from espejo.chat import decline
+    from espejo.core.stage import params
 
-    declined = decline.read()
+    generate, declined = params("generate"), decline.read()
     from espejo.chat.terminal import chat as talk
 
-    talk(model, declined, seed)
+    talk(model, generate, declined, seed)
+
+
+@commands.command()
+def card(model: Folder = Path("model")) -> None:
+    """Write the model card, which names nobody, to reports/model_card.md."""
+    found = manifest.read(model)
+    numbers = metrics.read(Path("metrics/train.json"))
+    from espejo.commands import model_card
+
+    files.write(model_card.card(found, numbers), model_card.CARD)
+    print(f"{model_card.CARD}: read it before you give the model to anybody.")
 
 
 @commands.command()
 def novelty() -> None:
     """How much of the author's text repeats itself: turns, and word 4-grams of test in train."""
     from espejo.core import tables
-    from espejo.core.config import DataConfig
-    from espejo.core.stage import params
     from espejo.dataset import novelty
-    from espejo.privacy import people
-    from espejo.privacy.cleaning import CleanConfig
 
     turns = Path("data/turns.parquet")
     if not turns.is_file():
         raise not_made_yet(f"{turns} is missing")
-    who = people.read(Path(params(DataConfig).raw)).under(params(CleanConfig).pseudonyms)
-    shares = novelty.of_author(tables.read(turns, tables.TURNS), who.author)
+    people = tables.read(Path("data/people.parquet"), tables.PEOPLE)
+    shares = novelty.of_author(tables.read(turns, tables.TURNS), tables.author_of(people))
     print(
         f"{shares['repeated_turns']:.1%} of the author's turns longer than four words repeat "
         "another; above some 5 %, much was forwarded or copied.\n"

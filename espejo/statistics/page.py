@@ -1,12 +1,8 @@
-"""reports/statistics.md and reports/wordcloud.png: they quote words and names, never in git."""
+"""reports/statistics.md: it quotes words and names, so it is never in git."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
-from PIL import Image
-from wordcloud import WordCloud
-
-from espejo.core import escaping, files
+from espejo.core import escaping
 from espejo.statistics.measures import VERDICTS
 
 # What to expect at each verdict of `statistics.VERDICTS`, and what to do about it.
@@ -162,16 +158,3 @@ def _number(value: float | None) -> str:
     if value is None:
         return "–"
     return f"{value:,.1f}" if isinstance(value, float) else f"{value:,}"
-
-
-def cloud(counts: Mapping[str, int], path: Path) -> None:
-    """A word cloud as PNG, the same bytes for the same counts; blank when there is no word."""
-    size = {"width": 1200, "height": 700}
-    shown = Image.new("RGB", (size["width"], size["height"]), "white")
-    if counts:
-        drawn = WordCloud(
-            **size, background_color="white", max_words=120, max_font_size=130, random_state=7
-        )
-        shown = drawn.generate_from_frequencies(dict(counts)).to_image()
-    with files.written(path) as draft:
-        shown.save(draft)

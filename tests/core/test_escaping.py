@@ -191,7 +191,7 @@ def markdown_pages(text, folder):
 
 def report(text):
     """Lead, answers and sections of the report, as `page` takes them."""
-    lead = Wording("es").say(
+    lead = Wording("es").text(
         "page.lead", model=escaping.markdown(text), confidence="95 %", often="95"
     )
     said = Exchanges([text], [([Said(text, [text])], [Said("x", [text, text])])])
@@ -229,11 +229,11 @@ class Reader(HTMLParser):
 
 def html_pages(text):
     """Every HTML page with `text` wherever people, or names, have a say."""
-    say = Wording("es")
-    yield page.html(say, *report(text), {})
+    wording = Wording("es")
+    yield page.html(wording, *report(text), {})
     pairs = [{"context": [{"author": text, "messages": [text]}], "a": [text], "b": [text]}]
     named = {"name": "0", "style_digest": "", "script_digest": "", "styles": "", "script": ""}
-    yield page.filled("blind.html", True, say=say, pairs=pairs, **named)
+    yield page.filled("blind.html", True, wording=wording, pairs=pairs, **named)
 
 
 @pytest.mark.parametrize("text", IN_PAGES)

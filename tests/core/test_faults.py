@@ -330,7 +330,7 @@ def test_params_that_cannot_be_read(stage, fault, place, run):
 
 READ_BY_COMMANDS = {
     "chat": ["model", "params.yaml"],
-    "novelty": ["data/turns.parquet", f"{RAW}/people.yaml", "params.yaml"],
+    "novelty": ["data/turns.parquet", "data/people.parquet"],
     "blind": ["data/replies.parquet", "data/examples.parquet", "params.yaml"],
     "compare": [],
     "fit": ["conf/config.yaml"],
