@@ -93,6 +93,7 @@ BROKEN = {
         **NOTHING,
         "garbage": with_bytes(GARBAGE),
     },  # empty, as `make mine` leaves it, is fine
+    ".csv": ANY,
     ".png": NOTHING,  # what a picture shows nobody reads
     "": {"missing": missing, "a file": with_bytes(b"x"), "empty": folder_instead},
 }
