@@ -136,9 +136,7 @@ def of_pictures():
     """The tables for pictures that other stages write, by name, in numbers made up."""
     parts = ("position", "1", 40), ("position", "2+", 40), ("length", "1–10", 80)
     return {
-        "loss": pd.DataFrame(
-            {"step": [5, 10], "train": [4.5, 3.5], "validation": [np.nan, 3.75]}
-        ),
+        "loss": pd.DataFrame({"step": [5, 10], "train": [4.5, 3.5], "validation": [np.nan, 3.75]}),
         "likelihood": pd.DataFrame(
             [(*part, 2.94, 2.5) for part in parts],
             columns=["by", "slice", "replies", "base", "tuned"],

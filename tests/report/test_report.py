@@ -446,9 +446,7 @@ def test_training_is_judged_context_by_context(scores, wording):
     ],
 )
 def test_did_fine_tuning_earn_its_place(scores, wording, numbers, verdict, sentences):
-    found = verdicts.worth(
-        scores | reported.likelihoods(**numbers), wording, WANTED, PREDICTED
-    )
+    found = verdicts.worth(scores | reported.likelihoods(**numbers), wording, WANTED, PREDICTED)
     assert found.verdict == verdict
     for sentence in sentences:
         assert sentence in " ".join(found.sentences)
