@@ -176,7 +176,7 @@ def fit() -> None:
             params = OmegaConf.to_container(compose("config", [f"model={name}"]))
             needs[name] = estimate.need(params)
     print(
-        f"{fit.table(needs)}\n"
+        f"{estimate.table(needs)}\n"
         "Estimates for texts as long as the settings allow; a card is in the list where nine "
         "tenths of its GB suffice.\nToo large? train.batch_size=1 with more "
         "train.gradient_accumulation, or train.gradient_checkpointing=true."
