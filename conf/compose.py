@@ -34,7 +34,9 @@ def main() -> None:
         except (HydraException, YAMLError, OSError) as error:
             lines = [" ".join(line.split()) for line in str(error).splitlines()]
             said = lines[0] if isinstance(error, HydraException) else ", ".join(lines)
-            models = ", ".join(sorted(path.stem for path in (ROOT / "conf/model").glob("*.yaml")))
+            models = ", ".join(
+                sorted(path.stem for path in (ROOT / "conf/model").glob("[!_]*.yaml"))
+            )
             sys.exit(
                 f"conf/ does not compose with {' '.join(sys.argv[1:])}: "
                 f"{said}. The models are {models}."

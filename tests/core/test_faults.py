@@ -333,7 +333,7 @@ READ_BY_COMMANDS = {
     "novelty": ["data/turns.parquet", f"{RAW}/people.yaml", "params.yaml"],
     "blind": ["data/replies.parquet", "data/examples.parquet", "params.yaml"],
     "compare": [],
-    "fit": ["conf/config.yaml"],
+    "estimate": ["conf/config.yaml"],
 }
 
 

@@ -1,7 +1,7 @@
 """Every config of conf/model on a tiny model of its architecture: from format to evaluation.
 
-The tiny models have the architecture that `espejo estimate` knows for the config, narrowed; tokenizers
-are trained on a few lines and have the template and special tokens of the real ones.
+The tiny models have the architecture that `espejo estimate` knows for the config, narrowed;
+tokenizers are trained on a few lines and have the template and special tokens of the real ones.
 """
 
 import datetime
@@ -96,8 +96,8 @@ FAMILIES |= {
     "Qwen/Qwen3.5-2B": replace(
         FAMILIES["Qwen/Qwen3-1.7B"], template=tiny.template("qwen3_5_nothink")
     ),
-    # Both write ChatML over pieces of SentencePiece. Of Salamandra's template, whose own system text
-    # has a date, that is what is left where another system text is given.
+    # Both write ChatML over pieces of SentencePiece. Of Salamandra's template, whose own system
+    # text has a date, that is what is left where another system text is given.
     **dict.fromkeys(
         ("BSC-LT/salamandra-2b-instruct", "utter-project/EuroLLM-1.7B-Instruct"),
         Family(
