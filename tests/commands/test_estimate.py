@@ -24,8 +24,8 @@ PUBLISHED = {
     "deepseek-qwen": 1_777_088_000,
     "salamandra-2b": 2_253_490_176,
 }
-# Models of 1.5B to 8B weights, and whether qlora-8gb makes them fit 8 GB. Of Llama 3.1 the embeddings
-# and the head alone, float32 in training, take 2 x 128,256 x 4,096 x 4 bytes = 4.2 GB.
+# Models of 1.5B to 8B weights, and whether qlora-8gb makes them fit 8 GB. Of Llama 3.1 the
+# embeddings and the head alone, float32 in training, take 2 x 128,256 x 4,096 x 4 bytes = 4.2 GB.
 LARGE = {
     **dict.fromkeys(
         ("deepseek-qwen", "eurollm-1.7b", "qwen3", "qwen3.5-2b", "salamandra-2b"), True
