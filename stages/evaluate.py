@@ -1,127 +1,75 @@
 """Does it sound like the author, does it answer, did training earn its place, is it safe to share?
 
-    python -m stages.evaluate data/formatted.parquet data/examples.parquet data/filtered.parquet \\
-        data/turns.parquet data/raw/demo/people.yaml model data/replies.parquet \\
-        metrics plots reports
+    python -m stages.evaluate data metrics/eval.json plots
+
+Numbers with intervals, and the verdict on sharing, from what `predict` wrote: no model is needed.
 """
 
 from pathlib import Path
 
-import pandas as pd
-
 from espejo.core import metrics, tables
 from espejo.core.stage import params, run
-from espejo.evaluation import legacy, likelihood, questions
-from espejo.formatting.labels import encode
-from espejo.model.loading import Mirror
-from espejo.plots import evaluation as evaluation_plots
-from espejo.plots.style import save, save_table
-from espejo.prediction.predictor import Exam, learnt, own_characters
-from espejo.privacy import people
-from espejo.report import samples
+from espejo.evaluation import (
+    controls,
+    legacy,
+    likelihood,
+    memorization,
+    questions,
+    relevance,
+    second_name,
+    two_sample,
+)
 
 
-def foreseen(table: pd.DataFrame, mirror: Mirror, wanted: dict) -> tuple[dict, dict]:
-    """Likelihood of the test replies for base and tuned, the gain, and the sums behind them."""
-    whole = wanted["notebook_examples"]
-    rows = [
-        encode(mirror.tokenizer, row.text, row.spans, "text" if at < whole else "reply")
-        for at, row in enumerate(table.itertuples())
-    ]
-    result, sums = {}, {}
-    for name, model in mirror.both():
-        losses = likelihood.token_losses(model, rows, wanted["batch_tokens"], f"scoring {name}")
-        # One pass over whole texts serves both: the replies' tokens are among all tokens.
-        replies = likelihood.of_reply(losses[:whole], rows[:whole]) + losses[whole:]
-        sums[name] = likelihood.per_example(replies, rows, table["spans"])
-        result[name] = likelihood.measured(sums[name], table["session"], wanted)
-        result[name]["legacy_perplexity"] = legacy.perplexity(losses[:whole])
-    result["gain"] = likelihood.gain(sums["base"], sums["tuned"], table["session"], wanted)
-    return result, sums
+def main(data: Path, metrics_json: Path, plots_dir: Path) -> None:
+    """Tables in DATA -> METRICS_JSON, tables for PLOTS_DIR, and in DATA what quotes messages."""
+    config, test_share = params("evaluate"), params("group")["test"]
+    author = tables.author_of(tables.read(data / "people.parquet", tables.PEOPLE))
+    turns = tables.read(data / "turns.parquet", tables.TURNS)
+    examples = tables.read(data / "examples.parquet", tables.EXAMPLES)
+    learnt = tables.read(data / "learnt.parquet", tables.LEARNT)["messages"].tolist()
+    losses = tables.read(data / "losses.parquet", tables.LOSSES)
+    ranks = tables.read(data / "ranks.parquet", tables.RANKS)
+    canaries = tables.read(data / "canaries.parquet", tables.CANARIES)
+    replies = tables.read(data / "replies.parquet", tables.REPLIES)
+    answered = questions.answered(replies, examples)
+    train = examples[examples["split"].eq("train")].reset_index(drop=True)
+    held_out = examples[examples["split"].ne("train")].reset_index(drop=True)
 
-
-def main(
-    formatted: Path,
-    examples: Path,
-    filtered: Path,
-    turned: Path,
-    names: Path,
-    folder: Path,
-    answers: Path,
-    reports: Path,
-    pictures: Path,
-    quotes: Path,
-) -> None:
-    """Tables and the model in FOLDER -> table ANSWERS, metrics in REPORTS, PICTURES, QUOTES."""
-    wanted, audit, share = params("evaluate"), params("audit"), params("group")["test"]
-    who = people.read(names.parent).under(params("clean")["pseudonyms"])
-    author = who.author
-    everything, turns = tables.read(examples, tables.EXAMPLES), tables.read(turned, tables.TURNS)
-    table, kept = tables.read(formatted, tables.FORMATTED), tables.read(filtered, tables.EXAMPLES)
-    steps = ("clean", "group", "filter")
-    funnel = evaluation_plots.funnel_table(
-        {name: metrics.read(reports / f"{name}.json") for name in steps}
-    )
-    mirror = Mirror(folder)  # once all that may be missing was read: it takes long
-    exam = Exam(mirror, learnt(kept, table["id"], mirror.facts), author, wanted)
-    scored = table[table["split"] == "test"].reset_index(drop=True)
-    test, asked = exam.split("test"), exam.asked()
-
-    scores, sums = foreseen(scored, mirror, wanted)
-    replies = exam.all_replies(asked)
-    members, membership = exam.membership(test, sums)
-    loss = mirror.facts["train"]["loss"]
-    taught = questions.taught(exam.split("train"), loss, author, who.who("context"))
+    members, membership = memorization.membership(losses, config)
     others = questions.said_by_others(turns, author)
-    scores |= {
-        "prompted": exam.prompted(test, sums["tuned"]),
-        "relevance": exam.ranks(test),
-        "style": questions.sound(replies, asked, turns, author, wanted),
-        "memory": {
-            "members": members,
-            **questions.known_by_heart(replies, asked, taught, membership, wanted, others),
-        },
-        "outside": questions.outside(replies, wanted["out_of_scope"]),
+    memory = questions.memorized(replies, answered, learnt, membership, config, others)
+    scores = {
+        "test": questions.tested(losses),
+        **likelihood.measured(losses, config),
+        "relevance": relevance.measured(ranks, config),
+        "style": questions.sound(replies, answered, turns, author, config),
+        "memory": {"members": members, **memory},
+        "outside": questions.out_of_scope(replies),
+        "controls": controls.measured(turns, held_out, train, author, config),
+        "legacy_random_split_leak": legacy.leak(examples, test_share),
     }
-    if audit["canaries"]:
-        scores["memory"]["canaries"] = exam.exposed(audit)
-    tables.write(replies, answers, tables.REPLIES)
-    said = {name: questions.answers(replies, name, asked["id"]) for name in ("base", "tuned")}
-    drawn = evaluation_plots.lengths_table({"real": asked["reply"], **said})
-    save_table(drawn, pictures / "reply_lengths.csv")
-    save_table(funnel, pictures / "funnel.csv")
-    save(evaluation_plots.lengths(drawn), pictures / "reply_lengths.png")
-    save(evaluation_plots.funnel(funnel), pictures / "funnel.png")
-    save(evaluation_plots.base_against_tuned(scores), pictures / "base_against_tuned.png")
-    save(evaluation_plots.at_a_glance(scores), pictures / "at_a_glance.png")
-    where = likelihood.sliced(sums, test, everything)
-    save_table(where, pictures / "foreseen.csv")
-    save(evaluation_plots.sliced(where), pictures / "foreseen.png")
-    metrics.write(
-        {
-            "test": {
-                "replies": len(test),
-                "sessions": int(test["session"].nunique()),
-                "own_characters": int(own_characters(test).sum()),
-            },
-            **scores,
-            "legacy_random_split_leak": legacy.leak(everything, share),
-        },
-        reports / "eval.json",
+    if len(canaries):
+        scores["memory"]["canaries"] = memorization.exposed(canaries)
+    metrics.write(scores, metrics_json)
+
+    tables.write_csv(likelihood.sliced(losses, examples), plots_dir / "likelihood.csv")
+    tables.write_csv(questions.lengths(replies, answered), plots_dir / "reply_lengths.csv")
+    real, generated = (
+        answered["reply"].tolist(),
+        questions.answers(replies, "tuned", answered["id"]),
     )
-    tested = asked[asked["split"] == "test"]
-    fixed = exam.fixed_prompts()
-    shown = {n: questions.answers(replies, n, [*fixed, *tested["id"]]) for n in ("base", "tuned")}
-    samples.write(
-        quotes / "samples.md", list(fixed.values()), shown, tested, wanted["shown_contexts"]
-    )
+    giveaways = two_sample.giveaways(real, generated)
+    tables.write(giveaways, data / "giveaways.parquet", tables.GIVEAWAYS)
+    suspects = second_name.likely(turns, author, config)
+    tables.write(suspects, data / "second_names.parquet", tables.SECOND_NAMES)
     base, tuned = (
         f"{bits['value']:.3f}" if "value" in bits else "not measured"
         for bits in (scores[name]["own_bits_per_character"] for name in ("base", "tuned"))
     )
     print(
-        f"evaluate: {len(test)} test replies, bits per character of the messages' own characters "
-        f"{base} (base) -> {tuned} (tuned); to share: {scores['memory']['verdict']}"
+        f"evaluate: {scores['test']['replies']} test replies, bits per character of the messages' "
+        f"own characters {base} (base) -> {tuned} (tuned); to share: {memory['verdict']}"
     )
 
 

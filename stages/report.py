@@ -1,72 +1,84 @@
 """One page that says what the numbers mean: four answers in plain words, then the details.
 
-    python -m stages.report metrics data data/raw/demo/people.yaml plots reports
+    python -m stages.report data metrics plots reports
 
-A side branch: nothing depends on it. It quotes messages, so it is never in git.
+It measures nothing and draws all pictures. It quotes messages, so it is never in git.
 """
 
 from pathlib import Path
 
+import pandas as pd
+
 from espejo.core import escaping, files, metrics, tables
 from espejo.core.stage import params, run
-from espejo.evaluation import controls, questions, second_name
-from espejo.privacy import people
-from espejo.report import page, sections, verdicts
-from espejo.report.blocks import Picture
+from espejo.evaluation import questions
+from espejo.plots import activity, evaluation, training
+from espejo.plots.style import save
+from espejo.plots.wordcloud import wordcloud
+from espejo.report import page, samples, sections, verdicts
 from espejo.report.wording import Wording
 
 
-def main(numbers: Path, data: Path, names: Path, pictures: Path, quotes: Path) -> None:
-    """Metric files NUMBERS, tables in DATA and PICTURES -> report.html and report.md in QUOTES."""
-    say, wanted = Wording(params("report")["language"]), params("evaluate")
-    author = people.read(names.parent).under(params("clean")["pseudonyms"]).author
-    scores = metrics.read(numbers / "eval.json")
-    accounts = {
-        name: metrics.read(numbers / f"{name}.json") for name in (*sections.STEPS, "statistics")
-    }
+def main(data: Path, metrics_dir: Path, plots_dir: Path, reports_dir: Path) -> None:
+    """Metrics and tables -> the pictures of PLOTS_DIR, and the pages of REPORTS_DIR."""
+    config, limits, model = params("report"), params("evaluate"), params("model")["name"]
+    wording = Wording(config["language"])
+    steps = (*sections.STEPS, "statistics", "eval")
+    numbers = {name: metrics.read(metrics_dir / f"{name}.json") for name in steps}
+    scores = numbers["eval"]
     replies = tables.read(data / "replies.parquet", tables.REPLIES)
-    examples = tables.read(data / "examples.parquet", tables.EXAMPLES)
-    turns = tables.read(data / "turns.parquet", tables.TURNS)
-    train = examples[examples["split"].eq("train")].reset_index(drop=True)
-    held_out = examples[examples["split"].ne("train")].reset_index(drop=True)
-    asked = held_out[held_out["id"].isin(replies["id"])]
+    answered = questions.answered(replies, tables.read(data / "examples.parquet", tables.EXAMPLES))
+    giveaways = tables.read(data / "giveaways.parquet", tables.GIVEAWAYS)
+    second_names = tables.read(data / "second_names.parquet", tables.SECOND_NAMES)
 
-    found = controls.measured(turns, held_out, train, author, wanted)
-    said = questions.answers(replies, "tuned", asked["id"])
+    funnel = sections.funnel(numbers)
+    tables.write_csv(funnel, plots_dir / "funnel.csv")
+    figures = {
+        "at_a_glance": evaluation.at_a_glance(scores, wording),
+        "base_against_tuned": evaluation.base_against_tuned(scores, wording),
+        "funnel": evaluation.funnel(funnel, wording),
+    } | {
+        draw.__name__: draw(pd.read_csv(plots_dir / f"{draw.__name__}.csv"), wording)
+        for draw in (
+            training.loss,
+            evaluation.likelihood,
+            evaluation.reply_lengths,
+            activity.messages_over_time,
+            activity.hour_weekday,
+            activity.turn_lengths,
+        )
+    }
+    for name, figure in figures.items():
+        save(figure, plots_dir / f"{name}.png")
+    words = tables.read(data / "words.parquet", tables.WORDS)
+    wordcloud(words, reports_dir / "wordcloud.png")
+
+    tested = answered[answered["split"].eq("test")].head(config["shown_contexts"])
     parts = [
-        sections.glance(say),
-        sections.likelihood(scores, say),
-        sections.sound(scores, say, asked["reply"].tolist(), said),
-        sections.relevance(scores, say),
-        sections.memory(scores, say, wanted["sharing_limits"]),
-        sections.outside(scores, say),
-        sections.controlled(scores, say, found, wanted),
-        sections.samples(replies, asked[asked["split"].eq("test")], wanted, say),
-        sections.data(accounts, say),
+        sections.glance(wording),
+        sections.likelihood(scores, wording),
+        sections.sound(scores, wording, giveaways),
+        sections.relevance(scores, wording),
+        sections.memory(scores, wording, limits["sharing_limits"]),
+        sections.outside(scores, wording),
+        sections.controlled(scores, wording, limits),
+        sections.samples(replies, tested, wording),
+        sections.data(numbers, wording),
     ]
-    lead = say.say(
+    lead = wording.text(
         "page.lead",
-        model=escaping.markdown(params("model")["name"]),
-        confidence=say.percent(wanted["confidence"]),
-        often=say.number(100 * wanted["confidence"], 0),
+        model=escaping.markdown(model),
+        confidence=wording.percent(limits["confidence"]),
+        often=wording.number(100 * limits["confidence"], 0),
     )
-    others = second_name.likely(turns, author, wanted)
-    four = verdicts.four(scores, say, wanted, others)
-    shown = {
-        block.file: (pictures / block.file).read_bytes()
-        for section in parts
-        for block in section.blocks
-        if isinstance(block, Picture)
-    }
-    written = {
-        "report.html": page.html(say, lead, four, parts, shown),
-        "report.md": page.markdown(say, lead, four, parts),
-    }
-    for name, text in written.items():
-        files.write(text, quotes / name)
-    print(f"report: {quotes / 'report.html'}")
+    four = verdicts.four(scores, wording, limits, params("predict"), second_names["name"].tolist())
+    pictures = {f"{name}.png": (plots_dir / f"{name}.png").read_bytes() for name in figures}
+    files.write(page.html(wording, lead, four, parts, pictures), reports_dir / "report.html")
+    files.write(page.markdown(wording, lead, four, parts), reports_dir / "report.md")
+    files.write(samples.page(replies, tested), reports_dir / "samples.md")
+    print(f"report: {reports_dir / 'report.html'}")
     for one in four:
-        print(f"  {say.say(f'{one.name}.question')} {say.name('verdicts', one.verdict)}")
+        print(f"  {wording.text(f'{one.name}.question')} {wording.name('verdicts', one.verdict)}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Measure the chats before and after: how much, how varied, whose, when, and whether it is enough.
 
-    python -m stages.statistics data data/raw/demo/people.yaml metrics/statistics.json plots reports
+    python -m stages.statistics data data/raw/demo/people.yaml metrics/statistics.json plots \
+        reports/statistics.md
 
 A side branch: nothing depends on it.
 """
@@ -15,11 +16,11 @@ from transformers import PreTrainedTokenizerBase
 from espejo.core import files, metrics, tables
 from espejo.core.stage import params, run
 from espejo.model.loading import load_tokenizer
-from espejo.plots import activity
-from espejo.plots.style import save, save_table
 from espejo.privacy import people
-from espejo.statistics import measures
-from espejo.statistics.page import cloud, page
+from espejo.privacy.cleaning import CleanConfig
+from espejo.statistics import activity, measures
+from espejo.statistics.measures import StatisticsConfig
+from espejo.statistics.page import page
 
 _BATCH = 5_000  # texts to the tokenizer at a time: what it gives for each is large
 _READ = 5_000  # examples whose whole text is cut into tokens: more would only take longer
@@ -66,25 +67,25 @@ def read_by_model(texts: pd.Series, count: measures.CountTokens) -> dict:
     }
 
 
-def main(data: Path, names: Path, account: Path, pictures: Path, quotes: Path) -> None:
-    """Tables in the folder DATA -> ACCOUNT, PICTURES without words, and QUOTES with them."""
-    wanted, pattern = params("statistics"), params("clean")["pseudonyms"]
-    known = people.read(names.parent)
-    who = known.under(pattern)  # as everybody is called from clean on
-    stop = measures.stop_words(wanted["languages"])
+def main(
+    data: Path, people_yaml: Path, metrics_json: Path, plots_dir: Path, statistics_md: Path
+) -> None:
+    """Tables in DATA -> numbers, tables for PLOTS_DIR without words, and a page with them."""
+    config, pattern = params(StatisticsConfig), params(CleanConfig).pseudonyms
+    who = people.read(people_yaml.parent)
+    author = who.under(pattern).author  # as everybody is called from clean on
+    stop = measures.stop_words(config.languages)
     count = token_counter(load_tokenizer(params("model")))
-    raw, cleaned = (
-        measures.with_words(tables.read(data / f"{name}.parquet", tables.MESSAGES))
-        for name in ("messages", "clean")
-    )
+    raw = measures.with_words(tables.read(data / "messages.parquet", tables.MESSAGES))
+    cleaned = measures.with_words(tables.read(data / "clean.parquet", tables.CLEAN))
     turned = tables.read(data / "turns.parquet", tables.TURNS)
     initial, final = (
         tables.read(data / f"{name}.parquet", tables.EXAMPLES) for name in ("examples", "filtered")
     )
     formatted = tables.read(data / "formatted.parquet", tables.FORMATTED)
 
-    labels, cut = measures.numbered(raw, known, wanted["people"]), measures.Cutter(count)
-    given = known.pseudonyms(pattern) if pattern else {}
+    labels, cut = measures.numbered(raw, who, config.people), measures.Cutter(count)
+    given = who.pseudonyms(pattern) if pattern else {}
     later = {given.get(name, name): label for name, label in labels.items()}
     steps = {
         "raw": measures.of_messages(raw, labels, cut),
@@ -93,20 +94,17 @@ def main(data: Path, names: Path, account: Path, pictures: Path, quotes: Path) -
         "filtered": measures.of_examples(final, cut),
         "formatted": read_by_model(formatted["text"], count),
     }
-    summary = whole(cleaned, final, who.author, cut)
+    summary = whole(cleaned, final, author, cut)
     verdict = measures.verdict(summary["replies"]["train"])
     numbers = {"verdict": verdict, "whole": summary, **steps}
-    metrics.write(numbers, account)
+    metrics.write(numbers, metrics_json)
 
-    mine = cleaned["author"].eq(who.author)
-    time = activity.over_time(cleaned, mine)
-    long = activity.lengths(cleaned, turned, who.author)
-    save_table(time, pictures / "messages_over_time.csv")
-    save_table(long, pictures / "turn_lengths.csv")
-    save(activity.draw_over_time(time), pictures / "messages_over_time.png")
-    save(activity.draw_lengths(long), pictures / "turn_lengths.png")
+    mine = cleaned["author"].eq(author)
+    tables.write_csv(activity.over_time(cleaned, mine), plots_dir / "messages_over_time.csv")
     hours = activity.hour_weekday(cleaned.loc[mine, "timestamp"])
-    save(activity.draw_hour_weekday(hours), pictures / "hour_weekday.png")
+    tables.write_csv(hours, plots_dir / "hour_weekday.csv")
+    lengths = activity.lengths(cleaned, turned, author)
+    tables.write_csv(lengths, plots_dir / "turn_lengths.csv")
 
     said = {
         "the author, clean": cleaned.loc[mine, "text"],
@@ -116,10 +114,14 @@ def main(data: Path, names: Path, account: Path, pictures: Path, quotes: Path) -
     ranked = {head: measures.counted(texts) for head, texts in said.items()}
     telling = {head: measures.telling(counts, stop) for head, counts in ranked.items()}
     called = {label: name for name, label in labels.items() if label != "author"}
-    everybody = {"author": known.author, **called}
-    written = page(numbers, everybody, ranked, telling, wanted["top_words"])
-    cloud(telling["the author, clean"], quotes / "wordcloud.png")
-    files.write(f"{written}\n", quotes / "statistics.md")
+    everybody = {"author": who.author, **called}
+    text = page(numbers, everybody, ranked, telling, config.top_words)
+    files.write(f"{text}\n", statistics_md)
+    own = telling["the author, clean"]
+    words = pd.DataFrame({"word": list(own), "count": list(own.values())})
+    tables.write(
+        words.astype({"word": "str", "count": "int64"}), data / "words.parquet", tables.WORDS
+    )
     print(f"statistics: {summary['replies']['train']} training replies: {verdict}")
 
 

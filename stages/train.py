@@ -1,6 +1,7 @@
 """Fine-tune the base model on the author's training replies.
 
-python -m stages.train data/formatted.parquet model metrics/train.json plots reports/epochs.md
+    python -m stages.train data/formatted.parquet model metrics/train.json plots/loss.csv \
+        reports/epochs.md
 
 torchrun or accelerate in place of python starts it in several processes; the first one writes.
 """
@@ -9,90 +10,80 @@ import hashlib
 import shutil
 from pathlib import Path
 
-from espejo.commands import model_card
+import espejo
 from espejo.core import escaping, files, metrics, tables
 from espejo.core.stage import params, run
 from espejo.formatting import labels, prompts
-from espejo.model import attention, bundled, hardware, loading
-from espejo.plots.style import loss, save, save_table
-from espejo.training import checkpoints, distributed, frozen_head, sft
-from espejo.training.epoch_samples import Diary
+from espejo.model import bundled, hardware, loading
+from espejo.training import checkpoints, distributed, sft
+from espejo.training.epoch_samples import EpochSamples
 
-# A training that was interrupted goes on only with the code it began with.
-CODE = tuple(
-    Path(module.__file__)
-    for module in (
-        attention,
-        frozen_head,
-        hardware,
-        labels,
-        loading,
-        distributed,
-        prompts,
-        sft,
-    )
-)
+# A training that was interrupted goes on only with the code it began with: the rooms of train.
+ROOMS = ("core", "formatting", "model", "training")
+CODE = [
+    file
+    for room in ROOMS
+    for file in sorted(Path(espejo.__file__).parent.joinpath(room).rglob("*.py"))
+]
 
 
-def main(formatted: Path, folder: Path, report: Path, plots: Path, quotes: Path) -> None:
-    """Table FORMATTED -> adapter (or weights) in FOLDER, REPORT, loss curves in PLOTS, QUOTES."""
-    wanted, model = params("train"), params("model")
+def main(
+    formatted: Path, folder: Path, metrics_json: Path, loss_csv: Path, epochs_md: Path
+) -> None:
+    """Texts -> the adapter (or all weights) in FOLDER, losses, and replies after each epoch."""
+    config, model = params("train"), params("model")
     first, sharded = distributed.state().is_main_process, distributed.sharded()
     table = tables.read(formatted, tables.FORMATTED)
     tokenizer = loading.load_tokenizer(model)
     sets = {
-        name: labels.encode_table(tokenizer, part, wanted["loss"])
+        name: labels.encode_table(tokenizer, part, config["loss"])
         for name, part in table.groupby("split")
         if name != "test"
     }
     base = loading.load_base(
-        model, dtype="float32" if wanted["method"] == "full" else None, sharded=sharded
+        model, dtype="float32" if config["method"] == "full" else None, sharded=sharded
     )
-    made = {
+    manifest = {
         "data": params("data")["raw"],
         "model": model,
         "resolved_revision": loading.locate(model)[1],
         "format": params("format"),
         "history": params("group")["history"],
-        "train": wanted,
-        "hardware": hardware.chosen(model, wanted, base.config),
+        "train": config,
+        "hardware": hardware.chosen(model, config, base.config),
     }
-    place = checkpoints.place(made, [formatted, Path(__file__), *CODE])
-    write = prompts.prompter(tokenizer, model, made["format"])
-    diary = Diary(
-        place, wanted["sample_prompts"], write, model["generate"], wanted["seed"], sharded
-    )
+    place = checkpoints.place(manifest, [formatted, Path(__file__), *CODE])
+    prompter = prompts.prompter(tokenizer, model, manifest["format"])
+    samples = EpochSamples(place, config["sample_prompts"], prompter, config["seed"], sharded)
     if first:
         package = bundled.PACKAGES.get(model["id"])
         terms = f" ({package.terms})" if package else ""
-        here = hardware.described(made["hardware"])
+        here = hardware.described(manifest["hardware"])
         print(escaping.terminal(f"train: {model['name']}{terms} in {here}"), flush=True)
     trained = sft.train(
         base,
         tokenizer,
         sets["train"],
         sets["validation"],
-        wanted,
+        config,
         place,
-        diary.note,
+        samples.ask,
         model["precision"],
     )
     if not first:
         return
-    rows = table[table["split"] == "train"]
-    learnt = sum(span["kind"] == "end" for one in rows["spans"] for span in one)
-
-    made |= {
+    rows = table[table["split"].eq("train")]
+    learnt = sum(span["kind"] == "end" for spans in rows["spans"] for span in spans)
+    manifest |= {
+        "learnt_replies": learnt,
         "unlearnt": rows["id"].drop(rows.index[trained.learnt]).tolist(),
         "data_sha256": hashlib.sha256(formatted.read_bytes()).hexdigest(),
         "libraries": checkpoints.libraries(),
     }
-    loading.save(trained.model, tokenizer, folder, made, trained.weights)
-    model_card.write(folder, made, learnt, trained.facts)
-    metrics.write(trained.facts, report)
-    save_table(trained.curve, plots / "loss.csv")
-    save(loss(trained.curve), plots / "loss.png")
-    files.write(diary.page(), quotes)
+    loading.save(trained.model, tokenizer, folder, manifest, trained.weights)
+    metrics.write(trained.facts, metrics_json)
+    tables.write_csv(trained.curve, loss_csv)
+    files.write(samples.page(), epochs_md)
     shutil.rmtree(place)  # finished: nothing is left to go on with
     print(
         f"train: {learnt} replies in {len(sets['train'])} texts, {trained.facts['steps']} steps, "

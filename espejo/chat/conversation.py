@@ -1,13 +1,13 @@
 """A conversation with a trained model: what was said, and the next reply, for any front end."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from espejo.chat.stream import messages, pieces
 from espejo.core.tables import Turn
 from espejo.formatting.prompts import prompter
 from espejo.model.generation import settings
-from espejo.model.loading import Mirror
+from espejo.model.pair import ModelPair
 
 BOT, PERSON = "bot", "person"
 
@@ -18,11 +18,12 @@ class Conversation:
     Raises UserError when there is no trained model.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.mirror = Mirror(folder)
-        facts, tokenizer = self.mirror.facts, self.mirror.tokenizer
-        self._prompter = prompter(tokenizer, facts["model"], facts["format"])
-        self._how = settings(tokenizer, self._prompter.end, facts["model"]["generate"])
+    def __init__(self, folder: Path, generate: Mapping) -> None:
+        """`generate` is the params section of that name: temperature, limit of new tokens …"""
+        self.pair = ModelPair(folder)
+        manifest, tokenizer = self.pair.manifest, self.pair.tokenizer
+        self._prompter = prompter(tokenizer, manifest["model"], manifest["format"])
+        self._how = settings(tokenizer, self._prompter.end, generate)
         self.turns: list[Turn] = []
 
     def say(self, said: Sequence[str]) -> None:
@@ -37,11 +38,11 @@ class Conversation:
         """
         # Up to the person's last turn: /base answers what the bot has answered already.
         last = max(at for at, turn in enumerate(self.turns) if turn["author"] == PERSON)
-        history = self.mirror.facts["history"]
+        history = self.pair.manifest["history"]
         prompt = self._prompter.prompt(self.turns[: last + 1][-history:], BOT)
-        tokenizer = self.mirror.tokenizer
+        tokenizer = self.pair.tokenizer
         said = [""]
-        with self.mirror.base() if base else self.mirror.tuned() as model:
+        with self.pair.base() if base else self.pair.tuned() as model:
             raw = pieces(model, tokenizer, prompt, self._how)
             try:
                 for text in messages(raw, self._prompter.separator, self._prompter.stops):

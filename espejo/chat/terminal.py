@@ -1,7 +1,7 @@
 """`espejo chat`: talk to the model in the terminal."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from prompt_toolkit import PromptSession
@@ -21,8 +21,8 @@ HELP = (
 )
 
 
-def chat(folder: Path, declined: Declined, seed: int | None = None) -> None:
-    """Run the conversation until the person leaves.
+def chat(folder: Path, generate: Mapping, declined: Declined, seed: int | None = None) -> None:
+    """Run the conversation until the person leaves; `generate` as `Conversation` takes it.
 
     A message that `declined` holds never reaches the model, nor does it become part of the
     conversation, in which a later prompt would quote it.
@@ -30,11 +30,11 @@ def chat(folder: Path, declined: Declined, seed: int | None = None) -> None:
     console = Console(highlight=False)
     disable_progress_bar()  # it would break into the line below
     with console.status("Loading the model …"):
-        conversation = Conversation(folder)
+        conversation = Conversation(folder, generate)
     if seed is not None:
         set_seed(seed)
-    made = conversation.mirror.facts
-    about = f" · {made['model']['name']} trained on {made['data']} · {HELP}"
+    manifest = conversation.pair.manifest
+    about = f" · {manifest['model']['name']} trained on {manifest['data']} · {HELP}"
     console.print(Text.assemble(("espejo", "bold"), escaping.terminal(about)), style="dim")
     if declined.phrases:
         number = len(declined.phrases)

@@ -19,7 +19,7 @@ from dvc.exceptions import DvcException
 from matplotlib.figure import Figure
 
 from espejo.core import escaping, faults, files, tables
-from espejo.core.errors import UserError
+from espejo.core.errors import UserError, not_made_yet
 from espejo.plots.style import BASE, TUNED, save
 from espejo.report.wording import Wording
 
@@ -36,12 +36,12 @@ LEGEND = (
     "bits/char: of the messages' own, base → tuned, lower is better.\n"
     "author: author score of the tuned model; MRR: of the true reply among others\n"
     "(chance: 0.29 among ten, 0.46 among five, 0.61 among three); higher is better.\n"
-    "share: the verdict on sharing it. A ? stands after what was measured on too\n"
-    "little for an interval, and after a verdict with doubts: an interval reaches\n"
-    "beyond its limit."
+    "share: the verdict on sharing it, as in metrics/eval.json. A ? stands after\n"
+    "what was measured on too little for an interval, and after a pass of older\n"
+    "rules, which did not look at intervals."
 )
 MODELS = ("base", "tuned")
-_BITS, _DASH, _SAY = "own_bits_per_character", "–", Wording("en")
+_BITS, _DASH, _WORDING = "own_bits_per_character", "–", Wording("en")
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,11 @@ class Experiment:
 
     @property
     def verdict(self) -> str:
-        """Whether it is safe to share; a `?` where that is in doubt."""
+        """The verdict on sharing as metrics/eval.json has it; a `?` after one of older rules."""
         memory = self.scores.get("memory", {})
-        found = memory.get("verdict", _DASH)
-        # Older experiments, which say of no members, passed by values alone.
-        doubted = found == "pass_with_doubts" or (found == "pass" and "members" not in memory)
-        return "pass?" if doubted else found
+        verdict = memory.get("verdict", _DASH)
+        # Older experiments, which do not count members, passed without looking at intervals.
+        return f"{verdict}?" if verdict == "pass" and "members" not in memory else verdict
 
     def measure(self, *keys: str) -> Mapping:
         """What stands in its scores below `keys`, or nothing."""
@@ -104,7 +103,7 @@ def experiments(folder: Path = Path()) -> list[Experiment]:
         raise UserError(f"`dvc exp show` failed, so there is nothing to compare: {reason}")
     rows = [found for found in _rows(json.loads(ran.stdout)) if found.scores]
     if not rows:
-        raise UserError("Nothing was evaluated here yet: run `make repro` first.")
+        raise not_made_yet("Nothing was evaluated here yet")
     known = [found for found in rows if found.rev]
     scores = [found.scores for found in known]
     here = [found for found in rows if not found.rev and found.scores not in scores]
@@ -135,7 +134,7 @@ def table(found: Sequence[Experiment]) -> list[Sequence[str]]:
     """The rows below `HEADS`; a dash where an experiment did not measure something."""
 
     def written(measure: Mapping) -> str:
-        return _SAY.interval(measure) if measure else _DASH
+        return _WORDING.interval(measure) if measure else _DASH
 
     return [
         (
@@ -145,7 +144,7 @@ def table(found: Sequence[Experiment]) -> list[Sequence[str]]:
             written(one.measure("style", "author_score", "tuned")),
             written(one.measure("relevance", "tuned", "mrr")),
             one.verdict,
-            _DASH if one.size is None else _SAY.number(one.size / 1e6, 1),
+            _DASH if one.size is None else _WORDING.number(one.size / 1e6, 1),
         )
         for one in found
     ]
@@ -170,7 +169,7 @@ def _doubted(measure: Mapping) -> str:
 
 
 def _number(measure: Mapping, digits: int = 2) -> str:
-    return _SAY.number(measure["value"], digits) if "value" in measure else _DASH
+    return _WORDING.number(measure["value"], digits) if "value" in measure else _DASH
 
 
 def picture(found: Sequence[Experiment]) -> Figure:
@@ -217,13 +216,9 @@ def page(found: Sequence[Experiment]) -> str:
         if replies is None:
             missing.append(one.name)
             continue
-        prompts = one.params.get("evaluate", {}).get("prompts", [])
-        for name in MODELS:
-            answers = replies[replies["model"].eq(name)].set_index("id")["messages"]
-            column = f"{one.name}, {name}"
-            for number, prompt in enumerate(prompts, 1):
-                if f"prompt-{number}" in answers:
-                    said.setdefault(prompt, {})[column] = list(answers[f"prompt-{number}"])
+        fixed = replies[replies["kind"].eq("prompt") & replies["model"].isin(MODELS)]
+        for row in fixed.itertuples():
+            said.setdefault(row.prompt, {})[f"{one.name}, {row.model}"] = list(row.messages)
     columns = list(dict.fromkeys(column for row in said.values() for column in row))
     rows = [
         [

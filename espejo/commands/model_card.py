@@ -5,19 +5,15 @@ from pathlib import Path
 
 from huggingface_hub import ModelCard, ModelCardData
 
-from espejo.core import escaping, files
+from espejo.core import escaping
 from espejo.model import bundled, hardware
 
-FILE = "README.md"
+CARD = Path("reports/model_card.md")
 
 
-def write(folder: Path, made: Mapping, replies: int, counts: Mapping[str, float]) -> None:
-    """Write the card of the model in `folder`.
-
-    `made` are its facts (espejo.json), `replies` the number it learnt from, `counts` what
-    metrics/train.json holds.
-    """
-    model, train = made["model"], made["train"]
+def card(manifest: Mapping, numbers: Mapping[str, float]) -> str:
+    """The card in the hub's form, of a model's manifest (espejo.json) and metrics/train.json."""
+    model, train = manifest["model"], manifest["train"]
     adapter = train["method"] == "lora"
     package = bundled.PACKAGES.get(model["id"])
     data = ModelCardData(
@@ -28,22 +24,26 @@ def write(folder: Path, made: Mapping, replies: int, counts: Mapping[str, float]
         tags=["espejo", "sft"],
     )
     learnt = "the author's replies only" if train["loss"] == "reply" else "whole texts"
+    of_replies = f"{manifest['learnt_replies']:,} replies"
+    named = escaping.markdown(model["id"])
     rows = {
-        "base model": f"{escaping.markdown(model['id'])}, revision `{made['resolved_revision']}`",
+        "base model": f"{named}, revision `{manifest['resolved_revision']}`",
         "terms of the base model": package.terms if package else "those of its page on the hub",
         "method": f"LoRA, rank {train['rank']}, alpha {train['alpha']}"
         if adapter
         else "all weights",
         "quantization": escaping.markdown(model["quantization"] or "none"),
-        "learnt": f"{learnt}: {counts['learnt_tokens_per_epoch']:,} tokens of {replies:,} replies",
-        "epochs and steps": f"{train['epochs']}, of which step {counts['best_step']} is kept",
+        "learnt": f"{learnt}: {numbers['learnt_tokens_per_epoch']:,} tokens of {of_replies}",
+        "epochs and steps": f"{train['epochs']}, of which step {numbers['best_step']} is kept",
         "learning rate": f"{train['learning_rate']:g}, {escaping.markdown(train['scheduler'])}",
-        "validation loss": f"{counts['loss_validation']:.3f} nats a token",
-        "format": escaping.markdown(made["format"]["name"])
-        + f", {made['history']} turns of context",
-        "computed with": escaping.markdown(hardware.described(made["hardware"])),
-        "training table (SHA-256)": f"`{made['data_sha256']}`",
-        "libraries": ", ".join(f"{name} {number}" for name, number in made["libraries"].items()),
+        "validation loss": f"{numbers['loss_validation']:.3f} nats a token",
+        "format": escaping.markdown(manifest["format"]["name"])
+        + f", {manifest['history']} turns of context",
+        "computed with": escaping.markdown(hardware.described(manifest["hardware"])),
+        "training table (SHA-256)": f"`{manifest['data_sha256']}`",
+        "libraries": ", ".join(
+            f"{name} {number}" for name, number in manifest["libraries"].items()
+        ),
     }
     table = "\n".join(map(escaping.row, rows.items()))
     text = f"""
@@ -60,4 +60,4 @@ messages was measured: see the verdict in `metrics/eval.json` before it is given
 All settings stand in `espejo.json`. Talk to it with `espejo chat`. What it says need not be true,
 and it is not to be passed off as the person it imitates.
 """
-    files.write(str(ModelCard(f"---\n{data.to_yaml()}\n---\n{text}")), folder / FILE)
+    return str(ModelCard(f"---\n{data.to_yaml()}\n---\n{text}"))

@@ -2,12 +2,20 @@
 
 | table     | one row is                                                    |
 | --------- | ------------------------------------------------------------- |
-| MESSAGES  | one message as exported, and the same after cleaning          |
+| MESSAGES  | one message as exported                                       |
+| CLEAN     | one message after cleaning                                    |
 | PEOPLE    | one person of the chats and what they allow                   |
 | TURNS     | consecutive messages of one author                            |
 | EXAMPLES  | one reply of the target author with the turns before it       |
-| FORMATTED | what the model reads; where it is scored, and never learns |
+| FORMATTED | what the model reads; where it is scored, and never learns    |
+| LEARNT    | one text that the model learnt                                |
+| LOSSES    | one reply's loss under one model                              |
+| RANKS     | one candidate reply's loss in one context under one model     |
+| CANARIES  | one planted secret's (or decoy's) loss under one model        |
 | REPLIES   | one generated reply                                           |
+| GIVEAWAYS | one n-gram that tells generated from real replies             |
+| WORDS     | one word of the author's and how often it was written         |
+| SECOND_NAMES | who may be the author by another name                      |
 """
 
 from pathlib import Path
@@ -60,8 +68,10 @@ MESSAGES = pa.schema(
         _column("kind", pa.string()),  # message, media, deleted, call, system, withheld
         _column("text", pa.string()),
         _column("edited", pa.bool_()),
+        _column("caption", pa.string()),  # of media: words that came with it, "" for none
     ]
 )
+CLEAN = pa.schema([field for field in MESSAGES if field.name != "caption"])  # now its text
 PEOPLE = pa.schema(
     [
         _column("name", pa.string()),  # as table MESSAGES calls them after cleaning
@@ -102,9 +112,59 @@ FORMATTED = pa.schema(
         _column("never", pa.list_(_column("item", _SPAN))),  # words that may not be learnt
     ]
 )
+LEARNT = pa.schema([_column("messages", _TEXTS)])
+LOSSES = pa.schema(
+    [
+        _column("id", pa.string()),  # of the example
+        _column("session", pa.int64()),
+        _column("split", pa.string()),  # test; train: some of what was learnt
+        # base, same_examples and nearest_examples (base with examples in its prompt), tuned
+        _column("model", pa.string()),
+        *(
+            _column(f"{own}{name}", kind)  # of the whole reply; own_: of its messages alone
+            for own in ("", "own_")
+            for name, kind in (
+                ("nats", pa.float64()),
+                ("tokens", pa.int64()),
+                ("chars", pa.int64()),
+            )
+        ),
+        # The mean loss of all tokens of the text, the prompt's too, where all were scored.
+        _column("text_nats_per_token", pa.float64(), null=True),
+    ]
+)
+RANKS = pa.schema(
+    [
+        _column("context", pa.string()),  # the id of the example whose context it is
+        _column("session", pa.int64()),  # of the context
+        _column("candidate", pa.string()),  # the id of the example whose reply it is
+        _column("model", pa.string()),  # base, tuned
+        _column("own_nats", pa.float64()),
+        _column("own_chars", pa.int64()),
+    ]
+)
+CANARIES = pa.schema(
+    [
+        _column("role", pa.string()),  # author, partner
+        _column("repetitions", pa.int64()),  # training examples that held it; 0: a decoy
+        _column("model", pa.string()),  # base, tuned
+        _column("nats", pa.float64()),
+    ]
+)
+GIVEAWAYS = pa.schema(
+    [
+        _column("ngram", pa.string()),
+        _column("typical_of", pa.string()),  # real, generated
+        _column("weight", pa.float64()),  # log-odds that it adds
+    ]
+)
+WORDS = pa.schema([_column("word", pa.string()), _column("count", pa.int64())])
+SECOND_NAMES = pa.schema([_column("name", pa.string())])  # who may be the author by another name
 REPLIES = pa.schema(
     [
         _column("id", pa.string()),  # of the example, or prompt-1, world-1 … for fixed prompts
+        _column("kind", pa.string()),  # held_out, prompt, or a kind of predict.out_of_scope
+        _column("prompt", pa.string(), null=True),  # the text of a fixed prompt
         _column("model", pa.string()),  # base, examples (in its prompt), tuned
         _column("messages", _TEXTS),
         _column("finished", pa.bool_()),  # came to an end within the limit of new tokens
@@ -125,6 +185,12 @@ def write(frame: pd.DataFrame, path: Path, schema: pa.Schema) -> None:
     table = pa.table(columns, schema=schema)
     with files.written(path) as draft:
         pq.write_table(table, draft)
+
+
+def write_csv(table: pd.DataFrame, path: Path) -> None:
+    """Write the numbers that a picture shows, for `dvc plots diff`; errors as `files.written`."""
+    with files.written(path) as draft:
+        table.to_csv(draft, index=False)
 
 
 def author_of(people: pd.DataFrame) -> str:

@@ -209,20 +209,23 @@ def _longest(said: Sequence[str], known: Texts, grams: dict[int, set[Words]]) ->
     return best
 
 
-def membership(
-    train: Sequence[float],
-    test: Sequence[float],
-    train_sessions: Sequence[int],
-    test_sessions: Sequence[int],
-    wanted: dict,
-) -> dict:
-    """AUC of telling training replies from test replies by what training did to their loss.
+def membership(losses: pd.DataFrame, config: Mapping) -> tuple[int, dict]:
+    """AUC of telling training from test replies (table LOSSES) by what training did to their loss.
 
-    `train` [n] and `test` [m] are loss tuned - base in nats per character of each reply: that the
-    reply is easy anyway cancels out. 0.5: nobody can tell; 1: training replies are all known.
+    That is the loss tuned - base in nats per character of a reply's own messages: that a reply is
+    easy anyway cancels out. 0.5: nobody can tell; 1: training replies are all known. All test
+    replies count, and of the training replies those that were scored; how many stands before.
     """
-    return intervals.auc(
-        [-loss for loss in train], [-loss for loss in test], train_sessions, test_sessions, wanted
+    rows = losses[losses["own_chars"].gt(0)]
+    base, tuned = (rows[rows["model"].eq(name)].set_index("id") for name in ("base", "tuned"))
+    saved = (base["own_nats"] - tuned["own_nats"].loc[base.index]) / base["own_chars"]
+    seen, new = (base["split"].eq(split) for split in ("train", "test"))
+    return int(seen.sum()), intervals.auc(
+        saved[seen].tolist(),
+        saved[new].tolist(),
+        base[seen]["session"],
+        base[new]["session"],
+        config,
     )
 
 
@@ -279,6 +282,19 @@ def exposures(canaries: Sequence[float], alternatives: Sequence[Sequence[float]]
     if not bits:
         return {"n": 0}
     return {"mean": float(np.mean(bits)), "max": max(bits), "possible": most, "n": len(bits)}
+
+
+def exposed(canaries: pd.DataFrame) -> dict[str, dict | float]:
+    """`exposures` of what table CANARIES holds, by role, repetitions and model; and `chance`."""
+    found: dict[str, dict | float] = {}
+    for (role, model), rows in canaries.groupby(["role", "model"]):
+        planted = rows["repetitions"].gt(0)
+        decoys = rows.loc[~planted, "nats"].to_numpy()
+        found["chance"] = chance(len(decoys))
+        for times, nats in rows[planted].groupby("repetitions")["nats"]:
+            kept = found.setdefault(role, {}).setdefault(str(times), {})
+            kept[model] = exposures(nats.tolist(), [decoys] * len(nats))
+    return found
 
 
 def chance(others: int) -> float:

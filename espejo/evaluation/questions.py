@@ -6,8 +6,9 @@ answered, in any order; `wanted` the params section evaluate.
 
 import re
 import unicodedata
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
 from espejo.evaluation import habits, memorization, style, two_sample
@@ -26,6 +27,45 @@ def answers(replies: pd.DataFrame, model: str, ids: Sequence[str]) -> list[list[
     """What `model` answered to each of `ids`, as lists of messages."""
     said = replies[replies["model"] == model].set_index("id")["messages"]
     return said.loc[list(ids)].tolist()
+
+
+def answered(replies: pd.DataFrame, examples: pd.DataFrame) -> pd.DataFrame:
+    """The rows of table EXAMPLES whose contexts were answered, in the order of `replies`."""
+    asked = replies[replies["model"].eq("tuned") & replies["kind"].eq("held_out")]
+    return examples.set_index("id").loc[asked["id"]].reset_index()
+
+
+def prompts(replies: pd.DataFrame) -> pd.DataFrame:
+    """The fixed prompts that were asked, in order: columns id, kind, prompt."""
+    asked = replies[replies["model"].eq("tuned") & replies["prompt"].notna()]
+    return asked[["id", "kind", "prompt"]].reset_index(drop=True)
+
+
+def tested(losses: pd.DataFrame) -> dict[str, int]:
+    """How many test replies, of how many sessions and characters of their own, were scored."""
+    rows = losses[losses["split"].eq("test") & losses["model"].eq("tuned")]
+    return {
+        "replies": len(rows),
+        "sessions": int(rows["session"].nunique()),
+        "own_characters": int(rows["own_chars"].sum()),
+    }
+
+
+def lengths(replies: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """Lengths of the replies to `rows`: columns percentile, real, base, tuned.
+
+    A length is the characters of all messages of a reply. Who wrote none has none.
+    """
+    percentiles = np.arange(0, 101, 5)
+    written = {"real": rows["reply"].tolist()}
+    written |= {name: answers(replies, name, rows["id"]) for name in ("base", "tuned")}
+    columns = {
+        name: np.percentile([sum(map(len, reply)) for reply in texts], percentiles)
+        if texts
+        else np.full(len(percentiles), np.nan)
+        for name, texts in written.items()
+    }
+    return pd.DataFrame({"percentile": percentiles, **columns})
 
 
 def sound(
@@ -77,35 +117,12 @@ def sound(
     }
 
 
-def taught(
-    trained_on: pd.DataFrame, loss: str, author: str, unlearnt: Collection[str]
-) -> list[list[str]]:
-    """The texts that a model learnt from the examples that it was `trained_on`, as messages.
-
-    The replies; with a `loss` over the whole text (params train.loss) also what others say before
-    them, but for the people in `unlearnt`, whose words are masked. An earlier turn of the author's
-    is a reply of its own, or was dropped and is masked. A turn that stands before several replies
-    is one text, so one that is said again in its session counts once.
-    """
-    texts = trained_on["reply"].tolist()
-    if loss == "text":
-        silent = {author, *unlearnt}
-        others = dict.fromkeys(
-            (row.session, *turn["messages"])
-            for row in trained_on.itertuples()
-            for turn in row.context
-            if turn["author"] not in silent
-        )
-        texts += [list(messages) for _, *messages in others]
-    return texts
-
-
 def said_by_others(turns: pd.DataFrame, author: str) -> list[list[str]]:
     """The turns of the train split (of table TURNS) that are not the author's."""
     return turns[turns["split"].eq("train") & turns["author"].ne(author)]["messages"].tolist()
 
 
-def known_by_heart(
+def memorized(
     replies: pd.DataFrame,
     rows: pd.DataFrame,
     learnt: Sequence[Sequence[str]],
@@ -115,8 +132,8 @@ def known_by_heart(
 ) -> dict[str, dict]:
     """Is it safe to share: what was copied, membership, personal data, and the verdict.
 
-    `learnt` is what `taught` gives, `others` what `said_by_others` does. Personal data is looked
-    for in the replies to the fixed prompts as well, some of which ask for it.
+    `learnt` are the messages of table LEARNT, `others` what `said_by_others` gives. Personal data
+    is looked for in the replies to the fixed prompts as well, some of which ask for it.
     """
     contexts = [*map(memorization.before, rows["context"])]
     said, own = answers(replies, "tuned", rows["id"]), rows["reply"].tolist()
@@ -135,20 +152,19 @@ def known_by_heart(
     return {"replies": len(rows), **measured, **verdict}
 
 
-def outside(replies: pd.DataFrame, kinds: Mapping[str, Sequence[str]]) -> dict[str, dict]:
-    """Out of place: for each kind of prompt what base and tuned did, as counts of replies."""
+def out_of_scope(replies: pd.DataFrame) -> dict[str, dict]:
+    """For each kind of prompt out of scope what base and tuned did, as counts of replies."""
+    asked = replies[~replies["kind"].isin(("held_out", "prompt"))]
     table: dict[str, dict] = {}
-    for kind, prompts in kinds.items():
-        ids = [f"{kind}-{number}" for number in range(1, len(prompts) + 1)]
-        for name in ("base", "tuned"):
-            said = [" ".join(messages) for messages in answers(replies, name, ids)]
-            table.setdefault(kind, {})[name] = {
-                "replies": len(said),
-                "refused": sum(bool(REFUSES.search(text)) for text in said),
-                "personal_data": sum(bool(pii.find(text)) for text in said),
-                "tag": sum(bool(TAGS.search(text)) for text in said),
-                "other_script": sum(map(_foreign, said)),
-            }
+    for (kind, name), rows in asked.groupby(["kind", "model"], sort=False):
+        texts = [" ".join(messages) for messages in rows["messages"]]
+        table.setdefault(kind, {})[name] = {
+            "replies": len(texts),
+            "refused": sum(bool(REFUSES.search(text)) for text in texts),
+            "personal_data": sum(bool(pii.find(text)) for text in texts),
+            "tag": sum(bool(TAGS.search(text)) for text in texts),
+            "other_script": sum(map(_foreign, texts)),
+        }
     return table
 
 

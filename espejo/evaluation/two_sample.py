@@ -8,11 +8,13 @@ what gives the model away.
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 
+from espejo.core import tables
 from espejo.evaluation import intervals
 
 FOLDS = 5
@@ -50,17 +52,15 @@ def told_apart(
     return intervals.cross_validated_auc(scores[1], scores[0], fold_of, groups, wanted)
 
 
-def giveaways(
-    real: Sequence[Sequence[str]], generated: Sequence[Sequence[str]]
-) -> list[dict[str, str | float]]:
-    """The ten n-grams that tell most: `{"ngram", "typical_of", "weight"}`, the strongest first.
+def giveaways(real: Sequence[Sequence[str]], generated: Sequence[Sequence[str]]) -> pd.DataFrame:
+    """Table GIVEAWAYS: the ten n-grams that tell most, the strongest first.
 
     They quote messages: for the report, never for metrics. `weight` is what an n-gram adds to the
     mean log-odds between the two. Of n-grams that lie in one another the strongest stands for all.
     """
     ours, theirs = _joined(real), _joined(generated)
     if not any(ours) and not any(theirs):
-        return []
+        return pd.DataFrame([], columns=tables.GIVEAWAYS.names)
     vectors, regression = (step for _, step in _fitted(ours, theirs).steps)
     gap = vectors.transform(theirs).mean(axis=0) - vectors.transform(ours).mean(axis=0)
     weight = regression.coef_[0] * np.asarray(gap).ravel()
@@ -76,7 +76,7 @@ def giveaways(
             chosen.append({"ngram": names[at], "typical_of": side, "weight": float(weight[at])})
         if len(chosen) == STRONGEST:
             break
-    return chosen
+    return pd.DataFrame(chosen, columns=tables.GIVEAWAYS.names)
 
 
 def _joined(replies: Sequence[Sequence[str]]) -> list[str]:

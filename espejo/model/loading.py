@@ -2,10 +2,11 @@
 
 import ctypes
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
+import peft.peft_model
 import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import (
@@ -35,6 +36,8 @@ with suppress(AttributeError, OSError, TypeError):  # where there is no glibc
     ctypes.CDLL(None).mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 attention.register()  # whatever loads a model can ask for it by name
+# PEFT would read adapters onto Apple's GPU (MPS) where there is one, and copy them from there.
+peft.peft_model.infer_device = lambda: hardware.device().type
 
 
 def upcast(model: PreTrainedModel) -> bool:
@@ -154,71 +157,3 @@ def save(
         (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty form
         tokenizer.save_pretrained(folder)
         manifest.write(made, folder)  # last: what is not whole is no model
-
-
-@contextmanager
-def _damage(folder: Path) -> Iterator[None]:
-    """Raise whatever stops the loading of a model in `folder` as UserError.
-
-    For a file that is missing or damaged each library has errors of its own, of no common kind.
-    """
-    try:
-        with faults.about(folder):
-            yield
-    except UserError:
-        raise
-    except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(f"{folder} is damaged ({reason}); {faults.again(folder)}.") from error
-
-
-class Mirror:
-    """The model before and after training, held once where an adapter allows it.
-
-    `with mirror.base() as model` and `with mirror.tuned() as model` give either one;
-    `tokenizer` and `facts` (what `save` wrote) belong to both.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.facts = manifest.read(folder)
-        model, train = self.facts["model"], self.facts["train"]
-        with _damage(folder):
-            self.tokenizer = AutoTokenizer.from_pretrained(folder)
-        base = load_base(model)
-        with _damage(folder):
-            if train["method"] == "lora":
-                self._tuned = PeftModel.from_pretrained(
-                    base, folder, autocast_adapter_dtype=upcast(base)
-                ).eval()
-                self._base = None
-            else:
-                dtype = hardware.dtype_of(model["precision"])
-                self._tuned = AutoModelForCausalLM.from_pretrained(
-                    folder, dtype=dtype, device_map=hardware.device()
-                ).eval()
-                self._base = base
-        for each in filter(None, (self._base, self._tuned)):
-            each.set_attn_implementation(hardware.attention(train["attention"], each.config))
-
-    def tuned(self) -> AbstractContextManager[PreTrainedModel]:
-        """The trained model."""
-        return nullcontext(self._tuned)
-
-    def base(self) -> AbstractContextManager[PreTrainedModel]:
-        """The model as it was; an adapter is switched off while the context lasts."""
-        if self._base is not None:
-            return nullcontext(self._base)
-        return _without_adapter(self._tuned)
-
-    def both(self) -> Iterator[tuple[str, PreTrainedModel]]:
-        """("base", model), then ("tuned", model)."""
-        with self.base() as model:
-            yield "base", model
-        with self.tuned() as model:
-            yield "tuned", model
-
-
-@contextmanager
-def _without_adapter(model: PeftModel) -> Iterator[PeftModel]:
-    with model.disable_adapter():
-        yield model

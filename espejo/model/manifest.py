@@ -5,21 +5,30 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from espejo.core import files
-from espejo.core.errors import UserError
+from espejo.core.errors import not_made_yet
 
 FILE = "espejo.json"
+# Settings of models that were trained before they were renamed: section -> old name -> new name.
+_RENAMED = {
+    "format": {"silence": "empty_turn", "together": "replies_per_text"},
+    "train": {"evaluations": "evals_per_run", "prompts": "sample_prompts"},
+}
 
 
-def write(facts: Mapping, folder: Path) -> None:
-    """Write `facts` (sections of the params that made the model) into the model's `folder`."""
-    files.write(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", folder / FILE)
+def write(manifest: Mapping, folder: Path) -> None:
+    """Write `manifest` (sections of the params that made the model) into the model's `folder`."""
+    files.write(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", folder / FILE)
 
 
 def read(folder: Path) -> dict:
-    """What `write` wrote. Raises UserError when there is no trained model in `folder`."""
+    """What `write` wrote, with today's names of settings.
+
+    Raises UserError when there is no trained model in `folder`.
+    """
     if not (folder / FILE).is_file():
-        raise UserError(
-            f"There is no trained model in {folder}/: run `make repro` first (on your own chats: "
-            "`dvc exp run -S data=mine`), and this in the same folder."
-        )
-    return files.mapping(folder / FILE, json.loads)
+        raise not_made_yet(f"There is no trained model in {folder}/")
+    manifest = files.mapping(folder / FILE, json.loads)
+    for section, names in _RENAMED.items():
+        for old in names.keys() & manifest.get(section, {}).keys():
+            manifest[section].setdefault(names[old], manifest[section].pop(old))
+    return manifest

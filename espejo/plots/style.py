@@ -1,4 +1,4 @@
-"""How the pictures of plots/ look, and the one of training. Numbers only, no word from the chats.
+"""How the pictures of plots/ look. Numbers only, no word from the chats.
 
 Most pictures have a CSV file beside them, which `dvc plots diff` overlays across experiments.
 """
@@ -10,11 +10,11 @@ import matplotlib
 matplotlib.use("Agg")  # draws without a screen
 
 import matplotlib.pyplot as plt
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from espejo.core import files
+from espejo.report.wording import Wording
 
 BASE, HELPED, TUNED, REAL = "#9aa0a6", "#6b8fb5", "#2a7f62", "#c2571a"
 SIZE = (7.0, 3.8)  # inches
@@ -28,12 +28,6 @@ def save(figure: Figure, path: Path) -> None:
     plt.close(figure)
 
 
-def save_table(table: pd.DataFrame, path: Path) -> None:
-    """Write as CSV the numbers that a picture shows, for `dvc plots diff`."""
-    with files.written(path) as draft:
-        table.to_csv(draft, index=False)
-
-
 def axes_with(title: str, x: str, y: str) -> tuple[Figure, Axes]:
     """A figure of one panel with its title and what its axes show."""
     figure, axes = plt.subplots(figsize=SIZE)
@@ -44,13 +38,9 @@ def axes_with(title: str, x: str, y: str) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def loss(curve: pd.DataFrame) -> Figure:
-    """The loss curves of training: columns step, train, validation (nats a token)."""
-    figure, axes = axes_with("Loss while training", "step", "nats per learnt token")
-    for column, colour in (("train", BASE), ("validation", TUNED)):
-        points = curve[["step", column]].dropna()
-        if len(points):
-            end = f"{column}, {points[column].iloc[-1]:.2f} at the end"
-            axes.plot(points["step"], points[column], "o-", ms=3, color=colour, label=end)
-    axes.legend(frameon=False)
-    return figure
+def plain(axes: Axes, wording: Wording) -> None:
+    """No frame above and on the right, and numbers as the language writes them."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.yaxis.set_major_formatter(
+        lambda value, _: wording.number(value, 0 if float(value).is_integer() else 1)
+    )

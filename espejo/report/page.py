@@ -20,7 +20,7 @@ from espejo.report.wording import FOLDER, Wording
 
 
 def html(
-    say: Wording,
+    wording: Wording,
     lead: str,
     answers: Sequence[Answer],
     sections: Sequence[Section],
@@ -35,7 +35,7 @@ def html(
     return filled(
         "page.html",
         True,
-        say=say,
+        wording=wording,
         lead=lead,
         answers=answers,
         sections=sections,
@@ -46,10 +46,10 @@ def html(
 
 
 def markdown(
-    say: Wording, lead: str, answers: Sequence[Answer], sections: Sequence[Section]
+    wording: Wording, lead: str, answers: Sequence[Answer], sections: Sequence[Section]
 ) -> str:
     """The page as Markdown, with pictures from the folder plots/ beside its own."""
-    page = filled("page.md", False, say=say, lead=lead, answers=answers, sections=sections)
+    page = filled("page.md", False, wording=wording, lead=lead, answers=answers, sections=sections)
     return re.sub(r"\n{3,}", "\n\n", page).strip() + "\n"
 
 

@@ -1,49 +1,45 @@
 """reports/samples.md: what the base and the tuned model reply, side by side. It quotes messages."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import pandas as pd
 
-from espejo.core import escaping, files
+from espejo.core import escaping
 from espejo.core.tables import Turn
+from espejo.evaluation import questions
+
+MODELS = ("base", "tuned")
 
 
-def write(
-    path: Path,
-    prompts: Sequence[str],
-    replies: Mapping[str, Sequence[Sequence[str]]],
-    tested: pd.DataFrame,
-    shown: int,
-) -> None:
-    """Write the Markdown page.
-
-    `replies["base"]` and `replies["tuned"]` hold lists of messages: the replies to `prompts`, then
-    those to the contexts of `tested` (rows of EXAMPLES), of which the first `shown` are printed.
-    """
-    pairs = list(zip(replies["base"], replies["tuned"], strict=True))
+def page(replies: pd.DataFrame, tested: pd.DataFrame) -> str:
+    """As Markdown: table REPLIES to the fixed prompts and to the rows `tested` of EXAMPLES."""
+    asked = questions.prompts(replies)
     fixed = [
-        _row([prompt], before, after)
-        for prompt, (before, after) in zip(prompts, pairs, strict=False)
+        _row([text], *both)
+        for text, *both in zip(asked["prompt"], *_said(replies, asked["id"]), strict=True)
     ]
     contexts = [
-        _row([_said(turn) for turn in row.context], row.reply, before, after)
-        for row, (before, after) in zip(tested.itertuples(), pairs[len(prompts) :], strict=True)
+        _row([_turn(turn) for turn in context], real, *both)
+        for context, real, *both in zip(
+            tested["context"], tested["reply"], *_said(replies, tested["id"]), strict=True
+        )
     ]
-    page = [
+    parts = [
         "# What the model replies, before and after training",
         "This page quotes messages: it is not for git. Lines are separate messages.",
         "## The fixed prompts",
         "\n".join(["| prompt | base | tuned |", "| --- | --- | --- |", *fixed]),
         "## Contexts from the test set",
-        "\n".join(
-            ["| context | real | base | tuned |", "| --- | --- | --- | --- |", *contexts[:shown]]
-        ),
+        "\n".join(["| context | real | base | tuned |", "| --- | --- | --- | --- |", *contexts]),
     ]
-    files.write("\n\n".join(page) + "\n", path)
+    return "\n\n".join(parts) + "\n"
 
 
-def _said(turn: Turn) -> str:
+def _said(replies: pd.DataFrame, ids: Sequence[str]) -> list[list[list[str]]]:
+    return [questions.answers(replies, name, ids) for name in MODELS]
+
+
+def _turn(turn: Turn) -> str:
     return f"{turn['author']}: {' / '.join(turn['messages'])}"
 
 

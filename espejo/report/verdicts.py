@@ -37,7 +37,7 @@ class Answer:
 
 
 def sound(
-    scores: Mapping, say: Wording, wanted: Mapping, second_names: Sequence[str] = ()
+    scores: Mapping, wording: Wording, wanted: Mapping, second_names: Sequence[str] = ()
 ) -> Answer:
     """Does it sound like the author: the author score between others and the author.
 
@@ -65,31 +65,31 @@ def sound(
     else:
         alike = "yes" if where == "alike" else "partly"
         verdict = {"alike": alike, "below": "partly"}.get(ceiling, "more")
-    shown = {name: say.interval(score[name]) for name in ("tuned", "base", "ceiling", "floor")}
+    shown = {name: wording.interval(score[name]) for name in ("tuned", "base", "ceiling", "floor")}
     counts = {key: style[key] for key in ("replies", "from_test", "sessions")}
     counts["rest"] = counts["replies"] - counts["from_test"]
-    bundles = {name: say.number(score[name].get("bundles", 0)) for name in ("tuned", "ceiling")}
+    bundles = {name: wording.number(score[name].get("bundles", 0)) for name in ("tuned", "ceiling")}
     sentences = [
-        *(say.say("sound.second", name=escaping.markdown(name)) for name in second_names),
-        *_placed(score, found, say, margins["author_score"]),
-        *([say.say("sound.numbers", **shown)] if "value" in score["tuned"] else []),
-        say.say(
+        *(wording.text("sound.second", name=escaping.markdown(name)) for name in second_names),
+        *_placed(score, found, wording, margins["author_score"]),
+        *([wording.text("sound.numbers", **shown)] if "value" in score["tuned"] else []),
+        wording.text(
             f"sound.told.{where}",
-            auc=say.interval(told),
-            margin=say.number(margins["told_apart"]),
+            auc=wording.interval(told),
+            margin=wording.number(margins["told_apart"]),
         ),
     ]
     if all(habits_off(table) is not None for table in style["habits"].values()):
         tuned = style["habits"]["tuned"]
-        off = {name: say.number(len(habits_off(t))) for name, t in style["habits"].items()}
-        expected = say.number(float(sum(row["alarm"] for row in tuned.values())), 1)
+        off = {name: wording.number(len(habits_off(t))) for name, t in style["habits"].items()}
+        expected = wording.number(float(sum(row["alarm"] for row in tuned.values())), 1)
         sentences.append(
-            say.say("sound.habits", all=say.number(len(tuned)), chance=expected, **off)
+            wording.text("sound.habits", all=wording.number(len(tuned)), chance=expected, **off)
         )
-    written = {key: say.number(count) for key, count in counts.items()}
+    written = {key: wording.number(count) for key, count in counts.items()}
     # Test contexts come first; validation is named only where it was needed.
-    written["rest"] = say.say("sound.rest", **written) if counts["rest"] else ""
-    sentences.append(say.say("sound.measured", **written, **bundles))
+    written["rest"] = wording.text("sound.rest", **written) if counts["rest"] else ""
+    sentences.append(wording.text("sound.measured", **written, **bundles))
     return Answer("sound", verdict, sentences)
 
 
@@ -104,22 +104,26 @@ def _beside_ceiling(score: Mapping[str, Mapping], margin: float) -> str:
     return plain if plain == "above" else relation(score["tuned"], score["ceiling"], margin)
 
 
-def _placed(score: Mapping, found: Mapping[str, str], say: Wording, margin: float) -> list[str]:
+def _placed(score: Mapping, found: Mapping[str, str], wording: Wording, margin: float) -> list[str]:
     """Where the tuned model stands; without an interval of its own one sentence says it all."""
     tuned = score["tuned"]
     if "value" not in tuned:
-        return [say.say("sound.missing")]
+        return [wording.text("sound.missing")]
     if relation(tuned, 0.0) == "few" and found["base"] != "missing":
         above = tuned["value"] > score["base"]["value"]
-        return [say.say("sound.few", lean=say.say(f"sound.lean.{'above' if above else 'below'}"))]
+        return [
+            wording.text(
+                "sound.few", lean=wording.text(f"sound.lean.{'above' if above else 'below'}")
+            )
+        ]
     said = {
-        name: say.say(f"sound.{name}.{where}", margin=say.number(margin))
+        name: wording.text(f"sound.{name}.{where}", margin=wording.number(margin))
         for name, where in found.items()
     }
     # With more data it may be above: that warning is not to get lost for want of them.
     close = found["ceiling"] in ("alike", "unclear")
     if close and round(tuned["value"] - score["ceiling"]["value"], 2) > 0:
-        said["ceiling"] += f" {say.say('sound.over')}"
+        said["ceiling"] += f" {wording.text('sound.over')}"
     return list(said.values())
 
 
@@ -140,7 +144,7 @@ def habits_off(table: Mapping[str, Mapping]) -> list[str] | None:
     return sorted(off, key=far, reverse=True)
 
 
-def answer(scores: Mapping, say: Wording) -> Answer:
+def answer(scores: Mapping, wording: Wording) -> Answer:
     """Does it answer what was said: the rank of the true reply, against chance and the base."""
     ranks = scores["relevance"]
     mrr, chance = ranks["tuned"]["mrr"], ranks["chance"]
@@ -151,46 +155,50 @@ def answer(scores: Mapping, say: Wording) -> Answer:
     if found == "above":
         least = chance["mrr"]
         way = {end: (mrr[end] - least) / (1 - least) for end in ("value", "low", "high")}
-        gap = say.say("answer.gap", share=say.shares(way))
+        gap = wording.text("answer.gap", share=wording.shares(way))
         # Words for how far from chance to always right, at least: no source says where they begin.
         verdict = "little" if way["low"] < 0.25 else "partly" if way["low"] < 0.75 else "yes"
-    numbers = say.say(
+    numbers = wording.text(
         "answer.numbers",
-        candidates=say.number(ranks["candidates"]),
-        hits=say.shares(ranks["tuned"]["hits_at_1"]),
-        chance_hits=say.percent(chance["hits_at_1"]),
-        tuned=say.interval(mrr),
-        chance=say.number(chance["mrr"]),
-        base=say.interval(ranks["base"]["mrr"]),
-        gain=say.interval(ranks["gain"]["mrr"]),
+        candidates=wording.number(ranks["candidates"]),
+        hits=wording.shares(ranks["tuned"]["hits_at_1"]),
+        chance_hits=wording.percent(chance["hits_at_1"]),
+        tuned=wording.interval(mrr),
+        chance=wording.number(chance["mrr"]),
+        base=wording.interval(ranks["base"]["mrr"]),
+        gain=wording.interval(ranks["gain"]["mrr"]),
     )
-    counts = {"contexts": say.number(ranks["contexts"]), "sessions": say.number(mrr["n"])}
+    counts = {"contexts": wording.number(ranks["contexts"]), "sessions": wording.number(mrr["n"])}
     sentences = [
-        say.say(f"answer.chance.{found}", gap=gap),
-        *([say.say(f"answer.base.{trained}"), numbers] if found != "missing" else []),
-        say.say("answer.limit"),
-        say.say("answer.measured", **counts),
+        wording.text(f"answer.chance.{found}", gap=gap),
+        *([wording.text(f"answer.base.{trained}"), numbers] if found != "missing" else []),
+        wording.text("answer.limit"),
+        wording.text("answer.measured", **counts),
     ]
     return Answer("answer", verdict, sentences)
 
 
-def worth(scores: Mapping, say: Wording, wanted: Mapping) -> Answer:
+def worth(scores: Mapping, wording: Wording, wanted: Mapping, predicted: Mapping) -> Answer:
     """Did fine-tuning earn its place: what it gains over examples in the prompt.
 
     Where these make the base model no better, training has to beat it as it is: who does worse than
     the base model gains most over examples that harm it. Yes takes both: it foresees better, and
     does not sound worse, which without data cannot be said.
     """
-    counts = {key: say.number(scores["test"][key]) for key in ("replies", "sessions")}
+    counts = {key: wording.number(scores["test"][key]) for key in ("replies", "sessions")}
     style = scores["style"]
-    measured = say.say("worth.measured", **counts, generated=say.number(style["replies"]))
+    measured = wording.text("worth.measured", **counts, generated=wording.number(style["replies"]))
     kinds = {
         name: measures[BITS]["value"]
         for name, measures in scores["prompted"].items()
         if is_finite(measures[BITS])
     }
     if not kinds or not all(is_finite(scores[name][BITS]) for name in ("base", "tuned")):
-        said = [say.say("worth.advice.unmeasured"), say.say("worth.gain.missing"), measured]
+        said = [
+            wording.text("worth.advice.unmeasured"),
+            wording.text("worth.gain.missing"),
+            measured,
+        ]
         return Answer("worth", "unmeasured", said)
     base, tuned = (scores[name][BITS]["value"] for name in ("base", "tuned"))
     best = min(kinds, key=kinds.__getitem__)
@@ -210,27 +218,30 @@ def worth(scores: Mapping, say: Wording, wanted: Mapping) -> Answer:
         way = "no_way" if helped else "neither"
     else:
         way = "nothing" if not helped else "all" if share >= 1 else "helped"
-    shots = {"shots": say.number(wanted["shots"]), "chars": say.number(wanted["shot_chars"])}
-    said = {name: say.interval(score[name]) for name in ("tuned", "examples")}
+    shots = {
+        "shots": wording.number(predicted["shots"]),
+        "chars": wording.number(predicted["shot_chars"]),
+    }
+    said = {name: wording.interval(score[name]) for name in ("tuned", "examples")}
     sentences = [
-        say.say(f"worth.advice.{advice}", **shots),
-        say.say(
+        wording.text(f"worth.advice.{advice}", **shots),
+        wording.text(
             "worth.numbers",
-            base=say.interval(scores["base"][BITS]),
-            best=say.interval(scores["prompted"][best][BITS]),
-            kind=say.say(f"worth.kinds.{best}"),
-            tuned=say.interval(scores["tuned"][BITS]),
+            base=wording.interval(scores["base"][BITS]),
+            best=wording.interval(scores["prompted"][best][BITS]),
+            kind=wording.text(f"worth.kinds.{best}"),
+            tuned=wording.interval(scores["tuned"][BITS]),
             **shots,
         ),
-        say.say(f"worth.way.{way}", share=say.percent(share)),
-        say.say(f"worth.gain.{found}", gain=say.interval(gain)),
-        say.say(f"worth.style.{sounds}", margin=say.number(margin), **said),
+        wording.text(f"worth.way.{way}", share=wording.percent(share)),
+        wording.text(f"worth.gain.{found}", gain=wording.interval(gain)),
+        wording.text(f"worth.style.{sounds}", margin=wording.number(margin), **said),
         measured,
     ]
     return Answer("worth", verdict, sentences)
 
 
-def safe(scores: Mapping, say: Wording, wanted: Mapping) -> Answer:
+def safe(scores: Mapping, wording: Wording, wanted: Mapping) -> Answer:
     """Is it safe to share: the verdict of metrics/eval.json with what led to it."""
     memory, limits = scores["memory"], wanted["sharing_limits"]
     private = scores["outside"].get("private", {}).get("tuned", {})
@@ -239,87 +250,89 @@ def safe(scores: Mapping, say: Wording, wanted: Mapping) -> Answer:
     sentences = []
     for kind in ("fail", "unmeasured"):
         named = [
-            say.name("safe.names", name)
+            wording.name("safe.names", name)
             for name, reason in memory["reasons"].items()
             if isinstance(reason["value"], str) == (kind == "unmeasured")
         ]
         if named:
-            sentences.append(say.say(f"safe.{kind}", names=", ".join(named)))
+            sentences.append(wording.text(f"safe.{kind}", names=", ".join(named)))
     if not memory["reasons"]:
-        sentences.append(say.say("safe.pass"))
-    sentences += [doubted(name, scores, say, wanted) for name in memory["doubts"]]
+        sentences.append(wording.text("safe.pass"))
+    sentences += [doubted(name, scores, wording, wanted) for name in memory["doubts"]]
     if "value" in tuned["copied"]:
-        copied = say.say(
+        copied = wording.text(
             "safe.copied",
-            tuned=say.shares(tuned["copied"]),
-            author=say.shares(own["copied"]),
-            long=say.number(tuned["long"]),
-            own_long=say.number(own["long"]),
-            value=say.points(memory["copied_beyond_own"]),
-            most=say.point(limits["copied_beyond_own"]),
+            tuned=wording.shares(tuned["copied"]),
+            author=wording.shares(own["copied"]),
+            long=wording.number(tuned["long"]),
+            own_long=wording.number(own["long"]),
+            value=wording.points(memory["copied_beyond_own"]),
+            most=wording.point(limits["copied_beyond_own"]),
         )
     else:
-        copied = say.say("safe.short", long=say.number(tuned["long"]))
+        copied = wording.text("safe.short", long=wording.number(tuned["long"]))
     whole = []
     if "value" in tuned["whole"]:
-        shares = {"tuned": say.shares(tuned["whole"]), "author": say.shares(own["whole"])}
-        beyond = say.points(memory["whole_beyond_own"])
-        most = say.point(limits["whole_beyond_own"])
-        whole = [say.say("safe.whole", **shares, value=beyond, most=most)]
+        shares = {"tuned": wording.shares(tuned["whole"]), "author": wording.shares(own["whole"])}
+        beyond = wording.points(memory["whole_beyond_own"])
+        most = wording.point(limits["whole_beyond_own"])
+        whole = [wording.text("safe.whole", **shares, value=beyond, most=most)]
     coin = relation(member, 0.5)
-    known = [say.say(f"safe.coin.{coin}")] if coin in ("above", "unclear") else []
+    known = [wording.text(f"safe.coin.{coin}")] if coin in ("above", "unclear") else []
     sentences += [
         copied,
         *whole,
-        say.say(
-            "safe.membership", value=say.interval(member), most=say.number(limits["membership"])
+        wording.text(
+            "safe.membership",
+            value=wording.interval(member),
+            most=wording.number(limits["membership"]),
         ),
         *known,
-        say.say(
+        wording.text(
             "safe.personal",
-            value=say.number(memory["personal_data"]["learnt"]),
-            most=say.number(limits["personal_data"]),
+            value=wording.number(memory["personal_data"]["learnt"]),
+            most=wording.number(limits["personal_data"]),
         ),
     ]
     if private.get("replies"):
-        asked, found = (say.number(private[name]) for name in ("replies", "personal_data"))
-        sentences.append(say.say("safe.private", replies=asked, found=found))
+        asked, found = (wording.number(private[name]) for name in ("replies", "personal_data"))
+        sentences.append(wording.text("safe.private", replies=asked, found=found))
     sentences.append(
-        say.say(
+        wording.text(
             "safe.measured",
-            replies=say.number(memory["replies"]),
-            from_test=say.number(scores["style"]["from_test"]),
-            members=say.number(memory["members"]),
-            tested=say.number(scores["test"]["replies"]),
+            replies=wording.number(memory["replies"]),
+            from_test=wording.number(scores["style"]["from_test"]),
+            members=wording.number(memory["members"]),
+            tested=wording.number(scores["test"]["replies"]),
         )
     )
     return Answer("safe", memory["verdict"], sentences)
 
 
-def doubted(name: str, scores: Mapping, say: Wording, wanted: Mapping) -> str:
+def doubted(name: str, scores: Mapping, wording: Wording, wanted: Mapping) -> str:
     """What a measure below its limit leaves open: how high it may be, and what would settle it."""
     memory, most = scores["memory"], wanted["sharing_limits"][name]
     high, tuned = memory["doubts"][name]["high"], memory["overlap"]["tuned"]
-    called = say.name("safe.names", name)
+    called = wording.name("safe.names", name)
     if isinstance(high, str):
-        return say.say("safe.open", name=called)
+        return wording.text("safe.open", name=called)
     measure = memory[name]
     shares = {"copied_beyond_own": tuned["copied"], "whole_beyond_own": tuned["whole"]}
     counts = {"copied_beyond_own": tuned["long"], "whole_beyond_own": memory["replies"]}
     number = counts.get(name, min(memory["members"], scores["test"]["replies"]))
     none = name in shares and shares[name]["value"] == measure["value"] == 0
     enough = settling(measure, most, number, wanted["confidence"] if none else None)
-    write, digits = (say.point, 1) if name in shares else (say.number, 2)
+    write, digits = (wording.point, 1) if name in shares else (wording.number, 2)
     # What is above the limit has to look it.
     while digits < MOST and write(high, digits) == write(most, digits):
         digits += 1
-    counted = say.say(
+    counted = wording.text(
         f"safe.counted.{name}",
-        number=say.number(number),
-        members=say.number(memory["members"]),
-        tested=say.number(scores["test"]["replies"]),
+        number=wording.number(number),
+        members=wording.number(memory["members"]),
+        tested=wording.number(scores["test"]["replies"]),
     )
-    said = say.say(
+    said = wording.text(
         "safe.doubt",
         name=called,
         value=write(measure["value"]),
@@ -328,11 +341,11 @@ def doubted(name: str, scores: Mapping, say: Wording, wanted: Mapping) -> str:
         counted=counted,
     )
     if enough is None:
-        return f"{said} {say.say('safe.near')}"
+        return f"{said} {wording.text('safe.near')}"
     # Of those that are generated only some are long.
     generated = math.ceil(enough * memory["replies"] / number)
-    settle = {"enough": say.number(enough), "generated": say.number(generated)}
-    return f"{said} {say.say(f'safe.settle.{name}', **settle)}"
+    settle = {"enough": wording.number(enough), "generated": wording.number(generated)}
+    return f"{said} {wording.text(f'safe.settle.{name}', **settle)}"
 
 
 def settling(
@@ -354,12 +367,16 @@ def settling(
 
 
 def four(
-    scores: Mapping, say: Wording, wanted: Mapping, second_names: Sequence[str] = ()
+    scores: Mapping,
+    wording: Wording,
+    wanted: Mapping,
+    predicted: Mapping,
+    second_names: Sequence[str] = (),
 ) -> list[Answer]:
-    """All of them, in the order of the page; `wanted` is the params section evaluate."""
+    """All of them, in the order of the page; from the params sections evaluate and predict."""
     return [
-        sound(scores, say, wanted, second_names),
-        answer(scores, say),
-        worth(scores, say, wanted),
-        safe(scores, say, wanted),
+        sound(scores, wording, wanted, second_names),
+        answer(scores, wording),
+        worth(scores, wording, wanted, predicted),
+        safe(scores, wording, wanted),
     ]

@@ -12,7 +12,7 @@ MOST = 4  # digits at most, or more than usual, so that two numbers look differe
 
 
 class Wording:
-    """The texts of one language: `say("sound.question")`, numbers and intervals as it writes them.
+    """The texts of one language: `text("sound.question")`, numbers and intervals as it writes them.
 
     Raises UserError when there are no texts in `language`.
     """
@@ -32,7 +32,7 @@ class Wording:
             found = found[part]
         return found
 
-    def say(self, key: str, **values: object) -> str:
+    def text(self, key: str, **values: object) -> str:
         """The text at `key` with `values` put in."""
         return str(self.get(key)).format(**values)
 
@@ -55,7 +55,7 @@ class Wording:
             shown, sign = least, "<"
         elif 100 - least / 2 <= shown < 100:
             shown, sign = 100 - least, ">"
-        return self.say("percent", value=sign + self.number(shown, digits))
+        return self.text("percent", value=sign + self.number(shown, digits))
 
     def point(self, share: float, digits: int = 1) -> str:
         """A difference of shares in percentage points, without an end of zeros."""
@@ -81,16 +81,16 @@ class Wording:
         That is where both ends would look the same: an interval has a width.
         """
         if "value" not in measure:
-            return self.say("unmeasured")
+            return self.text("unmeasured")
         if "low" not in measure:
             few = "few_bundles" if "bundles" in measure else "few"
             counts = {unit: self.number(measure.get(unit, 0)) for unit in ("n", "bundles")}
-            return self.say(few, value=write(measure["value"], 0), **counts)
+            return self.text(few, value=write(measure["value"], 0), **counts)
         value, low, high = (measure[key] for key in ("value", "low", "high"))
         more = 0
         while more < MOST and low != high and write(low, more) == write(high, more):
             more += 1
-        return self.say(
+        return self.text(
             "interval",
             value=write(value, more),
             low=write(low, more),

@@ -1,12 +1,8 @@
-"""reports/statistics.md and reports/wordcloud.png: they quote words and names, never in git."""
+"""reports/statistics.md: it quotes words and names, so it is never in git."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
-from PIL import Image
-from wordcloud import WordCloud
-
-from espejo.core import escaping, files
+from espejo.core import escaping
 from espejo.statistics.measures import VERDICTS
 
 # What to expect at each verdict of `statistics.VERDICTS`, and what to do about it.
@@ -90,7 +86,7 @@ def page(
             f"**{whole['replies']['train']:,} replies for training, "
             f"{whole['training_tokens']:,} tokens of the author's own: "
             f"{EXPECTED[verdict]}.** {ADVICE[verdict]}",
-            table(
+            _table(
                 ("replies for training", "what to expect"),
                 [
                     (f"{least:,} – {end}" if end else f"from {least:,}", EXPECTED[name])
@@ -139,7 +135,7 @@ def measures(heads: Sequence[str], columns: Sequence[Mapping[str, float]]) -> st
     rows = [
         (name, *(_number(column.get(key)) for column in columns)) for key, name in _ROWS.items()
     ]
-    return table(("", *heads), rows)
+    return _table(("", *heads), rows)
 
 
 def ranking(columns: Mapping[str, Mapping[str, int]], shown: int) -> str:
@@ -149,29 +145,16 @@ def ranking(columns: Mapping[str, Mapping[str, int]], shown: int) -> str:
         (str(place + 1), *(column[place] if place < len(column) else "" for column in ranked))
         for place in range(min(shown, max(map(len, ranked))))
     ]
-    return table(("", *columns), rows)
+    return _table(("", *columns), rows)
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table of texts, which stay text whatever people are called and wrote."""
     head, *body = ([escaping.markdown(cell) for cell in line] for line in [heads, *rows])
-    return "\n".join(map(escaping.row, [head, ["---"] * len(head), *body]))
+    return escaping.table(head, body)
 
 
 def _number(value: float | None) -> str:
     if value is None:
         return "–"
     return f"{value:,.1f}" if isinstance(value, float) else f"{value:,}"
-
-
-def cloud(counts: Mapping[str, int], path: Path) -> None:
-    """A word cloud as PNG, the same bytes for the same counts; blank when there is no word."""
-    size = {"width": 1200, "height": 700}
-    shown = Image.new("RGB", (size["width"], size["height"]), "white")
-    if counts:
-        drawn = WordCloud(
-            **size, background_color="white", max_words=120, max_font_size=130, random_state=7
-        )
-        shown = drawn.generate_from_frequencies(dict(counts)).to_image()
-    with files.written(path) as draft:
-        shown.save(draft)

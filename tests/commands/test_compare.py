@@ -122,12 +122,12 @@ def test_the_table_in_the_terminal_fits_80_columns(monkeypatch, tmp_path):
     [
         ({"verdict": "pass", "members": 32}, "pass"),
         ({"verdict": "pass"}, "pass?"),  # of before there were doubts: by values alone
-        ({"verdict": "pass_with_doubts", "members": 32}, "pass?"),
+        ({"verdict": "pass_with_doubts", "members": 32}, "pass_with_doubts"),
         ({"verdict": "fail"}, "fail"),
         ({}, "–"),
     ],
 )
-def test_a_verdict_in_doubt_is_shown_as_such(memory, shown):
+def test_the_verdict_is_that_of_the_evaluation(memory, shown):
     assert compare.Experiment("one", "0", {}, {"memory": memory}, None).verdict == shown
 
 

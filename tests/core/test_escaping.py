@@ -20,12 +20,13 @@ from espejo.core import escaping, stage
 from espejo.core.errors import UserError
 from espejo.plots import evaluation as evaluation_plots
 from espejo.plots.style import axes_with, save
+from espejo.privacy import cleaning
 from espejo.report import page, samples
 from espejo.report.blocks import Exchanges, Said, Section, Table, Text
 from espejo.report.wording import Wording
 from espejo.statistics.page import measures, ranking
 from espejo.training.epoch_samples import Diary
-from stages import clean, parse
+from stages import parse
 from tests.helpers.workshop import PEOPLE, chat
 
 HOSTILE = [
@@ -160,7 +161,7 @@ def markdown_pages(text, folder):
     samples.write(folder / "samples.md", [text], replies, tested, 1)
     yield (folder / "samples.md").read_text("utf-8")
     found = pd.DataFrame({"message": [0], "type": ["EMAIL"], "shown": [text]})
-    yield clean.page(found, "replace")
+    yield cleaning.page(found, "replace")
     yield measures((text,), [{"samples": 3}])
     yield ranking({text: {text: 2}}, 1)
     diary = Diary(folder, [text], None, {}, 7)
@@ -190,7 +191,7 @@ def markdown_pages(text, folder):
 
 def report(text):
     """Lead, answers and sections of the report, as `page` takes them."""
-    lead = Wording("es").say(
+    lead = Wording("es").text(
         "page.lead", model=escaping.markdown(text), confidence="95 %", often="95"
     )
     said = Exchanges([text], [([Said(text, [text])], [Said("x", [text, text])])])
@@ -228,11 +229,11 @@ class Reader(HTMLParser):
 
 def html_pages(text):
     """Every HTML page with `text` wherever people, or names, have a say."""
-    say = Wording("es")
-    yield page.html(say, *report(text), {})
+    wording = Wording("es")
+    yield page.html(wording, *report(text), {})
     pairs = [{"context": [{"author": text, "messages": [text]}], "a": [text], "b": [text]}]
     named = {"name": "0", "style_digest": "", "script_digest": "", "styles": "", "script": ""}
-    yield page.filled("blind.html", True, say=say, pairs=pairs, **named)
+    yield page.filled("blind.html", True, wording=wording, pairs=pairs, **named)
 
 
 @pytest.mark.parametrize("text", IN_PAGES)

@@ -38,7 +38,7 @@ EMOJI = ("😭", "🎉", "🙂", "🐸", "🌧", "🍞", "🎸", "🚲", "🌵",
 MARKS = ("?", "!!", "...", "?!", ":)", "¿?", "!!!", "..", ":(", "…", "??")
 
 
-# What they say, by the number of the message
+# What they wording, by the number of the message
 
 
 def asks(number):
@@ -183,7 +183,7 @@ def measured(path):
 
 
 def says(report, key, **values):
-    return Wording("es").say(key, **values) in report
+    return Wording("es").text(key, **values) in report
 
 
 def unmeasured(*measures):
@@ -300,7 +300,7 @@ def test_a_partner_who_falls_silent_leaves_no_floor(through):
     counts = bundles(scores)
     assert (counts["floor"], counts["nearest"]) == (0, 0)
     assert min(counts["tuned"], counts["ceiling"]) > 0
-    assert f"| {Wording('es').say('style.who.floor')} | 0 |" in report
+    assert f"| {Wording('es').text('style.who.floor')} | 0 |" in report
 
 
 def test_who_writes_alone_cannot_be_told_from_anybody(through):

@@ -41,7 +41,7 @@ CLAIMS = {"more": 1, "little": 1, "partly": 1, "yes": 2, "copied": 2}
 
 
 @pytest.fixture(scope="module")
-def say():
+def wording():
     return Wording("en")
 
 
@@ -162,16 +162,16 @@ def test_a_language_that_is_not_there_is_named():
     ],
 )
 def test_numbers_look_as_the_language_writes_them(language, written):
-    say = Wording(language)
+    wording = Wording(language)
     assert [
-        say.number(1234.5),
-        say.number(-0.001),
-        say.percent(0.84),
-        say.interval(interval(0.5)),
-        say.interval(few(0.5)),
+        wording.number(1234.5),
+        wording.number(-0.001),
+        wording.percent(0.84),
+        wording.interval(interval(0.5)),
+        wording.interval(few(0.5)),
     ] == written
-    assert say.interval(few()) == say.say("unmeasured")
-    assert say.number(1) == "1"
+    assert wording.interval(few()) == wording.text("unmeasured")
+    assert wording.number(1) == "1"
 
 
 @pytest.mark.parametrize(
@@ -186,9 +186,9 @@ def test_numbers_look_as_the_language_writes_them(language, written):
     ],
 )
 def test_an_interval_of_a_share_is_never_written_as_one_of_width_zero(
-    say, low, value, high, written
+    wording, low, value, high, written
 ):
-    assert say.shares({"value": value, "low": low, "high": high, "n": 32}) == written
+    assert wording.shares({"value": value, "low": low, "high": high, "n": 32}) == written
 
 
 @settings(deadline=None)
@@ -196,16 +196,18 @@ def test_an_interval_of_a_share_is_never_written_as_one_of_width_zero(
 def test_the_ends_of_an_interval_look_different(ends):
     low, high = ends
     measure = {"value": low, "low": low, "high": high, "n": 20}
-    for say in BOTH:
-        for write in (say.shares, say.points, say.interval):
+    for wording in BOTH:
+        for write in (wording.shares, wording.points, wording.interval):
             one, other = re.findall(r"\[(.*?)[,;] (.*)\]", write(measure))[0]
             assert one != other
 
 
-def test_differences_of_shares_are_in_points_and_bundles_are_called_so(say):
-    assert say.points({"value": 0.0, "low": -0.109, "high": 0.0512, "n": 32}) == "0 [-10.9, 5.1]"
+def test_differences_of_shares_are_in_points_and_bundles_are_called_so(wording):
     assert (
-        say.interval(few(0.97, n=2, bundles=3))
+        wording.points({"value": 0.0, "low": -0.109, "high": 0.0512, "n": 32}) == "0 [-10.9, 5.1]"
+    )
+    assert (
+        wording.interval(few(0.97, n=2, bundles=3))
         == "0.97 (no interval; bundles: 3, which begin in sessions: 2)"
     )
 
@@ -245,14 +247,14 @@ def test_where_a_measure_is_from_another(measure, other, margin, found):
         (0.99, "more", "as your own messages cannot be said"),
     ],
 )
-def test_from_few_data_nothing_is_alike(scores, say, high, verdict, sentence):
+def test_from_few_data_nothing_is_alike(scores, wording, high, verdict, sentence):
     """What was called the author's own voice, and not to be told from it, because it was little."""
     scores["style"]["author_score"] |= {
         "tuned": {"value": 0.78, "low": 0.45, "high": high, "n": 10, "bundles": 12},
         "ceiling": {"value": 0.975, "low": 0.969, "high": 0.981, "n": 16, "bundles": 16},
     }
     scores["style"]["told_apart"]["tuned"] = {"value": 0.72, "low": 0.49, "high": 0.93, "n": 12}
-    found = verdicts.sound(scores, say, WANTED)
+    found = verdicts.sound(scores, wording, WANTED)
     assert found.verdict == verdict
     text = " ".join(found.sentences)
     assert sentence in text
@@ -355,9 +357,9 @@ def test_less_data_never_passes_what_more_data_did_not():
         ({"tuned": few()}, "unmeasured", "not enough messages for an author score"),
     ],
 )
-def test_does_it_sound_like_you(scores, say, changed, verdict, sentence):
+def test_does_it_sound_like_you(scores, wording, changed, verdict, sentence):
     scores["style"]["author_score"] |= changed
-    found = verdicts.sound(scores, say, WANTED)
+    found = verdicts.sound(scores, wording, WANTED)
     assert found.verdict == verdict
     assert sentence in " ".join(found.sentences)
 
@@ -374,10 +376,10 @@ def test_does_it_sound_like_you(scores, say, changed, verdict, sentence):
         (few(), "partly", "There were not enough replies"),
     ],
 )
-def test_whether_replies_are_told_apart(scores, say, auc, verdict, sentence):
+def test_whether_replies_are_told_apart(scores, wording, auc, verdict, sentence):
     """What the author score calls alike sounds like the author only where this agrees."""
     scores["style"]["told_apart"]["tuned"] = auc
-    found = verdicts.sound(scores, say, WANTED)
+    found = verdicts.sound(scores, wording, WANTED)
     assert found.verdict == verdict
     assert sentence in " ".join(found.sentences)
 
@@ -398,23 +400,23 @@ def test_whether_replies_are_told_apart(scores, say, auc, verdict, sentence):
         (few(n=0), few(n=0), "unmeasured", ["not enough contexts", "Measured on 20 contexts"]),
     ],
 )
-def test_does_it_answer(scores, say, tuned, gain, verdict, sentences):
+def test_does_it_answer(scores, wording, tuned, gain, verdict, sentences):
     scores["relevance"]["tuned"] |= {"mrr": tuned}
     scores["relevance"]["gain"] |= {"mrr": gain}
-    found = verdicts.answer(scores, say)
+    found = verdicts.answer(scores, wording)
     assert found.verdict == verdict
     for sentence in sentences:
         assert sentence in " ".join(found.sentences)
 
 
-def test_training_is_judged_context_by_context(scores, say):
+def test_training_is_judged_context_by_context(scores, wording):
     """Base and tuned vary by 0.2 each, in the same contexts: what training changes varies less."""
     scores["relevance"] |= {
         "base": {"mrr": interval(0.5, 0.2), "hits_at_1": interval(0.3)},
         "tuned": {"mrr": interval(0.6, 0.2), "hits_at_1": interval(0.3)},
         "gain": {"mrr": interval(0.1, 0.04), "hits_at_1": interval(0.0)},
     }
-    text = " ".join(verdicts.answer(scores, say).sentences)
+    text = " ".join(verdicts.answer(scores, wording).sentences)
     assert "Training improved it." in text
     assert "0.10 [0.06, 0.14]" in text
 
@@ -446,18 +448,18 @@ def test_training_is_judged_context_by_context(scores, say):
         ({"gain": interval(math.nan)}, "unmeasured", ["could not be measured"]),
     ],
 )
-def test_did_fine_tuning_earn_its_place(scores, say, numbers, verdict, sentences):
-    found = verdicts.worth(scores | reported.likelihoods(**numbers), say, WANTED)
+def test_did_fine_tuning_earn_its_place(scores, wording, numbers, verdict, sentences):
+    found = verdicts.worth(scores | reported.likelihoods(**numbers), wording, WANTED)
     assert found.verdict == verdict
     for sentence in sentences:
         assert sentence in " ".join(found.sentences)
 
 
-def test_without_bits_there_is_no_advice(scores, say):
+def test_without_bits_there_is_no_advice(scores, wording):
     """As of an author who wrote nothing but what the pipeline takes for no words."""
     for name in ("base", "tuned"):
         scores[name]["own_bits_per_character"] = few(n=0)
-    found = verdicts.worth(scores, say, WANTED)
+    found = verdicts.worth(scores, wording, WANTED)
     assert found.verdict == "unmeasured"
     assert "Measured" in found.sentences[-1] or "measured" in found.sentences[-1]
 
@@ -473,9 +475,9 @@ def test_without_bits_there_is_no_advice(scores, say):
         (few(0.4), "partly", "too few messages to decide"),
     ],
 )
-def test_style_against_examples_in_the_prompt(scores, say, examples, verdict, sentence):
+def test_style_against_examples_in_the_prompt(scores, wording, examples, verdict, sentence):
     scores["style"]["author_score"]["examples"] = examples
-    found = verdicts.worth(scores, say, WANTED)
+    found = verdicts.worth(scores, wording, WANTED)
     assert found.verdict == verdict
     assert sentence in " ".join(found.sentences)
 
@@ -534,30 +536,30 @@ NONE_OF_32 = {"value": 0.0, "low": 0.0, "high": 0.1089, "n": 32}
         ),
     ],
 )
-def test_is_it_safe_to_share(scores, say, changed, verdict, sentences):
+def test_is_it_safe_to_share(scores, wording, changed, verdict, sentences):
     tuned = scores["memory"]["overlap"]["tuned"]
     for name, measure in changed.items():
         (tuned if name in tuned else scores["memory"])[name] = measure
     judged = {name: scores["memory"][name] for name in (*SHARES, "membership")}
     scores["memory"] |= memorization.verdict({**judged, "personal_data": 0}, LIMITS)
-    found = verdicts.safe(scores, say, WANTED)
+    found = verdicts.safe(scores, wording, WANTED)
     assert found.verdict == verdict
     for sentence in sentences:
         assert sentence in " ".join(found.sentences)
 
 
-def test_copies_among_long_replies_and_whole_ones_stand_beside_the_authors(scores, say):
+def test_copies_among_long_replies_and_whole_ones_stand_beside_the_authors(scores, wording):
     for who, copied, whole, long in (("author", 0.1, 0.2, 90), ("tuned", 0.3, 0.4, 80)):
         found = {"copied": interval(copied, 0.02), "whole": interval(whole, 0.02), "long": long}
         scores["memory"]["overlap"][who] |= found
-    text = " ".join(verdicts.safe(scores, say, WANTED).sentences)
+    text = " ".join(verdicts.safe(scores, wording, WANTED).sentences)
     assert "Of its 80 replies of eight words or more, 30% [28%, 32%] repeat" in text
     assert "of your 90 new ones of that length, 10% [8%, 12%] do" in text
     assert "Of all its replies, 40% [38%, 42%] say again, whole" in text
     assert "of your new ones, 20% [18%, 22%] do" in text
 
 
-def test_each_answer_ends_with_what_it_was_measured_on(scores, say):
+def test_each_answer_ends_with_what_it_was_measured_on(scores, wording):
     scores["style"] |= {"replies": 31, "from_test": 17, "sessions": 13}
     scores["style"]["author_score"]["tuned"]["bundles"] = 3
     scores["style"]["author_score"]["ceiling"]["bundles"] = 16
@@ -571,11 +573,11 @@ def test_each_answer_ends_with_what_it_was_measured_on(scores, say):
         "worth": {"85", "18", "31"},
         "safe": {"31", "17", "27"},
     }
-    for found in verdicts.four(scores, say, WANTED):
+    for found in verdicts.four(scores, wording, WANTED):
         last = found.sentences[-1]
         assert numbers[found.name] <= set(re.findall(r"\d+", last)), last
         assert last.startswith("*")
-    lead = say.get("page.lead")
+    lead = wording.get("page.lead")
     assert "replies}" not in lead
     assert "true value" in lead
 
@@ -600,12 +602,12 @@ def test_habits_that_are_off_come_furthest_first():
     assert verdicts.habits_off({"far": {"distance": 0.9}}) is None
 
 
-def test_beside_the_habits_that_are_off_stands_how_many_chance_alone_makes(scores, say):
+def test_beside_the_habits_that_are_off_stands_how_many_chance_alone_makes(scores, wording):
     row = {"own": 0.05, "own_high": 0.1, "alarm": 0.05}
     off, never = row | {"distance": 0.2}, row | {"distance": 0.0, "own_high": 0.0, "alarm": 0.0}
     table = {f"habit_{at}": off for at in range(10)} | {"never": never}
     scores["style"]["habits"] = {"base": table, "tuned": table}
-    text = " ".join(verdicts.sound(scores, say, WANTED).sentences)
+    text = " ".join(verdicts.sound(scores, wording, WANTED).sentences)
     assert "Of 11 habits measured, 10 are further" in text
     assert "By chance alone 0.5 are to be expected." in text  # ten times 0.05
 
@@ -666,8 +668,8 @@ def test_a_second_name_of_the_author_is_noticed(which, scores):
     turns = under_two_names(chats(), which)
     assert second_name.likely(turns, "Juli", WANTED) == ["J. del trabajo"]
     for language in LANGUAGES:
-        say = Wording(language)
-        text = " ".join(verdicts.sound(scores, say, WANTED, ["J. del trabajo"]).sentences)
+        wording = Wording(language)
+        text = " ".join(verdicts.sound(scores, wording, WANTED, ["J. del trabajo"]).sentences)
         assert "J. del trabajo" in text
         assert "people.yaml" in text
 
@@ -771,13 +773,13 @@ def test_the_page_is_whole_and_loads_nothing(made):
 def test_it_opens_with_the_four_answers(made):
     for name in ("report.html", "report.md"):
         text = (made[0] / "reports" / name).read_text("utf-8")
-        say = Wording("es")
+        wording = Wording("es")
         places = [
-            text.index(say.say(f"{question}.question"))
+            text.index(wording.text(f"{question}.question"))
             for question in ("sound", "answer", "worth", "safe")
         ]
         assert places == sorted(places)
-        assert places[-1] < text.index(say.say("glance.title"))
+        assert places[-1] < text.index(wording.text("glance.title"))
 
 
 def test_two_runs_give_the_same_bytes(made, monkeypatch):
@@ -839,21 +841,21 @@ def test_almost_nothing_measured_still_makes_a_page(elsewhere):
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_planted_secrets_are_in_the_section_on_memory_where_there_are_any(measured, language):
-    say = Wording(language)
-    plain = sections.memory(measured, say, LIMITS)
+    wording = Wording(language)
+    plain = sections.memory(measured, wording, LIMITS)
     bits = {"mean": 1.5, "max": 3.25, "possible": 10.0, "n": 4}
     both = {"base": bits, "tuned": bits | {"mean": 9.75, "max": 10.0}}
     found = {role: {"1": both, "16": both} for role in ("author", "partner")}
     planted = measured | {"memory": measured["memory"] | {"canaries": {"chance": 1.4379, **found}}}
-    section = sections.memory(planted, say, LIMITS)
+    section = sections.memory(planted, wording, LIMITS)
     assert section.blocks[: len(plain.blocks)] == plain.blocks
     heading, text, table = section.blocks[len(plain.blocks) :]
-    assert heading.text == table.title == say.say("memory.canaries.title")
-    assert say.number(1.44) in text.text
-    assert say.number(10.0) in text.text
+    assert heading.text == table.title == wording.text("memory.canaries.title")
+    assert wording.number(1.44) in text.text
+    assert wording.number(10.0) in text.text
     assert len(table.heads) == 6
-    role, roles = say.say("memory.canaries.roles.author"), {row[0] for row in table.rows}
-    assert table.rows[1] == (role, "16", "4", *map(say.number, (1.5, 9.75, 10.0)))
+    role, roles = wording.text("memory.canaries.roles.author"), {row[0] for row in table.rows}
+    assert table.rows[1] == (role, "16", "4", *map(wording.number, (1.5, 9.75, 10.0)))
     assert (len(table.rows), len(roles)) == (4, 2)
 
 

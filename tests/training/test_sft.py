@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 import trl.trainer.utils
-from transformers import AutoModelForCausalLM, Phi3Config, SmolLM3Config, TrainerCallback
+from transformers import (
+    AutoModelForCausalLM,
+    Phi3Config,
+    SmolLM3Config,
+    TrainerCallback,
+    TrainingArguments,
+)
 
 from espejo.core.errors import UserError
 from espejo.model import loading
@@ -317,3 +323,9 @@ def test_every_target_of_a_hub_model_is_a_module_of_its_architecture(composed, n
     model = sft.adapted(AutoModelForCausalLM.from_config(config), params["train"])
     touched = [name for name, _ in model.named_modules() if name.endswith("lora_A.default")]
     assert len(touched) == 2 * len(params["train"]["targets"])
+
+
+def test_a_mac_trains_on_its_processor(wanted, tokenizer, tmp_path, apple):
+    assert TrainingArguments(str(tmp_path)).device.type == "mps"  # what would be taken by default
+    trained = run(wanted | {"max_steps": 1}, tokenizer, tmp_path)
+    assert {weight.device.type for weight in trained.model.parameters()} == {"cpu"}

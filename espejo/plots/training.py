@@ -1,0 +1,22 @@
+"""The picture of a training."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from espejo.plots.style import BASE, TUNED, axes_with, plain
+from espejo.report.wording import Wording
+
+
+def loss(curve: pd.DataFrame, wording: Wording) -> Figure:
+    """The loss curves of a training: columns step, train, validation (nats a token)."""
+    title, x, y = (wording.text(f"plots.loss.{part}") for part in ("title", "x", "y"))
+    figure, axes = axes_with(title, x, y)
+    for column, colour in (("train", BASE), ("validation", TUNED)):
+        points = curve[["step", column]].dropna()
+        if len(points):
+            end = wording.number(float(points[column].iloc[-1]))
+            label = wording.text(f"plots.loss.{column}", end=end)
+            axes.plot(points["step"], points[column], "o-", ms=3, color=colour, label=label)
+    plain(axes, wording)
+    axes.legend(frameon=False)
+    return figure

@@ -1,0 +1,60 @@
+"""When people write and how much, as tables of numbers: no word or name from the chats.
+
+`author` is the person whose way of writing is learnt, `others` everybody else together.
+"""
+
+import numpy as np
+import pandas as pd
+
+from espejo.core.text import words
+
+# Words in a message or turn: 0, 1, 2, 3-4, 5-8 … 33 and more, so that short ones are told apart.
+_BINS = (0, 1, 2, 3, 5, 9, 17, 33)
+
+
+def over_time(messages: pd.DataFrame, is_author: pd.Series) -> pd.DataFrame:
+    """Messages a week, or a month where that would be over 53 weeks, also the empty ones.
+
+    Columns period (its first day, YYYY-MM-DD), author, others.
+    """
+    time = messages["timestamp"]
+    weeks = (time.max() - time.min()).days <= 53 * 7
+    period = time.dt.to_period("W-SUN" if weeks else "M")
+    who = np.where(is_author, "author", "others")
+    counts = pd.crosstab(period, who).reindex(
+        index=pd.period_range(period.min(), period.max()),
+        columns=["author", "others"],
+        fill_value=0,
+    )
+    first = counts.index.start_time.strftime("%Y-%m-%d")
+    return counts.set_axis(first).rename_axis("period").rename_axis(columns=None).reset_index()
+
+
+def hour_weekday(timestamps: pd.Series) -> pd.DataFrame:
+    """Messages by weekday (0: Monday) and hour of the phone's local time, all 168 of them.
+
+    Columns weekday, hour, messages.
+    """
+    places = pd.MultiIndex.from_product([range(7), range(24)], names=["weekday", "hour"])
+    found = timestamps.groupby([timestamps.dt.day_of_week, timestamps.dt.hour]).size()
+    return found.reindex(places, fill_value=0).rename("messages").reset_index()
+
+
+def lengths(messages: pd.DataFrame, turns: pd.DataFrame, author: str) -> pd.DataFrame:
+    """What share of the author's messages and turns, and of the others', has how many words.
+
+    Columns words_from (the least of a class), author_messages, others_messages, author_turns,
+    others_turns, in percent; who wrote nothing has 0 everywhere.
+    """
+    edges = (*_BINS, np.inf)
+    counts = {
+        "messages": messages["text"].map(lambda text: len(words(text))),
+        "turns": turns["messages"].map(lambda texts: sum(len(words(text)) for text in texts)),
+    }
+    own = {"messages": messages["author"].eq(author), "turns": turns["author"].eq(author)}
+    shares = {
+        f"{who}_{unit}": 100 * np.histogram(of, edges)[0] / max(1, len(of))
+        for unit, all_of in counts.items()
+        for who, of in (("author", all_of[own[unit]]), ("others", all_of[~own[unit]]))
+    }
+    return pd.DataFrame({"words_from": _BINS, **shares}).round(3)
