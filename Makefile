@@ -56,8 +56,8 @@ repro: setup  ## run the pipeline on the data and model of params.yaml, or with 
 	@dvc repro
 	@echo "espejo: done. To talk to it: source .venv/bin/activate && espejo chat. What the numbers mean: reports/report.html"
 
-mine: setup  ## make a place for your own chats, none of which goes in git
-	@python -m espejo.commands.own_chats
+mine: setup  ## prepare your own chats, none of which goes in git: asks, as `espejo init` does
+	@if [ -t 0 ] && [ -t 1 ]; then espejo init; else espejo init --by-hand; fi
 
 forget:  ## remove all that was made from chats (tables, model, reports, numbers, cache, experiments); the exports stay
 	rm -rf data/*.parquet model reports checkpoints dvc_plots .dvc/cache .dvc/tmp/exps

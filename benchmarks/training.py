@@ -6,8 +6,8 @@
 Reads the filtered demo in data/ (`make repro`). Every recipe learns the same replies of it on the
 same base model (SmolLM2, as large as the notebooks' GPT-2) in a process of its own, so that peak
 memory is its own, and is looked at from time to time: bits per own character of the test replies,
-while the clock stands still. Writes docs/results/training.json and prints what docs/training.md
-shows of it. Times on shared machines are noisy: compare within one run.
+while the clock stands still. Writes docs/results/training.json and prints the tables of
+docs/training-cost.md. Times on shared machines are noisy: compare within one run.
 """
 
 # Before torch: espejo says how its threads wait, as in the pipeline.
@@ -41,7 +41,7 @@ from docs import fill
 from espejo.evaluation import likelihood
 from espejo.formatting.labels import IGNORED, Encoded, encode_table
 from espejo.formatting.prompts import prompter
-from espejo.formatting.training_texts import sequences
+from espejo.formatting.training_texts import training_texts
 
 T = TypeVar("T")
 
@@ -94,7 +94,7 @@ def texts(params: Mapping, share: float) -> dict[str, pd.DataFrame]:
         "validation": params["format"]["replies_per_text"],
     }
     return {
-        split: sequences(
+        split: training_texts(
             some(rows, share), write, who.author, who.who("context"), together.get(split, 1)
         )
         for split, rows in tables.read(DATA, tables.EXAMPLES).groupby("split")
