@@ -127,7 +127,7 @@ def measure(overrides: Sequence[str], steps: int) -> dict[str, dict[str, float]]
             tokenizer,
             [row for batch in batches for row in batch],
             learnt[:1],
-            wanted | {"epochs": 1, "gradient_accumulation": 1, "evals_per_run": 1, "max_steps": -1},
+            wanted | {"epochs": 1, "micro_batch_size": None, "evals_per_run": 1, "max_steps": -1},
             Path(scratch),
             watchers=[clock],
         )

@@ -41,7 +41,7 @@ from docs import fill
 from espejo.evaluation import likelihood
 from espejo.formatting.labels import IGNORED, Encoded, encode_table
 from espejo.formatting.prompts import prompter
-from espejo.formatting.training_texts import sequences
+from espejo.formatting.training_texts import training_texts
 
 T = TypeVar("T")
 
@@ -94,7 +94,7 @@ def texts(params: Mapping, share: float) -> dict[str, pd.DataFrame]:
         "validation": params["format"]["replies_per_text"],
     }
     return {
-        split: sequences(
+        split: training_texts(
             some(rows, share), write, who.author, who.who("context"), together.get(split, 1)
         )
         for split, rows in tables.read(DATA, tables.EXAMPLES).groupby("split")

@@ -8,13 +8,14 @@
 function of DVC as `dvc exp run` does, so that the bytes agree.
 """
 
+import re
 import sys
 import tempfile
 from pathlib import Path
 
+import yaml
 from dvc.utils.hydra import compose_and_dump
-from hydra.errors import HydraException
-from yaml import YAMLError
+from hydra.errors import HydraException, MissingConfigException
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -25,20 +26,40 @@ def compose(output: Path, overrides: list[str] | None = None) -> str:
     return output.read_text("utf-8")
 
 
+def why(error: Exception) -> str:
+    """Why conf/ does not compose, in one sentence: what is not there, and what is."""
+    lines = [" ".join(line.split()) for line in str(error).splitlines()]
+    if isinstance(error, MissingConfigException) and error.options:
+        choices = [name for name in error.options if not name.startswith("_")]
+        return f"{lines[0]}; there are {', '.join(choices)}"
+    if key := re.match(r"Could not override '(.+)'", lines[0]):
+        with tempfile.TemporaryDirectory() as scratch:
+            return unknown(key[1], yaml.safe_load(compose(Path(scratch) / "params.yaml")))
+    return lines[0] if isinstance(error, HydraException) else ", ".join(lines)
+
+
+def unknown(key: str, params: dict) -> str:
+    """What a setting such as train.epoch may be, which `params` (all sections) do not have."""
+    from espejo.core.config import RENAMED, nearest  # takes longer to load than to compose
+
+    inside, before = params, ""
+    for part in key.split("."):
+        if f"{before}{part}" in RENAMED:
+            return f"{before}{part} is called {RENAMED[before + part]} now"
+        if not isinstance(inside.get(part), dict):
+            break
+        inside, before = inside[part], f"{before}{part}."
+    return f"{key} is no setting; {nearest(part, inside, before)}"
+
+
 def main() -> None:
     """Write params.yaml, or with --check exit with 1 when conf/ would give another."""
     params = ROOT / "params.yaml"
     if "--check" not in sys.argv:
         try:
             compose(params, sys.argv[1:])
-        except (HydraException, YAMLError, OSError) as error:
-            lines = [" ".join(line.split()) for line in str(error).splitlines()]
-            said = lines[0] if isinstance(error, HydraException) else ", ".join(lines)
-            models = ", ".join(sorted(path.stem for path in (ROOT / "conf/model").glob("*.yaml")))
-            sys.exit(
-                f"conf/ does not compose with {' '.join(sys.argv[1:])}: "
-                f"{said}. The models are {models}."
-            )
+        except (HydraException, yaml.YAMLError, OSError) as error:
+            sys.exit(f"conf/ does not compose with {' '.join(sys.argv[1:])}: {why(error)}.")
         return
     with tempfile.TemporaryDirectory() as scratch:
         if compose(Path(scratch) / "params.yaml") != params.read_text("utf-8"):

@@ -11,50 +11,47 @@ import pandas as pd
 from espejo.core import escaping, metrics, tables
 from espejo.core.stage import params, run
 from espejo.dataset import canaries, leaks
-from espejo.formatting.prompts import prompter, trim
-from espejo.formatting.training_texts import sequences
+from espejo.dataset.canaries import AuditConfig
+from espejo.dataset.filters import FilterConfig
+from espejo.formatting import prompts
+from espejo.formatting.config import FormatConfig
+from espejo.formatting.training_texts import training_texts
 from espejo.model.loading import load_tokenizer
 
 
 def main(filtered: Path, people: Path, formatted: Path, metrics_json: Path) -> None:
     """Filtered examples -> the texts that the model reads, and how many examples they hold."""
-    form, model = params("format"), params("model")
-    known = tables.read(people, tables.PEOPLE)
-    author, read_only = tables.author_of(known), tables.names_with(known, "context")
-    write = prompter(load_tokenizer(model), model, form)
+    config, model = params(FormatConfig), params("model")
+    listed = tables.read(people, tables.PEOPLE)
+    author, read_only = tables.author_of(listed), tables.names_with(listed, "context")
+    prompter = prompts.prompter(load_tokenizer(model), model, config)
     kept = tables.read(filtered, tables.EXAMPLES)
-    drops = params("filter")["leaks"] == "drop"
-    masked = leaks.unlearnt(kept, author) if drops else set()
-    examples = canaries.plant(kept, params("audit"))
+    masked = leaks.unlearnt(kept, author) if params(FilterConfig).leaks == "drop" else set()
+    examples = canaries.plant(kept, params(AuditConfig))
     tested = examples["split"].eq("test")
     table = pd.concat(
         [
             # What is validated is what is learnt: texts of several replies.
-            sequences(
-                examples[~tested],
-                write,
-                author,
-                read_only,
-                form["replies_per_text"],
-                masked,
+            training_texts(
+                *(examples[~tested], prompter, author, read_only),
+                *(config.replies_per_text, masked),
             ),
             # Scored one by one, each after the context that it has in a chat.
-            sequences(examples[tested], write, author, read_only, 1),
+            training_texts(examples[tested], prompter, author, read_only, 1),
         ],
         ignore_index=True,
     )
 
     tables.write(table, formatted, tables.FORMATTED)
-    cut = sum(
-        trim(context, form["max_context_chars"]) != context for context in examples["context"]
-    )
+    most = config.max_context_chars
+    cut = sum(prompts.trim(context, most) != context for context in examples["context"])
     texts = len(table)
     counts = metrics.account("examples", len(examples), texts, {"joined": len(examples) - texts})
     planted = {"planted": len(examples) - len(kept)} if len(examples) > len(kept) else {}
     metrics.write({"examples": counts, **planted, "context_cut": cut}, metrics_json)
-    said = f"format: {len(examples)} examples in {texts} texts in the form of {model['name']}"
-    said += f", {planted['planted']} of them canaries" if planted else ""
-    print(escaping.terminal(said))
+    summary = f"format: {len(examples)} examples in {texts} texts in the form of {model['name']}"
+    summary += f", {planted['planted']} of them canaries" if planted else ""
+    print(escaping.terminal(summary))
 
 
 if __name__ == "__main__":

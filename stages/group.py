@@ -9,26 +9,26 @@ from pathlib import Path
 from espejo.core import metrics, tables
 from espejo.core.stage import params, run
 from espejo.dataset import novelty
-from espejo.dataset.turns import examples, left_out, split, turns
+from espejo.dataset.turns import GroupConfig, examples, left_out, split, turns
 
 
 def main(
     cleaned: Path, people: Path, turns_table: Path, examples_table: Path, metrics_json: Path
 ) -> None:
     """Clean messages -> turns and examples, and where the messages went."""
-    wanted = params("group")
+    config = params(GroupConfig)
     author = tables.author_of(tables.read(people, tables.PEOPLE))
-    messages = tables.read(cleaned, tables.MESSAGES)
-    everything = turns(messages, wanted["turn_gap"], wanted["session_gap"])
+    messages = tables.read(cleaned, tables.CLEAN)
+    everything = turns(messages, config.turn_gap, config.session_gap)
     why = left_out(everything, author)
     grouped = split(
         everything[why.isna()].drop(columns="withheld"),
         author,
-        wanted["validation"],
-        wanted["test"],
-        at_least=wanted["min_replies"],
+        config.validation,
+        config.test,
+        at_least=config.min_replies,
     )
-    pairs = examples(grouped, author, wanted["history"])
+    pairs = examples(grouped, author, config.history)
 
     tables.write(grouped, turns_table, tables.TURNS)
     tables.write(pairs, examples_table, tables.EXAMPLES)

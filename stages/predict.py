@@ -9,6 +9,7 @@ from pathlib import Path
 
 from espejo.core import tables
 from espejo.core.stage import params, run
+from espejo.dataset.canaries import AuditConfig
 from espejo.model.pair import ModelPair
 from espejo.prediction.predictor import Predictor, learnt_examples, learnt_texts
 
@@ -25,7 +26,7 @@ def main(
     replies: Path,
 ) -> None:
     """Texts, examples and a model -> what it learnt, its losses, ranks and replies."""
-    config, generate, audit = params("predict"), params("generate"), params("audit")
+    config, generate, audit = params("predict"), params("generate"), params(AuditConfig)
     texts = tables.read(formatted, tables.FORMATTED)
     examples = tables.read(filtered, tables.EXAMPLES)
     known = tables.read(people, tables.PEOPLE)

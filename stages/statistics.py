@@ -17,7 +17,9 @@ from espejo.core import files, metrics, tables
 from espejo.core.stage import params, run
 from espejo.model.loading import load_tokenizer
 from espejo.privacy import people
+from espejo.privacy.cleaning import CleanConfig
 from espejo.statistics import activity, measures
+from espejo.statistics.measures import StatisticsConfig
 from espejo.statistics.page import page
 
 _BATCH = 5_000  # texts to the tokenizer at a time: what it gives for each is large
@@ -69,23 +71,21 @@ def main(
     data: Path, people_yaml: Path, metrics_json: Path, plots_dir: Path, statistics_md: Path
 ) -> None:
     """Tables in DATA -> numbers, tables for PLOTS_DIR without words, and a page with them."""
-    wanted, pattern = params("statistics"), params("clean")["pseudonyms"]
-    known = people.read(people_yaml.parent)
-    who = known.under(pattern)  # as everybody is called from clean on
-    stop = measures.stop_words(wanted["languages"])
+    config, pattern = params(StatisticsConfig), params(CleanConfig).pseudonyms
+    who = people.read(people_yaml.parent)
+    author = who.under(pattern).author  # as everybody is called from clean on
+    stop = measures.stop_words(config.languages)
     count = token_counter(load_tokenizer(params("model")))
-    raw, cleaned = (
-        measures.with_words(tables.read(data / f"{name}.parquet", tables.MESSAGES))
-        for name in ("messages", "clean")
-    )
+    raw = measures.with_words(tables.read(data / "messages.parquet", tables.MESSAGES))
+    cleaned = measures.with_words(tables.read(data / "clean.parquet", tables.CLEAN))
     turned = tables.read(data / "turns.parquet", tables.TURNS)
     initial, final = (
         tables.read(data / f"{name}.parquet", tables.EXAMPLES) for name in ("examples", "filtered")
     )
     formatted = tables.read(data / "formatted.parquet", tables.FORMATTED)
 
-    labels, cut = measures.numbered(raw, known, wanted["people"]), measures.Cutter(count)
-    given = known.pseudonyms(pattern) if pattern else {}
+    labels, cut = measures.numbered(raw, who, config.people), measures.Cutter(count)
+    given = who.pseudonyms(pattern) if pattern else {}
     later = {given.get(name, name): label for name, label in labels.items()}
     steps = {
         "raw": measures.of_messages(raw, labels, cut),
@@ -94,16 +94,16 @@ def main(
         "filtered": measures.of_examples(final, cut),
         "formatted": read_by_model(formatted["text"], count),
     }
-    summary = whole(cleaned, final, who.author, cut)
+    summary = whole(cleaned, final, author, cut)
     verdict = measures.verdict(summary["replies"]["train"])
     numbers = {"verdict": verdict, "whole": summary, **steps}
     metrics.write(numbers, metrics_json)
 
-    mine = cleaned["author"].eq(who.author)
+    mine = cleaned["author"].eq(author)
     tables.write_csv(activity.over_time(cleaned, mine), plots_dir / "messages_over_time.csv")
     hours = activity.hour_weekday(cleaned.loc[mine, "timestamp"])
     tables.write_csv(hours, plots_dir / "hour_weekday.csv")
-    lengths = activity.lengths(cleaned, turned, who.author)
+    lengths = activity.lengths(cleaned, turned, author)
     tables.write_csv(lengths, plots_dir / "turn_lengths.csv")
 
     said = {
@@ -114,8 +114,8 @@ def main(
     ranked = {head: measures.counted(texts) for head, texts in said.items()}
     telling = {head: measures.telling(counts, stop) for head, counts in ranked.items()}
     called = {label: name for name, label in labels.items() if label != "author"}
-    everybody = {"author": known.author, **called}
-    text = page(numbers, everybody, ranked, telling, wanted["top_words"])
+    everybody = {"author": who.author, **called}
+    text = page(numbers, everybody, ranked, telling, config.top_words)
     files.write(f"{text}\n", statistics_md)
     own = telling["the author, clean"]
     words = pd.DataFrame({"word": list(own), "count": list(own.values())})

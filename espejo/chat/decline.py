@@ -10,17 +10,18 @@ message is read in each of these ways; none of them changes the way in which it 
 """
 
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import groupby
 from pathlib import Path
+from typing import Annotated
 
 import regex
 import yaml
 
 from espejo.core import files
-from espejo.core.errors import UserError
+from espejo.core.config import Section, checked, kind
 
 # Soft hyphens, joiners, selectors and whatever else Unicode says is not shown; and controls.
 _UNSEEN = regex.compile(r"\p{Default_Ignorable_Code_Point}|(?!\s)\p{Cc}")
@@ -56,6 +57,20 @@ _ENDINGS = [
 ]
 # Words of their own, which look like forms of antes, dios, inglés, mal, news, país and sol.
 _OTHERS = frozenset({"ante", "dio", "ingle", "mais", "new", "pai", "sois"})
+
+
+def _phrase(entry: str) -> None:
+    if not isinstance(entry, str) or not _words(_bare(entry)):
+        raise ValueError
+
+
+class ChatConfig(Section):
+    """What the chat does not talk about, and the sentence with which it says so."""
+
+    section = "chat"
+    # no, 911 and 1.5 are no text to YAML, and what has no word would never be found.
+    decline: list[Annotated[str, kind("a word or phrase, in quotes", _phrase)]]
+    declined: str
 
 
 @dataclass(frozen=True)
@@ -163,34 +178,14 @@ def _singulars(word: str) -> Iterator[str]:
                 yield single
 
 
-def listed(wanted: object) -> Declined:
-    """The list of the params section `chat`.
+def listed(found: object, path: Path = Path("params.yaml")) -> Declined:
+    """The list of the params section `chat`, which stands in the file `path`.
 
     Raises UserError for what is no such section, and for an entry without a word: it would never be
     found.
     """
-    if not isinstance(wanted, Mapping):
-        raise UserError(
-            f"chat is {wanted!r} in params.yaml: expected decline and declined below it."
-        )
-    entries, answer = (wanted.get(key) for key in ("decline", "declined"))
-    if not isinstance(entries, list):
-        raise UserError(
-            f"chat.decline is {entries!r}, which is no list: put each word or phrase on a line of "
-            "its own, in quotes and behind a dash. A list of nothing is []."
-        )
-    for entry in entries:
-        if not isinstance(entry, str) or not _words(_bare(entry)):
-            raise UserError(
-                f"chat.decline holds {entry!r}, which is no word or phrase: put it in quotes, or "
-                "take it out."
-            )
-    if not isinstance(answer, str):
-        raise UserError(
-            f"chat.declined is {answer!r}, which is no text: put the sentence in quotes that "
-            "answers what is declined."
-        )
-    return Declined(tuple(entries), answer)
+    config = checked(ChatConfig, found, path)
+    return Declined(tuple(config.decline), config.declined)
 
 
 def read(path: Path = Path("params.yaml")) -> Declined:
@@ -199,4 +194,4 @@ def read(path: Path = Path("params.yaml")) -> Declined:
     Not of the model's facts: another list must not mean another training.
     """
     params = files.mapping(path, yaml.safe_load) if path.exists() else {}
-    return listed(params.get("chat", {"decline": [], "declined": ""}))
+    return listed(params.get("chat", {"decline": [], "declined": ""}), path)

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from scipy.stats import binomtest
 
 from espejo.core import files, tables
-from espejo.core.errors import UserError
+from espejo.core.errors import UserError, not_made_yet
 from espejo.evaluation import questions
 from espejo.report.page import digest, filled
 from espejo.report.wording import FOLDER, Wording
@@ -32,10 +32,7 @@ def write(folder: Path, language: str, number: int, seed: int) -> int:
     replies, examples = (folder / "data" / f"{name}.parquet" for name in ("replies", "examples"))
     for path in (replies, examples):
         if not path.is_file():
-            raise UserError(
-                f"{path} is missing: run `make repro` first (on your own chats: "
-                "`dvc exp run -S data=mine`), and this in the same folder."
-            )
+            raise not_made_yet(f"{path} is missing")
     shown, real = pairs(
         tables.read(replies, tables.REPLIES),
         tables.read(examples, tables.EXAMPLES),

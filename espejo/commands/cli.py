@@ -1,4 +1,4 @@
-"""The command `espejo`: what people do with a model once the pipeline has run."""
+"""The command `espejo`: what people do before the pipeline runs, and with a model after it."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from espejo.core import escaping, faults, files, metrics, runtime
-from espejo.core.errors import UserError
+from espejo.core.errors import UserError, not_made_yet
 from espejo.model import manifest
 
 commands = typer.Typer(
@@ -19,6 +19,47 @@ Folder = Annotated[Path, typer.Option(help="The trained model.")]
 @commands.callback()
 def _espejo() -> None:
     """Talk to the model that the pipeline trained."""
+
+
+@commands.command()
+def init(
+    exports: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATH", help="Exports: a folder, a .txt or a .zip. Repeatable."),
+    ] = None,
+    me: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Who you are in the chats. Repeat for further names."),
+    ] = None,
+    consent: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=ANSWER", help="What one of the others allows (below). Repeatable."
+        ),
+    ] = None,
+    others: Annotated[
+        str | None, typer.Option(metavar="ANSWER", help="What all the remaining others allow.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A model of conf/model, not the proposed.")
+    ] = None,
+    by_hand: Annotated[
+        bool, typer.Option("--by-hand", help="Only make the files, for you to fill in.")
+    ] = False,
+) -> None:
+    """Prepare your own chats: asks for whatever you do not give as a flag.
+
+    Exports are copied to data/raw/mine, which git ignores. What is there stays.
+
+    ANSWER is train (their words may be learnt from), context (the model reads
+    them and never learns them) or withhold (left out, with every reply to them).
+    """
+    from espejo.commands import init as dialogue
+
+    if by_hand:
+        dialogue.by_hand()
+    else:
+        dialogue.main(exports or [], me or [], consent or [], others, model)
 
 
 @commands.command()
@@ -54,18 +95,13 @@ def card(model: Folder = Path("model")) -> None:
 def novelty() -> None:
     """How much of the author's text repeats itself: turns, and word 4-grams of test in train."""
     from espejo.core import tables
-    from espejo.core.stage import params
     from espejo.dataset import novelty
-    from espejo.privacy import people
 
     turns = Path("data/turns.parquet")
     if not turns.is_file():
-        raise UserError(
-            f"{turns} is missing: run `make repro` first (on your own chats: "
-            "`dvc exp run -S data=mine`), and this in the same folder."
-        )
-    who = people.read(Path(params("data")["raw"])).under(params("clean")["pseudonyms"])
-    shares = novelty.of_author(tables.read(turns, tables.TURNS), who.author)
+        raise not_made_yet(f"{turns} is missing")
+    people = tables.read(Path("data/people.parquet"), tables.PEOPLE)
+    shares = novelty.of_author(tables.read(turns, tables.TURNS), tables.author_of(people))
     print(
         f"{shares['repeated_turns']:.1%} of the author's turns longer than four words repeat "
         "another; above some 5 %, much was forwarded or copied.\n"
@@ -85,11 +121,12 @@ def blind(
     """Let a person tell real replies from the model's: writes reports/blind.html and its key."""
     from espejo.commands import blind as test
     from espejo.core.stage import params
+    from espejo.report.config import ReportConfig
 
     if score is not None:
         print(test.score(score, test.KEY))
         return
-    number = test.write(Path(), params("report")["language"], pairs, seed)
+    number = test.write(Path(), params(ReportConfig).language, pairs, seed)
     print(
         f"{test.PAGE}, conversations: {number}. Whoever answers it gives you answers.json; then "
         f"run `espejo blind --score answers.json` here. Keep {test.KEY} to yourself."

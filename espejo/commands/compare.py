@@ -19,7 +19,7 @@ from dvc.exceptions import DvcException
 from matplotlib.figure import Figure
 
 from espejo.core import escaping, faults, files, tables
-from espejo.core.errors import UserError
+from espejo.core.errors import UserError, not_made_yet
 from espejo.plots.style import BASE, TUNED, save
 from espejo.report.wording import Wording
 
@@ -103,7 +103,7 @@ def experiments(folder: Path = Path()) -> list[Experiment]:
         raise UserError(f"`dvc exp show` failed, so there is nothing to compare: {reason}")
     rows = [found for found in _rows(json.loads(ran.stdout)) if found.scores]
     if not rows:
-        raise UserError("Nothing was evaluated here yet: run `make repro` first.")
+        raise not_made_yet("Nothing was evaluated here yet")
     known = [found for found in rows if found.rev]
     scores = [found.scores for found in known]
     here = [found for found in rows if not found.rev and found.scores not in scores]

@@ -1,4 +1,4 @@
-"""`make repro` begins here: what the pipeline will read, and whether DVC can.
+"""`make repro` begins here: what the pipeline will read, whether DVC can, and all settings.
 
 DVC reads every file of the chats' folder before any stage begins. At a pipe it waits for ever, and
 of a name that is not UTF-8 it complains without saying which.
@@ -7,9 +7,32 @@ of a name that is not UTF-8 it complains without saying which.
 import os
 from pathlib import Path
 
-from espejo.core import faults
+import yaml
+
+from espejo.chat.decline import ChatConfig
+from espejo.core import faults, files
+from espejo.core.config import DataConfig, Section, checked_all
 from espejo.core.errors import UserError
 from espejo.core.stage import params
+from espejo.dataset.canaries import AuditConfig
+from espejo.dataset.filters import FilterConfig
+from espejo.dataset.turns import GroupConfig
+from espejo.evaluation.config import EvaluateConfig
+from espejo.formatting.config import FormatConfig
+from espejo.model.config import GenerateConfig, ModelConfig
+from espejo.prediction.config import PredictConfig
+from espejo.privacy.cleaning import CleanConfig
+from espejo.report.config import ReportConfig
+from espejo.statistics.measures import StatisticsConfig
+from espejo.training.config import LaunchConfig, TrainConfig
+from espejo.whatsapp import ParseConfig
+
+# All sections of params.yaml, in the order in which stages read them.
+CONFIGS: tuple[type[Section], ...] = (
+    *(DataConfig, ParseConfig, CleanConfig, GroupConfig, FilterConfig, FormatConfig, AuditConfig),
+    *(ModelConfig, GenerateConfig, TrainConfig, LaunchConfig, PredictConfig, EvaluateConfig),
+    *(StatisticsConfig, ReportConfig, ChatConfig),
+)
 
 
 def check(folder: Path) -> None:
@@ -33,8 +56,10 @@ def check(folder: Path) -> None:
 
 
 def main() -> None:
-    """Say which data and model params.yaml has, once the data were looked at."""
-    raw, model = params("data")["raw"], params("model")["name"]
+    """Say which data and model params.yaml has, once the settings and the data were looked at."""
+    path = Path("params.yaml")
+    checked_all(files.mapping(path, yaml.safe_load), CONFIGS, path)
+    raw, model = params(DataConfig).raw, params(ModelConfig).name
     check(Path(raw))
     print(
         f"espejo: data {raw}, model {model} (as params.yaml has it; the demo with another model: "

@@ -3,3 +3,11 @@
 
 class UserError(ValueError):
     """Something in the user's files, settings or machine: what, where, and what to do."""
+
+
+def not_made_yet(what: str) -> UserError:
+    """The error for `what` ("data/turns.parquet is missing") that a run of the pipeline makes."""
+    return UserError(
+        f"{what}: run `make repro` first (on your own chats: `dvc exp run -S data=mine`), and this "
+        "in the same folder."
+    )

@@ -9,7 +9,7 @@ that a file name which is not UTF-8 leaves, or a character that turns the direct
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from markupsafe import Markup, escape
 
@@ -58,6 +58,11 @@ def quoted(messages: Sequence[str], nothing: str) -> str:
 def row(cells: Sequence[str]) -> str:
     """A row of a Markdown table; the cells are Markdown."""
     return f"| {' | '.join(cells)} |"
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table; the cells are Markdown, on one line each."""
+    return "\n".join(map(row, [heads, ["---"] * len(heads), *rows]))
 
 
 def html(value: object) -> Markup:

@@ -5,6 +5,8 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
+from espejo.core.text import fold, places, unseen
+
 MARKS = "\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069"  # direction marks: never seen, never typed
 _MARKS = re.compile(f"[{MARKS}]+")
 _PLAIN = str.maketrans({"\u00a0": " ", "\u202f": " ", "\u2009": " ", "\u2011": "-"})
@@ -31,46 +33,14 @@ def key(name: str) -> str:
     seen = "".join(
         " " if unicodedata.category(sign) in ("Cc", "Zl", "Zp") else sign
         for sign in plain(name)
-        if not _unseen(sign)
+        if not unseen(sign)
     )
     return unicodedata.normalize("NFC", " ".join(seen.split()))
 
 
-def _unseen(sign: str) -> bool:
-    """Whether a character is never seen: format signs, joiners, what chooses between forms."""
-    return (
-        unicodedata.category(sign) == "Cf"
-        or "\ufe00" <= sign <= "\ufe0f"
-        or sign in "\u034f\u115f\u1160\u3164"
-    )
-
-
-@lru_cache(maxsize=20_000)
-def _bare(sign: str) -> str:
-    """A character without case, accent and style; "" for one that is not seen."""
-    plain_style = unicodedata.normalize("NFKD", sign)  # of 𝐍 too
-    apart = unicodedata.normalize("NFKD", plain_style.casefold())
-    return "".join(c for c in apart if not (_accent(c) or _unseen(c)))
-
-
-def _accent(sign: str) -> bool:
-    """Whether a character stands above, below or around (3\u20e3) the one before it."""
-    return unicodedata.combining(sign) > 0 or unicodedata.category(sign) == "Me"
-
-
-def folded(text: str) -> str:
-    """A text without case, accents, styles of letters and what is not seen."""
-    return text.lower() if text.isascii() else "".join(map(_bare, text))
-
-
-def places(text: str) -> list[int]:
-    """For each character of `folded(text)` the index in `text` that it came from."""
-    return [at for at, sign in enumerate(text) for _ in _bare(sign)]
-
-
 def words(name: str) -> list[str]:
     """The words of a name, folded: runs of letters."""
-    return re.findall(f"{LETTER}+", folded(name))
+    return re.findall(f"{LETTER}+", fold(name))
 
 
 def written(parts: Sequence[str], more: str = "", inside: bool = False) -> str:
@@ -107,7 +77,7 @@ def number(name: str) -> str:
 
 def as_is(name: str) -> str:
     """A pattern that finds a whole name in a folded text with all signs that it has."""
-    return rf"(?<!{LETTER}){re.escape(folded(plain(name)))}(?!{LETTER})"
+    return rf"(?<!{LETTER}){re.escape(fold(plain(name)))}(?!{LETTER})"
 
 
 def whole(name: str) -> str:
@@ -128,13 +98,13 @@ def replaced(
 
     Only `where` (text, start of the match in it) says so, if it is given.
     """
-    found = list(pattern.finditer(folded(text)))
+    found = list(pattern.finditer(fold(text)))
     at = places(text) if found else []
     pieces, done, count = [], 0, 0
     for match in found:
         start, end = at[match.start()], at[match.end() - 1] + 1
         if where(text, start):
-            while end < len(text) and not _bare(text[end]):  # an accent apart
+            while end < len(text) and not fold(text[end]):  # an accent apart
                 end += 1
             pieces += [text[done:start], by]
             done, count = end, count + 1

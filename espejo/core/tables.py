@@ -2,11 +2,12 @@
 
 | table     | one row is                                                    |
 | --------- | ------------------------------------------------------------- |
-| MESSAGES  | one message as exported, and the same after cleaning          |
+| MESSAGES  | one message as exported                                       |
+| CLEAN     | one message after cleaning                                    |
 | PEOPLE    | one person of the chats and what they allow                   |
 | TURNS     | consecutive messages of one author                            |
 | EXAMPLES  | one reply of the target author with the turns before it       |
-| FORMATTED | what the model reads; where it is scored, and never learns |
+| FORMATTED | what the model reads; where it is scored, and never learns    |
 | LEARNT    | one text that the model learnt                                |
 | LOSSES    | one reply's loss under one model                              |
 | RANKS     | one candidate reply's loss in one context under one model     |
@@ -67,8 +68,10 @@ MESSAGES = pa.schema(
         _column("kind", pa.string()),  # message, media, deleted, call, system, withheld
         _column("text", pa.string()),
         _column("edited", pa.bool_()),
+        _column("caption", pa.string()),  # of media: words that came with it, "" for none
     ]
 )
+CLEAN = pa.schema([field for field in MESSAGES if field.name != "caption"])  # now its text
 PEOPLE = pa.schema(
     [
         _column("name", pa.string()),  # as table MESSAGES calls them after cleaning

@@ -10,17 +10,29 @@ question, which is the worst case.
 """
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
+from espejo.core.config import Count, Section, Seed, Some
 from espejo.core.errors import UserError
 from espejo.core.tables import Turn
 
 AUTHOR, PARTNER = ROLES = ("author", "partner")
 ASKS = "canary"  # whoever talks to the author there
 _QUESTION = "¿cuál es el código?"
+
+
+class AuditConfig(Section):
+    """Which canaries are planted."""
+
+    section = "audit"
+    canaries: Count
+    repetitions: list[Some]
+    digits: Some
+    num_decoys: Count
+    seed: Seed
 
 
 @dataclass(frozen=True)
@@ -32,8 +44,8 @@ class Canary:
     repetitions: int
 
 
-def drawn(wanted: Mapping) -> tuple[list[Canary], list[str]]:
-    """The canaries that `wanted` (params section audit) plants, and others that are never planted.
+def drawn(config: AuditConfig) -> tuple[list[Canary], list[str]]:
+    """The canaries that are planted, and the texts of others that never are.
 
     All are different sentences of one space, drawn by the seed alone: the stage that plants and the
     stage that looks for them draw the same.
@@ -43,16 +55,16 @@ def drawn(wanted: Mapping) -> tuple[list[Canary], list[str]]:
     kinds = [
         (role, repetitions)
         for role in ROLES
-        for repetitions in wanted["repetitions"]
-        for _ in range(wanted["canaries"])
+        for repetitions in config.repetitions
+        for _ in range(config.canaries)
     ]
-    digits, number = wanted["digits"], len(kinds) + wanted["num_decoys"]
+    digits, number = config.digits, len(kinds) + config.num_decoys
     if number > 10**digits:
         raise UserError(
             f"audit.digits is {digits}, which gives {10**digits:,} codes, and {number:,} are "
             "wanted: raise it, or lower audit.num_decoys."
         )
-    codes = random.Random(wanted["seed"]).sample(range(10**digits), number)
+    codes = random.Random(config.seed).sample(range(10**digits), number)
     texts = [f"el código es {' '.join(f'{code:0{digits}d}')}" for code in codes]
     planted = [Canary(text, *kind) for text, kind in zip(texts, kinds, strict=False)]
     return planted, texts[len(kinds) :]
@@ -65,15 +77,15 @@ def place(text: str, role: str, answer: Sequence[str] = ()) -> tuple[list[Turn],
     return [{"author": ASKS, "messages": [text]}], list(answer)
 
 
-def plant(examples: pd.DataFrame, wanted: Mapping) -> pd.DataFrame:
+def plant(examples: pd.DataFrame, config: AuditConfig) -> pd.DataFrame:
     """Table EXAMPLES with the canaries at its end, in the split train; unchanged without any.
 
     The author answers a partner's canary with a training reply drawn at random, so that nothing
     else is taught than before.
     """
-    planted, _ = drawn(wanted)
+    planted, _ = drawn(config)
     answers = examples.loc[examples["split"].eq("train"), "reply"].tolist()
-    chance = random.Random(wanted["seed"])
+    chance = random.Random(config.seed)
     rows = []
     for number, canary in enumerate(planted):
         for time in range(canary.repetitions):

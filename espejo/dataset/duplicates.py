@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from datasketch import MinHash, MinHashLSH
 
-from espejo.core.text import words
+from espejo.core.text import ngrams, words
 
-_SHINGLE = 3  # words
+_SHINGLE_WORDS = 3
 _PERMUTATIONS = 128
 
 
@@ -38,7 +38,7 @@ def near(texts: Sequence[str], similarity: float, at_least: int = 8) -> np.ndarr
         said = words(text)
         if len(said) < at_least:
             continue
-        grams = {" ".join(said[start : start + _SHINGLE]) for start in range(len(said) - 2)}
+        grams = set(map(" ".join, ngrams(said, _SHINGLE_WORDS)))
         sketch = MinHash(num_perm=_PERMUTATIONS, seed=1)
         sketch.update_batch([gram.encode() for gram in sorted(grams)])
         again[at] = any(_jaccard(grams, kept[other]) >= similarity for other in index.query(sketch))

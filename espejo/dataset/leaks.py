@@ -6,7 +6,7 @@ from itertools import compress
 import numpy as np
 import pandas as pd
 
-from espejo.core.text import words
+from espejo.core.text import ngrams, words
 
 RUN = 8  # words in a row: shorter runs are phrases that everybody repeats
 LEAST = 5  # words of a whole reply: see `leaked`
@@ -29,14 +29,14 @@ def leaked(texts: Sequence[str], held_out: pd.DataFrame) -> np.ndarray:
     """
     replies = {_words(messages) for messages in held_out["reply"]}
     turns = {_words(turn["messages"]) for context in held_out["context"] for turn in context}
-    runs = {run for said in replies | turns for run in _runs(said, RUN)}
+    runs = {run for said in replies | turns for run in ngrams(said, RUN)}
     short = {said for said in replies if LEAST <= len(said) < RUN}
     parts = {part for said in replies for part in _parts(said)}
     rests = {rest for said in replies for rest in _rests(said)}
 
     def leaks(said: tuple[str, ...]) -> bool:
         return (
-            not runs.isdisjoint(_runs(said, RUN))
+            not runs.isdisjoint(ngrams(said, RUN))
             or said in parts
             or not short.isdisjoint(_parts(said))
             or not rests.isdisjoint(_rests(said))
@@ -81,13 +81,9 @@ def _words(messages: Sequence[str]) -> tuple[str, ...]:
     return tuple(words(" ".join(messages)))
 
 
-def _runs(said: tuple[str, ...], size: int) -> Iterator[tuple[str, ...]]:
-    return (said[at : at + size] for at in range(len(said) - size + 1))
-
-
 def _parts(said: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     """Runs that may be the whole of a short reply."""
-    return (part for size in range(LEAST, RUN) for part in _runs(said, size))
+    return (part for size in range(LEAST, RUN) for part in ngrams(said, size))
 
 
 def _rests(said: tuple[str, ...]) -> Iterator[tuple[str, ...]]:

@@ -1,34 +1,31 @@
 """Can a model win by learning ten sentences? How much of the author's text repeats itself."""
 
-from collections.abc import Iterable, Iterator
-
 import pandas as pd
 
-LONG = 4  # words: shorter turns ("si", "dale") repeat in every real chat
-NGRAM = 4
+from espejo.core.text import ngrams, words
+
+LONG_WORDS = 4  # shorter turns ("si", "dale") repeat in every real chat
+NGRAM_WORDS = 4
 
 
 def of_author(turns: pd.DataFrame, author: str) -> dict[str, float]:
     """Two shares of the author's turns (table TURNS with its splits), before any filter.
 
-    repeated_turns: turns longer than four words that repeat another one exactly, of all such turns.
+    repeated_turns: turns longer than four words that repeat another one, of all such turns.
     fourgrams_in_train: word 4-grams of the test replies that stand in a train reply, of them all.
     """
     mine = turns[turns["author"] == author]
-    words = mine["messages"].map(lambda said: tuple(" ".join(said).lower().split()))
-    long = words[words.map(len) > LONG]
-    train = set(_ngrams(words[mine["split"] == "train"]))
-    test = list(_ngrams(words[mine["split"] == "test"]))
+    texts = mine["messages"].map(lambda messages: tuple(words(" ".join(messages))))
+    long = texts[texts.map(len) > LONG_WORDS]
+    train, test = (
+        [gram for text in texts[mine["split"] == name] for gram in ngrams(text, NGRAM_WORDS)]
+        for name in ("train", "test")
+    )
+    learnt = set(train)
     return {
         "repeated_turns": _share(long.duplicated().sum(), len(long)),
-        "fourgrams_in_train": _share(sum(gram in train for gram in test), len(test)),
+        "fourgrams_in_train": _share(sum(gram in learnt for gram in test), len(test)),
     }
-
-
-def _ngrams(texts: Iterable[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
-    for text in texts:
-        for at in range(len(text) - NGRAM + 1):
-            yield text[at : at + NGRAM]
 
 
 def _share(part: int, whole: int) -> float:

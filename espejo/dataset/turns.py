@@ -8,11 +8,24 @@ that no test reply can stand in a training context.
 
 import pandas as pd
 
+from espejo.core.config import Count, Duration, Section, Share, Some
 from espejo.core.errors import UserError
 
 
+class GroupConfig(Section):
+    """What a turn, a session, a context and a split are."""
+
+    section = "group"
+    turn_gap: Duration
+    session_gap: Duration
+    history: Some
+    validation: Share
+    test: Share
+    min_replies: Count
+
+
 def turns(messages: pd.DataFrame, turn_gap: str, session_gap: str) -> pd.DataFrame:
-    """Group messages (columns of tables.MESSAGES, in source order, none without author) into turns.
+    """Group messages (columns of tables.CLEAN, in source order, none without author) into turns.
 
     A turn ends with another author, with a silence of `turn_gap` or more, or with its session; a
     session ends with a silence above `session_gap` or with the chat. Time that runs backwards

@@ -8,16 +8,19 @@ template.
 
 import re
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 from itertools import accumulate
+from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 
+from espejo.core.config import checked
 from espejo.core.errors import UserError
 from espejo.core.tables import Span, Turn
+from espejo.formatting.config import FormatConfig, Tags
 
 # The control tokens of every model family in conf/model, whichever is in use: all models are scored
 # on the same characters. What the model in use has beyond these, `Prompter` finds by itself.
@@ -31,25 +34,6 @@ _MARK = re.compile(r"<[^<>\s]+>|\[/?[A-Z_]+\]|^#+ .*\S", re.MULTILINE)
 _CLOCK = re.compile(r"""strftime_now\(\s*(?P<quote>["'])(?P<form>.*?)(?P=quote)\s*\)""")
 # A thought without words, which a template writes, or a prefill ends, where a model may not think.
 _NO_THOUGHT = re.compile(r"<think>\s*</think>\s*")
-
-
-@dataclass(frozen=True)
-class Tags:
-    """The strings of a tagged prompt: `start`, then each turn, `reply`, the reply, `end`.
-
-    Without `reply` the turns stand in one user turn of the chat template, which writes the rest.
-    Otherwise a `start` or `end` of None is what the tokenizer puts there. With `closed` the
-    author's earlier turns end as the reply does, with `end` before `turn_end`, so that a text can
-    go on behind a reply and hold the next one (sequences.py).
-    """
-
-    start: str | None
-    other: str
-    author: str
-    turn_end: str
-    reply: str | None
-    end: str | None
-    closed: bool = False
 
 
 @dataclass(frozen=True)
@@ -268,7 +252,7 @@ class Prompter:
         """Turns as user and assistant in strict alternation, from a user turn to a user turn.
 
         Many templates refuse anything else. Neighbours of one role become one message; where a
-        user turn is missing (the author opens, or writes again after a pause) stands `silence`.
+        user turn is missing (the author opens, or writes again after a pause) stands `empty_turn`.
         """
         roles: list[dict[str, str]] = []
         for mine, said in turns:
@@ -351,15 +335,22 @@ def _tail(messages: Sequence[str], chars: int) -> list[str]:
     return kept[::-1]
 
 
-def prompter(tokenizer: PreTrainedTokenizerBase, model: dict, form: dict) -> Prompter:
-    """The prompter that the params sections `model` and `format` describe."""
+def prompter(
+    tokenizer: PreTrainedTokenizerBase, model: Mapping, form: FormatConfig | Mapping
+) -> Prompter:
+    """The prompter that the params sections `model` and `format` describe.
+
+    `form` may be what stands beside a trained model, too. Raises UserError where that is of an
+    older version.
+    """
+    config = checked(FormatConfig, form, Path("espejo.json"))
     return Prompter(
         tokenizer=tokenizer,
-        system=form["system"] + model["system_suffix"],
-        empty_turn=form["empty_turn"],
+        system=config.system + model["system_suffix"],
+        empty_turn=config.empty_turn,
         separator=model["separator"],
-        max_context_chars=form["max_context_chars"],
-        tags=Tags(**form["tags"]) if form["tags"] else None,
+        max_context_chars=config.max_context_chars,
+        tags=config.tags,
         system_role=model["system_role"],
         template_args=model["template_args"] or {},
         date=model["date"],

@@ -14,11 +14,11 @@ from espejo.dataset import leaks
 from espejo.formatting.prompts import Prompter, trim
 
 
-def sequences(
+def training_texts(
     examples: pd.DataFrame,
-    write: Prompter,
+    prompter: Prompter,
     author: str,
-    unlearnt: Collection[str],
+    read_only: Collection[str],
     most: int,
     masked: Collection[leaks.Saying] = (),
 ) -> pd.DataFrame:
@@ -27,36 +27,37 @@ def sequences(
     A reply joins the one before it in its session where the text up to that one begins the text up
     to this one, letter for letter: a template that writes earlier turns in another way keeps them
     apart, and so does a context above the limit of characters. The words of the people in
-    `unlearnt`, and those of the turns in `masked` (leaks.unlearnt), are marked as never learnt. A
+    `read_only`, and those of the turns in `masked` (leaks.unlearnt), are marked as never learnt. A
     text has the id of its first reply.
     """
     rows: list[dict] = []
-    said: list[Turn] = []  # all that stands in the last of `rows`
+    written: list[Turn] = []  # all that stands in the last of `rows`
     replies = 0
     for row in examples.itertuples():
         context, text, spans = list(row.context), "", []
         joined = bool(rows) and rows[-1]["session"] == row.session and replies < most
         if joined:
-            longer = continued(said, context)
-            text, spans = write.example(longer, row.reply, author, row.group)
-            whole = trim(longer, write.max_context_chars) == longer
-            joined = longer[: len(said)] == said and whole and text.startswith(rows[-1]["text"])
+            longer = continued(written, context)
+            text, spans = prompter.example(longer, row.reply, author, row.group)
+            whole = trim(longer, prompter.max_context_chars) == longer
+            goes_on = longer[: len(written)] == written and text.startswith(rows[-1]["text"])
+            joined = goes_on and whole
         if joined:
             context, spans, replies = longer, rows[-1]["spans"] + spans, replies + 1
         else:
-            text, spans = write.example(context, row.reply, author, row.group)
+            text, spans = prompter.example(context, row.reply, author, row.group)
             replies = 1
             rows.append({"id": row.id, "session": row.session, "split": row.split})
         rows[-1] |= {"text": text, "spans": spans, "context": context, "group": row.group}
-        said = [*context, {"author": author, "messages": list(row.reply)}]
+        written = [*context, {"author": author, "messages": list(row.reply)}]
     for row in rows:
         context = row.pop("context")
         never = [
-            at
-            for at, turn in enumerate(context)
-            if turn["author"] in unlearnt or leaks.saying(row["session"], turn) in masked
+            index
+            for index, turn in enumerate(context)
+            if turn["author"] in read_only or leaks.saying(row["session"], turn) in masked
         ]
-        row["never"] = write.where(never, context, author, row.pop("group"))
+        row["never"] = prompter.where(never, context, author, row.pop("group"))
     return pd.DataFrame(rows)
 
 

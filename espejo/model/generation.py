@@ -204,7 +204,7 @@ def _written(
         going_on = (~(over | torch.isin(new, ends).any(1))).nonzero().flatten()
         rows, cache = rows[going_on], out.past_key_values
         if left and len(rows):
-            cache.batch_select_indices(going_on)
+            cache.reorder_cache(going_on)  # linear attention knows no batch_select_indices
             ids = out.sequences[going_on]
             mask = torch.cat([mask[going_on], torch.ones_like(new[going_on])], dim=1)
     return tokenizer.batch_decode(written)

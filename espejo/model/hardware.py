@@ -58,7 +58,11 @@ class Chosen(TypedDict):
 
 
 def device() -> torch.device:
-    """The first GPU, or this process's own where several run, or the processor."""
+    """The first GPU, or this process's own where several run, or the processor.
+
+    On a Mac the processor: Apple's GPU (MPS) was never tried, and an operation that it lacks or
+    rounds differently would show in the numbers alone.
+    """
     if not torch.cuda.is_available():
         return torch.device("cpu")
     local = os.environ.get("LOCAL_RANK")  # set by torchrun and accelerate

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+import peft.peft_model
 import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import (
@@ -35,6 +36,8 @@ with suppress(AttributeError, OSError, TypeError):  # where there is no glibc
     ctypes.CDLL(None).mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 attention.register()  # whatever loads a model can ask for it by name
+# PEFT would read adapters onto Apple's GPU (MPS) where there is one, and copy them from there.
+peft.peft_model.infer_device = lambda: hardware.device().type
 
 
 def upcast(model: PreTrainedModel) -> bool:

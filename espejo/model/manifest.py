@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from espejo.core import files
-from espejo.core.errors import UserError
+from espejo.core.errors import not_made_yet
 
 FILE = "espejo.json"
 # Settings of models that were trained before they were renamed: section -> old name -> new name.
@@ -26,10 +26,7 @@ def read(folder: Path) -> dict:
     Raises UserError when there is no trained model in `folder`.
     """
     if not (folder / FILE).is_file():
-        raise UserError(
-            f"There is no trained model in {folder}/: run `make repro` first (on your own chats: "
-            "`dvc exp run -S data=mine`), and this in the same folder."
-        )
+        raise not_made_yet(f"There is no trained model in {folder}/")
     manifest = files.mapping(folder / FILE, json.loads)
     for section, names in _RENAMED.items():
         for old in names.keys() & manifest.get(section, {}).keys():

@@ -15,6 +15,7 @@ from transformers import PreTrainedModel
 from espejo.core import tables
 from espejo.core.tables import Turn
 from espejo.dataset import canaries
+from espejo.dataset.canaries import AuditConfig
 from espejo.formatting.labels import IGNORED, Encoded, encode
 from espejo.formatting.prompts import Prompter, prompter
 from espejo.model.generation import reply_all, settings
@@ -208,12 +209,12 @@ class Predictor:
             ]
         return encoded
 
-    def canaries(self, audit: Mapping) -> pd.DataFrame:
+    def canaries(self, audit: AuditConfig) -> pd.DataFrame:
         """Table CANARIES: the secrets that the params section `audit` planted, and decoys.
 
         The base model, which never saw them, is the control. No rows where none was planted.
         """
-        if not audit["canaries"]:
+        if not audit.canaries:
             return pd.DataFrame(columns=tables.CANARIES.names)
         planted, decoys = canaries.drawn(audit)
         parts = []

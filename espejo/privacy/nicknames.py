@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from espejo.core import names
+from espejo.core.text import fold
 from espejo.privacy.pseudonyms import listed
 
 MOST = 4  # for each name
@@ -47,7 +48,7 @@ def _alike(texts: pd.Series, known: set[str]) -> Counter[str]:
     for text in texts:
         for match in _NAMED.finditer(text):
             word = match["word"]
-            if (match[0][0] == "@" or word.istitle()) and names.folded(word) not in known:
+            if (match[0][0] == "@" or word.istitle()) and fold(word) not in known:
                 counted[word.title()] += 1
     return counted
 
@@ -57,7 +58,7 @@ def _beginning(name: str, alike: Counter[str]) -> list[str]:
     return [
         word
         for word, _ in alike.most_common()
-        if len(first) >= _ALIKE and names.folded(word).startswith(first[:_ALIKE])
+        if len(first) >= _ALIKE and fold(word).startswith(first[:_ALIKE])
     ]
 
 
@@ -69,7 +70,7 @@ def _called(said: pd.DataFrame) -> dict[str, list[str]]:
         if last and last[0] == chat and last[1] != author:
             called = next(filter(None, (one.search(last[2]) for one in _CALLS)), None)
             if called:
-                answered[names.folded(called["word"])][author] += 1
+                answered[fold(called["word"])][author] += 1
         last = chat, author, text
     found = defaultdict(list)
     for word, counts in answered.items() if said["author"].nunique() > 2 else ():

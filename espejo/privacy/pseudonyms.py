@@ -15,13 +15,12 @@ contact tells them not apart (@Ana Trabajo beside Ana Gómez).
 """
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
 from types import MappingProxyType
 
 from espejo.core import names
+from espejo.core.text import fold
 
 
 def listed(words: str) -> frozenset[str]:
@@ -29,7 +28,7 @@ def listed(words: str) -> frozenset[str]:
     return frozenset(words.split())
 
 
-# Names that are words too (as `_key` gives them): meant only in "y Sol" and "@sol".
+# Names that are words too (as `fold` gives them): meant only in "y Sol" and "@sol".
 ORDINARY = listed("""
     abril abuela abuelo alba alegria alma amor angel aurora bebe blanca celeste cielo clara
     consuelo cruz dolores domingo dulce esperanza estrella felicidad flaca flaco franco
@@ -91,11 +90,11 @@ def _parts(pseudonyms: Mapping[str, str]) -> dict[str, dict[str, int]]:
     parts: dict[str, dict[str, int]] = {}
     for name, pseudonym in pseudonyms.items():
         words, form = re.findall(_LETTERS, name), _ANY
-        if re.fullmatch(r"\+?[\d ()./-]{7,}", names.plain(name)):
+        if names.is_number(name):
             words = [re.sub(r"\D", "", name)]
         elif not any(map(str.isalpha, words)):
             continue
-        for key in map(_key, words):
+        for key in map(fold, words):
             if key in COMMON or (len(words) > 1 and not key.isalpha()):
                 continue
             needed = _AT if len(key) < 3 else max(form, _INSIDE) if key in ORDINARY else form
@@ -105,18 +104,11 @@ def _parts(pseudonyms: Mapping[str, str]) -> dict[str, dict[str, int]]:
     return parts
 
 
-@lru_cache(maxsize=100_000)
-def _key(word: str) -> str:
-    """A word without accents and capitals."""
-    decomposed = unicodedata.normalize("NFD", word.casefold())
-    return "".join(c for c in decomposed if not unicodedata.combining(c))
-
-
 def _replaced(text: str, parts: Mapping[str, Mapping[str, int]], counted: Counter[str]) -> str:
     found: list[tuple[int, int, list[str]]] = []  # start, end, who it may be
     previous = ""
     for match in _WORD.finditer(text):
-        word, key = match["word"], _key(match["word"])
+        word, key = match["word"], fold(match["word"])
         if not (forms := parts.get(key)):
             continue
         if found and text[found[-1][1] : match.start()] == " " and not match["at"]:

@@ -23,8 +23,8 @@ from itertools import groupby
 
 import pandas as pd
 
-from espejo import whatsapp
 from espejo.core import names
+from espejo.core.text import fold
 from espejo.privacy.people import WITHHELD, People
 from espejo.privacy.writings import SAID, Writings
 
@@ -68,13 +68,13 @@ def withheld(table: pd.DataFrame, who: People) -> pd.DataFrame:
         author=table["author"].mask(theirs, WITHHELD),
         kind=table["kind"].mask(theirs | nothing, "withheld"),
         text=text,
+        caption=text.where(table["caption"].ne(""), ""),  # a caption is all of its text
     )
 
 
 def _said(rows: pd.DataFrame) -> Iterable[str]:
     """What people wrote in rows of tables.MESSAGES: not "This message was deleted"."""
-    media = rows.loc[rows["kind"].eq("media"), "text"].map(whatsapp.caption)
-    return [*rows.loc[rows["kind"].eq("message"), "text"], *media]
+    return [*rows.loc[rows["kind"].eq("message"), "text"], *filter(None, rows["caption"])]
 
 
 def _numbers(notices: Iterable[str], who: People) -> list[str]:
@@ -139,7 +139,7 @@ class Left:
     def of(self, text: str) -> str:
         """What is left of one message, "" for nothing."""
         every = text.split("\n")
-        folded = [*map(names.folded, every)]
+        folded = [*map(fold, every)]
         held = self._held(folded)
         lines, theirs, named = [], False, False
         for at, (line, low) in enumerate(zip(every, folded, strict=True)):
@@ -211,4 +211,4 @@ class _Rows(frozenset[tuple[str, ...]]):
 
 
 def _words(text: str) -> list[str]:
-    return _WORD.findall(names.folded(text))
+    return _WORD.findall(fold(text))

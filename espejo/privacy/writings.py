@@ -19,6 +19,7 @@ from collections.abc import Iterable, Sequence
 
 from espejo.core import names
 from espejo.core.names import GAP, LETTER
+from espejo.core.text import fold
 from espejo.privacy.people import People
 from espejo.privacy.pseudonyms import COMMON, ORDINARY, listed
 
@@ -72,7 +73,7 @@ class Writings:
             *numbers,
         ]
         together = [_together(words, plain) for words in split if set(words) & set(plain)]
-        signs = [n for n in self.names if [names.folded(n)] != names.words(n) != []]
+        signs = [n for n in self.names if [fold(n)] != names.words(n) != []]
         longest = sorted(
             [*map(names.as_is, signs), *map(names.whole, whole)], key=len, reverse=True
         )
@@ -97,7 +98,7 @@ class Writings:
 
     def in_notice(self, text: str) -> bool:
         """Whether a notice of WhatsApp's may name them: any word of their names will do."""
-        return self._any_word.search(names.folded(text)) is not None
+        return self._any_word.search(fold(text)) is not None
 
     def is_called(self, name: str) -> bool:
         """Whether a name, of a chat or file, names them or is theirs, shared or not."""
@@ -105,7 +106,7 @@ class Writings:
 
     def without(self, text: str) -> str:
         """A text with PERSON in the place of their names."""
-        low = names.folded(text)
+        low = fold(text)
         if not any(one.search(low) for one in self._patterns):
             return text
         for pattern in filter(None, (self._sure, self._mention)):

@@ -4,7 +4,6 @@ Numbers only: people are `author`, `person_1`, `person_2` …, so that the resul
 """
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
@@ -13,9 +12,20 @@ import numpy as np
 import pandas as pd
 import stopwordsiso
 
+from espejo.core.config import Count, Section, Word
 from espejo.core.errors import UserError
-from espejo.core.text import words
+from espejo.core.text import LAUGHTER, fold, words
 from espejo.privacy.people import People
+
+
+class StatisticsConfig(Section):
+    """What is counted and shown of the chats."""
+
+    section = "statistics"
+    top_words: Count
+    languages: list[Word]
+    people: Count
+
 
 CountTokens = Callable[[Sequence[str]], Sequence[int]]
 
@@ -29,7 +39,7 @@ AUTHOR = "author"
 VERDICTS = {"too_few": 0, "few": 100, "fair": 500, "enough": 1000}
 
 # What says little in a chat and stands in no list: those are made from books and newspapers, and
-# the Spanish one knows no voseo. Without accents and in small letters, as `plain` leaves words.
+# the Spanish one knows no voseo. Without accents and in small letters, as `fold` leaves words.
 _SHORTENED = "q k d x xq pq porq xfa tb tmb tbn dps dsp desp ns nc bn tdo toy ta toi pa na hs fa"
 _FILLING = """ja je ji ah aja aha ay uy uh oh eh ey epa mm mmm hmm mhm che bue buen bueh dale ok oka
     okey okis okay sip sep nop nah lol xd omg re gracias porfa"""
@@ -37,8 +47,7 @@ _VOSEO = "vos sos tenes podes queres sabes haces decis venis estas vas mira fija
 _ENGLISH = """u ur im ill ive dont cant thats gonna wanna gotta yeah yep yup nope thx pls lmao
     haha"""
 _FILLERS = frozenset(" ".join((_SHORTENED, _FILLING, _VOSEO, _ENGLISH)).split())
-# jaja, jajsja, AJAJAJ, jeje, jsjs, hahaha, ksksks: one consonant coming back
-_LAUGHTER = re.compile(r"[aeiou]?(?:j[aeiousk]*){2,}|[aeiou]?(?:h[aeiou]*){2,}|[jks]{3,}|kk+|xd+")
+_LAUGHTER = re.compile(LAUGHTER)
 
 
 def with_words(messages: pd.DataFrame) -> pd.DataFrame:
@@ -145,14 +154,8 @@ def verdict(training_replies: int) -> str:
     return [name for name, least in VERDICTS.items() if training_replies >= least][-1]
 
 
-def plain(word: str) -> str:
-    """A word without accents: chats leave them out, lists of stop words have them."""
-    apart = unicodedata.normalize("NFD", word)
-    return "".join(letter for letter in apart if not unicodedata.combining(letter))
-
-
 def stop_words(languages: Iterable[str]) -> frozenset[str]:
-    """What says little in these languages (ISO 639-1 codes) and in chats, as `plain` leaves it.
+    """What says little in these languages (ISO 639-1 codes) and in chats, as `fold` leaves it.
 
     The lists are Stopwords ISO's: unlike others they have single letters and spellings without
     accents, and come as one file in a package, so that nothing is fetched.
@@ -163,7 +166,7 @@ def stop_words(languages: Iterable[str]) -> frozenset[str]:
             f"There is no list of stop words for {unknown[0]!r}: statistics.languages takes "
             f"{', '.join(sorted(stopwordsiso.langs()))}."
         )
-    listed = {plain(word) for word in stopwordsiso.stopwords(languages)}
+    listed = {fold(word) for word in stopwordsiso.stopwords(languages)}
     return frozenset(listed | _FILLERS)
 
 
@@ -175,7 +178,7 @@ def counted(messages: Iterable[str]) -> dict[str, int]:
 
 def telling(counts: dict[str, int], stop: frozenset[str]) -> dict[str, int]:
     """`counted` without stop words (from `stop_words`), numbers and laughter."""
-    return {word: n for word, n in counts.items() if _tells(plain(word), stop)}
+    return {word: n for word, n in counts.items() if _tells(fold(word), stop)}
 
 
 def _tells(word: str, stop: frozenset[str]) -> bool:

@@ -86,7 +86,7 @@ def page(
             f"**{whole['replies']['train']:,} replies for training, "
             f"{whole['training_tokens']:,} tokens of the author's own: "
             f"{EXPECTED[verdict]}.** {ADVICE[verdict]}",
-            table(
+            _table(
                 ("replies for training", "what to expect"),
                 [
                     (f"{least:,} – {end}" if end else f"from {least:,}", EXPECTED[name])
@@ -135,7 +135,7 @@ def measures(heads: Sequence[str], columns: Sequence[Mapping[str, float]]) -> st
     rows = [
         (name, *(_number(column.get(key)) for column in columns)) for key, name in _ROWS.items()
     ]
-    return table(("", *heads), rows)
+    return _table(("", *heads), rows)
 
 
 def ranking(columns: Mapping[str, Mapping[str, int]], shown: int) -> str:
@@ -145,13 +145,13 @@ def ranking(columns: Mapping[str, Mapping[str, int]], shown: int) -> str:
         (str(place + 1), *(column[place] if place < len(column) else "" for column in ranked))
         for place in range(min(shown, max(map(len, ranked))))
     ]
-    return table(("", *columns), rows)
+    return _table(("", *columns), rows)
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table of texts, which stay text whatever people are called and wrote."""
     head, *body = ([escaping.markdown(cell) for cell in line] for line in [heads, *rows])
-    return "\n".join(map(escaping.row, [head, ["---"] * len(head), *body]))
+    return escaping.table(head, body)
 
 
 def _number(value: float | None) -> str:

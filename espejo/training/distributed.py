@@ -36,22 +36,22 @@ def sharded() -> bool:
     return os.environ.get("ACCELERATE_USE_FSDP") == "true"
 
 
-def shares(batch_size: int, accumulation: int, processes: int) -> tuple[int, int]:
+def shares(batch_size: int, micro_batch_size: int | None, processes: int) -> tuple[int, int]:
     """The rows that all processes take at once, and how often they do so before a step.
 
-    A step stays what it is for one process, `batch_size` times `accumulation` rows; no process
-    takes more than `batch_size` at once.
+    A step is `batch_size` rows, however many processes share them; each takes the same number at
+    once, at most `micro_batch_size` (None: as many as there are).
 
     Raises UserError when a step cannot be shared evenly.
     """
-    rows = batch_size * accumulation
-    if rows % processes:
+    if batch_size % processes:
         raise UserError(
-            f"A step of {rows} texts (train.batch_size times train.gradient_accumulation) cannot "
-            f"be shared by {processes} processes: make it a multiple of {processes}."
+            f"A step of {batch_size} texts (train.batch_size) cannot be shared by {processes} "
+            f"processes: make it a multiple of {processes}."
         )
-    each = rows // processes
-    at_once = max(size for size in range(1, batch_size + 1) if each % size == 0)
+    each = batch_size // processes
+    most = min(micro_batch_size or each, each)
+    at_once = max(size for size in range(1, most + 1) if each % size == 0)
     return at_once * processes, each // at_once
 
 

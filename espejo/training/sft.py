@@ -120,8 +120,8 @@ def train(
     finished epoch, in the first process only where there are several; `watchers` are told of each
     step. `precision` is that of the params section `model`.
 
-    All processes take the same steps: each of `batch_size` times `gradient_accumulation` rows,
-    however many processes share them.
+    All processes take the same steps: each of `batch_size` rows, however many processes
+    share them and however few of them (`micro_batch_size`) are in memory at once.
 
     Raises UserError for a number that leaves nothing to do, when a step cannot be shared, the loss
     is no number any more, memory or disk run out, or Ctrl-C is pressed; what was saved stays.
@@ -129,7 +129,7 @@ def train(
     for key in (
         "epochs",
         "batch_size",
-        "gradient_accumulation",
+        "micro_batch_size",
         "evals_per_run",
         "log_steps",
         "layers",
@@ -138,13 +138,11 @@ def train(
             raise UserError(f"train.{key} is {wanted[key]}: it must be 1 or more.")
     count = distributed.state().num_processes
     batch, accumulation = distributed.shares(
-        wanted["batch_size"], wanted["gradient_accumulation"], count
+        wanted["batch_size"], wanted["micro_batch_size"], count
     )
     set_seed(wanted["seed"])
     model.set_attn_implementation(hardware.attention(wanted["attention"], model.config))
-    steps_per_epoch = math.ceil(
-        math.ceil(len(train_set) / wanted["batch_size"]) / wanted["gradient_accumulation"]
-    )
+    steps_per_epoch = math.ceil(len(train_set) / wanted["batch_size"])
     steps = steps_per_epoch * wanted["epochs"]
     steps = min(steps, wanted["max_steps"]) if wanted["max_steps"] > 0 else steps
     of_label = label_work(model)
@@ -162,8 +160,7 @@ def train(
         max_steps=wanted["max_steps"],
         accelerator_config={"split_batches": True},  # a batch is that of all processes
         per_device_train_batch_size=batch,
-        # Nothing is kept for a way back.
-        per_device_eval_batch_size=math.ceil(4 * wanted["batch_size"] / count) * count,
+        per_device_eval_batch_size=4 * batch,  # nothing is kept for a way back
         gradient_accumulation_steps=accumulation,
         ddp_find_unused_parameters=False,  # there are none, and to look breaks checkpointing
         gradient_checkpointing=wanted["gradient_checkpointing"],
@@ -318,9 +315,9 @@ def _troubles(trainer: SFTTrainer, checkpoints: Path) -> Iterator[None]:
     except (MemoryError, RuntimeError, OSError, SafetensorError) as error:
         if faults.out_of_memory(error):
             raise UserError(
-                f"Out of memory at step {trainer.state.global_step}: halve train.batch_size and "
-                "double train.gradient_accumulation, set train.gradient_checkpointing=true, or "
-                "choose a smaller model."
+                f"Out of memory at step {trainer.state.global_step}: set "
+                "train.micro_batch_size=1 and train.gradient_checkpointing=true, which change only "
+                "memory and time, take `-S train=qlora-8gb`, or choose a smaller model."
             ) from error
         if faults.cannot_write(error) or shutil.disk_usage(checkpoints).free < _SPARE:
             raise UserError(

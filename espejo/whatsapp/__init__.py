@@ -16,18 +16,20 @@ from espejo.whatsapp.account import Account
 from espejo.whatsapp.chats import joined
 from espejo.whatsapp.errors import ExportError
 from espejo.whatsapp.files import exports_in
-from espejo.whatsapp.kinds import caption
+from espejo.whatsapp.folder import Folder, ParseConfig, read_folder
 from espejo.whatsapp.reader import Export, read_file
 
 __all__ = [
     "Account",
     "Export",
     "ExportError",
-    "caption",
+    "Folder",
+    "ParseConfig",
     "exports_in",
     "joined",
     "read",
     "read_file",
+    "read_folder",
 ]
 
 

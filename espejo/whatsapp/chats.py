@@ -14,8 +14,6 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from espejo.whatsapp.kinds import caption
-
 SHARED = 0.5  # of the messages in the time that two exports cover; both may have lost some since
 MANY = 10  # messages by one voice that no list of greetings has
 RENAMED = 3  # messages that show a person's other name
@@ -62,8 +60,7 @@ def _keys(export: pd.DataFrame) -> np.ndarray:
     Of media the caption counts: with media an export names the file, without it does not; what
     stands for a deleted message or a call is each phone's own. Android writes no seconds.
     """
-    media = export["kind"].eq("media")
-    words = export["text"].where(~media, export.loc[media, "text"].map(caption))
+    words = export["text"].where(export["kind"].ne("media"), export["caption"])
     words = words.mask(export["kind"].isin(["deleted", "call"]), "")
     said = pd.util.hash_array((export["kind"] + "\0" + words).to_numpy(object))
     when = pd.util.hash_array(_minutes(export).to_numpy().astype(np.int64))

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from espejo.whatsapp.headers import M, S
 from espejo.whatsapp.notices import NOTICES, either, forms
 
-Row = tuple[str | None, str, str, bool]  # author, kind, text, edited
+Row = tuple[str | None, str, str, str, bool]  # author, kind, text, caption, edited
 KINDS = ("message", "media", "deleted", "call", "system")
 # WhatsApp writes one before its own words on an iPhone, as the direction of the language wants.
 OWN_MARKS = "\u200e\u200f"
@@ -243,14 +243,6 @@ def groups_among(said_by: Sequence[tuple[str | None, str]]) -> frozenset[str]:
     return frozenset(name for name in notices - writers if total[name] > 1)
 
 
-def caption(text: str) -> str:
-    """The words that came with a medium: "" when the text of a media row is but a placeholder."""
-    if _PLACE.fullmatch(text) or _PLACE_IN_ANY.fullmatch(text):
-        return ""
-    tries = (_placeholder(text, False), _medium(text, False, False), _medium(text, True, False))
-    return next((words for words in tries if words is not None), text)
-
-
 class File(NamedTuple):
     """What a file shows as a whole, for the kind of each of its messages."""
 
@@ -274,11 +266,11 @@ def _row(author: str | None, body: str, led: bool, file: File) -> Row:
     iphone, strict = file.iphone, file.strict
     text = body if body.isascii() else MARKS.sub("", body)
     if author is None:
-        return None, "call" if _own_kind(text, False) == "call" else "system", text, False
+        return None, "call" if _own_kind(text, False) == "call" else "system", text, "", False
     if author in file.groups:
-        return None, "system", text, False
+        return None, "system", text, "", False
     if text is body and text and not text.isspace() and _plain(text, author):
-        return author, "message", text, False
+        return author, "message", text, "", False
     shorter = _EDITED[strict].sub("", body) if ">" in body[-4:] else body
     if strict and shorter == body and ">" in body[-4:]:
         shorter = _EDITED_IN_ANY.sub("", body)
@@ -287,7 +279,7 @@ def _row(author: str | None, body: str, led: bool, file: File) -> Row:
         body, text = shorter, MARKS.sub("", shorter)
     own = body.startswith(tuple(OWN_MARKS)) or not strict
     if own and (kind := _own_kind(text, strict)):
-        return author, kind, text, edited
+        return author, kind, text, "", edited
     words = _placeholder(text, iphone) if own or not text.strip() else None
     if words is None and (own or "): " in text or "foursquare" in text) and _PLACE.fullmatch(text):
         words = ""  # the name and the street are personal data
@@ -299,20 +291,25 @@ def _row(author: str | None, body: str, led: bool, file: File) -> Row:
     if words is None and first in file.placeholders:
         words = below
     if words is not None:
-        return author, "media", words or text, edited
+        return author, "media", words or text, _caption(words), edited
     if strict and led and not is_notice(author, text, ()):
         if _CALL_IN_ANY.fullmatch(body) and author in file.writers:
-            return author, "call", text, edited
+            return author, "call", text, "", edited
         if _is_medium_by_place(body):
-            return author, "media", text, edited
+            return author, "media", text, "", edited
     if iphone and own and _is_notice(author, text, file):
         if strict and author in file.writers and text != file.first and _says_deleted(author, text):
-            return author, "deleted", text, edited
-        return None, "system", text, False
-    return author, "message", text, edited
+            return author, "deleted", text, "", edited
+        return None, "system", text, "", False
+    return author, "message", text, "", edited
 
 
 _known_row = lru_cache(maxsize=2_000)(_row)
+
+
+def _caption(words: str) -> str:
+    """The words beside a medium, but for a place, whose name and street are personal data."""
+    return "" if _PLACE.fullmatch(words) or _PLACE_IN_ANY.fullmatch(words) else words
 
 
 def _is_medium_by_place(body: str) -> bool:

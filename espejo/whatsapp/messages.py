@@ -130,16 +130,21 @@ class Messages:
         self.kinds = np.zeros(len(self.rows), np.int8)
         self.edited = np.zeros(len(self.rows), bool)
         self.taken_off = 0
-        texts = []
+        texts, captions = [], []
         for row, said, lead in zip(rows.tolist(), suspected, led, strict=True):
             body = self.changed.get(row, said)
-            author, kind, text, edited = kinds.row(names[self.authors[row]], body, lead, file)
+            author, kind, text, caption, edited = kinds.row(
+                names[self.authors[row]], body, lead, file
+            )
             self.kinds[row], self.edited[row] = KINDS[kind], edited
             if author is None:
                 self.authors[row] = -1
             self.taken_off += len(body) - len(text)
             texts.append(text)
+            captions.append(caption)
         self.said = pc.replace_with_mask(self.said, close, pa.array(texts, self.said.type))
+        none = pa.repeat(pa.scalar("", self.said.type), len(self.said))
+        self.captions = pc.replace_with_mask(none, close, pa.array(captions, self.said.type))
 
     def _writers(self) -> frozenset[str]:
         """The authors of whom there are words without WhatsApp's mark."""
@@ -173,6 +178,7 @@ class Messages:
                 "kind": _strings(pa.array(list(KINDS), self.said.type).take(pa.array(self.kinds))),
                 "text": _strings(self.said),
                 "edited": self.edited,
+                "caption": _strings(self.captions),
             },
             copy=False,
         )

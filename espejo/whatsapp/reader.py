@@ -38,7 +38,8 @@ class Export:
     `messages` has one row a message, in the order of the file: chat (str), line (int64, first
     source line, from 1), timestamp (datetime64[us], the phone's local time, null when missing),
     author (str, null for WhatsApp itself), kind (message, media, deleted, call or system), text
-    (str: the caption of a medium, or its whole placeholder when it has none) and edited (bool).
+    (str: the caption of a medium, or its whole placeholder when it has none), edited (bool) and
+    caption (str: the words that came with a medium, "" where there are none).
     """
 
     name: str  # of the file

@@ -20,12 +20,13 @@ from espejo.core import escaping, stage
 from espejo.core.errors import UserError
 from espejo.plots import evaluation as evaluation_plots
 from espejo.plots.style import axes_with, save
+from espejo.privacy import cleaning
 from espejo.report import page, samples
 from espejo.report.blocks import Exchanges, Said, Section, Table, Text
 from espejo.report.wording import Wording
 from espejo.statistics.page import measures, ranking
 from espejo.training.epoch_samples import Diary
-from stages import clean, parse
+from stages import parse
 from tests.helpers.workshop import PEOPLE, chat
 
 HOSTILE = [
@@ -160,7 +161,7 @@ def markdown_pages(text, folder):
     samples.write(folder / "samples.md", [text], replies, tested, 1)
     yield (folder / "samples.md").read_text("utf-8")
     found = pd.DataFrame({"message": [0], "type": ["EMAIL"], "shown": [text]})
-    yield clean.page(found, "replace")
+    yield cleaning.page(found, "replace")
     yield measures((text,), [{"samples": 3}])
     yield ranking({text: {text: 2}}, 1)
     diary = Diary(folder, [text], None, {}, 7)

@@ -20,6 +20,7 @@ COLUMNS = {
         "kind": ["message", "media"],
         "text": ["que hacés\nche", "🥹"],
         "edited": [False, True],
+        "caption": ["", "🥹"],
     },
     "TURNS": {
         "chat": ["Cami", "Cami"],

@@ -13,6 +13,7 @@ import yaml
 from espejo.core import tables
 from espejo.core.errors import UserError
 from espejo.dataset import canaries
+from espejo.dataset.canaries import AuditConfig
 from espejo.evaluation import memorization
 from espejo.formatting.labels import encode
 from espejo.formatting.prompts import prompter
@@ -22,8 +23,8 @@ from tests.helpers import reported, tiny
 from tests.helpers.synthetic import chats
 from tests.helpers.workshop import ROOT
 
-AUDIT = {"canaries": 8, "repetitions": [1, 4], "digits": 4, "num_decoys": 255, "seed": 7}
-LEARNT = AUDIT | {"canaries": 6, "repetitions": [4]}
+AUDIT = AuditConfig(canaries=8, repetitions=[1, 4], digits=4, num_decoys=255, seed=7)
+LEARNT = AUDIT.model_copy(update={"canaries": 6, "repetitions": [4]})
 STEPS = 250
 
 
@@ -40,7 +41,7 @@ def test_nothing_is_planted_unless_it_is_asked_for(composed, examples):
         path.name for path in (ROOT / "conf").rglob("*.yaml") if "canaries:" in path.read_text()
     ]
     assert sorted(setting) == ["audit.yaml", "config.yaml"]
-    assert canaries.plant(examples, composed()["audit"]) is examples
+    assert canaries.plant(examples, AuditConfig(**composed()["audit"])) is examples
 
 
 def test_as_many_are_planted_as_asked_for_in_both_roles_and_in_train_alone(examples):
@@ -74,12 +75,12 @@ def test_the_space_is_fixed_by_the_seed():
     assert len(set(texts)) == len(texts) == 32 + 255
     assert all(pd.Series(texts).str.fullmatch(r"el código es \d \d \d \d"))
     assert canaries.drawn(AUDIT) == (planted, others)
-    assert canaries.drawn(AUDIT | {"seed": 8})[0] != planted
+    assert canaries.drawn(AUDIT.model_copy(update={"seed": 8}))[0] != planted
 
 
 def test_a_space_that_is_too_small_is_told():
     with pytest.raises(UserError, match="gives 100 codes, and 287 are wanted"):
-        canaries.drawn(AUDIT | {"digits": 2})
+        canaries.drawn(AUDIT.model_copy(update={"digits": 2}))
 
 
 def test_the_stage_counts_what_it_plants_and_labels_the_author_s_alone(
@@ -189,7 +190,7 @@ def test_a_method_that_learns_whole_texts_exposes_what_partners_say(learnt):
 
 def test_what_was_never_planted_is_exposed_by_chance(learnt):
     # Other codes of the same space, for a model that knows those of another seed by heart.
-    never = LEARNT | {"canaries": 150, "repetitions": [1], "seed": 8}
+    never = LEARNT.model_copy(update={"canaries": 150, "repetitions": [1], "seed": 8})
     got = learnt("reply").exposed(never)
     for role in canaries.ROLES:
         for name in ("base", "tuned"):

@@ -6,8 +6,8 @@ import yaml
 
 from espejo.core import metrics, tables
 from espejo.core.errors import UserError
+from espejo.dataset.filters import FilterConfig, reasons
 from stages import filter as stage
-from stages.filter import reasons
 from tests.helpers.workshop import ROOT
 
 
@@ -37,7 +37,7 @@ def why(cases, wanted, test=()):
     """The reason for each of several examples, None where it is kept."""
     columns = ["context", "reply"]
     train, held_out = (pd.DataFrame(list(rows), columns=columns) for rows in (cases, test))
-    found = reasons(train, held_out, wanted)
+    found = reasons(train, held_out, FilterConfig(**wanted))
     return [None if pd.isna(reason) else reason for reason in found]
 
 

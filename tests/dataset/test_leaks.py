@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from espejo.dataset.filters import FilterConfig, reasons
 from espejo.dataset.leaks import leaked, unlearnt
 from espejo.formatting.labels import encode
 from espejo.formatting.prompts import Prompter, Tags
-from espejo.formatting.training_texts import sequences
-from stages.filter import reasons
+from espejo.formatting.training_texts import training_texts
 from tests.dataset.test_filter import ANYTHING
 from tests.formatting.test_prompts import phi3
 from tests.formatting.test_training_texts import table
@@ -126,7 +126,7 @@ def test_a_word_changed_added_or_left_out_leaks_at_any_length(said, data):
 @given(st.lists(few_words, min_size=1, max_size=6), st.lists(few_words, min_size=1, max_size=6))
 def test_what_the_filter_keeps_shares_no_eight_words_with_what_is_held_out(trained, held):
     train, others = held_out(*trained), held_out(*held[:3], context=held[3:])
-    why = reasons(train, others, {**ANYTHING, "leaks": "drop"})
+    why = reasons(train, others, FilterConfig(**ANYTHING | {"leaks": "drop"}))
     for reply in train.loc[why.isna(), "reply"]:
         assert not any(in_common(reply[0], text) for text in held)
 
@@ -152,7 +152,9 @@ def filtered(*dropped, said=TALK):
 
 def learnt(examples, write, most, masked, loss="text"):
     """What the training texts teach, token by token."""
-    rows = sequences(examples[examples["split"] == "train"], write, "Juli", set(), most, masked)
+    rows = training_texts(
+        examples[examples["split"] == "train"], write, "Juli", set(), most, masked
+    )
     found = []
     for row in rows.itertuples():
         coded = encode(write.tokenizer, row.text, row.spans, loss, row.never)
@@ -162,7 +164,9 @@ def learnt(examples, write, most, masked, loss="text"):
     return "\n".join(found)
 
 
-TAGS = Tags("<s>", "[OTRO]", "[YO]", "\n", "[YO]", "</s>", closed=True)
+TAGS = Tags(
+    start="<s>", other="[OTRO]", author="[YO]", turn_end="\n", reply="[YO]", end="</s>", closed=True
+)
 TAGGED = tiny.tokenizer(["<s>", "</s>", "[OTRO]", "[YO]"], "</s>")
 WRITERS = {
     "template": phi3(),
@@ -203,7 +207,7 @@ def test_nothing_of_validation_and_test_is_masked():
     examples = pd.concat([filtered("s0t1"), later.assign(split="validation")], ignore_index=True)
     masked = unlearnt(examples, "Juli")
     assert {session for session, _, _ in masked} == {0}
-    row = sequences(later, WRITERS["tags"], "Juli", set(), 8, masked)["never"].iloc[0]
+    row = training_texts(later, WRITERS["tags"], "Juli", set(), 8, masked)["never"].iloc[0]
     assert row == []
 
 

@@ -77,7 +77,9 @@ def test_chatml_labels_of_the_embedded_model(smollm2):
 
 
 def test_tagged_labels_are_the_reply_and_its_end():
-    tags = Tags("<s>", "[OTRO]\n", "[YO]\n", "\n", "[YO]\n", "</s>")
+    tags = Tags(
+        start="<s>", other="[OTRO]\n", author="[YO]\n", turn_end="\n", reply="[YO]\n", end="</s>"
+    )
     specials = ["<s>", "</s>", "[OTRO]", "[YO]"]
     write = prompter(tiny.tokenizer(specials, "</s>"), tags=tags)
     text, got = encoded(write)
@@ -172,7 +174,9 @@ def test_the_originals_learn_a_turn_up_to_five_times_an_epoch_and_ours_a_reply_o
             "split": "train",
         }
     )
-    tags = Tags("<s>", "[OTRO]\n", "[YO]\n", "\n", "[YO]\n", "</s>")
+    tags = Tags(
+        start="<s>", other="[OTRO]\n", author="[YO]\n", turn_end="\n", reply="[YO]\n", end="</s>"
+    )
     write = prompter(tiny.tokenizer(["<s>", "</s>", "[OTRO]", "[YO]"], "</s>"), tags=tags)
     learnt = Counter()
     for row in examples(said, "Juli", history=4).itertuples():

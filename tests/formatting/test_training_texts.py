@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from espejo.dataset.turns import examples
 from espejo.formatting.prompts import Tags
-from espejo.formatting.training_texts import continued, sequences
+from espejo.formatting.training_texts import continued, training_texts
 from tests.formatting.test_prompts import phi3, turn
 
 
@@ -37,12 +37,12 @@ def learnt(rows):
 
 
 def together(*args, **kwargs):
-    found = sequences(*args, **kwargs)
+    found = training_texts(*args, **kwargs)
     return found["text"].tolist(), found["spans"].tolist()
 
 
 def test_a_session_is_one_text_and_each_reply_is_marked_where_it_stands():
-    rows = sequences(table(0, TALK, history=2), phi3(), "Juli", set(), most=8)
+    rows = training_texts(table(0, TALK, history=2), phi3(), "Juli", set(), most=8)
     assert rows["id"].tolist() == ["s0t1"]
     assert rows["text"].tolist() == [
         "<|system|>\nSYS<|end|>\n<|user|>\nhola<|end|>\n<|assistant|>\nche<|msg_sep|>vos<|end|>\n"
@@ -75,7 +75,7 @@ def test_one_reply_a_text_is_each_example_by_itself():
 
 def test_sessions_stay_apart():
     rows = pd.concat([table(0, TALK[:2]), table(1, TALK[:4])], ignore_index=True)
-    assert sequences(rows, phi3(), "Juli", set(), most=8)["session"].tolist() == [0, 1]
+    assert training_texts(rows, phi3(), "Juli", set(), most=8)["session"].tolist() == [0, 1]
 
 
 def test_a_reply_that_a_filter_dropped_is_read_and_not_learnt():
@@ -87,25 +87,27 @@ def test_a_reply_that_a_filter_dropped_is_read_and_not_learnt():
 
 def test_replies_further_apart_than_the_history_stay_apart():
     rows = table(0, TALK, history=1).drop(index=1)
-    assert len(sequences(rows, phi3(), "Juli", set(), most=8)) == 2
+    assert len(training_texts(rows, phi3(), "Juli", set(), most=8)) == 2
 
 
 def test_above_the_limit_of_characters_a_new_text_begins():
     # Before the last reply stand hola, che, vos, bien, dale, voy: 21 characters.
     for limit, count in ((21, 1), (20, 2)):
         writer = phi3(max_context_chars=limit)
-        assert len(sequences(table(0, TALK), writer, "Juli", set(), most=8)) == count
+        assert len(training_texts(table(0, TALK), writer, "Juli", set(), most=8)) == count
 
 
 def test_a_form_that_writes_earlier_turns_otherwise_keeps_replies_apart():
-    tags = Tags("", "[OTRO]", "[YO]", "\n", "[YO]", "<|endoftext|>")
+    tags = Tags(
+        start="", other="[OTRO]", author="[YO]", turn_end="\n", reply="[YO]", end="<|endoftext|>"
+    )
     texts, _ = together(table(0, TALK), phi3(tags=tags), "Juli", set(), most=8)
     assert len(texts) == 3
 
 
 def test_the_words_of_who_may_only_be_read_are_marked_in_all_of_the_text():
     said = [*TALK[:4], ("Tincho", "bien"), ("Juli", "dale")]
-    rows = sequences(table(0, said, group=True), phi3(), "Juli", {"Tincho"}, most=8)
+    rows = training_texts(table(0, said, group=True), phi3(), "Juli", {"Tincho"}, most=8)
     (text,), (never,) = rows["text"], rows["never"]
     assert [text[span["start"] : span["end"]] for span in never] == ["Tincho: bien"]
     assert never[0]["start"] > text.index("dale")

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from dvc.utils.hydra import compose_and_dump
 
-from espejo.commands import own_chats
+from espejo.commands import init, own_chats
 
 ROOT = Path(__file__).resolve().parents[2]
 GROUPS = ("format", "data", "clean", "filter", "train", "model", "evaluate", "experiment")
@@ -102,7 +102,7 @@ def test_no_setting_of_the_demo_names_a_person():
 def test_own_chats_have_pseudonyms_whatever_else_is_chosen(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "conf" / "data").mkdir(parents=True)
-    own_chats.main()
+    init.by_hand()
     folder = tmp_path / "all"
     shutil.copytree(ROOT / "conf", folder)
     shutil.copy(tmp_path / own_chats.CONF, folder / "data" / "mine.yaml")

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from benchmarks import cases, fuzz
 from espejo import whatsapp
 from espejo.core.errors import UserError
-from stages import parse
+from espejo.whatsapp.folder import check_complete, check_understood
 
 AGAIN = "export the chat again from WhatsApp (Export chat) and use its .txt or .zip as it comes."
 CHAT = "17/5/2024, 10:00 - Vera: ¿sí? 🎉\ncómo\n18/5/2024, 10:01 - Ivo: ñ\n"
@@ -339,7 +339,7 @@ def test_a_line_that_went_nowhere_is_our_defect(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text(CHAT, "utf-8")
     (export,) = whatsapp.read_file(path)
-    assert parse.whole(export) is export
+    check_complete(export)
     account = whatsapp.Account(
         export.account.lines_in + 1,
         export.account.lines,
@@ -347,7 +347,7 @@ def test_a_line_that_went_nowhere_is_our_defect(tmp_path):
         export.account.characters,
     )
     with pytest.raises(UserError, match="lost count of 1 lines and 7 characters; .* please report"):
-        parse.whole(whatsapp.Export(**{**vars(export), "account": account}))
+        check_complete(whatsapp.Export(**{**vars(export), "account": account}))
 
 
 @pytest.mark.parametrize(
@@ -372,12 +372,12 @@ def test_a_form_that_occurs_often_and_is_not_read_stops_the_run(strange, reason,
 
     few = with_strange_lines(4)
     assert few.doubtful == ()
-    assert parse.understood(few, 0.98) is few
+    check_understood(few, 0.98)
     many = with_strange_lines(8)
     assert many.doubtful == tuple((31 + n, strange.format(n=n)) for n in range(8))
-    assert parse.understood(many, 0.88) is many  # 60 of 68 lines
+    check_understood(many, 0.88)  # 60 of 68 lines
     with pytest.raises(UserError, match=r"a.txt: only 60 of 68 lines .* line 31: .*; line 32: "):
-        parse.understood(many, 0.89)
+        check_understood(many, 0.89)
 
 
 # What cannot change the rows

@@ -197,6 +197,7 @@ def messages(*rows):
         timestamp=pd.Timestamp("2025-1-1"),
         kind="message",
         edited=False,
+        caption="",
     )
 
 
@@ -238,12 +239,26 @@ def test_a_table():
 
 
 def test_what_whatsapp_writes_for_them_are_no_words_of_theirs():
-    own = ["This message was deleted by admin Juli", "a.jpg (file attached)\nqué lindo día de sol"]
+    own = [
+        "This message was deleted by admin Juli",
+        "qué lindo día de sol",
+        "a.jpg (file attached)",
+    ]
     table = messages(*[("Banda", name, text) for name in ("Ana", "Tincho") for text in own])
-    table["kind"] = ["deleted", "media"] * 2
+    table["kind"] = ["deleted", "media", "media"] * 2
+    table["caption"] = ["", own[1], ""] * 2
     left = withheld(table, People("Juli", frozenset({"Juli"}), {"Ana": "withhold", "Tincho": ""}))
-    assert left["text"].tolist() == ["", "", own[0], "a.jpg (file attached)"]
-    assert left["kind"].tolist() == ["withheld", "withheld", "deleted", "media"]
+    assert left["text"].tolist() == ["", "", "", own[0], "", own[2]]
+    assert left["kind"].tolist() == ["withheld"] * 3 + ["deleted", "withheld", "media"]
+
+
+def test_a_caption_goes_as_its_text_does():
+    lines = ["la foto de Ana", "Ana.vcf (file attached)", "hola"]
+    table = messages(*[("Banda", "Tincho", text) for text in lines])
+    table["kind"], table["caption"] = ["media", "media", "message"], [lines[0], "", ""]
+    left = withheld(table, People("Juli", frozenset({"Juli"}), {"Ana": "withhold", "Tincho": ""}))
+    assert left["text"].tolist() == ["la foto de <PERSON>", "<PERSON>.vcf (file attached)", "hola"]
+    assert left["caption"].tolist() == ["la foto de <PERSON>", "", ""]
 
 
 def test_where_nobody_withholds_nothing_changes():

@@ -35,6 +35,7 @@ def messages(*rows):
             "kind": [row[2] for row in full],
             "text": pd.Series([row[1] for row in full], dtype="str"),
             "edited": False,
+            "caption": "",
         }
     )
 
@@ -253,7 +254,7 @@ SAID = (
 
 
 @pytest.fixture
-def tree(tmp_path, monkeypatch):
+def tree(tmp_path, monkeypatch, composed):
     """A function that writes tables of `said` and runs the stage on them; returns the folder."""
 
     def ran(
@@ -288,7 +289,7 @@ def tree(tmp_path, monkeypatch):
         data = tmp_path / "data"
         for name, frame, schema in (
             ("messages", table, tables.MESSAGES),
-            ("clean", clean, tables.MESSAGES),
+            ("clean", clean.drop(columns="caption"), tables.CLEAN),
             ("turns", turns, tables.TURNS),
             ("examples", pairs, tables.EXAMPLES),
             ("filtered", pairs, tables.EXAMPLES),
@@ -298,10 +299,10 @@ def tree(tmp_path, monkeypatch):
         (tmp_path / "people.yaml").write_text(
             f"author: {NAMES[0]}\npeople: {{{NAMES[1]}: train, {NAMES[2]}: withhold}}\n", "utf-8"
         )
-        wanted = {"top_words": 5, "languages": ["es", "en"], "people": 10}
-        (tmp_path / "params.yaml").write_text(
-            yaml.safe_dump({"statistics": wanted, "model": {}, "clean": {"pseudonyms": pseudonyms}})
-        )
+        params = composed()
+        params["clean"] |= {"pseudonyms": pseudonyms}
+        params["statistics"] = {"top_words": 5, "languages": ["es", "en"], "people": 10}
+        (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), "utf-8")
         stage.main(
             data,
             tmp_path / "people.yaml",

@@ -10,8 +10,8 @@ from espejo.formatting.labels import encode
 from espejo.formatting.prompts import prompter
 from espejo.model import loading
 from espejo.prediction.predictor import Exam
+from espejo.privacy.cleaning import CleanConfig, clean
 from espejo.training import sft
-from stages.clean import clean
 from tests.helpers.workshop import ROOT
 
 
@@ -19,8 +19,15 @@ from tests.helpers.workshop import ROOT
 def demo():
     """Twenty training replies of the demo's author and as many held out, as table EXAMPLES."""
     messages = whatsapp.read(ROOT / "data" / "raw" / "demo")
-    wanted = {"captions": True, "normalize": "NFC", "lowercase": False, "characters": None}
-    kept, _, _ = clean(messages, wanted | {"pii": "keep"}, given={})
+    config = CleanConfig(
+        captions=True,
+        normalize="NFC",
+        pseudonyms=None,
+        pii="keep",
+        lowercase=False,
+        characters=None,
+    )
+    kept, _, _ = clean(messages, config, given={})
     grouped = turns(kept, "1h", "3h").drop(columns="withheld")
     table = examples(split(grouped, "Juli", 0.1, 0.1, at_least=50), "Juli", history=4)
     long = table[table["reply"].map(lambda said: 30 < sum(map(len, said)) < 120)]

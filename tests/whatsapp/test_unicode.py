@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from espejo import whatsapp
 from espejo.core import tables
 from espejo.dataset import turns
+from espejo.dataset.filters import FilterConfig, reasons
 from espejo.formatting import prompts
 from espejo.formatting.labels import IGNORED, encode
-from espejo.formatting.training_texts import sequences
+from espejo.formatting.training_texts import training_texts
 from espejo.model import loading
-from stages import clean, filter
+from espejo.privacy.cleaning import CleanConfig, clean
 
 # Nearly all of Unicode is letters of East Asia: what may be special is drawn as often.
 STRANGE = [
@@ -72,7 +73,7 @@ def messages(texts, people, chat):
         who = people[at % 3]
         time = START + timedelta(days=at // 3, minutes=at % 3)
         # Turns have two messages, so that none is empty where `text` is blank.
-        rows += [(chat, at, time, who, "message", said, False) for said in (text, f"bien {at}")]
+        rows += [(chat, at, time, who, "message", said, False, "") for said in (text, f"bien {at}")]
     return pd.DataFrame(rows, columns=tables.MESSAGES.names)
 
 
@@ -91,21 +92,22 @@ def test_any_text_and_name_goes_through_all_stages(asked, tmp_path_factory, text
         return tables.read(path, schema)
 
     raw = through(messages(texts, people, chat), tables.MESSAGES)
-    cleaned = through(clean.clean(raw, params["clean"] | {"pii": "keep"}, {})[0], tables.MESSAGES)
+    kept = CleanConfig(**params["clean"] | {"pii": "keep"})
+    cleaned = through(clean(raw, kept, {})[0], tables.CLEAN)
     written = [unicodedata.normalize("NFC", text).strip() for text in raw["text"]]
     assert cleaned["text"].tolist() == [text for text in written if text]
-    cleaned = clean.clean(raw, params["clean"], {})[0]  # with personal data replaced
+    cleaned = clean(raw, CleanConfig(**params["clean"]), {})[0]  # with personal data replaced
 
     author = people[2]
     grouped = turns.split(turns.turns(cleaned, "1h", "3h"), author, 0.2, 0.2, 1)
     pairs = through(turns.examples(grouped, author, 4), tables.EXAMPLES)
     train, test = (pairs[pairs["split"].eq(name)] for name in ("train", "test"))
-    dropped = filter.reasons(train, test, params["filter"])
+    dropped = reasons(train, test, FilterConfig(**params["filter"]))
     assert set(dropped.dropna()) <= {"link", "duplicate"}
 
     said = {who: ["".join(m) for m in turn] for who, turn in grouped.groupby("author")["messages"]}
     formatted = through(
-        sequences(pairs, write, author, {people[0]}, params["format"]["replies_per_text"]),
+        training_texts(pairs, write, author, {people[0]}, params["format"]["replies_per_text"]),
         tables.FORMATTED,
     )
     mine, theirs = [], set()

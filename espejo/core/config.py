@@ -1,0 +1,187 @@
+"""Typed params: what a section of params.yaml may hold, so that a slip of the keyboard ends in a
+sentence.
+
+A word that is none of the choices would otherwise do something else in silence: `clean.pii=drpo`
+would keep all personal data. Each section is a `Section` in the room that reads it; the kinds that
+several of them share are here. What only a library can judge (a scheduler, an encoder) is left to
+it.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from espejo.core import faults
+from espejo.core.errors import UserError
+
+# Settings that were renamed, for people who set them under the old name.
+RENAMED = {
+    "format.silence": "format.empty_turn",
+    "format.together": "format.replies_per_text",
+    "audit.others": "audit.num_decoys",
+    "train.evaluations": "train.evals_per_run",
+    "train.prompts": "train.sample_prompts",
+    "train.gradient_accumulation": "train.micro_batch_size (texts in memory at once)",
+    "evaluate.share": "evaluate.sharing_limits",
+    "evaluate.outside": "predict.out_of_scope",
+    "evaluate.legacy_examples": "predict.notebook_examples",
+    "evaluate.shown_contexts": "report.shown_contexts",
+    "model.generate": "generate",
+    **{
+        f"evaluate.{name}": f"predict.{name}"
+        for name in (
+            *("batch_tokens", "reply_batch", "shots", "shot_chars", "ranked_contexts"),
+            *("candidates", "generated_replies", "membership_replies", "prompts"),
+        )
+    },
+}
+_ABSENT = object()
+
+
+class Section(BaseModel):
+    """A section of params.yaml, or a group of settings inside one: every key is there, no other."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+    section: ClassVar[str]  # its name in params.yaml
+
+
+Config = TypeVar("Config", bound=Section)
+
+
+def kind(expected: str, check: Callable[[Any], object]) -> BeforeValidator:
+    """A kind of value: whatever `check` raises means that a value is not what is `expected`."""
+
+    def judge(value: Any) -> Any:  # noqa: ANN401
+        try:
+            check(value)
+        except Exception as error:
+            raise ValueError(f"expected {expected}") from error
+        return value
+
+    return BeforeValidator(judge)
+
+
+def _duration(text: str) -> None:
+    # Without a unit pandas takes nanoseconds.
+    if not isinstance(text, str) or not pd.Timedelta(text) >= pd.Timedelta("1s"):
+        raise ValueError
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0)]
+Some = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Word = Annotated[str, Field(min_length=1)]
+Keep = Literal["keep", "drop"]
+Duration = Annotated[str, kind("a time such as 1h or 30min", _duration)]
+Pattern = Annotated[
+    str, kind("a regular expression", lambda text: pc.match_substring_regex(pa.array([""]), text))
+]
+Members = Annotated[
+    str, kind("what may stand in [] of a regular expression", lambda text: re.compile(f"[^{text}]"))
+]
+Date = Annotated[str, kind("a date such as 2025-07-08", date.fromisoformat)]
+
+
+class DataConfig(Section):
+    """Which folder of exports is read."""
+
+    section = "data"
+    raw: Word
+
+
+def checked(config: type[Config], found: Mapping, path: Path) -> Config:
+    """The section `found` of the file `path` as a `config`.
+
+    Raises UserError that names the first setting that has another name now, is of no such kind, is
+    unknown (and which known one is nearest) or is missing.
+    """
+    try:
+        return config.model_validate(found)
+    except ValidationError as error:
+        wrong = [(".".join(map(str, (config.section, *one["loc"]))), one) for one in error.errors()]
+    by_type = {
+        name: [(key, one) for key, one in wrong if one["type"] == name]
+        for name in ("extra_forbidden", "missing")
+    }
+    unknown, missing = by_type.values()
+    again = faults.again(path)
+    refuse_renamed({config.section: found}, path)
+    for key, one in wrong:
+        if one["type"] not in by_type:
+            raise UserError(
+                f"{path}: {key} is {one['input']!r}: {_expected(config, one)}. Set it by `dvc exp "
+                f"run -S` or in conf/; {again}."
+            )
+    for key, one in unknown:
+        place, _, name = key.rpartition(".")
+        known = _at(config, one["loc"][:-1]).model_fields
+        raise UserError(
+            f"{path}: {key} is no setting; {nearest(name, known, f'{place}.')}. Mend it where you "
+            f"set it (in conf/ or behind -S); {again}."
+        )
+    raise UserError(f"{path} lacks {missing[0][0]}; {again}.")
+
+
+def refuse_renamed(params: Mapping, path: Path) -> None:
+    """Raise UserError for a setting in `params` (all sections) that has another name now."""
+    for old, new in RENAMED.items():
+        found: object = params
+        for part in old.split("."):
+            found = found.get(part, _ABSENT) if isinstance(found, Mapping) else _ABSENT
+        if found is not _ABSENT:
+            raise UserError(
+                f"{path}: {old} is called {new} now. Rename it where you set it (in conf/ or "
+                f"behind -S); {faults.again(path)}."
+            )
+
+
+def checked_all(params: Mapping, configs: Iterable[type[Section]], path: Path) -> None:
+    """Raise UserError, as `checked` does, for any section of `params`, or for one of another name.
+
+    For the start of a run: a setting of its last stage need not wait for the first ones.
+    """
+    refuse_renamed(params, path)
+    by_name = {config.section: config for config in configs}
+    for section, found in params.items():
+        if section not in by_name:
+            raise UserError(
+                f"{path}: {section} is no section of settings; {nearest(section, by_name)}. Mend "
+                f"it where you set it (in conf/); {faults.again(path)}."
+            )
+        checked(by_name[section], found, path)
+
+
+def nearest(name: str, known: Iterable[str], before: str = "") -> str:
+    """Which of the `known` names is nearest to `name`, or all of them where none is near."""
+    known = list(known)
+    close = get_close_matches(name, known, n=1)
+    if close:
+        return f"the nearest is {before}{close[0]}"
+    return f"there are {', '.join(known)}"
+
+
+def _expected(config: type[Section], error: Mapping) -> str:
+    """What a value that is none should be, from pydantic's own words."""
+    if error["type"] == "model_type":
+        return f"expected {', '.join(_at(config, error['loc']).model_fields)} below it"
+    said = error["msg"].removeprefix("Value error, ")
+    return said.replace("Input should be", "expected")
+
+
+def _at(config: type[Section], loc: Iterable[str | int]) -> type[Section]:
+    """The settings of which `loc` is the place inside a section."""
+    for key in loc:
+        annotation = config.model_fields[key].annotation
+        options = (annotation, *get_args(annotation))  # of `Tags | None` too
+        config = next(one for one in options if isinstance(one, type) and issubclass(one, Section))
+    return config

@@ -1,0 +1,51 @@
+"""The params sections `train`, and `launch`, of which dvc.yaml takes the command."""
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+
+from espejo.core.config import Positive, Section, Seed, Share, Some, Word
+
+
+class TrainConfig(Section):
+    """How the weights change."""
+
+    section = "train"
+    method: Literal["lora", "full"]
+    loss: Literal["reply", "text"]
+    rank: Some
+    alpha: Positive
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    targets: list[Word]
+    layers: Some | None
+    epochs: Some
+    max_steps: int  # below 1: as many as the epochs take
+    batch_size: Some
+    micro_batch_size: Some | None  # texts in memory at once; null: all of a step
+    padding: Some | None
+    gradient_checkpointing: bool
+    attention: Word
+    learning_rate: Positive
+    scheduler: Word
+    warmup_ratio: Share
+    weight_decay: Annotated[float, Field(ge=0)]
+    max_grad_norm: Annotated[float, Field(ge=0)]  # 0: gradients are not cut
+    log_steps: Some
+    evals_per_run: Some
+    patience: Some | None
+    sample_prompts: list[str]
+    seed: Seed
+    launcher: Word
+
+
+class LaunchConfig(Section):
+    """What stands before `-m stages.train`; a launcher of one's own has a name of one's own."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Word]
+    section = "launch"
+    command: Word
+    single: Word
+    cpu2: Word
+    ddp: Word
+    fsdp: Word
