@@ -1,12 +1,13 @@
 """A conversation with a trained model: what was said, and the next reply, for any front end."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from espejo.chat.stream import messages, pieces
 from espejo.core.tables import Turn
-from espejo.formatting.prompts import prompter
-from espejo.model.generation import settings
+from espejo.formatting.prompts import trained_prompter
+from espejo.model.config import GenerateConfig
+from espejo.model.generation import generation_config
 from espejo.model.pair import ModelPair
 
 BOT, PERSON = "bot", "person"
@@ -18,12 +19,11 @@ class Conversation:
     Raises UserError when there is no trained model.
     """
 
-    def __init__(self, folder: Path, generate: Mapping) -> None:
+    def __init__(self, folder: Path, generate: GenerateConfig) -> None:
         """`generate` is the params section of that name: temperature, limit of new tokens …"""
         self.pair = ModelPair(folder)
-        manifest, tokenizer = self.pair.manifest, self.pair.tokenizer
-        self._prompter = prompter(tokenizer, manifest["model"], manifest["format"])
-        self._how = settings(tokenizer, self._prompter.end, generate)
+        self._prompter = trained_prompter(self.pair.tokenizer, self.pair.manifest)
+        self._how = generation_config(self.pair.tokenizer, self._prompter.end, generate)
         self.turns: list[Turn] = []
 
     def say(self, said: Sequence[str]) -> None:

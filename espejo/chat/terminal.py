@@ -1,7 +1,7 @@
 """`espejo chat`: talk to the model in the terminal."""
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 from prompt_toolkit import PromptSession
@@ -14,6 +14,7 @@ from transformers.utils.logging import disable_progress_bar
 from espejo.chat.conversation import Conversation
 from espejo.chat.decline import Declined
 from espejo.core import escaping
+from espejo.model.config import GenerateConfig
 
 LEAVE = {"salir", "exit", "quit"}
 HELP = (
@@ -21,7 +22,7 @@ HELP = (
 )
 
 
-def chat(folder: Path, generate: Mapping, declined: Declined, seed: int | None = None) -> None:
+def chat(folder: Path, generate: GenerateConfig, declined: Declined, seed: int | None = None) -> None:
     """Run the conversation until the person leaves; `generate` as `Conversation` takes it.
 
     A message that `declined` holds never reaches the model, nor does it become part of the
