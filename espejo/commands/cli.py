@@ -95,17 +95,13 @@ def card(model: Folder = Path("model")) -> None:
 def novelty() -> None:
     """How much of the author's text repeats itself: turns, and word 4-grams of test in train."""
     from espejo.core import tables
-    from espejo.core.config import DataConfig
-    from espejo.core.stage import params
     from espejo.dataset import novelty
-    from espejo.privacy import people
-    from espejo.privacy.cleaning import CleanConfig
 
     turns = Path("data/turns.parquet")
     if not turns.is_file():
         raise not_made_yet(f"{turns} is missing")
-    who = people.read(Path(params(DataConfig).raw)).under(params(CleanConfig).pseudonyms)
-    shares = novelty.of_author(tables.read(turns, tables.TURNS), who.author)
+    people = tables.read(Path("data/people.parquet"), tables.PEOPLE)
+    shares = novelty.of_author(tables.read(turns, tables.TURNS), tables.author_of(people))
     print(
         f"{shares['repeated_turns']:.1%} of the author's turns longer than four words repeat "
         "another; above some 5 %, much was forwarded or copied.\n"
@@ -180,7 +176,7 @@ def fit() -> None:
             params = OmegaConf.to_container(compose("config", [f"model={name}"]))
             needs[name] = estimate.need(params)
     print(
-        f"{fit.table(needs)}\n"
+        f"{estimate.table(needs)}\n"
         "Estimates for texts as long as the settings allow; a card is in the list where nine "
         "tenths of its GB suffice.\nToo large? train.batch_size=1 with more "
         "train.gradient_accumulation, or train.gradient_checkpointing=true."

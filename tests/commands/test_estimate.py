@@ -137,6 +137,7 @@ print(json.dumps(int(peak) * 1024 - before))
 """
 
 
+@pytest.mark.model
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads Linux's /proc")
 def test_the_estimate_is_what_a_training_takes(composed, tmp_path):
     params = composed(
