@@ -37,9 +37,7 @@ def sharded() -> bool:
     return os.environ.get("ACCELERATE_USE_FSDP") == "true"
 
 
-def split_batch(
-    batch_size: int, micro_batch_size: int | None, processes: int
-) -> tuple[int, int]:
+def split_batch(batch_size: int, micro_batch_size: int | None, processes: int) -> tuple[int, int]:
     """The rows of a forward pass in all processes together, and the passes of a training step.
 
     A step is `batch_size` rows, whatever the number of processes; each of them takes equally many
