@@ -25,6 +25,7 @@ from espejo.core import faults
 from espejo.core.errors import UserError
 from espejo.model.hardware import AUTO
 from espejo.model.loading import needs_float32_adapters
+from espejo.training.config import TrainConfig
 from espejo.training.distributed import split_batch
 from espejo.training.sft import add_lora
 
@@ -105,7 +106,7 @@ def need(params: Mapping) -> Need:
         # What is not in four bits becomes float32 for training.
         frozen = _weights(bare, model, 4 if model["quantization"] else size)
         lora = train["method"] == "lora"
-        shaped = add_lora(bare, config) if lora else bare.train()
+        shaped = add_lora(bare, TrainConfig(**train)) if lora else bare.train()
         if lora and not needs_float32_adapters(bare):
             shaped.to(dtype)  # PEFT does so, but not on the meta device
         kept = _kept(shaped, at_once, tokens, fused)
