@@ -22,7 +22,9 @@ HELP = (
 )
 
 
-def chat(folder: Path, generate: GenerateConfig, declined: Declined, seed: int | None = None) -> None:
+def chat(
+    folder: Path, generate: GenerateConfig, declined: Declined, seed: int | None = None
+) -> None:
     """Run the conversation until the person leaves; `generate` as `Conversation` takes it.
 
     A message that `declined` holds never reaches the model, nor does it become part of the

@@ -37,9 +37,7 @@ def sharded() -> bool:
     return os.environ.get("ACCELERATE_USE_FSDP") == "true"
 
 
-def split_batch(
-    batch_size: int, micro_batch_size: int | None, processes: int
-) -> tuple[int, int]:
+def split_batch(batch_size: int, micro_batch_size: int | None, processes: int) -> tuple[int, int]:
     """The rows of a forward pass in all processes together, and the passes of a training step.
 
     A step is `batch_size` rows, whatever the number of processes; each of them takes equally many
@@ -83,6 +81,8 @@ class ResumableTrainer(SFTTrainer):
     that resumes inside an epoch would see other rows; and PEFT loads the adapters of a checkpoint
     as float32, whatever they were trained as.
     """
+
+    model: torch.nn.Module  # the base class allows for None, before it has one
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler[int]:
         return self._epoch_sampler(train_dataset)
