@@ -106,7 +106,7 @@ def need(params: Mapping) -> Need:
         # What is not in four bits becomes float32 for training.
         frozen = _weights(bare, model, 4 if model["quantization"] else size)
         lora = train["method"] == "lora"
-        shaped = add_lora(bare, TrainConfig(**train)) if lora else bare.train()
+        shaped = add_lora(bare, TrainConfig.model_validate(train)) if lora else bare.train()
         if lora and not needs_float32_adapters(bare):
             shaped.to(dtype)  # PEFT does so, but not on the meta device
         kept = _kept(shaped, at_once, tokens, fused)
