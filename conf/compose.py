@@ -30,7 +30,8 @@ def why(error: Exception) -> str:
     """Why conf/ does not compose, in one sentence: what is not there, and what is."""
     lines = [" ".join(line.split()) for line in str(error).splitlines()]
     if isinstance(error, MissingConfigException) and error.options:
-        return f"{lines[0]}; there are {', '.join(error.options)}"
+        choices = [name for name in error.options if not name.startswith("_")]
+        return f"{lines[0]}; there are {', '.join(choices)}"
     if key := re.match(r"Could not override '(.+)'", lines[0]):
         with tempfile.TemporaryDirectory() as scratch:
             return unknown(key[1], yaml.safe_load(compose(Path(scratch) / "params.yaml")))

@@ -167,7 +167,7 @@ def nearest(name: str, known: Iterable[str], before: str = "") -> str:
     close = get_close_matches(name, known, n=1)
     if close:
         return f"the nearest is {before}{close[0]}"
-    return f"there are {', '.join(f'{before}{one}' for one in known)}"
+    return f"there are {', '.join(known)}"
 
 
 def _expected(config: type[Section], error: Mapping) -> str:

@@ -132,7 +132,7 @@ LIMITS = DEFAULTS["evaluate"]["sharing_limits"]
         (
             "group",
             changed("group", zz=1),
-            "there are group.turn_gap, group.session_gap, group.hist",
+            "group.zz is no setting; there are turn_gap, session_gap, history",
         ),
         (
             "evaluate",

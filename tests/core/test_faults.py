@@ -93,6 +93,7 @@ BROKEN = {
         **NOTHING,
         "garbage": with_bytes(GARBAGE),
     },  # empty, as `make mine` leaves it, is fine
+    ".csv": ANY,
     ".png": NOTHING,  # what a picture shows nobody reads
     "": {"missing": missing, "a file": with_bytes(b"x"), "empty": folder_instead},
 }
@@ -330,10 +331,10 @@ def test_params_that_cannot_be_read(stage, fault, place, run):
 
 READ_BY_COMMANDS = {
     "chat": ["model", "params.yaml"],
-    "novelty": ["data/turns.parquet", f"{RAW}/people.yaml", "params.yaml"],
+    "novelty": ["data/turns.parquet", "data/people.parquet"],
     "blind": ["data/replies.parquet", "data/examples.parquet", "params.yaml"],
     "compare": [],
-    "fit": ["conf/config.yaml"],
+    "estimate": ["conf/config.yaml"],
 }
 
 

@@ -21,7 +21,13 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text("utf-8"))["stages"]
-COMMANDS = ("cli", "blind", "compare", "fit", "talk.terminal")
+COMMANDS = (
+    "commands.cli",
+    "commands.blind",
+    "commands.compare",
+    "commands.estimate",
+    "chat.terminal",
+)
 
 
 def become(folder, program, arguments, full):

@@ -15,6 +15,8 @@ import pytest
 from tests.helpers import workshop
 from tests.helpers.workshop import AUTHOR, PARTNER, SECRET, run
 
+pytestmark = pytest.mark.model
+
 # Names and words that stand nowhere else, not even in this file: they are written from behind.
 THIRD = "zeugíñI rasatlaB"[::-1]
 NAMESAKE = f"{THIRD.split()[0]} Paz"
