@@ -9,10 +9,10 @@ import pytest
 from scipy import stats
 
 from espejo.evaluation import intervals
-from tests.helpers.configs import EVALUATE
+from tests.helpers.configs import EVALUATE, changed
 
 TIMES = 1500  # 95 % of them: ± 0.6 points
-CONFIG = EVALUATE.model_copy(update={"bootstrap": 1000})
+CONFIG = changed(EVALUATE, bootstrap=1000)
 TAILS = {
     "normal": lambda drawn, size: drawn.normal(size=size),
     "skewed": lambda drawn, size: drawn.exponential(size=size) - 1,

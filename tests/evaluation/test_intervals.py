@@ -10,9 +10,9 @@ import pytest
 from scipy import stats
 
 from espejo.evaluation import intervals
-from tests.helpers.configs import EVALUATE
+from tests.helpers.configs import EVALUATE, changed
 
-CONFIG = EVALUATE.model_copy(update={"bootstrap": 2000})
+CONFIG = changed(EVALUATE, bootstrap=2000)
 
 
 def ends(measure):

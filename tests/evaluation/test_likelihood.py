@@ -8,9 +8,9 @@ import pytest
 
 from espejo.core.errors import UserError
 from espejo.evaluation import likelihood
-from tests.helpers.configs import EVALUATE
+from tests.helpers.configs import EVALUATE, changed
 
-CONFIG = EVALUATE.model_copy(update={"bootstrap": 500})
+CONFIG = changed(EVALUATE, bootstrap=500)
 
 
 def sessions(nats, number=None):

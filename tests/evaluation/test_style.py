@@ -168,6 +168,12 @@ def test_names_are_folded():
     assert style.name_words(["Mamá", "Ana de Paz", "Zé"]) == {"mama", "ana", "paz"}
 
 
+def test_a_name_in_italics_is_left_out_too():
+    marked = Replies([["_Mamá_ dale"]] * 16, [0] * 16)
+    (bundle,) = style.bundles(marked, 1000, style.name_words(["Mamá"]))
+    assert set(bundle.text.split()) == {"__", "dale"}
+
+
 def test_who_has_too_little_to_learn_from_is_told(turns):
     train = turns[turns["split"].eq("train")]
     mine = train[train["author"].eq("Juli")]
