@@ -167,7 +167,7 @@ def learnt(composed, examples):
             slower.step()
         pair = Both(tokenizer, manifest, base, model.eval())
         predictor = Predictor(pair, examples, "Juli", {"batch_tokens": 4096}, {})
-        return lambda audit: memorization.exposed(predictor.canaries(audit))
+        return lambda audit: memorization.exposure_by_role(predictor.canaries(audit))
 
     return cache(trained)
 
@@ -202,6 +202,6 @@ def test_what_was_never_planted_is_exposed_by_chance(learnt):
 
 def test_chance_by_hand():
     # Ranks 1 and 2 of two: 1 bit or 0. Of four: 2, 1, log2(4 / 3) and 0 bits.
-    assert memorization.chance(1) == pytest.approx(0.5)
-    assert memorization.chance(3) == pytest.approx((2 + 1 + 0.41504 + 0) / 4, abs=1e-5)
-    assert memorization.chance(10**6) == pytest.approx(1 / math.log(2), abs=1e-4)
+    assert memorization.chance_exposure(1) == pytest.approx(0.5)
+    assert memorization.chance_exposure(3) == pytest.approx((2 + 1 + 0.41504 + 0) / 4, abs=1e-5)
+    assert memorization.chance_exposure(10**6) == pytest.approx(1 / math.log(2), abs=1e-4)

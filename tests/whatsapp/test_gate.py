@@ -67,9 +67,9 @@ def test_thirty_epochs_on_twenty_replies_fail_the_gate(demo, composed, tmp_path)
     _, seen = memorization.membership(predictor.losses(test), params["evaluate"])
     assert seen["value"] > 0.95
     replies = predictor.replies()
-    found = questions.memorized(
+    found = questions.evaluate_memorization(
         replies,
-        questions.answered(replies, demo),
+        questions.answered_examples(replies, demo),
         learnt_texts(predictor.split("train"), wanted["loss"], "Juli", frozenset())["messages"],
         seen,
         params["evaluate"],
