@@ -1,4 +1,4 @@
-"""The command `espejo`: what people do before the pipeline runs, and with a model after it."""
+"""The command `espejo`: what comes before a run of the pipeline, and what one does with a model."""
 
 from pathlib import Path
 from typing import Annotated
@@ -147,7 +147,7 @@ def compare() -> None:
     shown = Table(box=SIMPLE, pad_edge=False)
     for at, head in enumerate(side.SHORT):
         shown.add_column(head, overflow="fold", no_wrap=at > 2)  # names may break, numbers not
-    for row in side.short(found):
+    for row in side.short_table(found):
         shown.add_row(*(Text(escaping.terminal(cell)) for cell in row))
     Console().print(shown)
     print(side.LEGEND)
