@@ -5,9 +5,9 @@ from pathlib import Path
 
 from espejo.chat.stream import messages, pieces
 from espejo.core.tables import Turn
-from espejo.formatting.prompts import prompter
+from espejo.formatting.prompts import trained_prompter
 from espejo.model.config import GenerateConfig
-from espejo.model.generation import settings
+from espejo.model.generation import generation_config
 from espejo.model.pair import ModelPair
 
 BOT, PERSON = "bot", "person"
@@ -21,9 +21,9 @@ class Conversation:
 
     def __init__(self, folder: Path, generate: GenerateConfig) -> None:
         self.pair = ModelPair(folder)
-        manifest, tokenizer = self.pair.manifest, self.pair.tokenizer
-        self._prompter = prompter(tokenizer, manifest["model"], manifest["format"])
-        self._generation = settings(tokenizer, self._prompter.end, generate.model_dump())
+        tokenizer = self.pair.tokenizer
+        self._prompter = trained_prompter(tokenizer, self.pair.manifest)
+        self._generation = generation_config(tokenizer, self._prompter.end, generate)
         self.turns: list[Turn] = []
 
     def say(self, messages: Sequence[str]) -> None:

@@ -39,7 +39,7 @@ def card(manifest: Mapping, metrics: Mapping[str, float]) -> str:
         "validation loss": f"{metrics['loss_validation']:.3f} nats a token",
         "format": escaping.markdown(manifest["format"]["name"])
         + f", {manifest['history']} turns of context",
-        "computed with": escaping.markdown(hardware.described(manifest["hardware"])),
+        "computed with": escaping.markdown(hardware.describe(manifest["hardware"])),
         "training table (SHA-256)": f"`{manifest['data_sha256']}`",
         "libraries": ", ".join(
             f"{name} {version}" for name, version in manifest["libraries"].items()
