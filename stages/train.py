@@ -44,9 +44,7 @@ def main(
         for name, part in table.groupby("split")
         if name != "test"
     }
-    base = loading.load_base(
-        model, "float32" if config.method == "full" else None, sharded=sharded
-    )
+    base = loading.load_base(model, "float32" if config.method == "full" else None, sharded=sharded)
     manifest = {
         "data": params(DataConfig).raw,
         "model": model.model_dump(),

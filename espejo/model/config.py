@@ -6,7 +6,6 @@ from pydantic import Field
 
 from espejo.core.config import Count, Date, Positive, Section, Some, Word, kind
 
-
 Precision = Literal["auto", "wide", "bfloat16", "float16", "float32"]
 
 
