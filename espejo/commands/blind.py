@@ -79,7 +79,7 @@ def pairs(
     generator = np.random.default_rng(seed)
     rows = rows.iloc[generator.permutation(len(rows))[:number]]
     real = generator.choice(["a", "b"], len(rows)).tolist()
-    generated = questions.answers(replies, "tuned", rows["id"])
+    generated = questions.messages_of(replies, "tuned", rows["id"])
     drawn = [
         {"context": row.context}
         | ({"a": row.reply, "b": reply} if side == "a" else {"a": reply, "b": row.reply})
