@@ -41,7 +41,7 @@ def write(folder: Path, language: str, number: int, seed: int) -> int:
     )
     if not shown:
         raise UserError(
-            "No context of the test set was answered: give evaluate.generated_replies a larger "
+            "No context of the test set was answered: give predict.generated_replies a larger "
             "number and run the same experiment again (experiment=smoke answers a few only)."
         )
     name = hashlib.sha256(json.dumps(shown, ensure_ascii=False).encode()).hexdigest()[:16]
@@ -77,7 +77,7 @@ def pairs(
     drawn = np.random.default_rng(seed)
     rows = rows.iloc[drawn.permutation(len(rows))[:number]]
     real = drawn.choice(["a", "b"], len(rows)).tolist()
-    generated = questions.answers(replies, "tuned", rows["id"])
+    generated = questions.messages_of(replies, "tuned", rows["id"])
     shown = [
         {"context": row.context}
         | ({"a": row.reply, "b": said} if side == "a" else {"a": said, "b": row.reply})

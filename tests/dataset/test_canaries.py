@@ -172,7 +172,7 @@ def learnt(composed, examples):
 
 def exposed(predictor, audit):
     """What the evaluation makes of the table CANARIES of a predictor."""
-    return memorization.exposed(predictor.canaries(audit))
+    return memorization.exposure_by_role(predictor.canaries(audit))
 
 
 def test_what_was_learnt_is_exposed_and_what_was_read_is_not(learnt):
@@ -229,8 +229,8 @@ def test_exposures_of_table_canaries_by_hand():
         for times, nats in ((0, 10.0), (0, 20.0), (0, 30.0), (1, least), (16, least), (16, 15.0))
     ]
     table = pd.DataFrame(rows, columns=tables.CANARIES.names).sample(frac=1, random_state=3)
-    got = memorization.exposed(table)
-    assert got["chance"] == pytest.approx(memorization.chance(3))
+    got = memorization.exposure_by_role(table)
+    assert got["chance"] == pytest.approx(memorization.chance_exposure(3))
     assert set(got) == {"chance", "author"}
     assert got["author"] == {
         "1": {
@@ -246,6 +246,6 @@ def test_exposures_of_table_canaries_by_hand():
 
 def test_chance_by_hand():
     # Ranks 1 and 2 of two: 1 bit or 0. Of four: 2, 1, log2(4 / 3) and 0 bits.
-    assert memorization.chance(1) == pytest.approx(0.5)
-    assert memorization.chance(3) == pytest.approx((2 + 1 + 0.41504 + 0) / 4, abs=1e-5)
-    assert memorization.chance(10**6) == pytest.approx(1 / math.log(2), abs=1e-4)
+    assert memorization.chance_exposure(1) == pytest.approx(0.5)
+    assert memorization.chance_exposure(3) == pytest.approx((2 + 1 + 0.41504 + 0) / 4, abs=1e-5)
+    assert memorization.chance_exposure(10**6) == pytest.approx(1 / math.log(2), abs=1e-4)

@@ -72,9 +72,9 @@ def test_thirty_epochs_on_twenty_replies_fail_the_gate(demo, composed, tmp_path)
     assert members == 20
     assert seen["value"] > 0.95
     replies = one.replies()
-    found = questions.memorized(
+    found = questions.evaluate_memorization(
         replies,
-        questions.answered(replies, demo),
+        questions.answered_examples(replies, demo),
         learnt_texts(one.split("train"), wanted["loss"], "Juli", frozenset())["messages"].tolist(),
         seen,
         params["evaluate"],

@@ -114,15 +114,15 @@ def scores_of(turns, examples, replies, author, wanted):
     held_out = examples[examples["split"].ne("train")].reset_index(drop=True)
     train = examples[examples["split"].eq("train")].reset_index(drop=True)
     return likelihoods() | {
-        "style": questions.sound(replies, held_out, turns, author, wanted),
+        "style": questions.evaluate_style(replies, held_out, turns, author, wanted),
         "memory": {
             "members": 32,
-            **questions.memorized(
+            **questions.evaluate_memorization(
                 replies, held_out, train["reply"].tolist(), interval(0.61), wanted
             ),
         },
-        "outside": questions.out_of_scope(replies),
-        "controls": controls.measured(turns, held_out, train, author, wanted),
+        "outside": questions.count_out_of_scope(replies),
+        "controls": controls.evaluate(turns, held_out, train, author, wanted),
     }
 
 
@@ -170,12 +170,12 @@ def workplace(folder):
     examples = examples_of(turns, "Juli")
     replies = replies_to(examples, turns, "Juli", params["predict"])
     held_out = examples[examples["split"].ne("train")]
-    said = questions.answers(replies, "tuned", held_out["id"])
+    said = questions.messages_of(replies, "tuned", held_out["id"])
     for name, schema, table in (
         ("examples", tables.EXAMPLES, examples),
         ("replies", tables.REPLIES, replies),
         ("giveaways", tables.GIVEAWAYS, two_sample.giveaways(held_out["reply"].tolist(), said)),
-        ("second_names", tables.SECOND_NAMES, second_name.likely(turns, "Juli", wanted())),
+        ("second_names", tables.SECOND_NAMES, second_name.suspects(turns, "Juli", wanted())),
         ("words", tables.WORDS, pd.DataFrame({"word": ["asado", "mate"], "count": [9, 4]})),
     ):
         tables.write(table, folder / "data" / f"{name}.parquet", schema)

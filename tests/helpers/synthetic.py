@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 
-WANTED = {"bootstrap": 300, "confidence": 0.95, "seed": 7}
 _SYLLABLES = "ba co du fe gi lo mu na pe ri sa to vu xi yo za che lla ño que"
 _FILLER = "que de la el en no se lo un por con para como pero más todo está bien muy ya"
 SYLLABLES, FILLER = _SYLLABLES.split(), _FILLER.split()

@@ -50,7 +50,7 @@ def quick():
     """Fewer cross-validations and halves: what is written does not depend on how many."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(two_sample, "REPEATS", 1)
-        patch.setattr(habits, "HALVES", 100)
+        patch.setattr(habits, "NUM_PAIRS", 100)
         yield
 
 
@@ -648,7 +648,7 @@ def test_a_measure_that_its_impostor_fools_is_said_to_be(name, score, copied, wh
 
 def likely(turns, author):
     """The names in table SECOND_NAMES."""
-    return second_name.likely(turns, author, WANTED)["name"].tolist()
+    return second_name.suspects(turns, author, WANTED)["name"].tolist()
 
 
 def under_two_names(turns, which):
@@ -680,7 +680,7 @@ def test_the_page_names_them(elsewhere):
     folder, arguments = elsewhere
     assert "escribe como vos" not in (folder / "reports" / "report.md").read_text("utf-8")
     two = under_two_names(chats(), lambda turns: turns["session"] % 2 == 0)
-    names = second_name.likely(two, "Juli", WANTED)
+    names = second_name.suspects(two, "Juli", WANTED)
     tables.write(names, folder / "data" / "second_names.parquet", tables.SECOND_NAMES)
     stage.main(*arguments)
     for name in ("report.html", "report.md"):
