@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from espejo.core import escaping, faults, files, metrics, runtime
-from espejo.core.errors import UserError, not_made_yet
+from espejo.core.errors import not_made_yet
 from espejo.model import manifest
 
 commands = typer.Typer(
