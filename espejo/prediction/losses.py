@@ -115,10 +115,18 @@ def _losses(model: PreTrainedModel, states: torch.Tensor, labels: torch.Tensor) 
     scored = labels != IGNORED
     targets = labels[scored].to(states.device)
     # Logits are the largest thing here: only those of labelled tokens, some at a time.
-    head = model.get_output_embeddings()
+    head, cap = (
+        model.get_output_embeddings(),
+        getattr(model.config, "final_logit_softcapping", None),
+    )
+
+    def logits(some: torch.Tensor) -> torch.Tensor:
+        found = head(some).float()
+        return found if cap is None else cap * torch.tanh(found / cap)  # Gemma 2 and 4
+
     loss = torch.cat(
         [
-            cross_entropy(head(some).float(), wanted, reduction="none")
+            cross_entropy(logits(some), wanted, reduction="none")
             for some, wanted in zip(
                 states[scored.to(states.device)].split(LOGITS), targets.split(LOGITS), strict=True
             )

@@ -395,6 +395,19 @@ def test_what_texts_begin_with_is_read_once_and_scored_as_in_whole_texts(tiny_pa
     assert found == pytest.approx(np.array(expected), abs=1e-3)
 
 
+def test_logits_that_a_model_caps_are_scored_capped():
+    torch.manual_seed(0)  # none of conf/model does so, but Gemma 2 and 4, which somebody may add
+    config = AutoConfig.for_model(
+        "gemma3_text", vocab_size=400, final_logit_softcapping=2.0, **NARROW
+    )
+    model = AutoModelForCausalLM.from_config(config).eval()
+    rows = behind([(7 * at) % 300 + 40 for at in range(20)], 2)
+    for one, expected in zip(
+        losses.token_losses(model, rows, 4096), losses_of_whole_texts(model, rows), strict=True
+    ):
+        assert one == pytest.approx(expected, abs=1e-3)
+
+
 def test_replies_together_are_those_of_each_prompt_alone(tiny_pair):
     model, tokenizer = tiny_pair
     greedy = {"temperature": 0, "top_k": 0, "top_p": 1.0, "repetition_penalty": 1.3}
