@@ -73,8 +73,9 @@ def chat(
     )  # torch takes seconds to load: not for --help, nor to say there is no model
     from espejo.chat import decline
     from espejo.core.stage import params
+    from espejo.model.config import GenerateConfig
 
-    generate, declined = params("generate"), decline.read()
+    generate, declined = params(GenerateConfig), decline.read()
     from espejo.chat.terminal import chat as talk
 
     talk(model, generate, declined, seed)

@@ -24,9 +24,10 @@ from transformers.utils import logging
 from espejo.core import faults
 from espejo.core.errors import UserError
 from espejo.model.hardware import AUTO
-from espejo.model.loading import upcast
-from espejo.training.distributed import shares
-from espejo.training.sft import adapted
+from espejo.model.loading import needs_float32_adapters
+from espejo.training.config import TrainConfig
+from espejo.training.distributed import split_batch
+from espejo.training.sft import add_lora
 
 CARDS = (8, 15, 24, 40, 80)  # GB of graphics cards; a T4 shows 15 of its 16
 _TILE = (4096, 32768)  # labels and tokens of the vocabulary of which TRL has logits at a time
@@ -84,10 +85,10 @@ def lengths(params: Mapping) -> tuple[int, int]:
 def need(params: Mapping) -> Need:
     """What the model of `params` (all sections of params.yaml) wants with their settings."""
     model, train = params["model"], params["train"]
-    at_once, _ = shares(train["batch_size"], train["micro_batch_size"], 1)
+    at_once, _ = split_batch(train["batch_size"], train["micro_batch_size"], 1)
     config = architecture(model["id"])
     # The estimate is for graphics cards, where auto is one of the halves and sdpa. float16 stands
-    # for four bits too: adapters beside either are float32 (loading.upcast).
+    # for four bits too: adapters beside either are float32 (loading.needs_float32_adapters).
     half = torch.float16 if model["quantization"] else torch.bfloat16
     dtype = getattr(torch, model["precision"], half)
     size = dtype.itemsize
@@ -105,8 +106,8 @@ def need(params: Mapping) -> Need:
         # What is not in four bits becomes float32 for training.
         frozen = _weights(bare, model, 4 if model["quantization"] else size)
         lora = train["method"] == "lora"
-        shaped = adapted(bare, train) if lora else bare.train()
-        if lora and not upcast(bare):
+        shaped = add_lora(bare, TrainConfig(**train)) if lora else bare.train()
+        if lora and not needs_float32_adapters(bare):
             shaped.to(dtype)  # PEFT does so, but not on the meta device
         kept = _kept(shaped, at_once, tokens, fused)
     if train["gradient_checkpointing"]:  # only what goes into each layer, and one layer at a time
