@@ -23,10 +23,10 @@ from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from espejo.chat.conversation import Conversation
 from espejo.commands import estimate
+from espejo.evaluation import likelihood
 from espejo.formatting import labels, prompts
 from espejo.model import generation, hardware, loading
 from espejo.model.generation import settings
-from espejo.prediction import losses
 from espejo.training import sft
 from tests.helpers import tiny
 
@@ -197,7 +197,7 @@ def ready(request, composed, tmp_path, monkeypatch):
     base = tmp_path / "base"
     tiny_base(params, base)
     monkeypatch.setattr(loading, "locate", lambda model: (str(base), "main"))
-    params["generate"] |= {
+    params["model"]["generate"] = params["generate"] | {
         "temperature": 0,
         "repetition_penalty": 1.0,
         "max_new_tokens": 80,
@@ -219,35 +219,35 @@ def ready(request, composed, tmp_path, monkeypatch):
     return params
 
 
-def encode(params, tokenizer, prompter):
+def encode(params, tokenizer, write):
     """The two examples, formatted and tokenized as the stages do it."""
     texts, rows, spans = [], [], []
     for context, reply in EXAMPLES:
-        text, marks = prompter.example(context, reply, "Juli")
-        masked = prompter.where((), context, "Juli")
+        text, marks = write.example(context, reply, "Juli")
+        never = write.where((), context, "Juli")
         texts.append(text)
         spans.append(marks)
-        rows.append(labels.encode(tokenizer, text, marks, params["train"]["loss"], masked))
+        rows.append(labels.encode(tokenizer, text, marks, params["train"]["loss"], never))
     return texts, rows, spans
 
 
 def test_a_config_goes_all_the_way(ready, tmp_path):
-    model, train = ready["model"], ready["train"]
+    model, wanted = ready["model"], ready["train"]
     tokenizer = loading.load_tokenizer(model)
-    prompter = prompts.prompter(tokenizer, model, ready["format"])
-    how = settings(tokenizer, prompter.end, ready["generate"])
-    texts, rows, spans = encode(ready, tokenizer, prompter)
+    write = prompts.prompter(tokenizer, model, ready["format"])
+    how = settings(tokenizer, write.end, model["generate"])
+    texts, rows, spans = encode(ready, tokenizer, write)
 
     # What is learnt: the reply and the token that ends it, which stops generation as well.
     for (context, reply), text, row in zip(EXAMPLES, texts, rows, strict=True):
-        asked = prompter.prompt(context, "Juli")
+        asked = write.prompt(context, "Juli")
         assert text.startswith(asked)
         opening = ready["format"]["tags"] and ready["format"]["tags"]["reply"]
         assert asked.endswith(opening or FAMILIES[model["id"]].answer)
         assert asked.count("<think>") == asked.count("</think>")
         ids = tokenizer(asked, add_special_tokens=False)["input_ids"]
         assert row["input_ids"][: len(ids)] == ids  # the same tokens in training and in chat
-        if train["loss"] == "reply":
+        if wanted["loss"] == "reply":
             assert set(row["labels"][: len(ids)]) == {labels.IGNORED}
         learnt = row["labels"][len(ids) :]
         assert learnt == row["input_ids"][len(ids) :]
@@ -263,33 +263,32 @@ def test_a_config_goes_all_the_way(ready, tmp_path):
     ends = [row["labels"][-1] for row in rows]
     assert [batch["labels"][at, len(row["labels"]) - 1] for at, row in enumerate(rows)] == ends
 
-    dtype = "float32" if train["method"] == "full" else None
+    dtype = "float32" if wanted["method"] == "full" else None
     base = loading.load_base(model, dtype=dtype)
-    trained = sft.train(base, tokenizer, rows, rows, train, tmp_path / "checkpoints")
-    if model["quantization"]:  # loading.upcast: whatever TRL prefers
+    trained = sft.train(base, tokenizer, rows, rows, wanted, tmp_path / "checkpoints")
+    if model["quantization"]:  # models.upcast: whatever TRL prefers
         learnt = [weight for weight in trained.model.parameters() if weight.requires_grad]
         assert {weight.dtype for weight in learnt} == {torch.float32}
-    if train["method"] == "lora":
+    if wanted["method"] == "lora":
         touched = {
             name.split(".")[-2]
             for name, _ in trained.model.named_modules()
             if name.endswith("lora_A")
         }
-        assert touched == set(train["targets"])
+        assert touched == set(wanted["targets"])
     folder = tmp_path / "model"
-    manifest = {"data": "x", "history": 4} | {
-        key: ready[key] for key in ("model", "format", "train")
-    }
+    facts = {"data": "x", "model": model, "format": ready["format"], "history": 4, "train": wanted}
 
     def answers(tuned):
-        return [answer(tuned, tokenizer, prompter, how, context) for context, _ in EXAMPLES]
+        return [answer(tuned, tokenizer, write, how, context) for context, _ in EXAMPLES]
 
     expected = [reply for _, reply in EXAMPLES]
     assert answers(trained.model.eval()) == expected
-    loading.save(trained.model, tokenizer, folder, manifest)
+    loading.save(trained.model, tokenizer, folder, facts)
 
-    conversation = Conversation(folder, ready["generate"])
-    with conversation.pair.tuned() as tuned:
+    conversation = Conversation(folder)
+    mirror = conversation.mirror
+    with mirror.tuned() as tuned:
         assert answers(tuned) == expected
     for context, reply in EXAMPLES:
         conversation.turns = [
@@ -298,29 +297,27 @@ def test_a_config_goes_all_the_way(ready, tmp_path):
         list(conversation.reply())
         assert conversation.turns[-1] == {"author": "bot", "messages": reply}
 
-    nats = {}
-    for name, one in conversation.pair.both():
+    losses = {}
+    for name, one in mirror.both():
         every = [labels.encode(tokenizer, *pair, "text") for pair in zip(texts, spans, strict=True)]
-        scored = losses.of_reply(losses.token_losses(one, every, 4096), every)
-        sums = losses.per_example(scored, every, spans)
+        scored = likelihood.of_reply(likelihood.token_losses(one, every, 4096), every)
+        sums = likelihood.per_example(scored, every, spans)
         # "dale, voy" + separator + "llevo pan" + end; "🙂 re bien" + end
         assert sums["chars"].tolist() == [20, 10]
         assert sums["own_chars"].tolist() == [18, 9]
-        nats[name] = sums["nats"].sum() / sums["tokens"].sum()
-    assert nats["tuned"] < 0.2
-    assert nats["base"] > 2
+        losses[name] = sums["nats"].sum() / sums["tokens"].sum()
+    assert losses["tuned"] < 0.2
+    assert losses["base"] > 2
 
 
-def answer(model, tokenizer, prompter, how, context):
+def answer(model, tokenizer, write, how, context):
     """The bubbles of a reply that must have ended by itself."""
-    asked = tokenizer(
-        prompter.prompt(context, "Juli"), add_special_tokens=False, return_tensors="pt"
-    )
+    asked = tokenizer(write.prompt(context, "Juli"), add_special_tokens=False, return_tensors="pt")
     with torch.inference_mode():
         written = model.generate(**asked, generation_config=how)[0, asked["input_ids"].shape[1] :]
     assert written[-1] in how.eos_token_id
     assert len(written) < how.max_new_tokens
-    return prompter.bubbles(tokenizer.decode(written[:-1]).removesuffix(prompter.end))
+    return write.bubbles(tokenizer.decode(written[:-1]).removesuffix(write.end))
 
 
 # Some of these carry a state on that is not keys and values alone, or see a window of them.
@@ -372,40 +369,27 @@ def behind(prompt, number):
 @torch.inference_mode()
 def losses_of_whole_texts(model, rows):
     """By transformers alone: each text by itself, from its first token on, without a cache."""
-    found = []
+    losses = []
     for row in rows:
         ids = torch.tensor([row["input_ids"]])
         logits = model(input_ids=ids, use_cache=False).logits[0, :-1]
         every = torch.nn.functional.cross_entropy(logits, ids[0, 1:], reduction="none")
-        found.append(every[[label != labels.IGNORED for label in row["labels"][1:]]].numpy())
-    return found
+        losses.append(every[[label != labels.IGNORED for label in row["labels"][1:]]].numpy())
+    return losses
 
 
 def test_what_texts_begin_with_is_read_once_and_scored_as_in_whole_texts(tiny_pair):
     model, _ = tiny_pair
     long, short = ([(7 * at) % 300 + 40 for at in range(size)] for size in (40, 23))
     rows = behind(long, 6)
-    found = losses.token_losses(model, rows, 4096)
-    for one, expected in zip(found, losses_of_whole_texts(model, rows), strict=True):
-        assert one == pytest.approx(expected, abs=1e-3)
+    found = likelihood.token_losses(model, rows, 4096)
+    for losses, expected in zip(found, losses_of_whole_texts(model, rows), strict=True):
+        assert losses == pytest.approx(expected, abs=1e-3)
     # Two prompts together, the shorter padded on its left.
     asked = [behind(long, 4), behind(short, 4)]
-    expected = [[one.sum() for one in losses_of_whole_texts(model, rows)] for rows in asked]
-    found = losses.of_candidates(model, asked, 4096)
+    expected = [[losses.sum() for losses in losses_of_whole_texts(model, rows)] for rows in asked]
+    found = likelihood.of_candidates(model, asked, 4096)
     assert found == pytest.approx(np.array(expected), abs=1e-3)
-
-
-def test_logits_that_a_model_caps_are_scored_capped():
-    torch.manual_seed(0)  # none of conf/model does so, but Gemma 2 and 4, which somebody may add
-    config = AutoConfig.for_model(
-        "gemma3_text", vocab_size=400, final_logit_softcapping=2.0, **NARROW
-    )
-    model = AutoModelForCausalLM.from_config(config).eval()
-    rows = behind([(7 * at) % 300 + 40 for at in range(20)], 2)
-    for one, expected in zip(
-        losses.token_losses(model, rows, 4096), losses_of_whole_texts(model, rows), strict=True
-    ):
-        assert one == pytest.approx(expected, abs=1e-3)
 
 
 def test_replies_together_are_those_of_each_prompt_alone(tiny_pair):
@@ -439,10 +423,10 @@ def test_the_formatted_text_is_the_same_on_another_day(composed, name, tmp_path,
                 return cls(2031, 3, day)
 
         monkeypatch.setattr("transformers.utils.chat_template_utils.datetime", Clock)
-        prompter = prompts.prompter(
+        write = prompts.prompter(
             loading.load_tokenizer(params["model"]), params["model"], params["format"]
         )
-        written.append(prompter.example(*EXAMPLES[0], "Juli")[0])
+        written.append(write.example(*EXAMPLES[0], "Juli")[0])
     assert written[0] == written[1]
     assert "2031" not in written[0]
     dated = re.search(r"Today Date: (.*)\n", written[0])

@@ -89,8 +89,7 @@ def test_replies_come_in_the_order_of_the_prompts(batch, smollm2):
 
     tokenizer = load_tokenizer(smollm2)
     model = tiny.llama(len(tokenizer))
-    greedy = {"temperature": 0, "top_k": 40, "top_p": 1.0, "repetition_penalty": 1.1}
-    how = generation.settings(tokenizer, "<|im_end|>", greedy | {"max_new_tokens": 60})
+    how = generation.settings(tokenizer, "<|im_end|>", {**smollm2["generate"], "temperature": 0})
     prompts = ["uno dos tres cuatro", "a", "hola q tal", "bien y vos", "x"]
     alone = [
         generation.reply_all(model, tokenizer, [prompt], how, [], seed=1)[0] for prompt in prompts
