@@ -117,7 +117,7 @@ def load_base(
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=config.double_quantization,
             bnb_4bit_compute_dtype=compute,
-            # FSDP shards float tensors only: weights packed into bytes would be whole in each process.
+            # FSDP shards float tensors only: packed weights would be whole in each process.
             bnb_4bit_quant_storage=compute if sharded else torch.uint8,
         )
     torch.set_num_threads(hardware.threads(config.threads))

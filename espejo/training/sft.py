@@ -221,7 +221,8 @@ def train(
     trainer.end()
     curve = _curve(trainer.state.log_history)
     best_checkpoint, best_loss = trainer.state.best_model_checkpoint, trainer.state.best_metric
-    assert best_checkpoint is not None and best_loss is not None  # evaluated at the last step
+    assert best_checkpoint is not None  # the last step is always evaluated
+    assert best_loss is not None
     best_step = _step_of(best_checkpoint)
     labels = sum(label != IGNORED for row in train_set for label in row["labels"])
     return Trained(
