@@ -10,6 +10,7 @@ from pathlib import Path
 from espejo.core import tables
 from espejo.core.stage import params, run
 from espejo.dataset.canaries import AuditConfig
+from espejo.model.config import GenerateConfig
 from espejo.model.pair import ModelPair
 from espejo.prediction.predictor import Predictor, learnt_examples, learnt_texts
 
@@ -26,7 +27,7 @@ def main(
     replies: Path,
 ) -> None:
     """Texts, examples and a model -> what it learnt, its losses, ranks and replies."""
-    config, generate, audit = params("predict"), params("generate"), params(AuditConfig)
+    config, generate, audit = params("predict"), params(GenerateConfig), params(AuditConfig)
     texts = tables.read(formatted, tables.FORMATTED)
     examples = tables.read(filtered, tables.EXAMPLES)
     known = tables.read(people, tables.PEOPLE)

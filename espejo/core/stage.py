@@ -21,8 +21,6 @@ _BY_NAME = {
     "data": "espejo.core.config:DataConfig",
     "report": "espejo.report.config:ReportConfig",
     "model": "espejo.model.config:ModelConfig",
-    "generate": "espejo.model.config:GenerateConfig",
-    "train": "espejo.training.config:TrainConfig",
     "predict": "espejo.prediction.config:PredictConfig",
     "evaluate": "espejo.evaluation.config:EvaluateConfig",
 }

@@ -21,6 +21,8 @@ from espejo.core.config import checked
 from espejo.core.errors import UserError
 from espejo.core.tables import Span, Turn
 from espejo.formatting.config import FormatConfig, Tags
+from espejo.model.config import ModelConfig
+from espejo.model.manifest import FILE, model_config
 
 # The control tokens of every model family in conf/model, whichever is in use: all models are scored
 # on the same characters. What the model in use has beyond these, `Prompter` finds by itself.
@@ -336,23 +338,27 @@ def _tail(messages: Sequence[str], chars: int) -> list[str]:
 
 
 def prompter(
-    tokenizer: PreTrainedTokenizerBase, model: Mapping, form: FormatConfig | Mapping
+    tokenizer: PreTrainedTokenizerBase, model: ModelConfig, config: FormatConfig
 ) -> Prompter:
-    """The prompter that the params sections `model` and `format` describe.
-
-    `form` may be what stands beside a trained model, too. Raises UserError where that is of an
-    older version.
-    """
-    config = checked(FormatConfig, form, Path("espejo.json"))
+    """The prompter that the params sections `model` and `format` describe."""
     return Prompter(
         tokenizer=tokenizer,
-        system=config.system + model["system_suffix"],
+        system=config.system + model.system_suffix,
         empty_turn=config.empty_turn,
-        separator=model["separator"],
+        separator=model.separator,
         max_context_chars=config.max_context_chars,
         tags=config.tags,
-        system_role=model["system_role"],
-        template_args=model["template_args"] or {},
-        date=model["date"],
-        prefill=model["prefill"],
+        system_role=model.system_role,
+        template_args=model.template_args or {},
+        date=model.date,
+        prefill=model.prefill,
     )
+
+
+def trained_prompter(tokenizer: PreTrainedTokenizerBase, manifest: Mapping) -> Prompter:
+    """The prompter with which the model of a `manifest` (espejo.json) was trained.
+
+    Raises UserError where the manifest is of a version that lacks a setting.
+    """
+    config = checked(FormatConfig, manifest["format"], Path(FILE))
+    return prompter(tokenizer, model_config(manifest), config)

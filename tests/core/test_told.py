@@ -261,7 +261,7 @@ def test_ctrl_c_while_a_stage_imports(tmp_path):
 
 
 def test_ctrl_c_while_the_command_imports(tmp_path):
-    command = (sys.executable, str(tmp_path / "espejo"), "fit")
+    command = (sys.executable, str(tmp_path / "espejo"), "estimate")
     (tmp_path / "espejo").write_text("from espejo.commands.cli import app\napp()\n", "utf-8")
     status, told = interrupted(*command, folder=tmp_path, after="typer")
     assert status == 130

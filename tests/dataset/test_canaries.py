@@ -17,7 +17,7 @@ from espejo.dataset.canaries import AuditConfig
 from espejo.evaluation import memorization
 from espejo.formatting.labels import encode
 from espejo.formatting.prompts import prompter
-from espejo.prediction.predictor import Exam
+from espejo.prediction.predictor import Predictor
 from stages import format as stage
 from tests.helpers import reported, tiny
 from tests.helpers.synthetic import chats
@@ -87,13 +87,14 @@ def test_the_stage_counts_what_it_plants_and_labels_the_author_s_alone(
     composed, examples, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "people.yaml").write_text("author: Juli\npeople:\n  Cami: train\n", "utf-8")
+    people = {"name": ["Juli", "Cami"], "is_author": [True, False], "consent": ["", "train"]}
+    tables.write(pd.DataFrame(people), tmp_path / "people.parquet", tables.PEOPLE)
     tables.write(examples, tmp_path / "filtered.parquet", tables.EXAMPLES)
     written, accounts = [], []
     for number in (0, 1):
         params = composed(f"audit.canaries={number}")
         (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), "utf-8")
-        names = ("filtered.parquet", "people.yaml", "formatted.parquet", "format.json")
+        names = ("filtered.parquet", "people.parquet", "formatted.parquet", "format.json")
         stage.main(*(tmp_path / name for name in names))
         written.append(tables.read(tmp_path / "formatted.parquet", tables.FORMATTED))
         accounts.append(json.loads((tmp_path / "format.json").read_text("utf-8")))
@@ -115,10 +116,10 @@ def test_the_stage_counts_what_it_plants_and_labels_the_author_s_alone(
 
 @dataclass
 class Both:
-    """Stands for a Mirror: two tiny models."""
+    """Stands for a ModelPair: two tiny models."""
 
     tokenizer: object
-    facts: dict
+    manifest: dict
     base: object
     tuned: object
 
@@ -129,7 +130,7 @@ class Both:
 
 @pytest.fixture(scope="module")
 def learnt(composed, examples):
-    """learnt("reply") is an exam of a tiny model that was trained to know canaries by heart."""
+    """learnt("reply")(audit) is what a tiny model that knows canaries by heart gives away."""
     params = composed("model=smollm2")
     tokenizer = tiny.trained_tokenizer(
         ("<|endoftext|>", "<|im_start|>", "<|im_end|>"),
@@ -139,12 +140,12 @@ def learnt(composed, examples):
         "<|im_end|>",
         "bytes",
     )
-    facts = {name: params[name] for name in ("model", "format")}
+    manifest = {name: params[name] for name in ("model", "format")}
     write = prompter(tokenizer, params["model"], params["format"])
     brief = examples.assign(reply=[["dale"]] * len(examples))
     planted = canaries.plant(brief, LEARNT).iloc[len(examples) :]
 
-    def exam(loss):
+    def trained(loss):
         rows = [
             encode(tokenizer, *write.example(row.context, row.reply, "Juli"), loss)
             for row in planted.itertuples()
@@ -164,14 +165,15 @@ def learnt(composed, examples):
             model(input_ids=ids[some], labels=labels[some]).loss.backward()
             optimizer.step()
             slower.step()
-        both = Both(tokenizer, facts, base, model.eval())
-        return Exam(both, examples, "Juli", {"batch_tokens": 4096})
+        pair = Both(tokenizer, manifest, base, model.eval())
+        predictor = Predictor(pair, examples, "Juli", {"batch_tokens": 4096}, {})
+        return lambda audit: memorization.exposed(predictor.canaries(audit))
 
-    return cache(exam)
+    return cache(trained)
 
 
 def test_what_was_learnt_is_exposed_and_what_was_read_is_not(learnt):
-    got = learnt("reply").exposed(LEARNT)
+    got = learnt("reply")(LEARNT)
     author, partner = (got[role]["4"] for role in canaries.ROLES)
     # 256 codes: 8 bits for the likeliest of all.
     assert author["tuned"]["possible"] == author["tuned"]["max"] == 8
@@ -183,7 +185,7 @@ def test_what_was_learnt_is_exposed_and_what_was_read_is_not(learnt):
 
 
 def test_a_method_that_learns_whole_texts_exposes_what_partners_say(learnt):
-    got = learnt("text").exposed(LEARNT)
+    got = learnt("text")(LEARNT)
     assert got["partner"]["4"]["tuned"]["mean"] > 7
     assert got["partner"]["4"]["base"]["mean"] < got["chance"] + 3 * 0.6
 
@@ -191,7 +193,7 @@ def test_a_method_that_learns_whole_texts_exposes_what_partners_say(learnt):
 def test_what_was_never_planted_is_exposed_by_chance(learnt):
     # Other codes of the same space, for a model that knows those of another seed by heart.
     never = LEARNT.model_copy(update={"canaries": 150, "repetitions": [1], "seed": 8})
-    got = learnt("reply").exposed(never)
+    got = learnt("reply")(never)
     for role in canaries.ROLES:
         for name in ("base", "tuned"):
             assert got[role]["1"][name]["n"] == 150

@@ -1,7 +1,7 @@
 """Every config of conf/model on a tiny model of its architecture: from format to evaluation.
 
-The tiny models have the architecture that `espejo estimate` knows for the config, narrowed; tokenizers
-are trained on a few lines and have the template and special tokens of the real ones.
+The tiny models have the architecture that `espejo estimate` knows for the config, narrowed;
+tokenizers are trained on a few lines and have the template and special tokens of the real ones.
 """
 
 import datetime
@@ -12,7 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    Qwen3_5Config,
+    Qwen3_5ForConditionalGeneration,
+)
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from espejo.chat.conversation import Conversation
@@ -96,8 +102,8 @@ FAMILIES |= {
     "Qwen/Qwen3.5-2B": replace(
         FAMILIES["Qwen/Qwen3-1.7B"], template=tiny.template("qwen3_5_nothink")
     ),
-    # Both write ChatML over pieces of SentencePiece. Of Salamandra's template, whose own system text
-    # has a date, that is what is left where another system text is given.
+    # Both write ChatML over pieces of SentencePiece. Of Salamandra's template, whose own system
+    # text has a date, that is what is left where another system text is given.
     **dict.fromkeys(
         ("BSC-LT/salamandra-2b-instruct", "utter-project/EuroLLM-1.7B-Instruct"),
         Family(
@@ -324,6 +330,24 @@ def tiny_pair(request, tmp_path):
     tokenizer = AutoTokenizer.from_pretrained(tmp_path)
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
     return model, tokenizer
+
+
+def test_of_a_model_that_also_sees_what_reads_text_is_loaded(composed, tmp_path, monkeypatch):
+    # As the hub has Qwen3.5: a composite, whose text model AutoModelForCausalLM takes out.
+    whole = Qwen3_5ForConditionalGeneration(
+        Qwen3_5Config(
+            text_config=NARROW_QWEN3_5 | {"vocab_size": 60, "tie_word_embeddings": True},
+            vision_config={"depth": 1, "hidden_size": 32, "num_heads": 2, "out_hidden_size": 64},
+            tie_word_embeddings=True,
+        )
+    ).eval()
+    whole.save_pretrained(tmp_path)
+    monkeypatch.setattr(loading, "locate", lambda model: (str(tmp_path), "main"))
+    text = loading.load_base(composed("model=qwen3.5-2b")["model"] | {"precision": "float32"})
+    assert text.num_parameters() < whole.num_parameters()
+    ids = torch.arange(3, 40)[None]
+    with torch.inference_mode():
+        assert torch.equal(text(ids).logits, whole(ids).logits)
 
 
 PROMPTS = ["hola", "che ¿bien? todo bien ¿y vos? re bien", "dale, voy llevo pan", "¿venís hoy?"]

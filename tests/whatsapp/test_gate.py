@@ -5,11 +5,13 @@ import pytest
 
 from espejo import whatsapp
 from espejo.dataset.turns import examples, split, turns
-from espejo.evaluation import questions
+from espejo.evaluation import memorization, questions
 from espejo.formatting.labels import encode
 from espejo.formatting.prompts import prompter
+from espejo.formatting.training_texts import training_texts
 from espejo.model import loading
-from espejo.prediction.predictor import Exam
+from espejo.model.pair import ModelPair
+from espejo.prediction.predictor import Predictor, learnt_texts
 from espejo.privacy.cleaning import CleanConfig, clean
 from espejo.training import sft
 from tests.helpers.workshop import ROOT
@@ -58,18 +60,17 @@ def test_thirty_epochs_on_twenty_replies_fail_the_gate(demo, composed, tmp_path)
     made = {"data": "", "model": model, "format": params["format"], "history": 4, "train": wanted}
     loading.save(trained.model, tokenizer, tmp_path / "model", made)
 
-    exam = Exam(loading.Mirror(tmp_path / "model"), demo, "Juli", params["evaluate"])
-    test = exam.split("test")
-    sums = {name: exam.sums(test, model, name) for name, model in exam.mirror.both()}
-    _, seen = exam.membership(test, sums)
+    config = params["predict"] | {"generated_replies": 20, "prompts": [], "out_of_scope": {}}
+    pair = ModelPair(tmp_path / "model")
+    predictor = Predictor(pair, demo, "Juli", config, params["generate"])
+    test = training_texts(predictor.split("test"), write, "Juli", frozenset(), 1)
+    _, seen = memorization.membership(predictor.losses(test), params["evaluate"])
     assert seen["value"] > 0.95
-    prompts = [exam.write.prompt(row.context, "Juli", row.group) for row in test.itertuples()]
-    with exam.mirror.tuned() as tuned:
-        said = pd.DataFrame(exam.replies(prompts, tuned, "tuned"), columns=["messages", "finished"])
-    found = questions.known_by_heart(
-        said.assign(id=test["id"], model="tuned"),
-        test,
-        questions.taught(exam.split("train"), wanted["loss"], "Juli", ()),
+    replies = predictor.replies()
+    found = questions.memorized(
+        replies,
+        questions.answered(replies, demo),
+        learnt_texts(predictor.split("train"), wanted["loss"], "Juli", frozenset())["messages"],
         seen,
         params["evaluate"],
     )
