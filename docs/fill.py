@@ -1,29 +1,23 @@
-"""Write into README.md and docs/ what comes from files and commands, so that no number is typed.
+"""Write into the READMEs and docs/ what comes from files and commands, so that no number is typed.
 
     python -m docs.fill      # or: make docs
 
 A page marks a block with `<!-- fill NAME -->` and `<!-- end -->`; NAME is a function below, or a
-file of docs/outputs/, which holds what a command printed when it was recorded.
+file of docs/outputs/, which holds what a command printed when it was recorded. A page called
+NAME.es.md is filled in Spanish: by the functions of `BILINGUAL`, and from files called NAME.es.md.
 """
 
 import csv
 import json
 import re
-import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import networkx as nx
+import yaml
+
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = (
-    ROOT / "README.md",
-    *(
-        ROOT / "docs" / name
-        for name in (
-            *("models-and-hardware.md", "processors.md", "reading.md", "real-chats.md"),
-            "training.md",
-        )
-    ),
-)
+PAGES = (*sorted(ROOT.glob("README*.md")), *sorted((ROOT / "docs").glob("*.md")))
 BLOCK = re.compile(r"<!-- fill (?P<name>[\w.-]+) -->\n.*?<!-- end -->", re.DOTALL)
 
 MEASURES = {
@@ -67,6 +61,71 @@ def _scores(path: Path) -> str:
 def scores() -> str:
     """Base against tuned on the demo, from metrics/eval.json."""
     return _scores(ROOT / "metrics" / "eval.json")
+
+
+def answers(language: str) -> str:
+    """The four answers on the demo, a line each, from metrics/eval.json."""
+    found = json.loads((ROOT / "metrics" / "eval.json").read_text("utf-8"))
+    score, ranks, kept = found["style"]["author_score"], found["relevance"], found["memory"]
+    bits = "own_bits_per_character"
+    few = {"en": "too few", "es": "faltan datos"}[language]
+
+    def shown(measure: Mapping) -> str:
+        return _interval({**measure, "interval": few} if "low" not in measure else measure)
+
+    heads = {
+        "en": ("question", "measure", "tuned model", "to compare with"),
+        "es": ("pregunta", "medida", "modelo entrenado", "para comparar"),
+    }
+    words = {
+        "en": {
+            "sound": ("Does it sound like you?", "author score, 0 to 1"),
+            "answer": ("Does it answer what was said?", "MRR of the true reply, 0 to 1"),
+            "worth": ("Was training worth it?", "bits per character, lower is better"),
+            "share": ("Is it safe to share?", "AUC of membership, 0.5 is best"),
+            "floor": "other people {}, Juli herself {}",
+            "chance": "chance {}, base model {}",
+            "base": "base model {}, with examples in its prompt {}",
+            "limit": "limit {}; copied {} of its replies; verdict: **{}**",
+        },
+        "es": {
+            "sound": ("¿Suena a la persona?", "puntaje de autor, de 0 a 1"),
+            "answer": ("¿Responde a lo que se dijo?", "MRR de la respuesta real, de 0 a 1"),
+            "worth": ("¿Valió la pena entrenar?", "bits por carácter, menos es mejor"),
+            "share": ("¿Se puede compartir?", "AUC de pertenencia, lo mejor es 0.5"),
+            "floor": "otras personas {}, la propia Juli {}",
+            "chance": "azar {}, modelo base {}",
+            "base": "modelo base {}, con ejemplos en el prompt {}",
+            "limit": "límite {}; copió {} de sus respuestas; veredicto: **{}**",
+        },
+    }[language]
+    limits = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))["evaluate"]["sharing_limits"]
+    helped = found["prompted"]["nearest_examples"][bits]
+    rows = (
+        (
+            *words["sound"],
+            shown(score["tuned"]),
+            words["floor"].format(shown(score["floor"]), shown(score["ceiling"])),
+        ),
+        (
+            *words["answer"],
+            shown(ranks["tuned"]["mrr"]),
+            words["chance"].format(f"{ranks['chance']['mrr']:.3f}", shown(ranks["base"]["mrr"])),
+        ),
+        (
+            *words["worth"],
+            shown(found["tuned"][bits]),
+            words["base"].format(shown(found["base"][bits]), shown(helped)),
+        ),
+        (
+            *words["share"],
+            shown(kept["membership"]),
+            words["limit"].format(
+                limits["membership"], shown(kept["overlap"]["tuned"]["whole"]), kept["verdict"]
+            ),
+        ),
+    )
+    return _table(heads[language], rows)
 
 
 def judged() -> str:
@@ -150,7 +209,8 @@ def _judged(path: Path) -> str:
     return (
         f"{_table(columns, rows)}\n\nA bundle is 16 messages or more of one writer in a "
         "row; too few: fewer than ten sessions, so no interval. May it be shared, by the last "
-        f"three rows and personal data: **{kept['verdict']}** (below: how to read it)."
+        f"three rows and personal data: **{kept['verdict']}** "
+        "([how to read it](metrics.md#the-verdict-on-sharing))."
     )
 
 
@@ -165,35 +225,58 @@ def novelty() -> str:
     return (
         f"{shares['repeated_turns']:.1%} of the author's turns longer than four words repeat "
         f"another one, and {shares['fourgrams_in_train']:.1%} of the word 4-grams of the test "
-        "replies stand in train (real chats: some 5 %; where it is 50 %, knowing by heart wins)."
+        "replies occur in train (real chats: some 5 %; at 50 %, learning by heart would win)."
     )
 
 
-def dag() -> str:
-    """The pipeline, as DVC draws it."""
-    drawn = subprocess.run(["dvc", "dag", "--md"], cwd=ROOT, capture_output=True, text=True)
-    drawn.check_returncode()
-    return drawn.stdout.strip()
+def stages() -> str:
+    """The stages of dvc.yaml as a mermaid diagram: the longest way through them on one line.
+
+    An arrow that follows from others (parse gives report its counts, but by way of evaluate, too)
+    is left out: what remains is the transitive reduction.
+    """
+    pipeline = yaml.safe_load((ROOT / "dvc.yaml").read_text("utf-8"))["stages"]
+    made = {
+        out if isinstance(out, str) else next(iter(out)): name
+        for name, stage in pipeline.items()
+        for out in stage["outs"]
+    }
+    needs = nx.DiGraph(
+        (made[dep], name)
+        for name, stage in pipeline.items()
+        for dep in stage["deps"]
+        if dep in made
+    )
+    reduced = nx.transitive_reduction(needs)
+    lines = []
+    while reduced.edges:
+        path = nx.dag_longest_path(reduced)
+        lines.append(" --> ".join(path))
+        reduced.remove_edges_from(zip(path, path[1:], strict=False))
+    return "\n".join(["```mermaid", "flowchart LR", *(f"    {line}" for line in lines), "```"])
 
 
 def experiments() -> str:
     """The table of models, from docs/results/experiments.csv (`dvc exp show --csv`)."""
-    path = ROOT / "docs" / "results" / "experiments.csv"
-    rows = [
-        "| model | bits per character, own: base → tuned | perplexity: base → tuned "
-        "| weights trained | steps |",
-        "| --- | --- | --- | --- | --- |",
-    ]
-    for row in csv.DictReader(path.open(encoding="utf-8")):
-        value = {key: float(row[key]) for key in row if key != "model" and row[key]}
-        rows.append(
-            f"| `{row['model']}` "
-            f"| {value['base.own_bits_per_character.value']:.3f} → "
-            f"**{value['tuned.own_bits_per_character.value']:.3f}** "
-            f"| {value['base.perplexity.value']:.1f} → {value['tuned.perplexity.value']:.1f} "
-            f"| {value['trainable_parameters'] / 1e6:.1f} M | {value['steps']:.0f} |"
-        )
-    return "\n".join(rows)
+    heads = (
+        *("model", "bits per character, own: base → tuned", "perplexity: base → tuned"),
+        *("weights trained", "steps"),
+    )
+    rows = []
+    with (ROOT / "docs" / "results" / "experiments.csv").open(encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            value = {key: float(row[key]) for key in row if key != "model" and row[key]}
+            rows.append(
+                (
+                    f"`{row['model']}`",
+                    f"{value['base.own_bits_per_character.value']:.3f} → "
+                    f"**{value['tuned.own_bits_per_character.value']:.3f}**",
+                    f"{value['base.perplexity.value']:.1f} → {value['tuned.perplexity.value']:.1f}",
+                    f"{value['trainable_parameters'] / 1e6:.1f} M",
+                    f"{value['steps']:.0f}",
+                )
+            )
+    return _table(heads, rows)
 
 
 def settings() -> str:
@@ -403,30 +486,39 @@ FILLS: dict[str, Callable[[], str]] = {
     fill.__name__: fill
     for fill in (
         *(scores, judged, real_scores, real_judged, settings),
-        *(novelty, dag, experiments, fuzz, originals, training, card_memory, card_halves),
+        *(experiments, novelty, stages, fuzz, originals, training, card_memory, card_halves),
     )
 }
+BILINGUAL: dict[str, Callable[[str], str]] = {"answers": answers}
 
 
-def content(name: str) -> str:
-    """What belongs into the block of that name."""
+def content(name: str, language: str) -> str:
+    """What belongs into the block of that name, in "en" or "es"."""
     if name in FILLS:
         return FILLS[name]()
-    printed = (ROOT / "docs" / "outputs" / name).read_text("utf-8").rstrip()
+    if name in BILINGUAL:
+        return BILINGUAL[name](language)
+    recorded = ROOT / "docs" / "outputs" / name
+    translated = recorded.with_suffix(f".{language}{recorded.suffix}")
+    printed = (translated if translated.is_file() else recorded).read_text("utf-8").rstrip()
     return printed if name.endswith(".md") else f"```\n{printed}\n```"
 
 
-def filled(page: str) -> str:
-    """A page with every block written anew."""
+def filled(page: Path) -> str:
+    """The text of a page with every block written anew."""
+    language = "es" if page.name.endswith(".es.md") else "en"
     return BLOCK.sub(
-        lambda block: f"<!-- fill {block['name']} -->\n{content(block['name'])}\n<!-- end -->", page
+        lambda block: (
+            f"<!-- fill {block['name']} -->\n{content(block['name'], language)}\n<!-- end -->"
+        ),
+        page.read_text("utf-8"),
     )
 
 
 def main() -> None:
     """Fill every page."""
     for page in PAGES:
-        page.write_text(filled(page.read_text("utf-8")), "utf-8")
+        page.write_text(filled(page), "utf-8")
         print(f"docs: {page.relative_to(ROOT)}")
 
 

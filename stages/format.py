@@ -16,12 +16,13 @@ from espejo.dataset.filters import FilterConfig
 from espejo.formatting import prompts
 from espejo.formatting.config import FormatConfig
 from espejo.formatting.training_texts import training_texts
+from espejo.model.config import ModelConfig
 from espejo.model.loading import load_tokenizer
 
 
 def main(filtered: Path, people: Path, formatted: Path, metrics_json: Path) -> None:
     """Filtered examples -> the texts that the model reads, and how many examples they hold."""
-    config, model = params(FormatConfig), params("model")
+    config, model = params(FormatConfig), params(ModelConfig)
     listed = tables.read(people, tables.PEOPLE)
     author, read_only = tables.author_of(listed), tables.names_with(listed, "context")
     prompter = prompts.prompter(load_tokenizer(model), model, config)
@@ -49,7 +50,7 @@ def main(filtered: Path, people: Path, formatted: Path, metrics_json: Path) -> N
     counts = metrics.account("examples", len(examples), texts, {"joined": len(examples) - texts})
     planted = {"planted": len(examples) - len(kept)} if len(examples) > len(kept) else {}
     metrics.write({"examples": counts, **planted, "context_cut": cut}, metrics_json)
-    summary = f"format: {len(examples)} examples in {texts} texts in the form of {model['name']}"
+    summary = f"format: {len(examples)} examples in {texts} texts in the form of {model.name}"
     summary += f", {planted['planted']} of them canaries" if planted else ""
     print(escaping.terminal(summary))
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from espejo.core import tables
 from espejo.core.stage import params, run
 from espejo.dataset.canaries import AuditConfig
+from espejo.model.config import GenerateConfig
 from espejo.model.pair import ModelPair
 from espejo.prediction.predictor import Predictor, learnt_examples, learnt_texts
 
@@ -26,7 +27,7 @@ def main(
     replies: Path,
 ) -> None:
     """Texts, examples and a model -> what it learnt, its losses, ranks and replies."""
-    config, generate = params("predict"), params("generate")
+    config, generate, audit = params("predict"), params(GenerateConfig), params(AuditConfig)
     texts = tables.read(formatted, tables.FORMATTED)
     examples = tables.read(filtered, tables.EXAMPLES)
     known = tables.read(people, tables.PEOPLE)
@@ -44,7 +45,7 @@ def main(
     )
     tables.write(scored, losses, tables.LOSSES)
     tables.write(predictor.ranks(), ranks, tables.RANKS)
-    tables.write(predictor.canaries(params(AuditConfig)), canaries, tables.CANARIES)
+    tables.write(predictor.canaries(audit), canaries, tables.CANARIES)
     tables.write(answers, replies, tables.REPLIES)
     print(
         f"predict: {len(predictor.split('test'))} test replies scored, "

@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerBase
 
 from espejo.core import files, metrics, tables
 from espejo.core.stage import params, run
+from espejo.model.config import ModelConfig
 from espejo.model.loading import load_tokenizer
 from espejo.privacy import people
 from espejo.privacy.cleaning import CleanConfig
@@ -75,7 +76,7 @@ def main(
     who = people.read(people_yaml.parent)
     author = who.under(pattern).author  # as everybody is called from clean on
     stop = measures.stop_words(config.languages)
-    count = token_counter(load_tokenizer(params("model")))
+    count = token_counter(load_tokenizer(params(ModelConfig)))
     raw = measures.with_words(tables.read(data / "messages.parquet", tables.MESSAGES))
     cleaned = measures.with_words(tables.read(data / "clean.parquet", tables.CLEAN))
     turned = tables.read(data / "turns.parquet", tables.TURNS)

@@ -3,7 +3,7 @@
     python -m stages.train data/formatted.parquet model metrics/train.json plots/loss.csv \
         reports/epochs.md
 
-torchrun or accelerate in place of python starts it in several processes; the first one writes.
+With torchrun or accelerate instead of python it runs in several processes; only the first writes.
 """
 
 import hashlib
@@ -12,13 +12,17 @@ from pathlib import Path
 
 import espejo
 from espejo.core import escaping, files, metrics, tables
+from espejo.core.config import DataConfig
 from espejo.core.stage import params, run
 from espejo.formatting import labels, prompts
+from espejo.formatting.config import FormatConfig
 from espejo.model import bundled, hardware, loading
+from espejo.model.config import ModelConfig
 from espejo.training import checkpoints, distributed, sft
+from espejo.training.config import TrainConfig
 from espejo.training.epoch_samples import EpochSamples
 
-# A training that was interrupted goes on only with the code it began with: the rooms of train.
+# An interrupted training resumes only with the code it began with: the rooms of this stage.
 ROOMS = ("core", "formatting", "model", "training")
 CODE = [
     file
@@ -31,44 +35,42 @@ def main(
     formatted: Path, folder: Path, metrics_json: Path, loss_csv: Path, epochs_md: Path
 ) -> None:
     """Texts -> the adapter (or all weights) in FOLDER, losses, and replies after each epoch."""
-    config, model = params("train"), params("model")
+    config, model, form = params(TrainConfig), params(ModelConfig), params(FormatConfig)
     first, sharded = distributed.state().is_main_process, distributed.sharded()
     table = tables.read(formatted, tables.FORMATTED)
     tokenizer = loading.load_tokenizer(model)
     sets = {
-        name: labels.encode_table(tokenizer, part, config["loss"])
+        name: labels.encode_table(tokenizer, part, config.loss)
         for name, part in table.groupby("split")
         if name != "test"
     }
-    base = loading.load_base(
-        model, dtype="float32" if config["method"] == "full" else None, sharded=sharded
-    )
+    base = loading.load_base(model, "float32" if config.method == "full" else None, sharded=sharded)
     manifest = {
-        "data": params("data")["raw"],
-        "model": model,
+        "data": params(DataConfig).raw,
+        "model": model.model_dump(),
         "resolved_revision": loading.locate(model)[1],
-        "format": params("format"),
+        "format": form.model_dump(),
         "history": params("group")["history"],
-        "train": config,
-        "hardware": hardware.chosen(model, config, base.config),
+        "train": config.model_dump(),
+        "hardware": hardware.resolve(model, config.attention, base.config),
     }
-    place = checkpoints.place(manifest, [formatted, Path(__file__), *CODE])
-    prompter = prompts.prompter(tokenizer, model, manifest["format"])
-    samples = EpochSamples(place, config["sample_prompts"], prompter, config["seed"], sharded)
+    checkpoint_dir = checkpoints.folder(manifest, [formatted, Path(__file__), *CODE])
+    prompter = prompts.prompter(tokenizer, model, form)
+    samples = EpochSamples(checkpoint_dir, config.sample_prompts, prompter, config.seed, sharded)
     if first:
-        package = bundled.PACKAGES.get(model["id"])
+        package = bundled.PACKAGES.get(model.id)
         terms = f" ({package.terms})" if package else ""
-        here = hardware.described(manifest["hardware"])
-        print(escaping.terminal(f"train: {model['name']}{terms} in {here}"), flush=True)
+        here = hardware.describe(manifest["hardware"])
+        print(escaping.terminal(f"train: {model.name}{terms} in {here}"), flush=True)
     trained = sft.train(
         base,
         tokenizer,
         sets["train"],
         sets["validation"],
         config,
-        place,
+        checkpoint_dir,
         samples.ask,
-        model["precision"],
+        model.precision,
     )
     if not first:
         return
@@ -81,16 +83,16 @@ def main(
         "libraries": checkpoints.libraries(),
     }
     loading.save(trained.model, tokenizer, folder, manifest, trained.weights)
-    metrics.write(trained.facts, metrics_json)
+    metrics.write(trained.metrics, metrics_json)
     tables.write_csv(trained.curve, loss_csv)
     files.write(samples.page(), epochs_md)
-    shutil.rmtree(place)  # finished: nothing is left to go on with
+    shutil.rmtree(checkpoint_dir)  # finished: nothing to resume
     print(
-        f"train: {learnt} replies in {len(sets['train'])} texts, {trained.facts['steps']} steps, "
-        f"validation loss {trained.facts['loss_validation']:.3f} nats a token"
+        f"train: {learnt} replies in {len(sets['train'])} texts, {trained.metrics['steps']} steps, "
+        f"validation loss {trained.metrics['loss_validation']:.3f} nats a token"
     )
 
 
 if __name__ == "__main__":
-    with distributed.one_voice():
+    with distributed.only_rank_0_prints():
         run(main)

@@ -11,6 +11,9 @@ import pytest
 import torch
 import yaml
 from hypothesis import settings
+from transformers.utils import is_torch_mps_available
+
+from espejo.model import bundled
 
 # The same examples every time: what passed here passes elsewhere. To look further:
 # pytest --hypothesis-profile=default
@@ -19,6 +22,24 @@ settings.load_profile("same")
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "conf"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _without_model(pytestconfig):
+    """With `-m "not model"` a test that comes to load a bundled model is skipped there and then.
+
+    So it needs no mark. One that lets a process of its own do so does: `pytest.mark.model`.
+    """
+    packages, cache, folder = bundled.PACKAGES, bundled.user_cache_path, bundled.folder
+
+    def none(name):
+        real = (bundled.PACKAGES, bundled.user_cache_path) == (packages, cache)
+        return pytest.skip("runs a bundled model") if real and name in packages else folder(name)
+
+    with pytest.MonkeyPatch.context() as patch:
+        if "not model" in pytestconfig.option.markexpr:
+            patch.setattr(bundled, "folder", none)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -52,3 +73,15 @@ def gpu(monkeypatch):
         )
 
     return put
+
+
+@pytest.fixture
+def apple(monkeypatch):
+    """A Mac, as far as libraries that choose a device can tell: MPS is there, and CUDA is not."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.setattr(torch.backends.mps, "is_built", lambda: True)
+    monkeypatch.setattr(torch.mps, "empty_cache", lambda: None)
+    is_torch_mps_available.cache_clear()
+    yield
+    is_torch_mps_available.cache_clear()

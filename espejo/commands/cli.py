@@ -1,4 +1,4 @@
-"""The command `espejo`: what people do with a model once the pipeline has run."""
+"""The command `espejo`: what people do before the pipeline runs, and with a model after it."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from espejo.core import escaping, faults, files, metrics, runtime
-from espejo.core.errors import UserError, not_made_yet
+from espejo.core.errors import not_made_yet
 from espejo.model import manifest
 
 commands = typer.Typer(
@@ -22,6 +22,47 @@ def _espejo() -> None:
 
 
 @commands.command()
+def init(
+    exports: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATH", help="Exports: a folder, a .txt or a .zip. Repeatable."),
+    ] = None,
+    me: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Who you are in the chats. Repeat for further names."),
+    ] = None,
+    consent: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=ANSWER", help="What one of the others allows (below). Repeatable."
+        ),
+    ] = None,
+    others: Annotated[
+        str | None, typer.Option(metavar="ANSWER", help="What all the remaining others allow.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A model of conf/model, not the proposed.")
+    ] = None,
+    by_hand: Annotated[
+        bool, typer.Option("--by-hand", help="Only make the files, for you to fill in.")
+    ] = False,
+) -> None:
+    """Prepare your own chats: asks for whatever you do not give as a flag.
+
+    Exports are copied to data/raw/mine, which git ignores. What is there stays.
+
+    ANSWER is train (their words may be learnt from), context (the model reads
+    them and never learns them) or withhold (left out, with every reply to them).
+    """
+    from espejo.commands import init as dialogue
+
+    if by_hand:
+        dialogue.by_hand()
+    else:
+        dialogue.main(exports or [], me or [], consent or [], others, model)
+
+
+@commands.command()
 def chat(
     model: Folder = Path("model"),
     seed: Annotated[int | None, typer.Option(help="Makes replies repeatable.")] = None,
@@ -32,8 +73,9 @@ def chat(
     )  # torch takes seconds to load: not for --help, nor to say there is no model
     from espejo.chat import decline
     from espejo.core.stage import params
+    from espejo.model.config import GenerateConfig
 
-    generate, declined = params("generate"), decline.read()
+    generate, declined = params(GenerateConfig), decline.read()
     from espejo.chat.terminal import chat as talk
 
     talk(model, generate, declined, seed)
@@ -118,27 +160,29 @@ def compare() -> None:
 
 
 @commands.command()
-def fit() -> None:
+def estimate(
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set-param",
+            "-S",
+            help="As `dvc exp run` takes them: `-S train=qlora-8gb`, `-S format=turns` …",
+        ),
+    ] = None,
+) -> None:
     """Which models fit which graphics card: parameters and memory, with nothing downloaded."""
-    folder = Path("conf").resolve()
-    names = sorted(path.stem for path in (folder / "model").glob("*.yaml"))
-    if not names:
-        raise UserError("There is no conf/model/ here: run this in the folder of the project.")
-    from hydra import compose, initialize_config_dir
-    from omegaconf import OmegaConf
+    from espejo.commands.estimate import of_all_models, table
 
-    from espejo.commands import estimate
-
-    needs = {}
-    with faults.about(Path("conf")), initialize_config_dir(str(folder), version_base=None):
-        for name in names:
-            params = OmegaConf.to_container(compose("config", [f"model={name}"]))
-            needs[name] = estimate.need(params)
+    needs, refused = of_all_models(Path("conf").resolve(), settings or [])
+    print(table(needs))
+    for name, reason in refused.items():
+        print(f"{name}: not with these settings. {reason}")
     print(
-        f"{fit.table(needs)}\n"
         "Estimates for texts as long as the settings allow; a card is in the list where nine "
-        "tenths of its GB suffice.\nToo large? train.batch_size=1 with more "
-        "train.gradient_accumulation, or train.gradient_checkpointing=true."
+        "tenths of its GB suffice.\n"
+        "On a smaller card, with as many texts a step: `dvc exp run -S model=NAME -S "
+        "train=qlora-15gb` (a T4) or `-S train=qlora-8gb`. What fits then: `espejo estimate -S "
+        "train=qlora-8gb`."
     )
 
 

@@ -3,23 +3,31 @@
 Parameters are counted on the meta device, where tensors have shapes and no contents. What a forward
 pass keeps for the backward pass is recorded there as well, so that any architecture counts as it
 is. The rest is arithmetic: bytes of weights, gradients, optimizer states, logits and the cache of a
-chat. Measured against a training on this machine in tests/test_fit.py.
+chat. Measured against a training on this machine in tests/commands/test_estimate.py.
 """
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 
 import torch
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
 from torch.autograd.graph import saved_tensors_hooks
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
+from transformers.utils import logging
 
+from espejo.core import faults
 from espejo.core.errors import UserError
 from espejo.model.hardware import AUTO
-from espejo.model.loading import upcast
-from espejo.training.sft import adapted
+from espejo.model.loading import needs_float32_adapters
+from espejo.training.config import TrainConfig
+from espejo.training.distributed import split_batch
+from espejo.training.sft import add_lora
 
 CARDS = (8, 15, 24, 40, 80)  # GB of graphics cards; a T4 shows 15 of its 16
 _TILE = (4096, 32768)  # labels and tokens of the vocabulary of which TRL has logits at a time
@@ -55,7 +63,8 @@ def architecture(name: str) -> PretrainedConfig:
     if name in known:
         return AutoConfig.for_model(**known[name]["config"])
     try:
-        return AutoConfig.from_pretrained(name, local_files_only=True)
+        # Of a model that also sees or hears, what reads text.
+        return AutoConfig.from_pretrained(name, local_files_only=True).get_text_config()
     except OSError as error:
         raise UserError(
             f"The architecture of {name} is not known here: `hf download {name} config.json`, or "
@@ -75,33 +84,34 @@ def lengths(params: Mapping) -> tuple[int, int]:
 
 def need(params: Mapping) -> Need:
     """What the model of `params` (all sections of params.yaml) wants with their settings."""
-    model, wanted = params["model"], params["train"]
+    model, train = params["model"], params["train"]
+    at_once, _ = split_batch(train["batch_size"], train["micro_batch_size"], 1)
     config = architecture(model["id"])
     # The estimate is for graphics cards, where auto is one of the halves and sdpa. float16 stands
-    # for four bits too: adapters beside either are float32 (models.upcast).
+    # for four bits too: adapters beside either are float32 (loading.needs_float32_adapters).
     half = torch.float16 if model["quantization"] else torch.bfloat16
     dtype = getattr(torch, model["precision"], half)
     size = dtype.itemsize
     tokens, learnt = lengths(params)
     tokens = min(tokens, config.max_position_embeddings)
-    fused = wanted["attention"] in (AUTO, "sdpa")
+    fused = train["attention"] in (AUTO, "sdpa")
     with torch.device("meta"):
         bare = AutoModelForCausalLM.from_config(
             config,
             dtype=dtype,
-            attn_implementation="eager" if fused else wanted["attention"],
+            attn_implementation="eager" if fused else train["attention"],
         )
         parameters = bare.num_parameters()
         resting = _weights(bare, model, size)
         # What is not in four bits becomes float32 for training.
         frozen = _weights(bare, model, 4 if model["quantization"] else size)
-        lora = wanted["method"] == "lora"
-        shaped = adapted(bare, wanted) if lora else bare.train()
-        if lora and not upcast(bare):
+        lora = train["method"] == "lora"
+        shaped = add_lora(bare, TrainConfig(**train)) if lora else bare.train()
+        if lora and not needs_float32_adapters(bare):
             shaped.to(dtype)  # PEFT does so, but not on the meta device
-        kept = _kept(shaped, wanted["batch_size"], tokens, fused)
-    if wanted["gradient_checkpointing"]:  # only what goes into each layer, and one layer at a time
-        between = wanted["batch_size"] * tokens * config.hidden_size * (4 if lora else size)
+        kept = _kept(shaped, at_once, tokens, fused)
+    if train["gradient_checkpointing"]:  # only what goes into each layer, and one layer at a time
+        between = at_once * tokens * config.hidden_size * (4 if lora else size)
         kept = kept / config.num_hidden_layers + between * config.num_hidden_layers
     trained = shaped.num_parameters(only_trainable=True)
     # Weight, gradient, and Adam's two moments; all weights are trained in float32, with a copy in
@@ -109,7 +119,7 @@ def need(params: Mapping) -> Need:
     of_each = 4 * (4 if model["quantization"] or not lora else size) + (0 if lora else size)
     # Of the logits TRL has one tile at a time, and only where there is a label; beside it what goes
     # into the head there, and its gradient in float32.
-    labels = wanted["batch_size"] * min(learnt, tokens)
+    labels = at_once * min(learnt, tokens)
     columns = min(_TILE[1], config.vocab_size)
     head = min(_TILE[0], labels) * columns * size + labels * config.hidden_size * (4 + size)
     if model["quantization"]:  # the head is float32 and is multiplied in half of that
@@ -127,6 +137,32 @@ def need(params: Mapping) -> Need:
         # Beside an adapter the base is there anyway; all weights trained are a model of their own.
         chat=(resting + trained * size if lora else 2 * resting) + cache + 4 * config.vocab_size,
     )
+
+
+def of_all_models(conf: Path, settings: Sequence[str]) -> tuple[dict[str, Need], dict[str, str]]:
+    """What each model of the folder `conf` needs with the `settings`, as Hydra writes them.
+
+    Models that cannot be trained with them come second, each with the reason. Raises UserError
+    where there is no model, or for settings that do not compose.
+    """
+    names = sorted(path.stem for path in (conf / "model").glob("[!_]*.yaml"))
+    if not names:
+        raise UserError("There is no conf/model/ here: run this in the folder of the project.")
+    logging.set_verbosity_error()  # on kernels that nothing here runs
+    needs, refused = {}, {}
+    with faults.about(Path("conf")), initialize_config_dir(str(conf), version_base=None):
+        for name in names:
+            try:
+                composed = compose("config", [f"model={name}", *settings])
+            except HydraException as error:
+                reason = " ".join(str(error).partition("Config search path")[0].split())
+                asked = " ".join([f"model={name}", *settings])
+                raise UserError(f"conf/ does not compose with {asked}: {reason}") from error
+            try:
+                needs[name] = need(OmegaConf.to_container(composed, resolve=True))
+            except UserError as error:
+                refused[name] = str(error)
+    return needs, refused
 
 
 def cards(bytes_needed: float) -> list[int]:
@@ -188,11 +224,11 @@ def _kept(model: PreTrainedModel, batch: int, tokens: int, fused: bool) -> int:
         return kept
 
     ids = torch.zeros((batch, tokens), dtype=torch.long, device="meta")
+    mask = torch.ones_like(ids)
+    if "linear_attention" in (getattr(model.config, "layer_types", None) or ()):
+        # transformers would look at the mask's values, of which there are none: what it would make.
+        scores = torch.zeros((batch, 1, tokens, tokens), dtype=model.dtype, device="meta")
+        mask = {"full_attention": scores, "linear_attention": None}
     with saved_tensors_hooks(note, lambda kept: kept):
-        model(
-            input_ids=ids,
-            attention_mask=torch.ones_like(ids),
-            use_cache=False,
-            logits_to_keep=1,
-        )
+        model(input_ids=ids, attention_mask=mask, use_cache=False, logits_to_keep=1)
     return sum(storage.nbytes() for storage in seen.values())

@@ -39,7 +39,7 @@ def card(manifest: Mapping, numbers: Mapping[str, float]) -> str:
         "validation loss": f"{numbers['loss_validation']:.3f} nats a token",
         "format": escaping.markdown(manifest["format"]["name"])
         + f", {manifest['history']} turns of context",
-        "computed with": escaping.markdown(hardware.described(manifest["hardware"])),
+        "computed with": escaping.markdown(hardware.describe(manifest["hardware"])),
         "training table (SHA-256)": f"`{manifest['data_sha256']}`",
         "libraries": ", ".join(
             f"{name} {number}" for name, number in manifest["libraries"].items()

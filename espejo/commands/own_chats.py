@@ -1,24 +1,42 @@
-"""`make mine`: a place for one's own chats, all of it ignored by git."""
+"""The files of one's own chats, all of them ignored by git: the exports, people.yaml, the settings.
 
+`espejo init` asks for what goes into them.
+"""
+
+import filecmp
+import os
+import shutil
 import subprocess
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-from espejo.core import faults
-from espejo.privacy.people_file import with_salt
+from espejo import whatsapp
+from espejo.core import faults, files
+from espejo.core.errors import UserError
+from espejo.privacy import people, people_file
 
 RAW = Path("data/raw/mine")
+PEOPLE_YAML = RAW / people.FILE
 CONF = Path("conf/data/mine.yaml")
+MOST_FILES = 500  # texts and zips of one folder
 
-PEOPLE = """\
+CONSENTS = {
+    "train": "their words may be learnt from",
+    "context": "the model may read their words as context, and never learns them",
+    "withhold": "left out, with every reply that answers them, and their name in what others say",
+}
+PEOPLE = f"""\
 # Whose way of writing is learnt: the name exactly as it stands in the exports, before the colon.
 # One person under several names (another phone, another contact list): author: [Ana, Anita]
 author:
 
-# What the others allow. Ask them: their words are in your chats. The first run lists everybody here
-# and stops; after each name write
-#   train      their words may be learnt from
-#   context    the model may read their words as context, and never learns them
-#   withhold   left out, with every reply that answers them, and their name in what others say
+# What the others allow. Ask them: their words are in your chats. `espejo init` asks for each, or
+# the first run lists everybody here and stops; after each name write
+#   train      {CONSENTS["train"]}
+#   context    {CONSENTS["context"]}
+#   withhold   {CONSENTS["withhold"]}
 # What else somebody is called, so that it is found wherever it stands: under aliases, at the end,
 #   aliases:
 #     Mamá: [ma, la vieja]
@@ -46,32 +64,114 @@ clean:
 """
 
 
+@dataclass(frozen=True)
+class Source:
+    """A file with exported chats, as it lies on the disk."""
+
+    path: Path
+    chats: Sequence[whatsapp.Export]
+
+
+def present() -> list[Path]:
+    """The exports that are in data/raw/mine already."""
+    some = any(
+        path.suffix.lower() in (".txt", ".zip") and not path.name.startswith(".")
+        for path in RAW.rglob("*")
+    )
+    return whatsapp.exports_in(RAW) if some else []
+
+
+def files_at(path: Path) -> list[Path]:
+    """The file `path`, or what may be an export in the folder `path`.
+
+    Raises UserError where there is none, or where so many are that it cannot be a folder of chats.
+    """
+    if path.is_dir():
+        if path.resolve() in (Path.home(), *Path.home().parents):
+            raise UserError(f"{path} holds everything of yours: name the folder with the exports.")
+        inside = whatsapp.exports_in(path)
+        if len(inside) > MOST_FILES:
+            raise UserError(
+                f"{path} holds {len(inside):,} .txt and .zip files: name a folder with the exports "
+                "alone, or the files themselves."
+            )
+        return inside
+    if not path.exists():
+        raise UserError(f"{path}: there is no such file or folder.")
+    if path.suffix.lower() not in (".txt", ".zip"):
+        raise UserError(f"{path}: expected a .txt or .zip as WhatsApp exports it, or a folder.")
+    return [path]
+
+
+def fresh(sources: Iterable[Source], paths: Iterable[Path]) -> list[Source]:
+    """Those of `sources` whose content is in none of the files `paths`, each content once."""
+    known, new = list(paths), []
+    for source in sources:
+        if not any(filecmp.cmp(source.path, path, shallow=False) for path in known):
+            known.append(source.path)
+            new.append(source)
+    return new
+
+
+def write(sources: Iterable[Source], people_text: str) -> list[Path]:
+    """Copy exports to data/raw/mine, write people.yaml, and the settings where there are none.
+
+    All of it, or nothing. Returns the copies; a file of that name that is there already stays, and
+    the copy gets a number, as another export of the same chat: parse merges the two.
+    """
+    with _all_or_nothing() as made:
+        _folder(RAW, made)
+        copies = [_copied(source.path, made) for source in sources]
+        if not CONF.exists():
+            made.append(CONF)
+            files.write(SETTINGS, CONF)
+        if not PEOPLE_YAML.exists() or PEOPLE_YAML.read_bytes() != people_text.encode():
+            with faults.about(PEOPLE_YAML):
+                people_file.write(PEOPLE_YAML, people_text)
+    return copies
+
+
+def template() -> str:
+    """The people.yaml of somebody who has none yet."""
+    return people_file.with_salt(PEOPLE)
+
+
 def known_to_git() -> bool:
     """Whether git has a name and an address here: without them `dvc exp run` fails."""
-    asked = [["git", "config", f"user.{what}"] for what in ("name", "email")]
-    return all(subprocess.run(command, capture_output=True).stdout.strip() for command in asked)
+    settings = [["git", "config", f"user.{what}"] for what in ("name", "email")]
+    return all(subprocess.run(command, capture_output=True).stdout.strip() for command in settings)
 
 
-def main() -> None:
-    """Make data/raw/mine/ with people.yaml, and conf/data/mine.yaml; what is there stays."""
-    RAW.mkdir(parents=True, exist_ok=True)
-    for path, content in ((RAW / "people.yaml", with_salt(PEOPLE)), (CONF, SETTINGS)):
-        if not path.exists():
-            path.write_text(content, "utf-8")
-    print(
-        f"1. Copy your exports (.txt or .zip) into {RAW}/\n"
-        f"2. dvc exp run -S data=mine (it stops, and {RAW / 'people.yaml'} lists who writes)\n"
-        "3. Write your name and what the others allow into that file, and run it again"
-    )
-    if not known_to_git():
-        print(
-            "Before that, once: DVC keeps experiments as commits, on this machine, and git wants a "
-            "name for them:\n"
-            "   git config --global user.name 'Your Name'\n"
-            "   git config --global user.email you@example.com"
-        )
+def _copied(path: Path, made: list[Path]) -> Path:
+    # The text of an unpacked zip of an iPhone tells only by its folder whom the chat is with.
+    name = f"{path.resolve().parent.name}.txt" if path.name == "_chat.txt" else path.name
+    name = os.fsencode(name).decode("utf-8", "replace")  # DVC reads no other name
+    first = target = RAW / name.lstrip(".")
+    number = 2
+    while target.exists():
+        target = first.with_stem(f"{first.stem} ({number})")
+        number += 1
+    made.append(target)
+    with files.written(target) as draft:
+        shutil.copyfile(path, draft)
+    return target
 
 
-if __name__ == "__main__":
-    with faults.told("espejo"):
-        main()
+def _folder(path: Path, made: list[Path]) -> None:
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    made += reversed(missing)
+    with faults.about(path):
+        path.mkdir(parents=True, exist_ok=True)
+
+
+@contextmanager
+def _all_or_nothing() -> Iterator[list[Path]]:
+    """A list for the files and folders that are made inside: they go where it fails."""
+    made: list[Path] = []
+    try:
+        yield made
+    except BaseException:
+        for path in reversed(made):
+            with suppress(OSError):  # not there yet, or with something of others in it
+                path.rmdir() if path.is_dir() else path.unlink()
+        raise

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from sentence_transformers import SentenceTransformer
@@ -32,7 +33,8 @@ def encoder(name: str) -> SentenceTransformer:
             snapshot_download(
                 name, allow_patterns="config.json"
             )  # asks once; the other for minutes
-        return SentenceTransformer(name)
+        # Left to itself it would take Apple's GPU (MPS), on which nothing here was tried.
+        return SentenceTransformer(name, device="cuda" if torch.cuda.is_available() else "cpu")
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError, ValueError) as error:
         raise UserError(
             f"The encoder {name} is not on this machine and the Hugging Face hub does not give "

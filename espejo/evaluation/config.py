@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from espejo.core.config import Positive, Section, Seed, Some
+from espejo.core.config import Count, Positive, Section, Seed, Some
 
 
 class Margins(Section):
@@ -20,7 +20,7 @@ class SharingLimits(Section):
     copied_beyond_own: float
     whole_beyond_own: float
     membership: float
-    personal_data: float
+    personal_data: Count
 
 
 class EvaluateConfig(Section):

@@ -1,9 +1,10 @@
-"""Attention for processors, under the name `grouped`: what eager computes, moving less memory.
+"""Attention for CPUs, registered as `grouped`: the result of eager attention, with less memory
+traffic.
 
-Where several heads of queries share keys and values (Ainslie et al., "GQA", 2023) they are more
-rows of one product, in place of copies of the keys and values; and the weights, tokens by tokens,
-are never written in float32: softmax computes in it and rounds once. transformers' eager does both,
-and on two cores moving memory is what a training step of a small model waits for.
+transformers' eager copies keys and values for each query head that shares them (grouped-query
+attention, Ainslie et al., 2023) and writes the attention weights in float32. Here the heads of a
+group are more rows of one product, and softmax computes in float32 but writes the model's type. On
+two cores a training step of a small model is limited by memory bandwidth.
 """
 
 import torch
@@ -11,7 +12,7 @@ from torch import nn
 from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface, eager_mask
 
-NAME = "grouped"  # in train.attention
+NAME = "grouped"  # the value of train.attention
 
 
 def grouped(
@@ -24,10 +25,10 @@ def grouped(
     dropout: float = 0.0,
     **_: object,
 ) -> tuple[torch.Tensor, None]:
-    """softmax(query · key / scale + mask) · value, as transformers wants it of an attention.
+    """softmax(scaling · query · keyᵀ + mask) · value, with the signature transformers asks for.
 
     `query` [n, heads, t, width], `key` and `value` [n, groups, s, width], `attention_mask`
-    [n, 1, t, s], added to the scores. Returns [n, t, heads, width], and no weights.
+    [n, 1, t, s], added to the scores. Returns [n, t, heads, width], and None for the weights.
     """
     n, heads, t, width = query.shape
     groups, s = key.shape[1:3]
@@ -36,11 +37,11 @@ def grouped(
     if attention_mask is not None:
         scores += attention_mask[:, :, None]
     weights = nn.functional.dropout(scores.softmax(-1), dropout, module.training)
-    found = weights.view(n, groups, -1, s) @ value
-    return found.view(n, heads, t, width).transpose(1, 2).contiguous(), None
+    output = weights.view(n, groups, -1, s) @ value
+    return output.view(n, heads, t, width).transpose(1, 2).contiguous(), None
 
 
 def register() -> None:
-    """Make `grouped` known to transformers, with the masks that eager has."""
+    """Register `grouped` with transformers, with the same masks as eager."""
     AttentionInterface.register(NAME, grouped)
     AttentionMaskInterface.register(NAME, eager_mask)

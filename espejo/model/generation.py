@@ -1,4 +1,4 @@
-"""Asking a model for replies, many at once."""
+"""Generating replies to many prompts in batches."""
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,56 +20,58 @@ from transformers import (
     set_seed,
 )
 
-_TOKENS_AT_ONCE = 8  # between two looks at which replies have ended
+from espejo.model.config import GenerateConfig
+
+_TOKENS_PER_ROUND = 8  # between two checks which replies have ended
 
 
 class Reply(NamedTuple):
-    """What a model wrote, without its end, and whether it came to one by itself."""
+    """The text of a reply without its end token, and whether the model ended it by itself."""
 
     text: str
     finished: bool
 
 
-def settings(
-    tokenizer: PreTrainedTokenizerBase, end: str, generate: Mapping[str, float]
+def generation_config(
+    tokenizer: PreTrainedTokenizerBase, end: str, config: GenerateConfig
 ) -> GenerationConfig:
-    """How to sample: the params section `model.generate`, stopping at the token(s) `end`."""
-    stops = tokenizer(end, add_special_tokens=False)["input_ids"]
+    """transformers' settings for the params section `generate`; the text `end` ends a reply."""
+    end_tokens = tokenizer(end, add_special_tokens=False)["input_ids"]
     return GenerationConfig(
-        do_sample=generate["temperature"] > 0,
-        temperature=generate["temperature"] or None,
-        top_k=generate["top_k"],
-        top_p=generate["top_p"],
-        repetition_penalty=generate["repetition_penalty"],
-        max_new_tokens=generate["max_new_tokens"],
-        # A reply ends with the last token of `end`; the model's own end of text stops it as well.
-        eos_token_id=sorted({stops[-1], tokenizer.eos_token_id} - {None}),
+        do_sample=config.temperature > 0,
+        temperature=config.temperature or None,
+        top_k=config.top_k,
+        top_p=config.top_p,
+        repetition_penalty=config.repetition_penalty,
+        max_new_tokens=config.max_new_tokens,
+        # A reply ends with the last token of `end`, or with the model's own end of text.
+        eos_token_id=sorted({end_tokens[-1], tokenizer.eos_token_id} - {None}),
         pad_token_id=tokenizer.pad_token_id,
     )
 
 
-class Draw(LogitsProcessor):
-    """Makes the highest score a draw from softmax(scores), by the Gumbel-max trick.
+class GumbelSampler(LogitsProcessor):
+    """Adds Gumbel noise, so that the highest score is a sample from softmax(scores).
 
-    Random numbers are drawn for the tokens that are left only: torch.multinomial draws one for
-    every token there is, which takes a quarter of the time of a small model.
+    Random numbers are drawn only for the tokens that are left: torch.multinomial draws one for
+    every token of the vocabulary, which takes a quarter of the time of a small model.
     """
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """`scores` [n, tokens] with noise on those that are not minus infinity."""
+        """`scores` [n, vocabulary] with noise added where they are not minus infinity."""
         left = (scores > -torch.inf).nonzero(as_tuple=True)
         noise = -torch.empty_like(scores[left]).exponential_().log()
         return scores.index_put(left, noise, accumulate=True)
 
 
 @dataclass(frozen=True)
-class DrawAmongTop(LogitsProcessor):
-    """A draw among the `top_k` highest scores, after transformers' penalty on what was said.
+class TopKSampler(LogitsProcessor):
+    """Samples among the `top_k` highest scores, after the penalty for repeated tokens.
 
     The same distribution as transformers' RepetitionPenaltyLogitsProcessor, TemperatureLogitsWarper
-    and TopKLogitsWarper before `Draw`. Each of those writes the scores of the whole vocabulary
-    anew, which for 262,144 tokens took longer than the model; here all but the penalty is computed
-    on `top_k` numbers a row.
+    and TopKLogitsWarper before `GumbelSampler`. Each of those writes new scores for the whole
+    vocabulary, which for 262,144 tokens took longer than the model; here everything but the penalty
+    is computed on `top_k` numbers a row.
     """
 
     temperature: float
@@ -77,52 +79,56 @@ class DrawAmongTop(LogitsProcessor):
     repetition_penalty: float
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """`scores` [n, tokens], overwritten: zero at the token drawn, else minus infinity."""
-        said = scores.gather(1, input_ids)
-        said = torch.where(said < 0, said * self.repetition_penalty, said / self.repetition_penalty)
-        scores.scatter_(1, input_ids, said)
-        highest, tokens = _highest(scores, min(self.top_k, scores.shape[1]))
+        """`scores` [n, vocabulary], overwritten: zero at the sampled token, else minus infinity."""
+        used = scores.gather(1, input_ids)
+        used = torch.where(used < 0, used * self.repetition_penalty, used / self.repetition_penalty)
+        scores.scatter_(1, input_ids, used)
+        highest, tokens = _top_k(scores, min(self.top_k, scores.shape[1]))
         noise = -torch.empty_like(highest).exponential_().log()
-        drawn = tokens.gather(1, (highest / self.temperature + noise).argmax(1, keepdim=True))
-        return scores.fill_(-torch.inf).scatter_(1, drawn, 0.0)
+        sampled = tokens.gather(1, (highest / self.temperature + noise).argmax(1, keepdim=True))
+        return scores.fill_(-torch.inf).scatter_(1, sampled, 0.0)
 
 
-def _highest(scores: torch.Tensor, k: int, block: int = 64) -> tuple[torch.Tensor, torch.Tensor]:
-    """`scores.topk(k)`, for large vocabularies in a fifth of its time on a processor.
+def _top_k(scores: torch.Tensor, k: int, block: int = 64) -> tuple[torch.Tensor, torch.Tensor]:
+    """`scores.topk(k)`, for large vocabularies in a fifth of its time on a CPU.
 
-    The k highest lie in the k blocks whose own highest are highest.
+    The k highest scores lie in the k blocks with the highest maxima.
     """
     n, size = scores.shape
     if size % block or k * block >= size:
-        return scores.topk(k)
+        highest, tokens = scores.topk(k)
+        return highest, tokens
     blocks = scores.view(n, -1, block)
     chosen = blocks.amax(2).topk(k).indices
     highest, inside = blocks.gather(1, chosen[..., None].expand(-1, -1, block)).flatten(1).topk(k)
     return highest, chosen.gather(1, inside // block) * block + inside % block
 
 
-def _sampling(how: GenerationConfig) -> tuple[GenerationConfig, LogitsProcessorList]:
-    """`how`, as the search for the highest score after a draw."""
-    greedy = copy.deepcopy(how)
+def _as_greedy(config: GenerationConfig) -> tuple[GenerationConfig, LogitsProcessorList]:
+    """`config` as greedy decoding of scores that the processors beside it turned into samples."""
+    greedy = copy.deepcopy(config)
     greedy.update(do_sample=False, temperature=None, top_k=None, top_p=None)
-    if not how.do_sample:
+    if not config.do_sample:
         return greedy, LogitsProcessorList()
-    if how.top_k and how.top_p == 1:
+    if config.top_k and config.top_p == 1:
         greedy.update(repetition_penalty=1.0)
-        penalty = how.repetition_penalty or 1.0
-        draw = DrawAmongTop(how.temperature, how.top_k, penalty)
-        return greedy, LogitsProcessorList([draw])
-    steps: list[LogitsProcessor] = [TemperatureLogitsWarper(how.temperature)]
-    if how.top_k:
-        steps.append(TopKLogitsWarper(how.top_k))
-    if how.top_p < 1:
-        steps.append(TopPLogitsWarper(how.top_p))
-    return greedy, LogitsProcessorList([*steps, Draw()])
+        penalty = config.repetition_penalty or 1.0
+        sampler = TopKSampler(config.temperature, config.top_k, penalty)
+        return greedy, LogitsProcessorList([sampler])
+    processors: list[LogitsProcessor] = [TemperatureLogitsWarper(config.temperature)]
+    if config.top_k:
+        processors.append(TopKLogitsWarper(config.top_k))
+    if config.top_p < 1:
+        processors.append(TopPLogitsWarper(config.top_p))
+    return greedy, LogitsProcessorList([*processors, GumbelSampler()])
 
 
 @contextmanager
-def _last_states_in_one_piece(model: PreTrainedModel) -> Iterator[None]:
-    """Of a slice of all states torch would multiply each row by a copy of its own of the head."""
+def _contiguous_last_states(model: PreTrainedModel) -> Iterator[None]:
+    """Inside, the output head gets contiguous states.
+
+    For a slice of all states torch would copy the head's weights once for each row.
+    """
     hook = model.get_output_embeddings().register_forward_pre_hook(
         lambda module, states: (states[0].contiguous(),)
     )
@@ -137,82 +143,84 @@ def reply_all(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     prompts: Sequence[str],
-    how: GenerationConfig,
+    config: GenerationConfig,
     stops: Sequence[str],
     seed: int,
-    batch: int = 64,  # a step reads all weights, for one reply or for many
+    batch: int = 64,  # a decoding step reads all weights once, for one reply or for many
     label: str = "replying",
 ) -> list[Reply]:
-    """One sampled reply a prompt, up to the first of `stops`, in the order of `prompts`."""
+    """One reply for each prompt, up to the first of `stops`, in the order of `prompts`."""
     set_seed(seed)
-    greedy, draw = _sampling(how)
+    greedy, sampler = _as_greedy(config)
     replies = [Reply("", False)] * len(prompts)
-    # Prompts of like length together: what is padded is computed for nothing.
-    order = sorted(range(len(prompts)), key=lambda at: len(prompts[at]))
+    # Prompts of similar length together: padding is wasted computation.
+    order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
     for start in tqdm(range(0, len(order), batch), desc=label, unit="batch", leave=False):
         chosen = order[start : start + batch]
-        asked = tokenizer(
-            [prompts[at] for at in chosen],
+        inputs = tokenizer(
+            [prompts[index] for index in chosen],
             add_special_tokens=False,
             padding=True,
             padding_side="left",
             return_tensors="pt",
         ).to(model.device)
-        texts = _written(model, tokenizer, asked, greedy, draw, stops)
-        for at, text in zip(chosen, texts, strict=True):
-            replies[at] = ended(text, stops)
+        texts = _generate(model, tokenizer, inputs, greedy, sampler, stops)
+        for index, text in zip(chosen, texts, strict=True):
+            replies[index] = cut_at_stop(text, stops)
     return replies
 
 
-def _written(
+def _generate(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    asked: Mapping[str, torch.Tensor],
+    inputs: Mapping[str, torch.Tensor],
     greedy: GenerationConfig,
-    draw: LogitsProcessorList,
+    sampler: LogitsProcessorList,
     stops: Sequence[str],
 ) -> list[str]:
-    """The text written after each of the prompts `asked`, to the end of the reply or beyond.
+    """The text generated after each of the tokenized prompts `inputs`, to its end or beyond.
 
-    Now and then the replies that have ended are taken out: most are short, and an untrained model
-    ends them with the tag of a next turn. `generate` alone would go on with all of them until the
-    longest is done.
+    Every few tokens the replies that have ended leave the batch: most are short, and an untrained
+    model ends them with the tag of a next turn. `model.generate` alone would continue all of them
+    until the longest ends.
     """
-    ids, mask = asked["input_ids"], asked["attention_mask"]
+    ids, mask = inputs["input_ids"], inputs["attention_mask"]
     left, cache = greedy.max_new_tokens, None
-    ends = torch.tensor(greedy.eos_token_id, device=ids.device)
+    end_tokens = torch.tensor(greedy.eos_token_id, device=ids.device)
     rows = torch.arange(len(ids), device=ids.device)
-    written: list[list[int]] = [[] for _ in rows]
-    how = copy.deepcopy(greedy)
-    how.update(return_dict_in_generate=True)
+    generated: list[list[int]] = [[] for _ in rows]
+    config = copy.deepcopy(greedy)
+    config.update(return_dict_in_generate=True)
     while left and len(rows):
-        how.update(max_new_tokens=min(left, _TOKENS_AT_ONCE))
-        with _last_states_in_one_piece(model):
-            out = model.generate(
+        config.update(max_new_tokens=min(left, _TOKENS_PER_ROUND))
+        with _contiguous_last_states(model):
+            output = model.generate(  # type: ignore[operator]  # each architecture mixes it in
                 input_ids=ids,
                 attention_mask=mask,
                 past_key_values=cache,
-                generation_config=how,
-                logits_processor=draw,
+                generation_config=config,
+                logits_processor=sampler,
             )
-        new = out.sequences[:, ids.shape[1] :]
+        new = output.sequences[:, ids.shape[1] :]
         left -= new.shape[1]
         for row, tokens in zip(rows.tolist(), new.tolist(), strict=True):
-            written[row] += tokens
-        texts = tokenizer.batch_decode([written[row] for row in rows.tolist()])
-        over = torch.tensor([ended(text, stops).finished for text in texts], device=ids.device)
-        going_on = (~(over | torch.isin(new, ends).any(1))).nonzero().flatten()
-        rows, cache = rows[going_on], out.past_key_values
+            generated[row] += tokens
+        texts = tokenizer.batch_decode([generated[row] for row in rows.tolist()])
+        ended = torch.tensor(
+            [cut_at_stop(text, stops).finished for text in texts], device=ids.device
+        )
+        remaining = (~(ended | torch.isin(new, end_tokens).any(1))).nonzero().flatten()
+        rows, cache = rows[remaining], output.past_key_values
         if left and len(rows):
-            cache.batch_select_indices(going_on)
-            ids = out.sequences[going_on]
-            mask = torch.cat([mask[going_on], torch.ones_like(new[going_on])], dim=1)
-    return tokenizer.batch_decode(written)
+            cache.reorder_cache(remaining)  # linear attention has no batch_select_indices
+            ids = output.sequences[remaining]
+            mask = torch.cat([mask[remaining], torch.ones_like(new[remaining])], dim=1)
+    return tokenizer.batch_decode(generated)
 
 
-def ended(text: str, stops: Sequence[str]) -> Reply:
+def cut_at_stop(text: str, stops: Sequence[str]) -> Reply:
     """`text` up to the first of `stops`."""
-    said = text
+    kept = text
     for stop in stops:
-        said = said.split(stop, 1)[0]
-    return Reply(said, finished=said != text)
+        kept = kept.split(stop, 1)[0]
+    return Reply(kept, finished=kept != text)

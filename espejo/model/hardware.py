@@ -1,7 +1,7 @@
-"""What this machine computes with, where the settings say `auto`: precision, attention, threads.
+"""What `auto` means on this machine: precision, attention, threads.
 
-None of it goes into params.yaml or metrics, so that another machine with the same data and settings
-finds everything up to date; it stands beside the model (`model/espejo.json`) instead.
+None of it goes into params.yaml or the metrics, so that DVC finds everything up to date on another
+machine with the same data and settings; it is recorded in the model's manifest (espejo.json).
 """
 
 import functools
@@ -12,7 +12,6 @@ import platform
 import re
 import tempfile
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TypedDict
@@ -27,19 +26,19 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from espejo.core.errors import UserError
 from espejo.model.attention import NAME as GROUPED
+from espejo.model.config import ModelConfig, Precision
 
 AUTO = "auto"
 WIDE = "wide"  # auto, but never float16
-PRECISIONS = (AUTO, WIDE, "bfloat16", "float16", "float32")
-# bfloat16 is taken on a processor where a product takes at most this share of float32's time. With
-# instructions for it that share is about 0.2, without them 6 to 15, so that noise decides nothing.
+# `auto` is bfloat16 on a CPU where a product takes at most this share of its time in float32. The
+# share is about 0.2 with bfloat16 instructions and 6 to 15 without, so noise cannot tip it.
 CLEARLY_FASTER = 0.8
-CLEARLY_SLOWER = 1.25  # from here on a fixed bfloat16 is remarked upon
-# Rows (tokens of a batch) x inputs x outputs of the product that is timed: a layer of the models
-# that come as packages.
+CLEARLY_SLOWER = 1.25  # from here on a warning is printed for a fixed bfloat16
+# Rows (tokens of a batch) x inputs x outputs of the product that is timed: a layer of the bundled
+# models.
 _ROWS, _INPUTS, _OUTPUTS = 600, 576, 1536
 _ROUNDS = 5
-# Variables that hide instructions of the processor from the libraries that multiply.
+# Environment variables that hide CPU instructions from the libraries that multiply.
 _LIMITS = (
     "ATEN_CPU_CAPABILITY",
     "DNNL_MAX_CPU_ISA",
@@ -48,8 +47,8 @@ _LIMITS = (
 )
 
 
-class Chosen(TypedDict):
-    """What a model was trained or is run with; `device` is a name for people."""
+class Hardware(TypedDict):
+    """What a model is trained with; `device` is the name of the GPU or CPU."""
 
     device: str
     precision: str
@@ -58,48 +57,46 @@ class Chosen(TypedDict):
 
 
 def device() -> torch.device:
-    """The first GPU, or this process's own where several run, or the processor."""
+    """The first GPU, or with several processes this one's own; without a GPU the CPU.
+
+    The CPU on a Mac, too: Apple's GPU (MPS) was never tried, and an operation that it lacks or
+    rounds differently would show only in the metrics.
+    """
     if not torch.cuda.is_available():
         return torch.device("cpu")
     local = os.environ.get("LOCAL_RANK")  # set by torchrun and accelerate
     return torch.device("cuda") if local is None else torch.device("cuda", int(local))
 
 
-def chosen(model: Mapping, train: Mapping, config: PretrainedConfig) -> Chosen:
-    """What the params sections `model` and `train` come to here, for a model of that `config`."""
+def resolve(config: ModelConfig, attention: str, architecture: PretrainedConfig) -> Hardware:
+    """What `config` and the setting train.attention mean here, for a model of `architecture`."""
     on_gpu = torch.cuda.is_available()
     return {
         "device": torch.cuda.get_device_name() if on_gpu else processor(),
-        "precision": str(dtype_of(model["precision"])).removeprefix("torch."),
-        "attention": attention(train["attention"], config),
-        "threads": threads(model["threads"]),
+        "precision": str(dtype_of(config.precision)).removeprefix("torch."),
+        "attention": resolve_attention(attention, architecture),
+        "threads": threads(config.threads),
     }
 
 
-def described(here: Chosen) -> str:
-    """What a model is computed with, for people."""
+def describe(hardware: Hardware) -> str:
+    """What a model is trained with, for people."""
     return (
-        f"{here['precision']}, {here['attention']} attention, threads: {here['threads']}, "
-        f"on {here['device']}"
+        f"{hardware['precision']}, {hardware['attention']} attention, "
+        f"threads: {hardware['threads']}, on {hardware['device']}"
     )
 
 
-def dtype_of(precision: str) -> torch.dtype:
-    """The type of numbers that `model.precision` means on this machine.
+def dtype_of(precision: Precision) -> torch.dtype:
+    """The dtype that `model.precision` means on this machine.
 
-    auto: bfloat16 where this device multiplies faster in it, float16 on a GPU that has no bfloat16
+    auto: bfloat16 where this device multiplies faster in it, float16 on a GPU without bfloat16
     (T4, V100), float32 otherwise. wide: the same, but float32 on such a GPU, for models whose
-    activations go beyond 65,504, where float16 ends. A fixed precision is obeyed, but for bfloat16
-    on such a GPU; on a processor that is slow in it one sentence says so. Raises UserError for
-    anything else.
+    activations exceed 65,504, the largest number of float16. A fixed precision is what it says, but
+    for bfloat16 on such a GPU; a CPU that is slow in bfloat16 gets a warning.
     """
-    if precision not in PRECISIONS:
-        raise UserError(
-            f"model.precision is {precision!r}: it can be {', '.join(PRECISIONS[:-1])} or "
-            f"{PRECISIONS[-1]}."
-        )
     if torch.cuda.is_available():
-        # Unless told otherwise torch counts as support what it can only emulate, slowly.
+        # By default torch counts emulated bfloat16, which is slow, as supported.
         native = torch.cuda.is_bf16_supported(including_emulation=False)
         if precision == WIDE:
             return torch.bfloat16 if native else torch.float32
@@ -108,12 +105,12 @@ def dtype_of(precision: str) -> torch.dtype:
     if precision in (AUTO, WIDE):
         return torch.bfloat16 if bfloat16_cost() <= CLEARLY_FASTER else torch.float32
     if precision == "bfloat16" and bfloat16_cost() >= CLEARLY_SLOWER:
-        _say_slow(bfloat16_cost())
+        _warn_slow(bfloat16_cost())
     return getattr(torch, precision)
 
 
 @functools.cache  # once a process
-def _say_slow(factor: float) -> None:
+def _warn_slow(factor: float) -> None:
     print(
         f"This processor multiplies {factor:.1f} times slower in bfloat16 than in float32: "
         "`-S model.precision=auto` takes the faster one.",
@@ -121,34 +118,29 @@ def _say_slow(factor: float) -> None:
     )
 
 
-def attention(wanted: str, config: PretrainedConfig) -> str:
-    """The implementation that `train.attention` means here, for a model of that `config`.
+def resolve_attention(name: str, architecture: PretrainedConfig) -> str:
+    """The implementation that `train.attention` means here, for a model of `architecture`.
 
-    auto: sdpa on a GPU, whose fused kernels it calls; on a processor `grouped` (docs/processors.md
-    has the measurements), and eager for the few architectures that cap their scores, which
-    `grouped` does not. Raises UserError for one that transformers does not know.
+    auto: sdpa on a GPU, for its fused kernels; on a CPU `grouped` (measured in docs/processors.md),
+    but eager for the few architectures that cap their scores, which `grouped` does not. Raises
+    UserError for a name that transformers does not know.
     """
-    if wanted != AUTO:
-        if wanted not in ("eager", GROUPED, *ALL_ATTENTION_FUNCTIONS.valid_keys()):
-            raise UserError(
-                f"train.attention is {wanted!r}: it can be auto, sdpa, eager or grouped."
-            )
-        return wanted
+    if name != AUTO:
+        if name not in ("eager", GROUPED, *ALL_ATTENTION_FUNCTIONS.valid_keys()):
+            raise UserError(f"train.attention is {name!r}: it can be auto, sdpa, eager or grouped.")
+        return name
     if torch.cuda.is_available():
         return "sdpa"
-    return "eager" if getattr(config, "attn_logit_softcapping", None) else GROUPED
+    return "eager" if getattr(architecture, "attn_logit_softcapping", None) else GROUPED
 
 
-def threads(wanted: str | int) -> int:
-    """How many threads `model.threads` means: with auto, all physical cores this process may use.
+def threads(setting: str | int) -> int:
+    """The number of threads that `model.threads` means; auto: all physical cores available here.
 
-    Affinity and the limits of a container count, and processes that a launcher started share.
-    Raises UserError for what is no number of threads.
+    CPU affinity and a container's limit count, and processes of one launcher share the cores.
     """
-    if wanted != AUTO:
-        if not str(wanted).isdecimal() or int(wanted) < 1:
-            raise UserError(f"model.threads is {wanted!r}: it can be auto or a number from 1 on.")
-        return int(wanted)
+    if setting != AUTO:
+        return int(setting)
     logical = joblib.cpu_count()  # knows affinity and containers' quotas
     physical = _allowed_cores() or psutil.cpu_count(logical=False) or logical
     cores = min(logical, physical)
@@ -164,9 +156,9 @@ def _allowed_cores() -> int:
         return 0
     cores = set()
     for number in os.sched_getaffinity(0):
-        place = Path(f"/sys/devices/system/cpu/cpu{number}/topology/thread_siblings_list")
+        siblings = Path(f"/sys/devices/system/cpu/cpu{number}/topology/thread_siblings_list")
         try:
-            cores.add(place.read_text("ascii"))
+            cores.add(siblings.read_text("ascii"))
         except OSError:
             return 0
     return len(cores)
@@ -174,48 +166,52 @@ def _allowed_cores() -> int:
 
 @functools.cache
 def bfloat16_cost() -> float:
-    """Time of a bfloat16 product over that of the same in float32 on this processor.
+    """Time of a matrix product in bfloat16 divided by its time in float32 on this CPU.
 
-    Timed once (a tenth of a second or so) for each processor and version of torch, and kept in the
-    user's cache folder, so that the choice cannot flip from one run to the next.
+    Measured once (about a tenth of a second) for each CPU and version of torch, and cached in the
+    user's cache folder, so that the choice is the same in every run.
     """
-    kept = user_cache_path("espejo") / "bfloat16_cost.json"
+    cache = user_cache_path("espejo") / "bfloat16_cost.json"
     key = _machine()
-    known: dict[str, float] = {}
-    with suppress(OSError, ValueError, AttributeError, TypeError):  # none yet, or damaged
-        read = json.loads(kept.read_text("utf-8"))
-        known = {machine: float(cost) for machine, cost in read.items()}
-    if key not in known:
-        known[key] = round(_timed_cost(), 3)
-        with suppress(OSError):  # no cache can be written: it is timed in each run
-            kept.parent.mkdir(parents=True, exist_ok=True)
+    costs: dict[str, float] = {}
+    with suppress(OSError, ValueError, AttributeError, TypeError):  # no cache yet, or damaged
+        content = json.loads(cache.read_text("utf-8"))
+        costs = {machine: float(cost) for machine, cost in content.items()}
+    if key not in costs:
+        costs[key] = round(_measured_cost(), 3)
+        with suppress(OSError):  # where no cache can be written, every run measures
+            cache.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(
-                "w", dir=kept.parent, delete=False, encoding="utf-8"
-            ) as fresh:
-                json.dump(known, fresh, indent=1)
-            os.replace(fresh.name, kept)  # whole or not at all, also with two workers at once
-    return known[key]
+                "w", dir=cache.parent, delete=False, encoding="utf-8"
+            ) as draft:
+                json.dump(costs, draft, indent=1)
+            os.replace(draft.name, cache)  # atomic: two workers may write at the same time
+    return costs[key]
 
 
 def _machine() -> str:
-    """The processor, torch, and what limits the instructions they use, in one line."""
-    flags = ""
-    with suppress(OSError, TypeError):
-        flags = re.search(r"^flags\s*:.*$", Path("/proc/cpuinfo").read_text("utf-8"), re.M)[0]
+    """The CPU, the version of torch, and limits on the instructions in use, in one line."""
+    flags = _cpuinfo(r"^flags\s*:.*$")
     limits = [f"{name}={os.environ[name]}" for name in _LIMITS if os.environ.get(name)]
     digest = hashlib.sha256(flags.encode()).hexdigest()[:8]
     return " ".join([processor(), digest, f"torch {torch.__version__}", *limits])
 
 
 def processor() -> str:
-    """The name of this machine's processor."""
-    with suppress(OSError, TypeError):
-        text = Path("/proc/cpuinfo").read_text("utf-8")
-        return re.search(r"^model name\s*:\s*(.*)$", text, re.M)[1].strip()
-    return platform.processor() or platform.machine()
+    """The name of this machine's CPU."""
+    name = _cpuinfo(r"(?<=^model name).*$").strip("\t :")
+    return name or platform.processor() or platform.machine()
 
 
-def _timed_cost() -> float:
+def _cpuinfo(pattern: str) -> str:
+    """The first match of `pattern` in Linux' description of its CPUs; "" without any."""
+    with suppress(OSError):
+        match = re.search(pattern, Path("/proc/cpuinfo").read_text("utf-8"), re.MULTILINE)
+        return match[0] if match else ""
+    return ""
+
+
+def _measured_cost() -> float:
     return _product_seconds(torch.bfloat16) / _product_seconds(torch.float32)
 
 
@@ -223,10 +219,10 @@ def _timed_cost() -> float:
 def _product_seconds(dtype: torch.dtype) -> float:
     states = torch.ones(_ROWS, _INPUTS, dtype=dtype)
     weights = torch.ones(_OUTPUTS, _INPUTS, dtype=dtype)
-    linear(states, weights)  # the first one prepares
-    spent = []
+    linear(states, weights)  # warm-up
+    seconds = []
     for _ in range(_ROUNDS):
-        began = time.perf_counter()
+        start = time.perf_counter()
         linear(states, weights)
-        spent.append(time.perf_counter() - began)
-    return min(spent)
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)

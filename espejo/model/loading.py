@@ -1,11 +1,13 @@
-"""Loading base models and tokenizers, from the packages we embed or from the Hugging Face hub."""
+"""Loading base models and tokenizers, bundled or from the Hugging Face hub, and saving."""
 
 import ctypes
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import peft.peft_model
 import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import (
@@ -14,7 +16,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from peft import PeftModel
+from peft import LoraConfig, PeftModel
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -25,36 +27,42 @@ from transformers import (
 
 from espejo.core import faults
 from espejo.core.errors import UserError
-from espejo.model import attention, bundled, hardware, manifest
+from espejo.model import attention, bundled, hardware
+from espejo.model.config import ModelConfig, Precision
+from espejo.model.manifest import write as write_manifest
 
-# On a processor glibc takes the memory of every large tensor from the system and gives it back at
-# once: a third of the time of scoring went into clearing pages. Kept instead, the peak is the same.
+# By default glibc requests the memory of each large tensor from the system and returns it right
+# away: on a CPU a third of the time of scoring went into clearing pages. Kept for the next tensor,
+# the peak is the same.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # malloc.h
-with suppress(AttributeError, OSError, TypeError):  # where there is no glibc
+with suppress(AttributeError, OSError, TypeError):  # without glibc
     ctypes.CDLL(None).mallopt(_M_MMAP_MAX, 0)
     ctypes.CDLL(None).mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
-attention.register()  # whatever loads a model can ask for it by name
+attention.register()
+# Otherwise PEFT loads adapters onto Apple's GPU (MPS), which is not used here (hardware.device).
+peft.peft_model.infer_device = lambda: hardware.device().type
 
 
-def upcast(model: PreTrainedModel) -> bool:
-    """Whether adapters beside `model` are float32, and not of its weights' type.
+def needs_float32_adapters(model: PreTrainedModel) -> bool:
+    """Whether adapters of `model` must be float32 instead of having the dtype of its weights.
 
-    float16 is too coarse for what an optimizer adds, and what 4 bits are stored in says nothing.
+    float16 is too coarse for an optimizer's updates; the dtype that stores 4-bit weights means
+    nothing for adapters.
     """
     return model.dtype == torch.float16 or getattr(model, "is_loaded_in_4bit", False)
 
 
-def locate(model: Mapping) -> tuple[str, str]:
-    """What `from_pretrained` takes for the params section `model`, and the revision it resolved to.
+def locate(config: ModelConfig) -> tuple[str, str | None]:
+    """The folder or hub id that `from_pretrained` takes, and the resolved revision (a commit).
 
-    Raises UserError in one sentence when the model is not here and cannot be fetched.
+    Raises UserError when the model is not on this machine and cannot be downloaded.
     """
-    if model["source"] == "embedded":
-        return str(bundled.folder(model["id"])), model["revision"]
-    name, revision = model["id"], model["revision"]
+    if config.source == "embedded":
+        return str(bundled.folder(config.id)), config.revision
+    name, revision = config.id, config.revision
     try:
-        found = snapshot_download(name, revision=revision, allow_patterns="config.json")
+        snapshot = snapshot_download(name, revision=revision, allow_patterns="config.json")
     except GatedRepoError as error:
         raise UserError(
             f"The model {name} asks you to accept its licence: do so on its page on the hub, run "
@@ -63,94 +71,95 @@ def locate(model: Mapping) -> tuple[str, str]:
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
         raise UserError(
             f"The hub has no model {name} at revision {revision}: mend id and revision in "
-            f"conf/model/{model['name']}.yaml."
+            f"conf/model/{config.name}.yaml."
         ) from error
     except LocalEntryNotFoundError as error:
         raise UserError(
             f"The model {name} is not on this machine and the Hugging Face hub does not answer: "
             f"run `hf download {name} --revision {revision}` where there is a network and copy its "
-            "cache folder here (HF_HOME), or use the embedded model with `-S model=smollm2`."
+            "cache folder here (HF_HOME), or use the bundled model with `-S model=smollm2`."
         ) from error
-    return name, Path(found).name  # the folder of a snapshot bears the hash of its commit
+    return name, Path(snapshot).name  # a snapshot's folder is named after its commit
 
 
-def load_tokenizer(model: Mapping) -> PreTrainedTokenizerBase:
-    """The tokenizer of the params section `model`, with its `added_tokens`.
+def load_tokenizer(config: ModelConfig) -> PreTrainedTokenizerBase:
+    """The tokenizer of the model in `config`, with its `added_tokens`.
 
-    Raises UserError when it cannot be fetched or cannot tell where its tokens lie in a text.
+    Raises UserError when it cannot be downloaded, or gives no character offsets of its tokens.
     """
-    name, revision = locate(model)
-    pinned = {} if model["source"] == "embedded" else {"revision": revision}
+    name, revision = locate(config)
+    pinned = {} if config.source == "embedded" else {"revision": revision}
     tokenizer = AutoTokenizer.from_pretrained(name, **pinned)
     if not tokenizer.is_fast:
-        raise UserError(
-            f"The tokenizer of {model['id']} gives no character offsets: choose another."
-        )
-    if model["added_tokens"]:
-        tokenizer.add_special_tokens({"additional_special_tokens": list(model["added_tokens"])})
+        raise UserError(f"The tokenizer of {config.id} gives no character offsets: choose another.")
+    if config.added_tokens:
+        tokenizer.add_special_tokens({"additional_special_tokens": config.added_tokens})
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.unk_token or tokenizer.eos_token
     return tokenizer
 
 
-def load_base(model: Mapping, dtype: str | None = None, sharded: bool = False) -> PreTrainedModel:
-    """The base model of the params section `model`, on the device, in evaluation mode.
+def load_base(
+    config: ModelConfig, precision: Precision | None = None, sharded: bool = False
+) -> PreTrainedModel:
+    """The base model in `config`, on the device, in evaluation mode.
 
-    `dtype` replaces `model["precision"]`; training all weights wants float32. What is to be
-    `sharded` over several GPUs (FSDP) is kept in the machine's memory until then, unless it has 4
-    bits: those are made on a GPU.
+    `precision` overrides `config.precision`: training all weights takes float32. A model that will
+    be `sharded` over several GPUs (FSDP) stays in CPU memory until then, except in 4 bits:
+    quantizing needs a GPU.
     """
-    name, revision = locate(model)
-    pinned = {} if model["source"] == "embedded" else {"revision": revision}
-    if model["quantization"] == "nf4":
-        compute = hardware.dtype_of(model["precision"])
-        pinned["quantization_config"] = BitsAndBytesConfig(
+    name, revision = locate(config)
+    options: dict[str, Any] = {} if config.source == "embedded" else {"revision": revision}
+    if config.quantization == "nf4":
+        compute = hardware.dtype_of(config.precision)
+        options["quantization_config"] = BitsAndBytesConfig(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
-            bnb_4bit_use_double_quant=model["double_quantization"],
+            bnb_4bit_use_double_quant=config.double_quantization,
             bnb_4bit_compute_dtype=compute,
-            # FSDP shards numbers: 4 bits packed into bytes would stay whole in each process.
+            # FSDP shards float tensors only: packed weights would be whole in each process.
             bnb_4bit_quant_storage=compute if sharded else torch.uint8,
         )
-    torch.set_num_threads(hardware.threads(model["threads"]))
-    loaded = AutoModelForCausalLM.from_pretrained(
+    torch.set_num_threads(hardware.threads(config.threads))
+    model = AutoModelForCausalLM.from_pretrained(
         name,
-        dtype=hardware.dtype_of(dtype or model["precision"]),
-        device_map=None if sharded and not model["quantization"] else hardware.device(),
-        **pinned,
+        dtype=hardware.dtype_of(precision or config.precision),
+        device_map=None if sharded and not config.quantization else hardware.device(),
+        **options,
     )
-    if model["added_tokens"]:  # a tokenizer takes seconds to load, and else no token is new
-        size = len(load_tokenizer(model))
-        if size > loaded.get_input_embeddings().num_embeddings:
-            torch.manual_seed(0)  # the new rows are drawn at random
-            loaded.resize_token_embeddings(size)
-    return loaded.eval()
+    if config.added_tokens:  # only then: a tokenizer takes seconds to load
+        size = len(load_tokenizer(config))
+        if size > model.get_input_embeddings().weight.shape[0]:
+            torch.manual_seed(0)  # the new rows are random
+            model.resize_token_embeddings(size)
+    return model.eval()
 
 
 def save(
     model: PreTrainedModel | PeftModel,
     tokenizer: PreTrainedTokenizerBase,
     folder: Path,
-    made: Mapping[str, Mapping],
-    weights: Mapping[str, torch.Tensor] | None = None,
+    manifest: Mapping[str, Any],
+    weights: dict[str, torch.Tensor] | None = None,
 ) -> None:
-    """Write weights, tokenizer and facts (the params they were `made` with) into `folder`.
+    """Write weights, tokenizer and `manifest` into `folder`.
 
-    `weights` are those of a model that is sharded, which does not hold them all itself.
+    `weights` are those of a sharded model, whose own are incomplete in each process.
 
-    The same weights give the same bytes. That is why this is not `trainer.save_model`, which
-    embeds paths, and why PEFT's list of modules is sorted: it comes in the order of a set.
+    The same weights give the same bytes. Therefore this is not `trainer.save_model`, which saves
+    paths, and PEFT's list of modules is sorted: it comes from a set, in any order.
     """
     shutil.rmtree(folder, ignore_errors=True)
-    extra = {}
+    options: dict[str, Any] = {"state_dict": weights}
     if isinstance(model, PeftModel):
-        extra["save_embedding_layers"] = False  # PEFT would ask the hub whether they changed
-        config = model.peft_config["default"]
-        config.target_modules = sorted(config.target_modules)
-        # The path of this machine's cache says nothing elsewhere; the facts name the model.
-        config.base_model_name_or_path = made["model"]["id"]
+        options["save_embedding_layers"] = False  # PEFT would ask the hub whether they changed
+        adapter = model.peft_config["default"]
+        if isinstance(adapter, LoraConfig) and adapter.target_modules:
+            adapter.target_modules = sorted(adapter.target_modules)
+        # Instead of the path of this machine's cache, which means nothing elsewhere.
+        adapter.base_model_name_or_path = manifest["model"]["id"]
     with faults.about(folder):
-        model.save_pretrained(folder, state_dict=weights, **extra)
-        (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty form
+        model.save_pretrained(str(folder), **options)
+        (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
         tokenizer.save_pretrained(folder)
-        manifest.write(made, folder)  # last: what is not whole is no model
+        write_manifest(manifest, folder)  # last: without it the folder counts as no model

@@ -1,14 +1,16 @@
-"""What stands beside the weights: how a model was made, and all that a chat needs to know of it."""
+"""The manifest beside the weights: how a model was trained, and what a chat needs to know of it."""
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from espejo.core import files
+from espejo.core.config import checked
 from espejo.core.errors import not_made_yet
+from espejo.model.config import ModelConfig
 
 FILE = "espejo.json"
-# Settings of models that were trained before they were renamed: section -> old name -> new name.
+# In manifests of older versions: section -> old name of a setting -> its name now.
 _RENAMED = {
     "format": {"silence": "empty_turn", "together": "replies_per_text"},
     "train": {"evaluations": "evals_per_run", "prompts": "sample_prompts"},
@@ -21,7 +23,7 @@ def write(manifest: Mapping, folder: Path) -> None:
 
 
 def read(folder: Path) -> dict:
-    """What `write` wrote, with today's names of settings.
+    """The manifest in the model's `folder`, with the current names of settings.
 
     Raises UserError when there is no trained model in `folder`.
     """
@@ -31,4 +33,10 @@ def read(folder: Path) -> dict:
     for section, names in _RENAMED.items():
         for old in names.keys() & manifest.get(section, {}).keys():
             manifest[section].setdefault(names[old], manifest[section].pop(old))
+    manifest.get("model", {}).pop("generate", None)  # once part of the model's settings
     return manifest
+
+
+def model_config(manifest: Mapping) -> ModelConfig:
+    """The params section `model` of a `manifest`; raises UserError where it does not fit."""
+    return checked(ModelConfig, manifest["model"], Path(FILE))

@@ -1,7 +1,7 @@
-"""The model before and after training, held once where an adapter allows it."""
+"""The model before and after training."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from peft import PeftModel
@@ -10,14 +10,14 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from espejo.core import faults
 from espejo.core.errors import UserError
 from espejo.model import hardware, manifest
-from espejo.model.loading import load_base, upcast
+from espejo.model.loading import load_base, needs_float32_adapters
 
 
 @contextmanager
-def _damage(folder: Path) -> Iterator[None]:
-    """Raise whatever stops the loading of a model in `folder` as UserError.
+def _naming(folder: Path) -> Iterator[None]:
+    """Raise any error from loading the model in `folder` as UserError.
 
-    For a file that is missing or damaged each library has errors of its own, of no common kind.
+    For missing or damaged files each library raises errors of its own, without a common base class.
     """
     try:
         with faults.about(folder):
@@ -30,42 +30,44 @@ def _damage(folder: Path) -> Iterator[None]:
 
 
 class ModelPair:
-    """The model before and after training, held once where an adapter allows it.
+    """The model before and after training; one copy of the weights where it has an adapter.
 
-    `with mirror.base() as model` and `with mirror.tuned() as model` give either one;
-    `tokenizer` and `manifest` (what `save` wrote) belong to both.
+    `with pair.base() as model` and `with pair.tuned() as model` give either one; `tokenizer` and
+    `manifest` (as `manifest.read` gives it) belong to both.
     """
 
     def __init__(self, folder: Path) -> None:
         self.manifest = manifest.read(folder)
-        model, train = self.manifest["model"], self.manifest["train"]
-        with _damage(folder):
+        config, train = manifest.model_config(self.manifest), self.manifest["train"]
+        with _naming(folder):
             self.tokenizer = AutoTokenizer.from_pretrained(folder)
-        base = load_base(model)
-        with _damage(folder):
+        self._base = self._tuned = load_base(config)
+        self._adapter: PeftModel | None = None
+        with _naming(folder):
             if train["method"] == "lora":
-                self._tuned = PeftModel.from_pretrained(
-                    base, folder, autocast_adapter_dtype=upcast(base)
+                self._adapter = PeftModel.from_pretrained(  # changes the base in place
+                    self._base, folder, autocast_adapter_dtype=needs_float32_adapters(self._base)
                 ).eval()
-                self._base = None
             else:
-                dtype = hardware.dtype_of(model["precision"])
                 self._tuned = AutoModelForCausalLM.from_pretrained(
-                    folder, dtype=dtype, device_map=hardware.device()
+                    folder,
+                    dtype=hardware.dtype_of(config.precision),
+                    device_map=hardware.device(),
                 ).eval()
-                self._base = base
-        for each in filter(None, (self._base, self._tuned)):
-            each.set_attn_implementation(hardware.attention(train["attention"], each.config))
+        for model in (self._base, self._tuned):
+            name = hardware.resolve_attention(train["attention"], model.config)
+            model.set_attn_implementation(name)
 
-    def tuned(self) -> AbstractContextManager[PreTrainedModel]:
+    @contextmanager
+    def base(self) -> Iterator[PreTrainedModel]:
+        """The model before training; an adapter is disabled inside the context."""
+        with self._adapter.disable_adapter() if self._adapter else nullcontext():
+            yield self._base
+
+    @contextmanager
+    def tuned(self) -> Iterator[PreTrainedModel]:
         """The trained model."""
-        return nullcontext(self._tuned)
-
-    def base(self) -> AbstractContextManager[PreTrainedModel]:
-        """The model as it was; an adapter is switched off while the context lasts."""
-        if self._base is not None:
-            return nullcontext(self._base)
-        return _without_adapter(self._tuned)
+        yield self._tuned
 
     def both(self) -> Iterator[tuple[str, PreTrainedModel]]:
         """("base", model), then ("tuned", model)."""
@@ -73,9 +75,3 @@ class ModelPair:
             yield "base", model
         with self.tuned() as model:
             yield "tuned", model
-
-
-@contextmanager
-def _without_adapter(model: PeftModel) -> Iterator[PeftModel]:
-    with model.disable_adapter():
-        yield model

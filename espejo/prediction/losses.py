@@ -191,7 +191,8 @@ def _losses_behind(
         use_cache=True,
     )
     cache = read.past_key_values
-    cache.batch_repeat_interleave(k)
+    # Each k times; linear attention (Qwen3.5) knows no batch_repeat_interleave.
+    cache.reorder_cache(torch.arange(len(asked), device=model.device).repeat_interleave(k))
     rest = [(row, same) for rows, same in _pairs(asked, shared) for row in rows]
     width = max(len(row["input_ids"]) - same for row, same in rest)
     ids, labels = (

@@ -17,8 +17,9 @@ from espejo.core.tables import Turn
 from espejo.dataset import canaries
 from espejo.dataset.canaries import AuditConfig
 from espejo.formatting.labels import IGNORED, Encoded, encode
-from espejo.formatting.prompts import Prompter, prompter
-from espejo.model.generation import reply_all, settings
+from espejo.formatting.prompts import Prompter, trained_prompter
+from espejo.model.config import GenerateConfig
+from espejo.model.generation import generation_config, reply_all
 from espejo.model.pair import ModelPair
 from espejo.prediction import few_shot, losses
 from espejo.prediction.candidates import candidates
@@ -86,13 +87,12 @@ class Predictor:
     examples: pd.DataFrame
     author: str
     config: Mapping
-    generate: Mapping
+    generate: GenerateConfig
 
     @cached_property
     def prompter(self) -> Prompter:
         """The prompter with which the model was trained."""
-        manifest = self.pair.manifest
-        return prompter(self.pair.tokenizer, manifest["model"], manifest["format"])
+        return trained_prompter(self.pair.tokenizer, self.pair.manifest)
 
     def split(self, name: str) -> pd.DataFrame:
         """The examples of one split."""
@@ -301,7 +301,7 @@ class Predictor:
             model,
             self.pair.tokenizer,
             prompts,
-            settings(self.pair.tokenizer, self.prompter.end, self.generate),
+            generation_config(self.pair.tokenizer, self.prompter.end, self.generate),
             self.prompter.stops,
             self.config["seed"],
             batch=self.config["reply_batch"],

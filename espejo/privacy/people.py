@@ -90,6 +90,17 @@ class People:
         return People(author, frozenset({author}), consents)
 
 
+@dataclass(frozen=True)
+class Writers:
+    """Those who write in some chats, beside what a people.yaml says of them."""
+
+    known: People  # of the file
+    messages: Mapping[str, int]  # by name, as the file spells it; most messages first
+    unlisted: Sequence[str]  # who is not in the file: one spelling of each name
+    unanswered: Sequence[str]  # of whom, the author left out, it does not say what they allow
+    absent: Sequence[str]  # names of the author's that nobody has; "" where it names no author
+
+
 def read(folder: Path) -> People:
     """Read `folder/people.yaml`; `author` may be a list of names of one person, main name first.
 
@@ -154,29 +165,61 @@ def settled(
     """
     path = folder / FILE
     file = people_file.read(path) if path.exists() else people_file.File()
-    known = _known(file, path)
-    messages: Counter[str] = Counter()
-    for name, count in messages_by_author.items():
-        messages[known.spelled(name)] += count
-    ranked = sorted(messages, key=lambda name: (-messages[name], name))
-    listed = {*known.consents, *known.aliases}
-    unlisted = {names.key(name): name for name in reversed(ranked) if name not in listed}
-    added = _add(list(unlisted.values())[::-1], file, path, proposed)
-    missing = sorted(name for name in known.aliases if name not in messages)
-    if missing:
-        raise UserError(_no_author(missing[0], ranked, messages, path) + added)
-    open_ = [name for name in ranked if name not in known.aliases and not known.consents.get(name)]
-    if open_:
-        absent = [name for name in known.consents if name not in messages]
+    writers = compared(file, path, messages_by_author)
+    added = _add(writers.unlisted, file, path, proposed)
+    if writers.absent:
+        raise UserError(no_author(writers, path) + added)
+    if writers.unanswered:
+        absent = [name for name in writers.known.consents if name not in writers.messages]
         raise UserError(
-            f"{path} does not say what these people allow: {_listed(open_, messages)}. "
+            f"{path} does not say what these people allow: "
+            f"{listed(writers.unanswered, writers.messages)}. "
             f"Ask them and write after each name, under people, {MEANING}."
             + (f" It also names {', '.join(absent[:5])}, who wrote no message." if absent else "")
             + added
         )
     if added:
         raise UserError(f"{path} could not be completed.{added}")
-    return known
+    return writers.known
+
+
+def compared(file: people_file.File, path: Path, messages_by_author: Mapping[str, int]) -> Writers:
+    """Those who write in the chats beside what `file`, which is read from `path`, says of them."""
+    known = _known(file, path)
+    messages: Counter[str] = Counter()
+    spellings: dict[str, str] = {}  # the file's own, else the one with most messages
+    for name in sorted(messages_by_author, key=lambda name: (-messages_by_author[name], name)):
+        spelling = spellings.setdefault(names.key(name), known.spelled(name))
+        messages[spelling] += messages_by_author[name]
+    ranked = sorted(messages, key=lambda name: (-messages[name], name))
+    others = [name for name in ranked if name not in known.aliases]
+    return Writers(
+        known,
+        {name: messages[name] for name in ranked},
+        unlisted=[name for name in others if name not in known.consents],
+        unanswered=[name for name in others if not known.consents.get(name)],
+        absent=sorted(name for name in known.aliases if name not in messages),
+    )
+
+
+def completed(
+    file: people_file.File,
+    unlisted: Sequence[str],
+    proposed: Callable[[Sequence[str]], Mapping[str, Sequence[str]]],
+    author: Sequence[str] = (),
+    answers: Mapping[str, str] | None = None,
+) -> str | None:
+    """The text of `file` with these names, then further names of the author, and the answers.
+
+    None where it is written in a way that has no place for them.
+    """
+    text: str | None = file.text
+    if unlisted:
+        found = proposed(unlisted)
+        text = people_file.added(file, {name: found.get(name, ()) for name in unlisted})
+    if text is None or not (author or answers):
+        return text
+    return people_file.answered(people_file.parsed(text, Path(FILE)), author, answers or {})
 
 
 def _add(
@@ -186,14 +229,11 @@ def _add(
     proposed: Callable[[Sequence[str]], Mapping[str, Sequence[str]]],
 ) -> str:
     """Add names without an answer and a salt; returns what could not be done, as a sentence."""
-    text: str | None = file.text
     told = ""
-    if unlisted:
-        found = proposed(unlisted)
-        text = people_file.added(file, {name: found.get(name, ()) for name in unlisted})
-        if text is None:
-            told = " These names could not be added there without changing it: write them yourself."
-            text = file.text
+    text = completed(file, unlisted, proposed)
+    if text is None:
+        told = " These names could not be added there without changing it: write them yourself."
+        text = file.text
     if not file.salted:
         text = people_file.with_salt(text)
     if text != file.text:
@@ -207,20 +247,24 @@ def _add(
     return told
 
 
-def _no_author(missing: str, ranked: Sequence[str], messages: Mapping[str, int], path: Path) -> str:
+def no_author(writers: Writers, path: Path) -> str:
+    """What is wrong with the author's name in the file `path`, and who could be meant."""
+    missing, messages = writers.absent[0], writers.messages
     if missing:
         problem = f"{path} names the author {missing!r}, who wrote no message"
     else:
         problem = f"{path} names no author"
-    close = get_close_matches(missing, ranked, n=3, cutoff=0.5)
+    close = get_close_matches(missing, messages, n=3, cutoff=0.5)
     hint = f" The closest: {', '.join(close)}." if close else ""
     return (
-        f"{problem}. Authors in the chats, with their messages: {_listed(ranked, messages)}.{hint}"
+        f"{problem}. Authors in the chats, with their messages: "
+        f"{listed(list(messages), messages)}.{hint}"
         " Write `author: NAME` with one of these names and, under people, after each of the "
         f"others what they allow: {MEANING}."
     )
 
 
-def _listed(ranked: Sequence[str], messages: Mapping[str, int]) -> str:
+def listed(ranked: Sequence[str], messages: Mapping[str, int]) -> str:
+    """Names with their messages; of many the first twenty."""
     shown = ", ".join(f"{name} ({messages[name]})" for name in ranked[:20])
     return shown + (f" and {len(ranked) - 20} more" if len(ranked) > 20 else "")

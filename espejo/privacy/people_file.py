@@ -283,7 +283,9 @@ def added(file: File, unlisted: Mapping[str, Sequence[str]]) -> str | None:
     elif _missing(node) and not node.value:
         new = _inserted(lines, key.start_mark.line, _block(unlisted, "  ", feed))
     elif isinstance(node, MappingNode) and not node.flow_style:
-        last = node.value[-1][1].end_mark.line
+        name, answer = node.value[-1]
+        # An answer that is missing is marked where the next word of the file stands.
+        last = (name if _missing(answer) and not answer.value else answer).end_mark.line
         column = " " * node.value[0][0].start_mark.column
         new = _inserted(lines, last, _block(unlisted, column, feed))
     elif isinstance(node, MappingNode):
@@ -303,6 +305,85 @@ def added(file: File, unlisted: Mapping[str, Sequence[str]]) -> str | None:
         [one.name for one in found.author] == [one.name for one in file.author]
     )
     return new if same else None
+
+
+def answered(file: File, author: Sequence[str], answers: Mapping[str, str]) -> str | None:
+    """The text with further names of the author, and an answer after names that have none yet.
+
+    Comments, order and all that is answered stay. `answers` holds names as the file spells them.
+    None where the file is written in a way that has no place for them.
+    """
+    feed = "\r\n" if "\r\n" in file.text else "\n"
+    pairs = {key.value: (key, value) for key, value in file.root.value} if file.root else {}
+    edits = []  # start, end, what stands there then
+    if author and "author" in pairs:
+        edits.append(_more_names(*pairs["author"], file, author, feed))
+    elif author and pairs:
+        start = file.root.start_mark.index
+        edits.append((start, start, f"author: {_value(author)}{feed}"))
+    elif author:
+        edits.append((len(file.text), len(file.text), f"{feed}author: {_value(author)}{feed}"))
+    listed = pairs["people"][1].value if "people" in pairs and answers else ()
+    for key, value in listed if isinstance(listed, list) else ():
+        if answer := answers.get(names.plain(key.value)):
+            edits.append(_after_colon(key, value, file, answer))
+    text = file.text
+    for start, end, new in sorted(edits, reverse=True):
+        text = text[:start] + new + text[end:]
+    try:
+        result = parsed(text, Path())
+    except UserError:
+        return None
+    as_meant = (
+        [entry.name for entry in result.author]
+        == [*(entry.name for entry in file.author), *map(names.plain, author)]
+        and _pairs_of(result.people)
+        == [(name, given or answers.get(name, "")) for name, given in _pairs_of(file.people)]
+        and _pairs_of(result.aliases) == _pairs_of(file.aliases)
+        and answers.keys() <= {entry.name for entry in file.people if not entry.given}
+    )
+    return text if as_meant else None
+
+
+def _pairs_of(entries: Sequence[Entry]) -> list[tuple[str, str | tuple[str, ...]]]:
+    return [(entry.name, entry.given) for entry in entries]
+
+
+def _after_colon(key: Node, value: Node, file: File, text: str) -> tuple[int, int, str]:
+    """The edit that puts `text` after a key whose value is missing."""
+    if value.end_mark.index > value.start_mark.index:  # ~, null or ""
+        return value.start_mark.index, value.end_mark.index, text
+    colon = file.text.find(":", key.end_mark.index) + 1
+    return colon, colon, f" {text}"
+
+
+def _more_names(
+    key: Node, value: Node, file: File, author: Sequence[str], feed: str
+) -> tuple[int, int, str]:
+    """The edit that puts more names after the key `author`."""
+    if _missing(value):
+        return _after_colon(key, value, file, _value(author))
+    if isinstance(value, SequenceNode) and not value.flow_style:
+        last = value.value[-1]
+        indent = " " * value.start_mark.column
+        more = "".join(f"{feed}{indent}- {_quoted(name)}" for name in author)
+        return last.end_mark.index, last.end_mark.index, more
+    start, end = value.start_mark.index, value.end_mark.index
+    written = file.text[start:end].strip().removeprefix("[").removesuffix("]").strip(", ")
+    quoted = ", ".join(map(_quoted, author))
+    return start, end, f"[{written}, {quoted}]" if written else f"[{quoted}]"
+
+
+def _value(author: Sequence[str]) -> str:
+    """The author's names as YAML: one as it is where YAML reads it so, several as a list."""
+    if len(author) > 1:
+        return f"[{', '.join(map(_quoted, author))}]"
+    try:
+        node = YAML(pure=True).compose(f"author: {author[0]}\n").value[0][1]
+        bare = node.value == author[0] and node.style is None and author[0].isprintable()
+    except (YAMLError, ValueError, AttributeError, TypeError):
+        bare = False
+    return author[0] if bare and not _missing(node) else _quoted(author[0])
 
 
 def _inserted(lines: Sequence[str], after: int, block: str) -> str:

@@ -1,4 +1,4 @@
-"""The params sections `train`, and `launch`, of which dvc.yaml takes the command."""
+"""The params sections `train` and `launch`; dvc.yaml takes the command from the latter."""
 
 from typing import Annotated, Literal
 
@@ -8,20 +8,20 @@ from espejo.core.config import Positive, Section, Seed, Share, Some, Word
 
 
 class TrainConfig(Section):
-    """How the weights change."""
+    """How the model is trained."""
 
     section = "train"
     method: Literal["lora", "full"]
     loss: Literal["reply", "text"]
     rank: Some
-    alpha: Positive
+    alpha: Some
     dropout: Annotated[float, Field(ge=0, lt=1)]
     targets: list[Word]
     layers: Some | None
     epochs: Some
     max_steps: int  # below 1: as many as the epochs take
     batch_size: Some
-    gradient_accumulation: Some
+    micro_batch_size: Some | None  # texts in memory at once; null: the whole batch
     padding: Some | None
     gradient_checkpointing: bool
     attention: Word
@@ -29,7 +29,7 @@ class TrainConfig(Section):
     scheduler: Word
     warmup_ratio: Share
     weight_decay: Annotated[float, Field(ge=0)]
-    max_grad_norm: Annotated[float, Field(ge=0)]  # 0: gradients are not cut
+    max_grad_norm: Annotated[float, Field(ge=0)]  # 0: no clipping
     log_steps: Some
     evals_per_run: Some
     patience: Some | None
@@ -39,7 +39,7 @@ class TrainConfig(Section):
 
 
 class LaunchConfig(Section):
-    """What stands before `-m stages.train`; a launcher of one's own has a name of one's own."""
+    """The command before `-m stages.train`; users can add launchers of their own."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, Word]

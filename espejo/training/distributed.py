@@ -1,13 +1,14 @@
-"""Several processes that train one model, each on a GPU (or on a share of the processor).
+"""Training in several processes, each on a GPU of its own (or on a share of the CPU).
 
-torchrun or accelerate starts them (`launch` in conf/config.yaml) and TRL's trainer joins their
-gradients. What is here keeps a training the same however many they are.
+torchrun or accelerate starts them (`launch` in conf/config.yaml) and TRL's trainer averages their
+gradients. What is here makes the result independent of the number of processes.
 """
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from accelerate import PartialState
@@ -19,48 +20,48 @@ from transformers.utils.logging import disable_progress_bar
 from trl import SFTTrainer
 
 from espejo.core.errors import UserError
-from espejo.formatting.labels import IGNORED
+from espejo.formatting.labels import IGNORED, Encoded
 
-# A row without labels: it fills up a batch and weighs nothing.
-BLANK = {"input_ids": [0, 0], "labels": [IGNORED, IGNORED]}
-_HOLD = 5  # seconds; a launcher ends the other processes in less when one has failed
+# A row without labels: it fills the last batch and contributes nothing to the loss.
+DUMMY: Encoded = {"input_ids": [0, 0], "labels": [IGNORED, IGNORED], "kinds": ["", ""]}
+_HOLD_SECONDS = 5  # when one process fails, a launcher ends the others in less time than this
 
 
 def state() -> PartialState:
-    """How many processes there are, and which of them this is."""
+    """The number of processes, and which of them this is."""
     return PartialState(cpu=not torch.cuda.is_available())
 
 
 def sharded() -> bool:
-    """Whether each process holds a part of the model only (FSDP), and not all of it."""
+    """Whether the model is sharded over the processes (FSDP) instead of copied to each."""
     return os.environ.get("ACCELERATE_USE_FSDP") == "true"
 
 
-def shares(batch_size: int, accumulation: int, processes: int) -> tuple[int, int]:
-    """The rows that all processes take at once, and how often they do so before a step.
+def split_batch(batch_size: int, micro_batch_size: int | None, processes: int) -> tuple[int, int]:
+    """The rows of a forward pass in all processes together, and the passes of a training step.
 
-    A step stays what it is for one process, `batch_size` times `accumulation` rows; no process
-    takes more than `batch_size` at once.
+    A step is `batch_size` rows, whatever the number of processes; each of them takes equally many
+    at once, at most `micro_batch_size` (None: its whole share).
 
-    Raises UserError when a step cannot be shared evenly.
+    Raises UserError when the processes cannot share a step equally.
     """
-    rows = batch_size * accumulation
-    if rows % processes:
+    if batch_size % processes:
         raise UserError(
-            f"A step of {rows} texts (train.batch_size times train.gradient_accumulation) cannot "
-            f"be shared by {processes} processes: make it a multiple of {processes}."
+            f"A step of {batch_size} texts (train.batch_size) cannot be shared by {processes} "
+            f"processes: make it a multiple of {processes}."
         )
-    each = rows // processes
-    at_once = max(size for size in range(1, batch_size + 1) if each % size == 0)
-    return at_once * processes, each // at_once
+    share = batch_size // processes
+    limit = min(micro_batch_size or share, share)
+    at_once = max(size for size in range(1, limit + 1) if share % size == 0)
+    return at_once * processes, share // at_once
 
 
 @contextmanager
-def one_voice() -> Iterator[None]:
-    """What all processes have to say is said by the first.
+def only_rank_0_prints() -> Iterator[None]:
+    """Only rank 0 prints.
 
-    Another that fails speaks only if it still lives a while later: when the first has failed too,
-    the launcher ends the rest.
+    Another process that fails waits before it says so: when the first has failed too, the launcher
+    ends it meanwhile.
     """
     first = int(os.environ.get("RANK", 0)) == 0
     if not first:
@@ -69,44 +70,51 @@ def one_voice() -> Iterator[None]:
         yield
     except BaseException as error:
         if not first and not (isinstance(error, SystemExit) and not error.code):
-            time.sleep(_HOLD)
+            time.sleep(_HOLD_SECONDS)
         raise
 
 
-class SteadyTrainer(SFTTrainer):
-    """A trainer that goes on from a checkpoint as if it had never stopped.
+class ResumableTrainer(SFTTrainer):
+    """A trainer whose result is the same whether or not it was interrupted and resumed.
 
-    As it comes, the trainer draws rows of like length together from the random numbers that all
-    else draws from, so that a run that goes on inside an epoch would go through other rows; and
-    PEFT reads the adapters of a checkpoint as float32, whatever they were trained as.
+    TRL's draws the order of the rows from the same random numbers as everything else, so that a run
+    that resumes inside an epoch would see other rows; and PEFT loads the adapters of a checkpoint
+    as float32, whatever they were trained as.
     """
 
-    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler:
-        return _Ordered(super()._get_train_sampler(train_dataset), self)
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler[int]:
+        return self._epoch_sampler(train_dataset)
 
-    def taken(self, steps: int) -> list[int]:
-        """The places of the rows from which so many steps learn, the first to be learnt first."""
+    def _epoch_sampler(self, rows: Dataset | None = None) -> "_EpochSampler":
+        grouped = super()._get_train_sampler(rows)
+        assert isinstance(grouped, LengthGroupedSampler)  # train_sampling_strategy says so
+        return _EpochSampler(grouped, self)
+
+    def rows_seen(self, steps: int) -> list[int]:
+        """The indices of the rows that the first `steps` steps train on, at most an epoch."""
         step = self.args.train_batch_size * self.args.gradient_accumulation_steps
-        return self._get_train_sampler().of(0)[: steps * step]
+        return self._epoch_sampler().order(0)[: steps * step]
 
-    def log(self, logs: dict[str, float], *arguments: object, **named: object) -> None:
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """As TRL's, without the entropy, which is not computed (frozen_head.py)."""
-        for measured in self._metrics.values():
-            measured.pop("entropy", None)
-        super().log(logs, *arguments, **named)
+        for metrics in self._metrics.values():
+            metrics.pop("entropy", None)
+        super().log(logs, start_time)
 
-    def _load_from_checkpoint(self, *arguments: object, **named: object) -> None:
-        with same_types(self.model):
-            super()._load_from_checkpoint(*arguments, **named)
+    def _load_from_checkpoint(
+        self, resume_from_checkpoint: str, model: torch.nn.Module | None = None
+    ) -> None:
+        with keep_dtypes(self.model):
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
 
     def _load_best_model(self) -> None:
-        with same_types(self.model):
+        with keep_dtypes(self.model):
             super()._load_best_model()
 
 
 @contextmanager
-def same_types(model: torch.nn.Module) -> Iterator[None]:
-    """Parameters that are read anew, or cast, inside keep the types that they had."""
+def keep_dtypes(model: torch.nn.Module) -> Iterator[None]:
+    """Parameters that are loaded or cast inside the context get their dtypes back after it."""
     before = {name: parameter.dtype for name, parameter in model.named_parameters()}
     yield
     for name, parameter in model.named_parameters():
@@ -114,88 +122,97 @@ def same_types(model: torch.nn.Module) -> Iterator[None]:
             parameter.data = parameter.data.to(before[name])
 
 
-class _Ordered(Sampler[int]):
-    def __init__(self, drawn: LengthGroupedSampler, trainer: SteadyTrainer) -> None:
-        self._drawn, self._trainer = drawn, trainer
+class _EpochSampler(Sampler[int]):
+    """The order of a length-grouped sampler, drawn for each epoch from a seed of its own."""
+
+    def __init__(self, grouped: LengthGroupedSampler, trainer: ResumableTrainer) -> None:
+        self._grouped, self._trainer = grouped, trainer
 
     def __len__(self) -> int:
-        return len(self._drawn)
+        return len(self._grouped)
 
     def __iter__(self) -> Iterator[int]:
-        # Of a run that goes on: the epoch it stopped in.
-        return iter(self.of(int(self._trainer.state.epoch)))
+        # When a run resumes, this is the epoch in which it stopped.
+        return iter(self.order(int(self._trainer.state.epoch or 0)))
 
-    def of(self, epoch: int) -> list[int]:
-        """The order of all rows in an epoch."""
-        self._drawn.generator = torch.Generator().manual_seed(self._trainer.args.seed + epoch)
-        return list(self._drawn)
+    def order(self, epoch: int) -> list[int]:
+        """The indices of all rows in the order of an epoch."""
+        self._grouped.generator = torch.Generator().manual_seed(self._trainer.args.seed + epoch)
+        return list(self._grouped)
 
 
-class SharedTrainer(SteadyTrainer):
-    """A trainer whose processes together take the batches that one process takes, in its order.
+class DistributedTrainer(ResumableTrainer):
+    """A trainer whose processes together take the same batches as a single process.
 
-    As it comes, the trainer fills the last batch with rows of the first, which then count twice,
-    and means losses over processes whatever they learnt. The last row of both data sets must be
-    `BLANK`.
+    TRL's fills the last batch with rows of the first, which then count twice, and averages losses
+    over processes regardless of their numbers of labels. The last row of both data sets must be
+    `DUMMY`.
     """
 
-    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler:
-        rows = train_dataset if train_dataset is not None else self.train_dataset
-        return _Filled(super()._get_train_sampler(_real(rows)), self.args.train_batch_size)
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler[int]:
+        return _PaddedSampler(self._epoch_sampler(train_dataset), self.args.train_batch_size)
 
-    def _get_eval_sampler(self, eval_dataset: Dataset) -> Sampler:
-        return _Filled(super()._get_eval_sampler(_real(eval_dataset)), self.args.eval_batch_size)
+    def _epoch_sampler(self, rows: Dataset | None = None) -> "_EpochSampler":
+        return super()._epoch_sampler(_without_dummy(self.train_dataset if rows is None else rows))
+
+    def _get_eval_sampler(self, eval_dataset: Dataset) -> Sampler[int]:
+        grouped = super()._get_eval_sampler(_without_dummy(eval_dataset))
+        assert isinstance(grouped, LengthGroupedSampler)
+        return _PaddedSampler(grouped, self.args.eval_batch_size)
 
     def prediction_step(
         self,
         model: torch.nn.Module,
-        inputs: Mapping[str, torch.Tensor],
+        inputs: dict[str, torch.Tensor | Any],
         prediction_loss_only: bool,
         ignore_keys: list[str] | None = None,
-    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
-        """As the trainer's own, with the loss per learnt token of the whole batch."""
+    ) -> tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None]:
+        """As the trainer's own, with the mean loss per label of the whole batch."""
         loss, logits, labels = super().prediction_step(
             model, inputs, prediction_loss_only, ignore_keys
         )
-        learnt = (inputs["labels"][:, 1:] != IGNORED).sum().to(loss)
-        total, tokens = self.accelerator.reduce(torch.stack([loss * learnt, learnt]), "sum")
+        number = (inputs["labels"][:, 1:] != IGNORED).sum().to(loss)
+        total, tokens = self.accelerator.reduce(torch.stack([loss * number, number]), "sum")
         return total / tokens, logits, labels
 
     def evaluation_loop(
-        self, dataloader: DataLoader, *arguments: object, **named: object
+        self,
+        dataloader: DataLoader,
+        description: str,
+        prediction_loss_only: bool | None = None,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "eval",
     ) -> EvalLoopOutput:
-        """As the trainer's own, where a batch weighs as many rows as it holds."""
-        left = len(_real(dataloader.dataset))
+        """As the trainer's own, with each batch weighted by its rows, without dummies."""
+        left = len(_without_dummy(dataloader.dataset))
 
-        def weighed(losses: torch.Tensor) -> torch.Tensor:
-            # The loss of one batch, once for each row that fits in. All processes have the same.
+        def weighted(losses: torch.Tensor) -> torch.Tensor:
+            # The loss of one batch, repeated for each row; it is the same in all processes.
             nonlocal left
             rows = min(left, len(losses))
             left -= rows
             return losses[:rows]
 
-        self.gather_function = weighed  # the trainer's own comes back at the end of its loop
-        return super().evaluation_loop(dataloader, *arguments, **named)
+        self.gather_function = weighted  # the trainer restores its own after the loop
+        return super().evaluation_loop(
+            dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix
+        )
 
 
-class _Filled(Sampler[int]):
-    """An order, and `BLANK` until the last batch is full."""
+class _PaddedSampler(Sampler[int]):
+    """An order of rows, followed by `DUMMY` until the last batch is full."""
 
-    def __init__(self, order: Sampler[int], batch: int) -> None:
-        self._order = order
-        self._blanks = -len(order) % batch
+    def __init__(self, sampler: _EpochSampler | LengthGroupedSampler, batch: int) -> None:
+        self._sampler = sampler
+        self._dummies = -len(sampler) % batch
 
     def __len__(self) -> int:
-        return len(self._order) + self._blanks
-
-    def of(self, epoch: int) -> list[int]:
-        """The order of all rows in an epoch, without any `BLANK`."""
-        return self._order.of(epoch)
+        return len(self._sampler) + self._dummies
 
     def __iter__(self) -> Iterator[int]:
-        yield from self._order
-        yield from [len(self._order)] * self._blanks
+        yield from self._sampler
+        yield from [len(self._sampler)] * self._dummies
 
 
-def _real(rows: Dataset) -> Dataset:
+def _without_dummy(rows: Dataset) -> Dataset:
     return rows.select(range(len(rows) - 1))

@@ -1,4 +1,4 @@
-"""What a model answers to the same prompts after each epoch of its training."""
+"""Replies to the same prompts after each epoch of a training."""
 
 import json
 from collections.abc import Sequence
@@ -9,49 +9,45 @@ from transformers import PreTrainedModel
 
 from espejo.core import escaping
 from espejo.formatting.prompts import Prompter
-from espejo.model.generation import reply_all, settings
+from espejo.model.config import GenerateConfig
+from espejo.model.generation import generation_config, reply_all
 
-# Always these, and not the params section generate: another temperature must not train anew.
-GENERATE = {
-    "temperature": 0.7,
-    "top_k": 40,
-    "top_p": 1.0,
-    "repetition_penalty": 1.1,
-    "max_new_tokens": 60,
-}
+# Fixed, instead of the params section `generate`: another temperature must not train anew.
+GENERATE = GenerateConfig(
+    temperature=0.7, top_k=40, top_p=1.0, repetition_penalty=1.1, max_new_tokens=60
+)
 
 
 @dataclass(frozen=True)
 class EpochSamples:
-    """Kept in `folder`, beside the checkpoints, so that a kill loses none."""
+    """Replies saved in `folder`, beside the checkpoints: a resumed training has them all."""
 
     folder: Path
     prompts: Sequence[str]
     prompter: Prompter
     seed: int
-    sharded: bool = False  # over several processes: none of them can answer alone
+    sharded: bool = False  # over several processes (FSDP): none has the whole model
 
     def ask(self, model: PreTrainedModel, epoch: int) -> None:
-        """Ask `model` all prompts and keep what it answers; one that is sharded is not asked."""
+        """Save the replies of `model` to all prompts; a sharded model is not asked."""
         if self.sharded:
             return
-        how = settings(self.prompter.tokenizer, self.prompter.end, GENERATE)
-        asked = [
+        prompts = [
             self.prompter.prompt([{"author": "", "messages": [text]}], "author")
             for text in self.prompts
         ]
         replies = reply_all(
             model,
             self.prompter.tokenizer,
-            asked,
-            how,
+            prompts,
+            generation_config(self.prompter.tokenizer, self.prompter.end, GENERATE),
             self.prompter.stops,
             self.seed,
             label="asking",
         )
-        answers = [self.prompter.bubbles(reply.text) for reply in replies]
+        bubbles = [self.prompter.bubbles(reply.text) for reply in replies]
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._file(epoch).write_text(json.dumps(answers), "utf-8")
+        self._file(epoch).write_text(json.dumps(bubbles), "utf-8")
 
     def page(self) -> str:
         """All samples as Markdown."""
@@ -61,11 +57,11 @@ class EpochSamples:
         epoch = 1
         while self._file(epoch).is_file():
             parts.append(f"## After epoch {epoch}")
-            answers = json.loads(self._file(epoch).read_text("utf-8"))
-            for text, answer in zip(self.prompts, answers, strict=True):
-                lines = map(escaping.markdown, answer or ["(nothing)"])
-                said = "\n".join(f"- {line}" for line in lines)
-                parts.append(f"**{escaping.markdown(text)}**\n\n{said}")
+            replies = json.loads(self._file(epoch).read_text("utf-8"))
+            for prompt, bubbles in zip(self.prompts, replies, strict=True):
+                lines = map(escaping.markdown, bubbles or ["(nothing)"])
+                items = "\n".join(f"- {line}" for line in lines)
+                parts.append(f"**{escaping.markdown(prompt)}**\n\n{items}")
             epoch += 1
         return "\n\n".join(parts) + "\n"
 

@@ -1,62 +1,66 @@
-"""Log-probabilities of the learnt tokens, and their gradient at once, where the head is frozen.
+"""Log-probabilities of the target tokens and their gradient in one pass, for a frozen output head.
 
-Adapters leave the output head as it is, so that all a training step needs of it is the gradient of
-what goes in. That can be had while the logits are at hand (as Liger Kernel does on GPUs: Hsu et
-al., 2024), in two products with the head. TRL's function, made for GPUs, computes the logits again
-in the backward pass, a third product, and there in float32; on a processor its tiles also pass
-through memory some ten times. With a vocabulary of 262,144 that was most of a step.
+With adapters the output head is frozen: a training step only needs the gradient of its input. It
+can be computed while the logits are in memory, with two matrix products (as Liger Kernel does on
+GPUs: Hsu et al., 2024). TRL's function, written for GPUs, computes the logits again in the backward
+pass, a third product, in float32; on a CPU its tiles also pass through memory some ten times. With
+a vocabulary of 262,144 that was most of a step.
 """
+
+from typing import Any
 
 import torch
 import trl.trainer.utils
 
-_ROWS = 256  # tokens at once: fewer would read the head once more, more would hold more logits
+_ROWS = 256  # tokens at once: fewer read the head more often, more hold more logits in memory
 _trl_function = trl.trainer.utils._ChunkedLogProbFunction
 
 
 class FrozenHead(torch.autograd.Function):
-    """log softmax(states · weightᵀ) at the target of each row, and whether it is the highest."""
+    """log softmax(states · weightᵀ) at each row's target, and whether the target is the argmax."""
 
     @staticmethod
     def forward(
-        ctx: torch.autograd.function.FunctionCtx,
+        ctx: Any,  # noqa: ANN401 - torch's FunctionCtx does not declare its attributes
         states: torch.Tensor,
         weight: torch.Tensor,
         targets: torch.Tensor,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """`states` [n, width], `weight` [vocabulary, width], `targets` [n] -> float32, bool [n]."""
         weight = weight.to(states.dtype)
-        found = torch.empty(len(states), dtype=torch.float32, device=states.device)
+        log_probs = torch.empty(len(states), dtype=torch.float32, device=states.device)
         is_highest = torch.empty(len(states), dtype=torch.bool, device=states.device)
         gradient = torch.empty_like(states) if ctx.needs_input_grad[0] else None
         for start in range(0, len(states), _ROWS):
-            here = slice(start, start + _ROWS)
-            # In place, since logits are the largest thing here: exp(logits - their highest).
-            scores = (states[here] @ weight.T).float()
-            of_target = scores.gather(1, targets[here, None])
+            rows = slice(start, start + _ROWS)
+            # exp(logits - maximum), in place: logits are by far the largest tensor here.
+            scores = (states[rows] @ weight.T).float()
+            of_target = scores.gather(1, targets[rows, None])
             highest = scores.amax(1, keepdim=True)
-            is_highest[here] = (of_target == highest).squeeze(1)
+            is_highest[rows] = (of_target == highest).squeeze(1)
             total = scores.sub_(highest).exp_().sum(1, keepdim=True)
-            found[here] = (of_target - highest - total.log()).squeeze(1)
+            log_probs[rows] = (of_target - highest - total.log()).squeeze(1)
             if gradient is not None:
-                # d log p(target) / d state is the target's row of the head less the expected one.
+                # d log p(target) / d state: the target's row of the head minus the expected row.
                 expected = (scores.to(states.dtype) @ weight) / total
-                gradient[here] = weight[targets[here]] - expected
+                gradient[rows] = weight[targets[rows]] - expected
         ctx.save_for_backward(gradient)
         ctx.mark_non_differentiable(is_highest)
-        return found, is_highest
+        return log_probs, is_highest
 
     @staticmethod
     def backward(
-        ctx: torch.autograd.function.FunctionCtx, above: torch.Tensor, _: torch.Tensor | None
+        ctx: Any,  # noqa: ANN401
+        output_gradient: torch.Tensor,
+        _: torch.Tensor | None,
     ) -> tuple[torch.Tensor, None, None]:
-        """The gradient of the states, by that of their log-probabilities."""
+        """The gradient of the states, from that of the log-probabilities."""
         (gradient,) = ctx.saved_tensors
-        return gradient * above[:, None].to(gradient.dtype), None, None
+        return gradient * output_gradient[:, None].to(gradient.dtype), None, None
 
 
 class _LogProbs:
-    """What stands in TRL's place: the above where it holds, and TRL's own elsewhere."""
+    """Replaces TRL's function: `FrozenHead` where it applies, otherwise TRL's own."""
 
     @staticmethod
     def apply(
@@ -75,11 +79,11 @@ class _LogProbs:
             return _trl_function.apply(
                 states, weight, bias, targets, temperature, chunk_size, softcap, scale, outputs
             )
-        found, is_highest = FrozenHead.apply(states, weight, targets)
-        # Entropy would take another pass; processes.SteadyTrainer keeps it out of the log.
-        return found, torch.full_like(found, torch.nan), None, None, is_highest
+        log_probs, is_highest = FrozenHead.apply(states, weight, targets)
+        # Entropy would take another pass; ResumableTrainer keeps it out of the log.
+        return log_probs, torch.full_like(log_probs, torch.nan), None, None, is_highest
 
 
 def install() -> None:
-    """Let TRL's trainer take the log-probabilities from here."""
-    trl.trainer.utils._ChunkedLogProbFunction = _LogProbs
+    """Make TRL's trainer use the function above."""
+    setattr(trl.trainer.utils, "_ChunkedLogProbFunction", _LogProbs)  # noqa: B010

@@ -1,4 +1,4 @@
-"""Fine-tuning on the author's replies, with TRL's SFTTrainer and PEFT's LoRA."""
+"""Supervised fine-tuning on the author's replies, with TRL's SFTTrainer and PEFT's LoRA."""
 
 import json
 import math
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 import pandas as pd
 import torch
@@ -21,6 +22,7 @@ from transformers import (
     TrainerCallback,
     TrainerControl,
     TrainerState,
+    TrainingArguments,
     set_seed,
 )
 from trl import SFTConfig, SFTTrainer
@@ -29,77 +31,81 @@ from espejo.core import faults
 from espejo.core.errors import UserError
 from espejo.formatting.labels import IGNORED, Encoded
 from espejo.model import hardware
-from espejo.model.loading import upcast
+from espejo.model.config import Precision
+from espejo.model.loading import needs_float32_adapters
 from espejo.training import distributed, frozen_head
+from espejo.training.config import TrainConfig
 from espejo.training.expected_time import ExpectedTime, label_work, work_of
 
-_SPARE = 50 << 20  # bytes: with less on the disk, a write that failed failed for want of room
+_SPARE_BYTES = 50 << 20  # with less free, a failed write is put down to a full disk
 
-# TRL computes logits only where there is a label on GPUs alone, since elsewhere changing shapes
-# would recompile. A processor in eager mode compiles nothing: the same adapter, twice the speed.
+# TRL computes logits at labels only, but on GPUs alone: elsewhere changing shapes would recompile.
+# PyTorch's eager mode on a CPU compiles nothing: the same adapter at twice the speed.
 trl.trainer.utils._use_triton = lambda device: True
 frozen_head.install()
 
 
 @dataclass(frozen=True)
 class Trained:
-    """The trained model, its loss curve (step, train, validation) and counts for metrics.
+    """The trained model, its loss curve (step, train, validation) and what metrics/train.json says.
 
-    `learnt` are the places of the training rows that the kept state has learnt from: not all where
-    training ended, or was best, inside the first epoch.
-    `weights` are the first process's, of a model that was sharded over several; else None.
+    `learnt` are the indices of the training rows that the best state was trained on: not all of
+    them where the training ended, or was best, inside the first epoch. `weights` are those of a
+    model that was sharded over several processes, gathered in the first; else None.
     """
 
     model: PreTrainedModel | PeftModel
     curve: pd.DataFrame
-    facts: dict[str, float]
+    metrics: dict[str, float]
     learnt: list[int]
-    weights: Mapping[str, torch.Tensor] | None
+    weights: dict[str, torch.Tensor] | None
 
 
-def adapted(model: PreTrainedModel, wanted: Mapping) -> PeftModel:
-    """`model` with LoRA adapters (Hu et al., 2021) on the modules named in `wanted["targets"]`.
+def add_lora(model: PreTrainedModel, config: TrainConfig) -> PeftModel:
+    """`model` with LoRA adapters (Hu et al., 2021) on the modules named in `config.targets`.
 
-    Raises UserError naming the targets that match no module; PEFT itself skips those in silence.
+    Raises UserError naming the targets that match no module, which PEFT silently skips.
     """
     names = {name.rsplit(".", 1)[-1] for name, _ in model.named_modules()}
-    absent = sorted(set(wanted["targets"]) - names)
-    if absent:
+    missing = sorted(set(config.targets) - names)
+    if missing:
         raise UserError(
-            f"train.targets names modules this model does not have: {', '.join(absent)}. It has "
+            f"train.targets names modules this model does not have: {', '.join(missing)}. It has "
             f"{', '.join(sorted(name for name in names if name.endswith(('proj', 'attn', 'fc'))))}."
         )
-    four_bits = getattr(model, "is_loaded_in_4bit", False)
-    if four_bits:
+    if getattr(model, "is_loaded_in_4bit", False):
         model = prepare_model_for_kbit_training(
-            model, use_gradient_checkpointing=wanted["gradient_checkpointing"]
+            model, use_gradient_checkpointing=config.gradient_checkpointing
         )
-    config = LoraConfig(
+    layers = list(range(model.config.num_hidden_layers))
+    lora = LoraConfig(
         task_type="CAUSAL_LM",
-        r=wanted["rank"],
-        lora_alpha=wanted["alpha"],
-        lora_dropout=wanted["dropout"],
-        target_modules=sorted(wanted["targets"]),
-        layers_to_transform=_last_layers(model.config.num_hidden_layers, wanted["layers"]),
+        r=config.rank,
+        lora_alpha=config.alpha,
+        lora_dropout=config.dropout,
+        target_modules=sorted(config.targets),
+        layers_to_transform=None if config.layers is None else layers[-config.layers :],
     )
-    return get_peft_model(model, config, autocast_adapter_dtype=upcast(model))
+    return get_peft_model(model, lora, autocast_adapter_dtype=needs_float32_adapters(model))
 
 
-def _last_layers(number: int, adapted: int | None) -> list[int] | None:
-    return None if adapted is None else list(range(number))[-adapted:]
+class MixedPrecision(TypedDict):
+    """The trainer's settings of mixed precision."""
+
+    bf16: bool
+    fp16: bool
 
 
-def mixed(method: str, precision: str) -> dict[str, bool]:
-    """The trainer's settings of mixed precision on this machine, for a model of that precision.
+def mixed_precision(method: str, precision: Precision) -> MixedPrecision:
+    """The trainer's settings on this machine, for a model of that `precision`.
 
-    On a processor adapters stand beside bfloat16 weights as it is, and where all weights are
-    trained float32 weights compute in bfloat16.
+    On a CPU adapters need none beside bfloat16 weights; where all weights are trained, in float32,
+    they compute in bfloat16.
     """
+    dtype = hardware.dtype_of(precision)
     if not torch.cuda.is_available():
-        computes = hardware.dtype_of(precision)
-        return {"bf16": method == "full" and computes == torch.bfloat16, "fp16": False}
-    half = hardware.dtype_of(precision)
-    return {"bf16": half == torch.bfloat16, "fp16": half == torch.float16}
+        return {"bf16": method == "full" and dtype == torch.bfloat16, "fp16": False}
+    return {"bf16": dtype == torch.bfloat16, "fp16": dtype == torch.float16}
 
 
 def train(
@@ -107,156 +113,148 @@ def train(
     tokenizer: PreTrainedTokenizerBase,
     train_set: Sequence[Encoded],
     validation_set: Sequence[Encoded],
-    wanted: Mapping,
+    config: TrainConfig,
     checkpoints: Path,
     after_epoch: Callable[[PreTrainedModel, int], None] = lambda model, epoch: None,
-    precision: str = hardware.AUTO,
-    watchers: Sequence[TrainerCallback] = (),
+    precision: Precision = "auto",
+    callbacks: Sequence[TrainerCallback] = (),
 ) -> Trained:
-    """Train `model` as the params section `train` says; the state with the best validation is kept.
+    """Train `model` as `config` says; of the states at evaluations the best is returned.
 
-    Goes on from the last whole checkpoint in the folder `checkpoints`, with the result of a run
-    that was never interrupted. `after_epoch` is called with the model and the number of each
-    finished epoch, in the first process only where there are several; `watchers` are told of each
-    step. `precision` is that of the params section `model`.
+    Resumes from the last complete checkpoint in the folder `checkpoints`, with the result of an
+    uninterrupted run. `after_epoch` is called with the model and the number of each finished epoch,
+    in the first process only; `callbacks` are added to the trainer's. `precision` is that of the
+    params section `model`.
 
-    All processes take the same steps: each of `batch_size` times `gradient_accumulation` rows,
-    however many processes share them.
+    A training step is `batch_size` rows, whatever the number of processes and however many rows are
+    in memory at once (`micro_batch_size`).
 
-    Raises UserError for a number that leaves nothing to do, when a step cannot be shared, the loss
-    is no number any more, memory or disk run out, or Ctrl-C is pressed; what was saved stays.
+    Raises UserError when the processes cannot share a step, the loss becomes NaN, memory or disk
+    run out, or Ctrl-C is pressed; the checkpoints stay.
     """
-    for key in (
-        "epochs",
-        "batch_size",
-        "gradient_accumulation",
-        "evals_per_run",
-        "log_steps",
-        "layers",
-    ):
-        if wanted[key] is not None and wanted[key] < 1:
-            raise UserError(f"train.{key} is {wanted[key]}: it must be 1 or more.")
-    count = distributed.state().num_processes
-    batch, accumulation = distributed.shares(
-        wanted["batch_size"], wanted["gradient_accumulation"], count
+    processes = distributed.state().num_processes
+    batch, accumulation = distributed.split_batch(
+        config.batch_size, config.micro_batch_size, processes
     )
-    set_seed(wanted["seed"])
-    model.set_attn_implementation(hardware.attention(wanted["attention"], model.config))
-    steps_per_epoch = math.ceil(
-        math.ceil(len(train_set) / wanted["batch_size"]) / wanted["gradient_accumulation"]
-    )
-    steps = steps_per_epoch * wanted["epochs"]
-    steps = min(steps, wanted["max_steps"]) if wanted["max_steps"] > 0 else steps
-    of_label = label_work(model)
-    if wanted["method"] == "lora":
-        model = adapted(model, wanted)
-    trainable = model.num_parameters(only_trainable=True)
+    set_seed(config.seed)
+    model.set_attn_implementation(hardware.resolve_attention(config.attention, model.config))
+    steps_per_epoch = math.ceil(len(train_set) / config.batch_size)
+    steps = steps_per_epoch * config.epochs
+    steps = min(steps, config.max_steps) if config.max_steps > 0 else steps
+    work_per_label = label_work(model)
+    trained_model = add_lora(model, config) if config.method == "lora" else model
+    trainable = trained_model.num_parameters(only_trainable=True)
     on_gpu = torch.cuda.is_available()
-    # Looks fall on logs: a loss averaged from a kill on would differ from one that never stopped.
-    log_steps = min(wanted["log_steps"], steps)
-    look = math.ceil(steps / wanted["evals_per_run"] / log_steps) * log_steps
-    config = SFTConfig(
+    # Evaluate only at logging steps: otherwise the running mean of the loss after a resume would
+    # differ from that of an uninterrupted run.
+    log_steps = min(config.log_steps, steps)
+    eval_steps = math.ceil(steps / config.evals_per_run / log_steps) * log_steps
+    arguments = SFTConfig(
         output_dir=str(checkpoints),
         use_cpu=not on_gpu,
-        num_train_epochs=wanted["epochs"],
-        max_steps=wanted["max_steps"],
-        accelerator_config={"split_batches": True},  # a batch is that of all processes
+        num_train_epochs=config.epochs,
+        max_steps=config.max_steps,
+        accelerator_config={"split_batches": True},  # a batch is shared by all processes
         per_device_train_batch_size=batch,
-        # Nothing is kept for a way back.
-        per_device_eval_batch_size=math.ceil(4 * wanted["batch_size"] / count) * count,
+        per_device_eval_batch_size=4 * batch,  # no activations are saved for a backward pass
         gradient_accumulation_steps=accumulation,
-        ddp_find_unused_parameters=False,  # there are none, and to look breaks checkpointing
-        gradient_checkpointing=wanted["gradient_checkpointing"],
-        learning_rate=wanted["learning_rate"],
-        lr_scheduler_type=wanted["scheduler"],
-        warmup_steps=round(wanted["warmup_ratio"] * steps),
-        weight_decay=wanted["weight_decay"],
-        max_grad_norm=wanted["max_grad_norm"],
-        seed=wanted["seed"],
-        **mixed(wanted["method"], precision),
+        ddp_find_unused_parameters=False,  # there are none, and the search breaks checkpointing
+        gradient_checkpointing=config.gradient_checkpointing,
+        learning_rate=config.learning_rate,
+        lr_scheduler_type=config.scheduler,
+        warmup_steps=round(config.warmup_ratio * steps),
+        weight_decay=config.weight_decay,
+        max_grad_norm=config.max_grad_norm,
+        seed=config.seed,
+        **mixed_precision(config.method, precision),
         train_sampling_strategy="group_by_length",
-        pad_to_multiple_of=wanted["padding"],
-        max_length=None,  # a number here would cut replies and drop rows in silence
+        pad_to_multiple_of=config.padding,
+        max_length=None,  # a number would silently truncate replies and drop rows
         dataset_kwargs={"skip_prepare_dataset": True},
-        logging_nan_inf_filter=False,  # it would write the mean in place of a loss that is none
+        logging_nan_inf_filter=False,  # otherwise a NaN would be logged as the mean so far
         logging_steps=log_steps,
         eval_strategy="steps",
-        eval_steps=look,
+        eval_steps=eval_steps,
         save_strategy="steps",
-        save_steps=look,
+        save_steps=eval_steps,
         save_total_limit=2,  # the best and the last
         load_best_model_at_end=True,
         metric_for_best_model="eval_loss",
         report_to="none",
         dataloader_pin_memory=on_gpu,
     )
-    config._n_gpu = min(config.n_gpu, 1)  # several GPUs in one process would take a batch each
-    blank = [distributed.BLANK] if count > 1 else []
-    # TRL casts adapters beside 4 bits to bfloat16, which the scaler of float16 refuses.
-    with distributed.same_types(model):
-        trainer = (distributed.SharedTrainer if count > 1 else distributed.SteadyTrainer)(
-            model=model,
-            args=config,
-            train_dataset=_dataset([*train_set, *blank]),
-            eval_dataset=_dataset([*validation_set, *blank]),
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # several GPUs in one process would multiply batches
+    dummy = [distributed.DUMMY] if processes > 1 else []
+    # TRL casts adapters of 4-bit models to bfloat16, which the gradient scaler of float16 refuses.
+    with distributed.keep_dtypes(trained_model):
+        trainer = (
+            distributed.DistributedTrainer if processes > 1 else distributed.ResumableTrainer
+        )(
+            model=trained_model,
+            args=arguments,
+            train_dataset=_dataset([*train_set, *dummy]),
+            eval_dataset=_dataset([*validation_set, *dummy]),
             processing_class=tokenizer,
             callbacks=[
-                _Watch(after_epoch),
+                _Monitor(after_epoch),
                 ExpectedTime(
-                    of_label,
-                    work_of(train_set, of_label),
+                    work_per_label,
+                    work_of(train_set, work_per_label),
                     steps_per_epoch,
-                    work_of(validation_set, of_label),
-                    wanted["evals_per_run"],
-                    wanted["method"],
-                    count,
+                    work_of(validation_set, work_per_label),
+                    config.evals_per_run,
+                    config.method,
+                    processes,
                 ),
-                *watchers,
+                *callbacks,
             ],
         )
-    if wanted["patience"]:
-        trainer.add_callback(EarlyStoppingCallback(early_stopping_patience=wanted["patience"]))
+    if config.patience:
+        trainer.add_callback(EarlyStoppingCallback(early_stopping_patience=config.patience))
     last = last_checkpoint(checkpoints)
     if last and trainer.is_world_process_zero():
-        print(f"Going on from {last} …", flush=True)
-    with _troubles(trainer, checkpoints):
+        print(f"Resuming from {last} …", flush=True)
+    with _readable_errors(trainer, checkpoints):
         trainer.train(resume_from_checkpoint=str(last) if last else None)
     weights = trainer.accelerator.get_state_dict(trainer.model) if distributed.sharded() else None
-    trainer.accelerator.wait_for_everyone()  # some may still read what the first then removes
+    trainer.accelerator.wait_for_everyone()  # others may still read what the first removes
     trainer.end()
     curve = _curve(trainer.state.log_history)
-    best = _step_of(trainer.state.best_model_checkpoint)
+    best_checkpoint, best_loss = trainer.state.best_model_checkpoint, trainer.state.best_metric
+    assert best_checkpoint is not None  # the last step is always evaluated
+    assert best_loss is not None
+    best_step = _step_of(best_checkpoint)
     labels = sum(label != IGNORED for row in train_set for label in row["labels"])
     return Trained(
         model=trainer.accelerator.unwrap_model(trainer.model),
         curve=curve,
-        facts={
-            "processes": count,
+        metrics={
+            "processes": processes,
             "steps": trainer.state.global_step,
-            "best_step": best,
+            "best_step": best_step,
             "tokens_per_epoch": sum(len(row["input_ids"]) for row in train_set),
             "learnt_tokens_per_epoch": labels,
             "trainable_parameters": trainable,
             "loss_train": float(curve["train"].dropna().iloc[-1]),
-            "loss_validation": float(trainer.state.best_metric),
+            "loss_validation": float(best_loss),
         },
-        learnt=sorted(trainer.taken(best)),
+        learnt=sorted(trainer.rows_seen(best_step)),
         weights=weights,
     )
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The newest whole checkpoint in `folder` to go on from: a kill inside a save leaves a part.
+    """The newest checkpoint in `folder` to resume from; a kill during a save leaves a part of one.
 
-    The trainer writes trainer_state.json last, so where it can be read everything else is there. It
-    would take a step more from a training that had ended (a kill before the model was written): the
-    checkpoint before leads to the same end.
+    The trainer writes trainer_state.json last: where it can be read, the checkpoint is complete.
+    The checkpoint of a training that has ended (killed before the model was written) is skipped,
+    since the trainer would take a step more from it: the one before leads to the same result.
     """
-    for found in sorted(folder.glob("checkpoint-*"), key=_step_of, reverse=True):
+    for checkpoint in sorted(folder.glob("checkpoint-*"), key=_step_of, reverse=True):
         with suppress(OSError, ValueError, KeyError):
-            state = json.loads((found / "trainer_state.json").read_text("utf-8"))
+            state = json.loads((checkpoint / "trainer_state.json").read_text("utf-8"))
             if not state["stateful_callbacks"]["TrainerControl"]["args"]["should_training_stop"]:
-                return found
+                return checkpoint
     return None
 
 
@@ -264,21 +262,22 @@ def _step_of(checkpoint: str | Path) -> int:
     return int(str(checkpoint).rpartition("-")[2])
 
 
-class _Watch(TrainerCallback):
-    """Stops at a loss that is no number, looks once more at the end, and tells of each epoch."""
+class _Monitor(TrainerCallback):
+    """Stops at a NaN loss, evaluates at the last step, and calls `after_epoch`."""
 
     def __init__(self, after_epoch: Callable[[PreTrainedModel, int], None]) -> None:
         self._after_epoch = after_epoch
 
     def on_log(
         self,
-        args: SFTConfig,
+        args: TrainingArguments,
         state: TrainerState,
         control: TrainerControl,
-        logs: Mapping[str, float] | None = None,
+        *,
+        logs: Mapping[str, float],
         **_: object,
     ) -> None:
-        losses = [logs[key] for key in ("loss", "eval_loss") if key in (logs or {})]
+        losses = [logs[key] for key in ("loss", "eval_loss") if key in logs]
         if not all(map(math.isfinite, losses)):
             raise UserError(
                 f"The loss became no number at step {state.global_step}: lower "
@@ -286,31 +285,32 @@ class _Watch(TrainerCallback):
             )
 
     def on_step_end(
-        self, args: SFTConfig, state: TrainerState, control: TrainerControl, **_: object
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
     ) -> None:
         if state.global_step >= state.max_steps:
             control.should_log = control.should_evaluate = control.should_save = True
 
     def on_epoch_end(
         self,
-        args: SFTConfig,
+        args: TrainingArguments,
         state: TrainerState,
         control: TrainerControl,
-        model: PreTrainedModel | None = None,
+        *,
+        model: PreTrainedModel,
         **_: object,
     ) -> None:
         model.eval()
         if state.is_world_process_zero:
-            own = [torch.cuda.current_device()] if torch.cuda.is_available() else []
-            with torch.random.fork_rng(own):  # what is drawn here must not change the training
-                self._after_epoch(model, round(state.epoch))
+            gpus = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+            with torch.random.fork_rng(gpus):  # sampling here must not change the training
+                self._after_epoch(model, round(state.epoch or 0))
         model.train()
 
 
 @contextmanager
-def _troubles(trainer: SFTTrainer, checkpoints: Path) -> Iterator[None]:
-    """Turns what a machine or a person does to a training into sentences."""
-    again = "the next run goes on from the last checkpoint"
+def _readable_errors(trainer: SFTTrainer, checkpoints: Path) -> Iterator[None]:
+    """Raises Ctrl-C, lack of memory and a full disk as UserError."""
+    again = "the next run resumes from the last checkpoint"
     try:
         yield
     except KeyboardInterrupt:
@@ -318,11 +318,11 @@ def _troubles(trainer: SFTTrainer, checkpoints: Path) -> Iterator[None]:
     except (MemoryError, RuntimeError, OSError, SafetensorError) as error:
         if faults.out_of_memory(error):
             raise UserError(
-                f"Out of memory at step {trainer.state.global_step}: halve train.batch_size and "
-                "double train.gradient_accumulation, set train.gradient_checkpointing=true, or "
-                "choose a smaller model."
+                f"Out of memory at step {trainer.state.global_step}: set "
+                "train.micro_batch_size=1 and train.gradient_checkpointing=true, which change only "
+                "memory and time, take `-S train=qlora-8gb`, or choose a smaller model."
             ) from error
-        if faults.cannot_write(error) or shutil.disk_usage(checkpoints).free < _SPARE:
+        if faults.cannot_write(error) or shutil.disk_usage(checkpoints).free < _SPARE_BYTES:
             raise UserError(
                 f"The disk is full: make room under {checkpoints}/ and run again; {again}."
             ) from error
@@ -340,5 +340,5 @@ def _curve(history: Sequence[Mapping[str, float]]) -> pd.DataFrame:
         for entry in history
         if "loss" in entry or "eval_loss" in entry
     ]
-    # One row a step: a step may log both losses, in two entries.
+    # One row for each step: the two losses of a step are separate entries.
     return pd.DataFrame(rows).groupby("step", as_index=False).first()

@@ -169,9 +169,10 @@ _CHAT_FILES = [
     re.compile(re.escape(form).replace(r"\{name\}", "(.+)"), re.IGNORECASE)
     for form in forms("chat_file")
 ]
-# What systems add to the name of a second copy.
+# What systems add to the name of a second copy, and people to one whose end Windows does not show.
 _COPY = re.compile(
-    r"(?: ?\(\d{1,3}\)| (?:- )?(?:copy|copia|cópia|copie|kopie|копия)(?: \d+)?)+\Z", re.I
+    r"(?: ?\(\d{1,3}\)| (?:- )?(?:copy|copia|cópia|copie|kopie|копия)(?: \d+)?|\.(?:txt|zip))+\Z",
+    re.I,
 )
 
 

@@ -334,7 +334,7 @@ READ_BY_COMMANDS = {
     "novelty": ["data/turns.parquet", "data/people.parquet"],
     "blind": ["data/replies.parquet", "data/examples.parquet", "params.yaml"],
     "compare": [],
-    "fit": ["conf/config.yaml"],
+    "estimate": ["conf/config.yaml"],
 }
 
 

@@ -23,7 +23,7 @@ print(time.process_time() - began)
 """
 ENTRY = f"""\
 from pathlib import Path
-from espejo.stage import run
+from espejo.core.stage import run
 
 def main(unused: Path) -> None:
     exec({PAUSES!r})

@@ -17,7 +17,7 @@ import yaml
 from hydra.errors import ConfigCompositionException
 from safetensors import SafetensorError
 
-from espejo.commands import inputs, own_chats
+from espejo.commands import init, inputs
 from espejo.core import faults, files
 from espejo.core.errors import UserError
 from tests.helpers.workshop import ROOT, environment, run
@@ -261,7 +261,7 @@ def test_ctrl_c_while_a_stage_imports(tmp_path):
 
 
 def test_ctrl_c_while_the_command_imports(tmp_path):
-    command = (sys.executable, str(tmp_path / "espejo"), "fit")
+    command = (sys.executable, str(tmp_path / "espejo"), "estimate")
     (tmp_path / "espejo").write_text("from espejo.commands.cli import app\napp()\n", "utf-8")
     status, told = interrupted(*command, folder=tmp_path, after="typer")
     assert status == 130
@@ -320,5 +320,5 @@ def test_make_mine_says_that_git_wants_a_name(config, asked, tmp_path, monkeypat
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
     (tmp_path / "conf" / "data").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
-    own_chats.main()
+    init.by_hand()
     assert ("git config --global user.name" in capsys.readouterr().out) is asked

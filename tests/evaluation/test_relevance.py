@@ -3,10 +3,13 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from espejo.core import tables
 from espejo.core.text import words
 from espejo.evaluation import relevance
+from espejo.prediction.candidates import candidates
 from tests.helpers.synthetic import WANTED, chats, pairs
 
 BASE = [[4, 1, 2, 3], [4, 1, 3, 2], [4, 1, 2, 3]]  # of [0, 2, 1] the ranks are 1, 2 and 4
@@ -75,65 +78,56 @@ def test_nothing_to_rank(candidates):
     for name in ("base", "tuned", "gain"):
         for measure in got[name].values():
             assert measure == {"n": 0, "interval": "too few"}
-    assert relevance.candidates([], [], 10, 7).shape == (0, 0)
 
 
-def test_per_character_by_hand():
-    likelihood = np.array([[-8.0, -6.0]])
-    assert relevance.per_character(likelihood, np.array([[4, 2]])).tolist() == [[-2, -3]]
+def table_of(losses, characters):
+    """Table RANKS of the losses [model][context][candidate]; the true reply is the first."""
+    contexts = len(next(iter(losses.values())))
+    rows = [
+        {
+            "context": f"reply-{at}",
+            "session": 100 + at,
+            "candidate": f"reply-{(at + place) % contexts}",
+            "model": model,
+            "own_nats": nats,
+            "own_chars": characters[at][place],
+        }
+        for model, each in losses.items()
+        for at, row in enumerate(each)
+        for place, nats in enumerate(row)
+    ]
+    return pd.DataFrame(rows, columns=tables.RANKS.names)
 
 
-def test_candidates_are_as_long_in_the_characters_of_the_messages_themselves():
-    # With a mark between messages "a b c d" is as long as "gggg hhh"; without, as "eeee".
-    replies = [["a", "b", "c", "d"], ["eeee"], ["gggg", "hhh"], ["iiiiiii"]]
-    table = relevance.candidates(replies, range(4), 2, seed=7)
-    assert sorted(map(tuple, table.tolist())) == [(0, 1), (1, 0), (2, 3), (3, 2)]
+def test_table_ranks_is_scored_by_character_by_hand():
+    # Summed, the true reply of context 0 would lose to the other: 8 nats to 6; by character it
+    # wins, with 2 to 3. In context 1 it loses for base (4 to 3) and wins for tuned (2 to 3).
+    characters = [[4, 2], [2, 4]]
+    ranks = table_of({"base": [[8, 6], [8, 12]], "tuned": [[8, 6], [4, 12]]}, characters)
+    got = relevance.measured(ranks, WANTED)
+    assert (got["contexts"], got["candidates"]) == (2, 2)
+    assert got["base"]["mrr"] == {"value": pytest.approx(3 / 4), "n": 2, "interval": "too few"}
+    assert got["tuned"]["mrr"]["value"] == 1
+    assert got["base"]["hits_at_1"]["value"] == 1 / 2
+    assert got["gain"]["mrr"]["value"] == pytest.approx(1 / 4)
 
 
-def test_candidates_are_of_other_sessions_and_say_other_things():
-    replies = [["si"], ["¡Sí!"], ["SÍ"], ["no"], ["😭"], ["dale", "vamos"], ["dale vamos!"], ["eh"]]
-    sessions = [1, 2, 3, 4, 5, 6, 7, 1]
-    for seed in range(20):
-        table = relevance.candidates(replies, sessions, 3, seed)
-        assert len(table) >= 6
-        for row in table:
-            said = [" ".join(words(" ".join(replies[at]))) or replies[at][0] for at in row]
-            assert len(set(said)) == len({sessions[at] for at in row}) == 3
+def test_the_true_reply_of_table_ranks_is_found_by_its_id_and_counted_with_its_session():
+    # Second of three by loss, wherever it stands among the candidates; ten contexts in one session.
+    ranks = table_of({name: [[5, 4, 6]] * 10 for name in ("base", "tuned")}, [[1, 1, 1]] * 10)
+    drawn = np.random.default_rng(1).permutation(3)
+    places = [block + at for block in range(0, len(ranks), 3) for at in drawn]
+    got = relevance.measured(ranks.iloc[places], WANTED)
+    assert got["tuned"]["mrr"]["value"] == 1 / 2
+    assert got["tuned"]["mrr"]["n"] == 10
+    got = relevance.measured(ranks.assign(session=1), WANTED)
+    assert got["tuned"]["mrr"] == {"value": 1 / 2, "n": 1, "interval": "too few"}
 
 
-def test_candidates_are_of_like_length_and_each_is_once_the_true_one_among_them():
-    # Lengths 3, 6, … 300; session 0 has those of 90 to 120 characters, a block for each.
-    replies = [[f"{at:03}" * (at + 1)] for at in range(100)]
-    sessions = [0 if 30 <= at < 40 else at for at in range(100)]
-    table = relevance.candidates(replies, sessions, 5, seed=7)
-    assert table[:, 0].tolist() == list(range(100))
-    assert len({tuple(sorted(row)) for row in table.tolist()}) == 20
-    assert np.median(np.abs(table[:, 1:] - table[:, :1])) < 10
-    assert (table == relevance.candidates(replies, sessions, 5, seed=7)).all()
-
-
-def test_among_equal_lengths_chance_decides():
-    replies = [[f"{at:03}"] for at in range(100)]
-    one, again, other = (relevance.candidates(replies, range(100), 5, seed) for seed in (7, 7, 8))
-    assert (one == again).all()
-    assert (one != other).any()
-
-
-def test_what_fits_into_no_block_is_left_out():
-    # Three of session 1, one each of two others: one block of three, and two replies without.
-    table = relevance.candidates([["a"], ["bb"], ["ccc"], ["dd"], ["e"]], [1, 1, 1, 2, 3], 3, 7)
-    assert len(table) == 3
-    assert {3, 4} < set(table[:, 0])
-
-
-def test_with_fewer_sessions_there_are_fewer_candidates():
-    assert relevance.candidates([["a"], ["b"], ["c"]], [1, 1, 2], 10, 7).shape == (2, 2)
-    # With one session there is none but the true reply.
-    assert relevance.candidates([["a"], ["b"]], [1, 1], 10, 7).shape == (0, 1)
-
-
-def test_replies_of_the_same_words_are_in_no_block():
-    assert relevance.candidates([["dale"], ["¡Dale!"], ["DALE"]], [1, 2, 3], 3, 7).shape == (0, 3)
+def test_of_an_empty_table_ranks_nothing_is_said():
+    got = relevance.measured(table_of({"base": [], "tuned": []}, []), WANTED)
+    assert got["contexts"] == 0
+    assert got["tuned"]["mrr"] == {"n": 0, "interval": "too few"}
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +137,7 @@ def asked():
 
 @pytest.fixture(scope="module")
 def table(asked):
-    table = relevance.candidates(asked["reply"].tolist(), asked["session"].tolist(), 10, seed=7)
+    table = candidates(asked["reply"].tolist(), asked["session"].tolist(), 10, seed=7)
     assert len(table) == len(asked)  # sixteen blocks of ten
     return table
 
@@ -161,7 +155,7 @@ def ranked(asked, table, contexts, scorer=overlap):
         [[scorer(contexts[row[0]], replies[at]) for at in row] for row in table.tolist()]
     )
     characters = np.array([[len("".join(replies[at])) for at in row] for row in table.tolist()])
-    scores = both(relevance.per_character(likelihood, characters))
+    scores = both(likelihood / characters)
     found = relevance.ranked(scores, [0] * len(table), asked["session"][table[:, 0]], WANTED)
     return {"chance": found["chance"], **found["tuned"]}
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from espejo.core import tables
 from espejo.evaluation import two_sample
 from tests.helpers.synthetic import WANTED, chats, pairs
 
@@ -44,7 +45,9 @@ def test_a_friend_is_told_and_the_giveaways_say_by_what(turns, real):
     assert got["low"] > 0.95
     assert got["n"] == real["session"].nunique()
     assert got == told(real, friend)
-    tells = two_sample.giveaways(real["reply"].tolist(), friend)
+    table = two_sample.giveaways(real["reply"].tolist(), friend)
+    assert table.columns.tolist() == tables.GIVEAWAYS.names
+    tells = table.to_dict("records")
     assert len(tells) <= 10
     assert tells[0]["weight"] == max(tell["weight"] for tell in tells)
     said = {tell["typical_of"]: [] for tell in tells}
@@ -83,4 +86,6 @@ def test_too_few_sessions():
     alone = two_sample.told_apart(real, generated, [1] * 6, WANTED)
     assert alone == {"n": 1, "interval": "too few"}
     assert two_sample.told_apart([], [], [], WANTED) == {"n": 0, "interval": "too few"}
-    assert two_sample.giveaways([], []) == []
+    nothing = two_sample.giveaways([], [])
+    assert nothing.columns.tolist() == tables.GIVEAWAYS.names
+    assert nothing.empty

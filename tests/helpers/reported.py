@@ -5,12 +5,12 @@ import pandas as pd
 import yaml
 
 from espejo.core import metrics, tables
-from espejo.evaluation import questions
+from espejo.evaluation import controls, questions, second_name, two_sample
 from tests.helpers.synthetic import chats
 from tests.helpers.workshop import ROOT
 
 PICTURES = (
-    *("at_a_glance", "base_against_tuned", "foreseen", "funnel", "hour_weekday", "loss"),
+    *("at_a_glance", "base_against_tuned", "funnel", "hour_weekday", "likelihood", "loss"),
     *("messages_over_time", "reply_lengths", "turn_lengths"),
 )
 
@@ -81,26 +81,31 @@ def examples_of(turns, author):
     return pd.DataFrame(rows)
 
 
-def replies_to(examples, turns, author, wanted):
-    """Table REPLIES: base writes as the others do, tuned as the author did in training."""
+def replies_to(examples, turns, author, asked):
+    """Table REPLIES: base writes as the others do, tuned as the author did in training.
+
+    `asked` is the params section predict.
+    """
     drawn = np.random.default_rng(1)
-    held_out = examples[examples["split"].ne("train")]
+    held_out = examples.loc[examples["split"].ne("train"), "id"]
     others = turns.loc[turns["author"].ne(author), "messages"].tolist()
     own = examples.loc[examples["split"].eq("train"), "reply"].tolist()
     fixed = [
-        f"{kind}-{number}"
-        for kind, texts in {"prompt": wanted["prompts"], **wanted["out_of_scope"]}.items()
-        for number in range(1, len(texts) + 1)
+        (f"{kind}-{number}", kind, text)
+        for kind, texts in {"prompt": asked["prompts"], **asked["out_of_scope"]}.items()
+        for number, text in enumerate(texts, 1)
     ]
+    contexts = [(name, "held_out", None) for name in held_out]
     rows = []
-    for model, source, ids in (
-        ("base", others, [*fixed, *held_out["id"]]),
-        ("examples", others, held_out["id"]),
-        ("tuned", own, [*fixed, *held_out["id"]]),
+    for model, source, everything in (
+        ("base", others, [*fixed, *contexts]),
+        ("examples", others, contexts),
+        ("tuned", own, [*fixed, *contexts]),
     ):
-        for asked in ids:
+        for name, kind, prompt in everything:
             said = source[drawn.integers(len(source))]
-            rows.append({"id": asked, "model": model, "messages": said, "finished": True})
+            row = {"id": name, "kind": kind, "prompt": prompt, "model": model, "messages": said}
+            rows.append({**row, "finished": True})
     return pd.DataFrame(rows)
 
 
@@ -112,11 +117,12 @@ def scores_of(turns, examples, replies, author, wanted):
         "style": questions.sound(replies, held_out, turns, author, wanted),
         "memory": {
             "members": 32,
-            **questions.known_by_heart(
+            **questions.memorized(
                 replies, held_out, train["reply"].tolist(), interval(0.61), wanted
             ),
         },
-        "outside": questions.outside(replies, wanted["out_of_scope"]),
+        "outside": questions.out_of_scope(replies),
+        "controls": controls.measured(turns, held_out, train, author, wanted),
     }
 
 
@@ -126,32 +132,64 @@ def wanted():
     return params["evaluate"] | {"bootstrap": 60}
 
 
+def of_pictures():
+    """The tables for pictures that other stages write, by name, in numbers made up."""
+    parts = ("position", "1", 40), ("position", "2+", 40), ("length", "1–10", 80)
+    return {
+        "loss": pd.DataFrame({"step": [5, 10], "train": [4.5, 3.5], "validation": [np.nan, 3.75]}),
+        "likelihood": pd.DataFrame(
+            [(*part, 2.94, 2.5) for part in parts],
+            columns=["by", "slice", "replies", "base", "tuned"],
+        ),
+        "reply_lengths": pd.DataFrame(
+            {"percentile": [0, 50, 100], "real": [2, 9, 40], "base": [5, 30, 90], "tuned": 8}
+        ),
+        "hour_weekday": pd.DataFrame(
+            [(day, hour, day * hour) for day in range(7) for hour in range(24)],
+            columns=["weekday", "hour", "messages"],
+        ),
+        "messages_over_time": pd.DataFrame(
+            {"period": ["2025-03-03", "2025-03-10"], "author": [8, 5], "others": [6, 0]}
+        ),
+        "turn_lengths": pd.DataFrame(
+            {
+                "words_from": [1, 2, 6],
+                **{"author_messages": [50, 30, 20], "others_messages": [10, 30, 60]},
+                **{"author_turns": [40, 40, 20], "others_turns": [0, 50, 50]},
+            }
+        ),
+    }
+
+
 def workplace(folder):
     """Everything that the stage reads, in `folder`; returns its arguments."""
     params = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))
-    params |= {"evaluate": wanted(), "report": {"language": "es"}}
-    params["clean"]["pseudonyms"] = None
+    params |= {"evaluate": wanted(), "report": params["report"] | {"language": "es"}}
     (folder / "params.yaml").write_text(yaml.safe_dump(params), "utf-8")
     turns = chats()
     examples = examples_of(turns, "Juli")
-    replies = replies_to(examples, turns, "Juli", params["evaluate"])
-    start = pd.Timestamp("2025-03-03 21:00") + pd.to_timedelta(turns["turn"], unit="min")
-    timed = turns.assign(start=start, end=start)
-    tables.write(timed, folder / "data" / "turns.parquet", tables.TURNS)
-    tables.write(examples, folder / "data" / "examples.parquet", tables.EXAMPLES)
-    tables.write(replies, folder / "data" / "replies.parquet", tables.REPLIES)
+    replies = replies_to(examples, turns, "Juli", params["predict"])
+    held_out = examples[examples["split"].ne("train")]
+    said = questions.answers(replies, "tuned", held_out["id"])
+    for name, schema, table in (
+        ("examples", tables.EXAMPLES, examples),
+        ("replies", tables.REPLIES, replies),
+        ("giveaways", tables.GIVEAWAYS, two_sample.giveaways(held_out["reply"].tolist(), said)),
+        ("second_names", tables.SECOND_NAMES, second_name.likely(turns, "Juli", wanted())),
+        ("words", tables.WORDS, pd.DataFrame({"word": ["asado", "mate"], "count": [9, 4]})),
+    ):
+        tables.write(table, folder / "data" / f"{name}.parquet", schema)
     scores = scores_of(turns, examples, replies, "Juli", params["evaluate"])
     accounts = {"eval": scores, "statistics": {"whole": {"replies": splits(examples)}}}
+    units = {"clean": "messages", "group": "turns", "filter": "train"}
     for stage in ("parse", "clean", "group", "filter", "format"):
-        accounts[stage] = {"rows": metrics.account("rows", 100, 90, {"media": 10, "calls": 0})}
+        unit = units.get(stage, "rows")
+        accounts[stage] = {unit: metrics.account(unit, 100, 90, {"media": 10, "calls": 0})}
     for name, numbers in accounts.items():
         metrics.write(numbers, folder / "metrics" / f"{name}.json")
-    (folder / "raw").mkdir()
-    (folder / "raw" / "people.yaml").write_text("author: Juli\n", "utf-8")
-    (folder / "plots").mkdir()
-    for name in PICTURES:
-        (folder / "plots" / f"{name}.png").write_bytes(b"\x89PNG not really")
-    return [folder / place for place in ("metrics", "data", "raw/people.yaml", "plots", "reports")]
+    for name, table in of_pictures().items():
+        tables.write_csv(table, folder / "plots" / f"{name}.csv")
+    return [folder / place for place in ("data", "metrics", "plots", "reports")]
 
 
 def splits(examples):

@@ -66,8 +66,8 @@ def chat(sessions=30, start=datetime(2025, 3, 1, 20, 0)):
 
 
 def mine(folder, sessions=30):
-    """`make mine` in a clone, with a chat and the author's name put in."""
-    run(sys.executable, "-m", "espejo.commands.own_chats", cwd=folder)
+    """`espejo init --by-hand` in a clone, with a chat and the author's name put in."""
+    run(sys.executable, "-m", "espejo.commands.cli", "init", "--by-hand", cwd=folder)
     raw = folder / "data" / "raw" / "mine"
     export = raw / f"Chat de WhatsApp con {PARTNER}.txt"
     export.write_text(chat(sessions), "utf-8")

@@ -7,9 +7,11 @@ import sys
 
 import pytest
 import torch
+from sentence_transformers.util import get_device_name
 from transformers import Gemma2Config, LlamaConfig
 
 from espejo.core.errors import UserError
+from espejo.dataset import similarity
 from espejo.model import attention, hardware
 from tests.helpers.workshop import ROOT
 
@@ -198,3 +200,9 @@ def test_the_machine_is_known_by_processor_torch_and_limits(monkeypatch):
 def test_the_probe_times_products_in_both_precisions():
     # Whatever the processor, one of them takes no more than a hundred times the other.
     assert 0.01 < hardware._timed_cost() < 100
+
+
+def test_a_mac_computes_on_its_processor(apple):
+    assert get_device_name() == "mps"  # what would be taken here by default
+    assert hardware.device() == torch.device("cpu")
+    assert similarity.encoder(similarity.EMBEDDED).device == torch.device("cpu")

@@ -88,7 +88,7 @@ def test_what_was_chosen_is_in_the_checkpoints_key(params, processor, tmp_path, 
             "split": ["train", "validation"],
             "text": [text for text, _ in written],
             "spans": [spans for _, spans in written],
-            "never": [[], []],
+            "masked": [[], []],
         }
     )
     tables.write(table, tmp_path / "formatted.parquet", tables.FORMATTED)

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from dvc.utils.hydra import compose_and_dump
 
-from espejo.commands import own_chats
+from espejo.commands import init, own_chats
 
 ROOT = Path(__file__).resolve().parents[2]
 GROUPS = ("format", "data", "clean", "filter", "train", "model", "evaluate", "experiment")
@@ -15,9 +15,10 @@ GROUPS = ("format", "data", "clean", "filter", "train", "model", "evaluate", "ex
 CHOICES = [
     f"{group}={path.stem}"
     for group in GROUPS
-    for path in sorted((ROOT / "conf" / group).glob("*.yaml"))
+    for path in sorted((ROOT / "conf" / group).glob("[!_]*.yaml"))
     if path.stem != "mine"
 ]
+MODELS = [choice.removeprefix("model=") for choice in CHOICES if choice.startswith("model=")]
 
 
 def shape(params):
@@ -46,14 +47,91 @@ def test_params_yaml_has_the_shape_of_conf(composed):
     assert shape(params) == shape(composed(*chosen))
 
 
-@pytest.mark.parametrize(
-    "path", sorted((ROOT / "conf" / "model").glob("*.yaml")), ids=lambda p: p.stem
-)
-def test_a_model_is_named_like_its_file_and_has_a_revision(composed, path):
-    model = composed(f"model={path.stem}")["model"]
-    assert model["name"] == path.stem
-    assert model["revision"]
-    assert model["source"] in ("embedded", "hub")
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_is_named_like_its_file_and_says_all_that_it_must(composed, name):
+    params = composed(f"model={name}")
+    assert params["model"]["name"] == name
+    assert params["model"]["revision"]
+    assert params["model"]["source"] in ("embedded", "hub")
+    assert "???" not in str(params)  # Hydra's sign for what must be stated
+
+
+def test_a_model_is_a_few_lines():
+    # The originals' notebooks set more.
+    for name in set(MODELS) - {"gpt2-spanish", "llama2", "phi3", "smollm3"}:
+        text = (ROOT / "conf" / "model" / f"{name}.yaml").read_text("utf-8")
+        lines = [line for line in text.splitlines() if line.strip() and line[0] != "#"]
+        assert len(lines) <= 15, name
+
+
+CARDS = ("train=qlora-15gb", "train=qlora-8gb")
+SET_BY_CARDS = {
+    "model": ("quantization", "double_quantization"),
+    "train": ("gradient_checkpointing", "micro_batch_size"),
+}
+
+
+@pytest.mark.parametrize("card", CARDS)
+@pytest.mark.parametrize("name", set(MODELS) - {"gpt2-spanish", "smollm2-clm"})
+def test_a_card_changes_memory_and_not_what_is_learnt(composed, name, card):
+    as_it_comes, on_card = composed(f"model={name}"), composed(card, f"model={name}")
+    assert on_card["model"]["quantization"] == "nf4"
+    assert on_card["model"]["double_quantization"] is True
+    assert on_card["train"]["gradient_checkpointing"] is True
+    if card == "train=qlora-8gb":
+        assert on_card["train"]["micro_batch_size"] == 1
+    for section, keys in SET_BY_CARDS.items():
+        for key in keys:
+            del as_it_comes[section][key], on_card[section][key]
+    if as_it_comes["model"]["source"] == "embedded":  # they bring no recipe of their own
+        del as_it_comes["train"], on_card["train"]
+    assert on_card == as_it_comes  # train.batch_size is the texts of a step
+
+
+def test_a_card_wins_over_any_model_in_any_order(tmp_path):
+    conf = tmp_path / "conf"
+    shutil.copytree(ROOT / "conf", conf, ignore=shutil.ignore_patterns("mine.yaml"))
+    (conf / "model" / "own.yaml").write_text(
+        "# @package _global_\n"
+        "defaults: [_defaults, /train/lora-hub, _self_]\n"
+        "model: {name: own, id: somebody/own, quantization: null, double_quantization: false}\n"
+        "generate: {temperature: 1.0}\n"
+        "train: {batch_size: 12, micro_batch_size: 12, gradient_checkpointing: false}\n",
+        "utf-8",
+    )
+    params = tmp_path / "params.yaml"
+    for order in (["model=own", CARDS[1]], [CARDS[1], "model=own"]):
+        compose_and_dump(params, str(conf), None, "config", "", order)
+        found = yaml.safe_load(params.read_text("utf-8"))
+        assert found["model"]["quantization"] == "nf4"
+        assert found["model"]["double_quantization"] is True
+        assert found["train"]["gradient_checkpointing"] is True
+        assert (found["train"]["batch_size"], found["train"]["micro_batch_size"]) == (12, 1)
+        assert found["train"]["learning_rate"] == 2.0e-4
+    # What a user says of their own data, or on the command line, wins over the card.
+    compose_and_dump(params, str(conf), None, "config", "", [*order, "train.micro_batch_size=3"])
+    assert yaml.safe_load(params.read_text("utf-8"))["train"]["micro_batch_size"] == 3
+
+
+def test_choices_that_are_no_card_leave_a_model_as_it_is(composed):
+    for name in ("llama3", "phi3", "qwen3"):
+        assert composed(f"model={name}", "train=lora") == composed(f"model={name}")
+    assert composed("model=smollm2", "train=full") == composed("model=smollm2") | {
+        "train": composed("model=smollm2")["train"] | {"method": "full", "learning_rate": 2.0e-5}
+    }
+
+
+def test_qlora_is_one_recipe(composed):
+    recipe = {
+        "method": "lora",
+        "dropout": 0.05,
+        "epochs": 3,
+        "learning_rate": 2.0e-4,
+        "targets": [*("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")],
+    }
+    for choices in (["model=llama3"], ["model=qwen3"], ["model=smollm2", "train=qlora"]):
+        train = composed(*choices)["train"]
+        assert {key: train[key] for key in recipe} == recipe, choices
 
 
 @pytest.mark.parametrize(
@@ -87,10 +165,10 @@ def test_a_format_is_named_like_its_file(composed):
 
 
 def test_added_tokens_are_trained_with_all_weights(composed):
-    for path in sorted((ROOT / "conf" / "model").glob("*.yaml")):
-        params = composed(f"model={path.stem}")
+    for name in MODELS:
+        params = composed(f"model={name}")
         if params["model"]["added_tokens"]:
-            assert params["train"]["method"] == "full", path.stem
+            assert params["train"]["method"] == "full", name
 
 
 def test_no_setting_of_the_demo_names_a_person():
@@ -102,7 +180,7 @@ def test_no_setting_of_the_demo_names_a_person():
 def test_own_chats_have_pseudonyms_whatever_else_is_chosen(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "conf" / "data").mkdir(parents=True)
-    own_chats.main()
+    init.by_hand()
     folder = tmp_path / "all"
     shutil.copytree(ROOT / "conf", folder)
     shutil.copy(tmp_path / own_chats.CONF, folder / "data" / "mine.yaml")

@@ -13,6 +13,8 @@ from espejo.training import sft
 from tests.helpers import workshop
 from tests.helpers.workshop import run
 
+pytestmark = pytest.mark.model
+
 STEPS = 6
 SETTINGS = (
     *("data=mine", "model=smollm2", "experiment=smoke", f"train.max_steps={STEPS}"),

@@ -21,6 +21,7 @@ def ran(tmp_path_factory):
     return folder
 
 
+@pytest.mark.model
 def test_own_chats_are_read_and_answered(ran):
     examples = pq.read_table(ran / "data" / "examples.parquet").to_pylist()
     # 30 sessions of two replies each.
@@ -37,6 +38,7 @@ def test_own_chats_are_read_and_answered(ran):
     assert SECRET in (ran / "reports" / "samples.md").read_text()
 
 
+@pytest.mark.model
 def test_git_add_all_stages_no_text_or_name_of_own_chats(ran):
     run("git", "add", "-A", cwd=ran)
     staged = run("git", "diff", "--cached", "--name-only", "-z", cwd=ran).stdout.split("\0")
@@ -51,6 +53,7 @@ def test_git_add_all_stages_no_text_or_name_of_own_chats(ran):
         assert not [name for name in contents if word in name]
 
 
+@pytest.mark.model
 def test_no_commit_of_an_experiment_holds_text_or_names(ran):
     refs = run("git", "for-each-ref", "--format=%(refname)", "refs/exps", cwd=ran).stdout.split()
     assert refs
@@ -60,6 +63,7 @@ def test_no_commit_of_an_experiment_holds_text_or_names(ran):
             assert found.returncode == 1, found.stdout
 
 
+@pytest.mark.model
 def test_no_session_of_the_test_set_is_in_train(ran):
     rows = pq.read_table(ran / "data" / "formatted.parquet").to_pylist()
     turns = pq.read_table(ran / "data" / "turns.parquet").to_pylist()
@@ -71,16 +75,19 @@ def test_no_session_of_the_test_set_is_in_train(ran):
     assert not [text for text in numbered if text in train]
 
 
+@pytest.mark.model
 def test_training_text_ends_where_the_reply_ends(ran):
     for row in pq.read_table(ran / "data" / "formatted.parquet").to_pylist():
         assert row["spans"][-1]["kind"] == "end"
         assert row["spans"][-1]["end"] == len(row["text"])
 
 
+@pytest.mark.model
 def test_nothing_to_do_the_second_time(ran):
     assert "up to date" in run("dvc", "repro", cwd=ran).stdout
 
 
+@pytest.mark.model
 def test_every_account_adds_up(ran):
     accounts = []
 

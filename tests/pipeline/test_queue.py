@@ -11,6 +11,8 @@ import yaml
 from tests.helpers import workshop
 from tests.helpers.workshop import run
 
+pytestmark = pytest.mark.model
+
 SEEDS = (1, 2)
 
 

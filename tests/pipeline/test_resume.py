@@ -161,7 +161,7 @@ def test_out_of_memory_is_one_sentence(tmp_path, monkeypatch):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 TB")
 
     monkeypatch.setattr(sft.SFTTrainer, "training_step", allocate)
-    with pytest.raises(UserError, match=r"Out of memory at step 0: halve train\.batch_size"):
+    with pytest.raises(UserError, match=r"Out of memory at step 0: set train\.micro_batch_size=1"):
         trained(tmp_path)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from espejo.commands import own_chats
+from espejo.commands import init, own_chats
 from espejo.core.errors import UserError
 from espejo.privacy import people, people_file
 
@@ -447,6 +447,55 @@ def test_aliases_are_by_the_name_that_has_them(tmp_path):
     assert who.aliases == {"Juli"}
 
 
+def test_somebody_new_stands_behind_a_last_name_without_an_answer(tmp_path):
+    complaint("author: Juli\npeople:\n  Cami:\n\n# others\naliases:\n  Cami: [ma]\n", tmp_path)
+    assert unsalted(tmp_path) == (
+        "author: Juli\npeople:\n  Cami:\n  Rocco:\n\n# others\naliases:\n  Cami: [ma]\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("author:\npeople:\n  Cami: # yes\n", "author: Juli\npeople:\n  Cami: train # yes\n"),
+        (
+            "author: [Ana, 'B']   # me\npeople: {Cami: , Rocco: context}\n",
+            "author: [Ana, 'B', \"Juli\"]   # me\npeople: {Cami: train , Rocco: context}\n",
+        ),
+        (
+            "author:\n- Ana\n- B   # two\npeople:\n  Cami: ~\n  Rocco: withhold\n",
+            'author:\n- Ana\n- B\n- "Juli"   # two\npeople:\n  Cami: train\n  Rocco: withhold\n',
+        ),
+        ('people:\n  "Cami":\n\n\n', 'author: Juli\npeople:\n  "Cami": train\n\n\n'),
+        (
+            "\ufeffauthor: Ana\r\npeople:\r\n  Cami:\r\n",
+            '\ufeffauthor: [Ana, "Juli"]\r\npeople:\r\n  Cami: train\r\n',
+        ),
+        ("author: Ana\npeople:\n  Cami: ''\n", 'author: [Ana, "Juli"]\npeople:\n  Cami: train\n'),
+        # No place, or one that is taken already.
+        ("{people: {Cami: }}\n", None),
+        ("author: Ana\npeople: {Cami}\n", None),
+        ("author: Ana\npeople:\n  ? Cami\n", None),
+        ("author: Ana\npeople:\n  Cami: context\n", None),
+        ("author: Ana\npeople:\n", None),
+    ],
+)
+def test_the_author_and_answers_are_filled_in_and_nothing_else_changes(before, after):
+    file = people_file.parsed(before, Path("x"))
+    assert people_file.answered(file, ["Juli"], {"Cami": "train"}) == after
+
+
+@pytest.mark.parametrize(
+    "name", ["No", "12", "~", "null", "# x", "a: b", "[x]", "'x", '"', "x #y", "- a", "@ana", "ñ\t"]
+)
+def test_an_author_of_any_name_is_read_back(name):
+    for before in ("author:\npeople:\n", "author: Ana\n", "", "# only a comment"):
+        file = people_file.parsed(before, Path("x"))
+        text = people_file.answered(file, [name], {})
+        names = [entry.name for entry in people_file.parsed(text, Path("x")).author]
+        assert names[-1:] == [name.strip()]
+
+
 def test_nicknames_are_proposed_as_comments_and_never_as_an_answer(tmp_path):
     with pytest.raises(UserError):
         people.settled(tmp_path, WRITERS, lambda who: {"Cami": ["Camucha"]})
@@ -487,7 +536,7 @@ def test_make_mine_salts_its_file_with_128_bits_of_chance(tmp_path, monkeypatch,
     for name in ("a", "b"):
         (tmp_path / name / "conf" / "data").mkdir(parents=True)
         monkeypatch.chdir(tmp_path / name)
-        own_chats.main()
+        init.by_hand()
         text = Path("data/raw/mine/people.yaml").read_text("utf-8")
         assert text.split("\n", 2)[2] == own_chats.PEOPLE
         found.add(re.match("# salt: ([0-9a-f]{32})\n", text)[1])

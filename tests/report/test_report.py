@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from espejo.core import metrics, tables
 from espejo.core.errors import UserError
 from espejo.evaluation import controls, habits, memorization, second_name, two_sample
+from espejo.evaluation.intervals import relation
 from espejo.report import page, sections, verdicts
 from espejo.report.wording import FOLDER, Wording
 from stages import report as stage
@@ -31,9 +32,8 @@ WANTED = {
     "margins": {"author_score": 0.1, "told_apart": 0.1},
     "confidence": 0.95,
     "seed": 7,
-    "shots": 3,
-    "shot_chars": 120,
 }
+PREDICTED = {"shots": 3, "shot_chars": 120}
 LANGUAGES = ("en", "es")
 BOTH = [Wording(language) for language in LANGUAGES]
 # What a verdict claims: nothing, something, all (the author's own voice, and suspiciously so).
@@ -56,24 +56,21 @@ def quick():
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A folder in which the stage ran, its arguments, and what it found of the impostors."""
-    folder, found = tmp_path_factory.mktemp("report"), {}
+    """A folder in which the stage ran, and its arguments."""
+    folder = tmp_path_factory.mktemp("report")
     arguments = reported.workplace(folder)
-    measure = controls.measured
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr(controls, "measured", lambda *given: found.update(measure(*given)) or found)
         stage.main(*arguments)
-    return folder, arguments, found
+    return folder, arguments
 
 
 @pytest.fixture
 def elsewhere(made, tmp_path, monkeypatch):
-    """A copy of that folder to change, with the impostors measured already."""
-    folder, arguments, found = made
+    """A copy of that folder to change."""
+    folder, arguments = made
     copied = shutil.copytree(folder, tmp_path / "report")
     monkeypatch.chdir(copied)
-    monkeypatch.setattr(controls, "measured", lambda *_: found)
     return copied, [copied / path.relative_to(folder) for path in arguments]
 
 
@@ -237,7 +234,7 @@ def test_differences_of_shares_are_in_points_and_bundles_are_called_so(wording):
     ],
 )
 def test_where_a_measure_is_from_another(measure, other, margin, found):
-    assert verdicts.relation(measure, other, margin) == found
+    assert relation(measure, other, margin) == found
 
 
 @pytest.mark.parametrize(
@@ -310,14 +307,14 @@ def claimed(score):
     said = (
         verdicts.sound(scores, BOTH[0], WANTED),
         verdicts.answer(scores, BOTH[0]),
-        verdicts.worth(scores, BOTH[0], WANTED),
+        verdicts.worth(scores, BOTH[0], WANTED, PREDICTED),
     )
     row = dict.fromkeys(controls.COPIES, interval(0.5)) | {"score": score["tuned"]}
     held = [
         controls.holds(name, row, score["ceiling"], WANTED)
         for name in ("friend", "shuffled", "copy")
     ]
-    alike = verdicts.relation(score["told"], 0.5, 0.1) == "alike"
+    alike = relation(score["told"], 0.5, 0.1) == "alike"
     return [*(CLAIMS.get(one.verdict, 0) for one in said), *(came is True for came in held), alike]
 
 
@@ -449,7 +446,7 @@ def test_training_is_judged_context_by_context(scores, wording):
     ],
 )
 def test_did_fine_tuning_earn_its_place(scores, wording, numbers, verdict, sentences):
-    found = verdicts.worth(scores | reported.likelihoods(**numbers), wording, WANTED)
+    found = verdicts.worth(scores | reported.likelihoods(**numbers), wording, WANTED, PREDICTED)
     assert found.verdict == verdict
     for sentence in sentences:
         assert sentence in " ".join(found.sentences)
@@ -459,7 +456,7 @@ def test_without_bits_there_is_no_advice(scores, wording):
     """As of an author who wrote nothing but what the pipeline takes for no words."""
     for name in ("base", "tuned"):
         scores[name]["own_bits_per_character"] = few(n=0)
-    found = verdicts.worth(scores, wording, WANTED)
+    found = verdicts.worth(scores, wording, WANTED, PREDICTED)
     assert found.verdict == "unmeasured"
     assert "Measured" in found.sentences[-1] or "measured" in found.sentences[-1]
 
@@ -477,7 +474,7 @@ def test_without_bits_there_is_no_advice(scores, wording):
 )
 def test_style_against_examples_in_the_prompt(scores, wording, examples, verdict, sentence):
     scores["style"]["author_score"]["examples"] = examples
-    found = verdicts.worth(scores, wording, WANTED)
+    found = verdicts.worth(scores, wording, WANTED, PREDICTED)
     assert found.verdict == verdict
     assert sentence in " ".join(found.sentences)
 
@@ -573,7 +570,7 @@ def test_each_answer_ends_with_what_it_was_measured_on(scores, wording):
         "worth": {"85", "18", "31"},
         "safe": {"31", "17", "27"},
     }
-    for found in verdicts.four(scores, wording, WANTED):
+    for found in verdicts.four(scores, wording, WANTED, PREDICTED):
         last = found.sentences[-1]
         assert numbers[found.name] <= set(re.findall(r"\d+", last)), last
         assert last.startswith("*")
@@ -612,8 +609,8 @@ def test_beside_the_habits_that_are_off_stands_how_many_chance_alone_makes(score
     assert "By chance alone 0.5 are to be expected." in text  # ten times 0.05
 
 
-def test_the_measures_see_through_the_impostors(made, measured):
-    found, ceiling = made[2], measured["style"]["author_score"]["ceiling"]
+def test_the_measures_see_through_the_impostors(measured):
+    found, ceiling = measured["controls"], measured["style"]["author_score"]["ceiling"]
     assert {name: controls.holds(name, row, ceiling, WANTED) for name, row in found.items()} == {
         "friend": True,
         "shuffled": True,
@@ -649,6 +646,11 @@ def test_a_measure_that_its_impostor_fools_is_said_to_be(name, score, copied, wh
     assert controls.holds(name, row, interval(0.75), WANTED) is held
 
 
+def likely(turns, author):
+    """The names in table SECOND_NAMES."""
+    return second_name.likely(turns, author, WANTED)["name"].tolist()
+
+
 def under_two_names(turns, which):
     """`turns` in which the author is called otherwise in some."""
     renamed = turns["author"].eq("Juli") & which(turns)
@@ -666,7 +668,7 @@ def under_two_names(turns, which):
 )
 def test_a_second_name_of_the_author_is_noticed(which, scores):
     turns = under_two_names(chats(), which)
-    assert second_name.likely(turns, "Juli", WANTED) == ["J. del trabajo"]
+    assert likely(turns, "Juli") == ["J. del trabajo"]
     for language in LANGUAGES:
         wording = Wording(language)
         text = " ".join(verdicts.sound(scores, wording, WANTED, ["J. del trabajo"]).sentences)
@@ -674,26 +676,23 @@ def test_a_second_name_of_the_author_is_noticed(which, scores):
         assert "people.yaml" in text
 
 
-def test_the_page_names_them_and_the_metrics_do_not(elsewhere):
+def test_the_page_names_them(elsewhere):
     folder, arguments = elsewhere
-    path = folder / "data" / "turns.parquet"
-    turns = tables.read(path, tables.TURNS)
     assert "escribe como vos" not in (folder / "reports" / "report.md").read_text("utf-8")
-    two = under_two_names(turns, lambda turns: turns["session"] % 2 == 0)
-    tables.write(two, path, tables.TURNS)
+    two = under_two_names(chats(), lambda turns: turns["session"] % 2 == 0)
+    names = second_name.likely(two, "Juli", WANTED)
+    tables.write(names, folder / "data" / "second_names.parquet", tables.SECOND_NAMES)
     stage.main(*arguments)
     for name in ("report.html", "report.md"):
         assert "J. del trabajo escribe como vos" in (folder / "reports" / name).read_text("utf-8")
-    for path in (folder / "metrics").iterdir():
-        assert "J. del trabajo" not in path.read_text("utf-8")
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_friends_are_no_second_name(seed):
     turns = chats(seed=seed)
     group = turns.assign(chat="all of them")  # so that nobody is alone with the author
-    assert second_name.likely(group, "Juli", WANTED) == []
-    assert second_name.likely(group, "Cami", WANTED) == []
+    assert likely(group, "Juli") == []
+    assert likely(group, "Cami") == []
 
 
 def test_who_is_alone_with_the_author_is_another_person():
@@ -706,16 +705,16 @@ def test_who_is_alone_with_the_author_is_another_person():
         mine & turns["chat"].eq("Cami").to_numpy(), "messages"
     ].to_numpy()[::-1]
     group = turns.assign(chat="all of them")
-    assert second_name.likely(group, "Juli", WANTED) == ["Gemelo"]
-    assert second_name.likely(turns, "Juli", WANTED) == []
+    assert likely(group, "Juli") == ["Gemelo"]
+    assert likely(turns, "Juli") == []
 
 
 def test_too_little_makes_nobody_a_second_name():
     turns = under_two_names(chats(), lambda turns: turns["session"] % 2 == 0)
     said = turns["author"].eq("J. del trabajo") & turns["split"].ne("train")
     little = turns[~said | (said.cumsum() <= 15)]  # 15 turns of two messages or so: two bundles
-    assert second_name.likely(little, "Juli", WANTED) == []
-    assert second_name.likely(turns[turns["turn"] < 3], "Juli", WANTED) == []
+    assert likely(little, "Juli") == []
+    assert likely(turns[turns["turn"] < 3], "Juli") == []
 
 
 class Reader(HTMLParser):
@@ -783,15 +782,17 @@ def test_it_opens_with_the_four_answers(made):
 
 
 def test_two_runs_give_the_same_bytes(made, monkeypatch):
-    folder, arguments, _ = made
+    folder, arguments = made
     monkeypatch.chdir(folder)
     again = folder / "again"
+    drawn = {path: path.read_bytes() for path in (folder / "plots").iterdir()}
     stage.main(*arguments[:-1], again)
-    for name in ("report.html", "report.md"):
+    for name in ("report.html", "report.md", "samples.md", "wordcloud.png"):
         assert (again / name).read_bytes() == (folder / "reports" / name).read_bytes()
+    assert {path: path.read_bytes() for path in (folder / "plots").iterdir()} == drawn
 
 
-def test_english_by_setting_and_marks_in_messages_stay_text(elsewhere):
+def test_english_by_setting_and_marks_in_messages_stay_text(made, elsewhere):
     folder, arguments = elsewhere
     settings = (folder / "params.yaml").read_text("utf-8")
     (folder / "params.yaml").write_text(settings.replace("language: es", "language: en"), "utf-8")
@@ -807,6 +808,9 @@ def test_english_by_setting_and_marks_in_messages_stay_text(elsewhere):
     text = (folder / "reports" / "report.html").read_text("utf-8")
     assert "Does it sound like you?" in text
     assert '<html lang="en">' in text
+    for name in reported.PICTURES:  # they have words as well
+        picture = f"plots/{name}.png"
+        assert (folder / picture).read_bytes() != (made[0] / picture).read_bytes(), picture
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
     assert "{{ 7 * 7 }}" in text
     assert "(nothing)" in text
@@ -888,10 +892,22 @@ def test_every_colour_of_text_can_be_read_on_what_it_stands_on(scheme):
             assert contrast(colours[ground], colours[text]) >= 4.5, (ground, text)
 
 
-def test_the_stage_depends_on_its_texts_its_templates_and_every_picture():
+def test_the_stage_depends_on_its_texts_its_templates_and_what_it_reads(made):
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text("utf-8"))["stages"]
     deps = set(stages["report"]["deps"])
-    ours = {path.relative_to(ROOT).as_posix() for path in FOLDER.iterdir() if path.is_file()}
-    assert {path for path in ours if not path.endswith("__init__.py")} <= deps
-    assert {f"plots/{name}.png" for name in reported.PICTURES} <= deps
-    assert deps >= {f"metrics/{name}.json" for name in ("eval", "statistics", "parse", "format")}
+    assert FOLDER.relative_to(ROOT).as_posix() in deps
+    folder, _ = made
+    given = [*(folder / "data").iterdir(), *(folder / "metrics").iterdir()]
+    given += [folder / "plots" / f"{name}.csv" for name in reported.of_pictures()]
+    there = {path.relative_to(folder).as_posix() for path in given}
+    assert there == {path for path in deps if path.startswith(("data/", "metrics/", "plots/"))}
+
+
+def test_the_stage_draws_every_picture_that_dvc_expects(made):
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text("utf-8"))["stages"]
+    outs = [out if isinstance(out, str) else next(iter(out)) for out in stages["report"]["outs"]]
+    expected = {f"plots/{name}.png" for name in reported.PICTURES}
+    assert {path for path in outs if path.startswith("plots/") and path.endswith("png")} == expected
+    written = {f"plots/{path.name}" for path in (made[0] / "plots").glob("*.png")}
+    assert written == expected
+    assert all((made[0] / path).is_file() for path in outs)

@@ -10,7 +10,13 @@ from espejo.report import samples
 
 def contexts(*rows):
     """Rows of the table EXAMPLES from (context, reply)."""
-    return pd.DataFrame({"context": [row[0] for row in rows], "reply": [row[1] for row in rows]})
+    return pd.DataFrame(
+        {
+            "id": [f"example-{at}" for at in range(len(rows))],
+            "context": [row[0] for row in rows],
+            "reply": [row[1] for row in rows],
+        }
+    )
 
 
 def rows_of(page, heading):
@@ -19,21 +25,25 @@ def rows_of(page, heading):
     return below.splitlines()[2:]
 
 
-def written(folder, prompts, base, tuned, examples, shown):
-    path = folder / "reports" / "samples.md"
-    samples.write(path, prompts, {"base": base, "tuned": tuned}, examples, shown)
-    return path.read_text("utf-8")
+def written(prompts, base, tuned, examples):
+    """The page; the replies are those to the `prompts`, then those to the contexts."""
+    asked = [(f"prompt-{at}", "prompt", text) for at, text in enumerate(prompts, 1)]
+    asked += [(name, "held_out", None) for name in examples["id"]]
+    rows = [
+        {"id": name, "kind": kind, "prompt": text, "model": model, "messages": said}
+        for model, replies in (("base", base), ("tuned", tuned))
+        for (name, kind, text), said in zip(asked, replies, strict=True)
+    ]
+    return samples.page(pd.DataFrame(rows), examples)
 
 
-def test_pipes_line_breaks_and_empty_replies_stay_inside_their_cells(tmp_path):
+def test_pipes_line_breaks_and_empty_replies_stay_inside_their_cells():
     cami = {"author": "Cami", "messages": ["¿Cine | teatro?", "hoy\no mañana"]}
     page = written(
-        tmp_path,
         prompts=["salís | o no?"],
         base=[[], ["a | b", "c\nd"]],
         tuned=[["dale", "ahi voy"], [""]],
         examples=contexts(([cami, {"author": "Juli", "messages": ["mm"]}], ["hoy\n", "si"])),
-        shown=10,
     )
     # Messages and lines are parted by <br>, messages of a context by a slash.
     assert rows_of(page, "The fixed prompts") == [
@@ -47,15 +57,13 @@ def test_pipes_line_breaks_and_empty_replies_stay_inside_their_cells(tmp_path):
         assert len(re.findall(r"(?<!\\)\|", line)) in (0, 4, 5)  # of three and of four columns
 
 
-@pytest.mark.parametrize(("shown", "rows"), [(0, 0), (2, 2), (3, 3), (10, 3)])
-def test_every_prompt_and_the_first_shown_contexts_are_printed(shown, rows, tmp_path):
+@pytest.mark.parametrize("shown", [0, 2, 3])
+def test_every_prompt_and_every_context_given_is_printed_beside_its_own_replies(shown):
     page = written(
-        tmp_path,
         prompts=["hola", "chau"],
-        base=[[f"base {n}"] for n in range(5)],
-        tuned=[[f"tuned {n}"] for n in range(5)],
-        examples=contexts(*(([], [f"real {n}"]) for n in range(3))),
-        shown=shown,
+        base=[[f"base {n}"] for n in range(2 + shown)],
+        tuned=[[f"tuned {n}"] for n in range(2 + shown)],
+        examples=contexts(*(([], [f"real {n}"]) for n in range(shown))),
     )
     assert rows_of(page, "The fixed prompts") == [
         "| hola | base 0 | tuned 0 |",
@@ -68,13 +76,22 @@ def test_every_prompt_and_the_first_shown_contexts_are_printed(shown, rows, tmp_
             "| *(nothing)* | real 0 | base 2 | tuned 2 |",
             "| *(nothing)* | real 1 | base 3 | tuned 3 |",
             "| *(nothing)* | real 2 | base 4 | tuned 4 |",
-        ][:rows]
+        ][:shown]
     )
 
 
-def test_replies_that_are_not_as_many_as_what_they_answer_are_refused(tmp_path):
-    two, three = [["a"], ["b"]], [["a"], ["b"], ["c"]]
-    with pytest.raises(ValueError, match="shorter|longer"):
-        written(tmp_path, ["hola"], two, three, contexts(([], ["x"])), shown=1)
-    with pytest.raises(ValueError, match="shorter|longer"):
-        written(tmp_path, ["hola"], three, three, contexts(([], ["x"])), shown=1)
+def test_a_context_that_a_model_did_not_answer_is_refused():
+    one = contexts(([], ["x"]))
+    with pytest.raises(KeyError, match="example-1"):
+        samples.page(
+            pd.DataFrame(
+                {
+                    "id": ["example-0"] * 2,
+                    "kind": "held_out",
+                    "prompt": None,
+                    "model": ["base", "tuned"],
+                    "messages": [["a"], ["b"]],
+                }
+            ),
+            one.assign(id="example-1"),
+        )

@@ -12,9 +12,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from espejo.core import tables
 from espejo.core.errors import UserError
 from espejo.dataset.duplicates import exact, words
-from espejo.plots import activity
 from espejo.privacy.people import People
-from espejo.statistics import measures
+from espejo.statistics import activity, measures
 from espejo.statistics import page as words_page
 from stages import statistics as stage
 from tests.helpers.workshop import ROOT
@@ -204,10 +203,14 @@ def test_weeks_until_a_year_then_months_and_the_empty_ones_as_well():
 
 def test_hours_and_weekdays():
     times = pd.Series(pd.to_datetime(["2025-03-03 00:59", "2025-03-09 23:00", "2025-03-09 23:30"]))
-    counts = activity.hour_weekday(times)
-    assert counts.shape == (7, 24)
+    table = activity.hour_weekday(times)
+    assert table.columns.tolist() == ["weekday", "hour", "messages"]
+    assert table[["weekday", "hour"]].values.tolist() == [
+        [day, hour] for day in range(7) for hour in range(24)
+    ]
+    counts = table["messages"].to_numpy().reshape(7, 24)
     assert (counts[0, 0], counts[6, 23], counts.sum()) == (1, 2, 3)
-    assert not activity.hour_weekday(times[:0]).any()
+    assert not activity.hour_weekday(times[:0])["messages"].any()
 
 
 def test_lengths_of_the_author_alone_leave_the_others_at_0():
@@ -229,17 +232,6 @@ def test_a_table_stays_one_whatever_people_are_called_and_however_little_they_wr
     }
     ranked = words_page.ranking({"x": {"a": 2, "b": 1, "c": 1}, "y": {}}, 2)
     assert ranked.splitlines()[2:] == ["| 1 | a (2) |  |", "| 2 | b (1) |  |"]
-
-
-def test_a_cloud_of_no_words_is_blank_and_the_same_counts_give_the_same_bytes(tmp_path):
-    for name, counts in (
-        ("blank", {}),
-        ("one", {"asado": 3, "feria": 1}),
-        ("two", {"asado": 3, "feria": 1}),
-    ):
-        words_page.cloud(counts, tmp_path / f"{name}.png")
-    blank, one, two = ((tmp_path / f"{name}.png").read_bytes() for name in ("blank", "one", "two"))
-    assert one == two != blank
 
 
 NAMES = ("Xiomara", "Evaristo", "Nicanor")
@@ -308,7 +300,7 @@ def tree(tmp_path, monkeypatch, composed):
             tmp_path / "people.yaml",
             tmp_path / "metrics" / "statistics.json",
             tmp_path / "plots",
-            tmp_path / "reports",
+            tmp_path / "reports" / "statistics.md",
         )
         return tmp_path
 
@@ -323,11 +315,11 @@ def tree(tmp_path, monkeypatch, composed):
 
 def outs(folder):
     """What the stage wrote, by name."""
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for place in ("metrics", "plots", "reports")
-        for path in sorted((folder / place).iterdir())
-    }
+    paths = [
+        path for place in ("metrics", "plots", "reports") for path in (folder / place).iterdir()
+    ]
+    paths.append(folder / "data" / "words.parquet")
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
 def test_the_stage_writes_what_dvc_expects_twice_the_same(tree):
@@ -369,10 +361,11 @@ def strings(value):
 
 
 def test_no_name_and_no_word_of_the_chats_goes_where_git_does(tree):
-    written = outs(tree())
+    folder = tree()
+    written = outs(folder)
     in_git = [strings(json.loads(written["metrics/statistics.json"]))]
     for name, content in written.items():
-        assert not name.startswith("plots/") or name.endswith((".csv", ".png"))
+        assert not name.startswith("plots/") or name.endswith(".csv")
         if name.endswith(".csv"):
             in_git.append(set(content.decode().replace("\n", ",").split(",")))
     found = {word for text in set().union(*in_git) for word in words(text.replace("_", " "))}
@@ -381,6 +374,8 @@ def test_no_name_and_no_word_of_the_chats_goes_where_git_does(tree):
     assert not found & chats
     page = written["reports/statistics.md"].decode()
     assert "zanfonía (1)" in page  # it does quote, and is not in git
+    words_of = tables.read(folder / "data" / "words.parquet", tables.WORDS)
+    assert dict(words_of.values.tolist())["zanfonía"] == 1  # nor is data/
     assert "Xiomara (author)" in page
     assert r"Evaristo (person\_1)" in page
     assert "nicanor" not in page.casefold()  # nor is who withheld named in reports/

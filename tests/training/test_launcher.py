@@ -250,19 +250,21 @@ def test_a_step_that_cannot_be_shared_ends_all_with_one_sentence(launched):
 
 
 @pytest.mark.parametrize(
-    ("batch_size", "accumulation", "count", "expected"),
+    ("batch_size", "micro_batch_size", "count", "expected"),
     [
-        (4, 1, 1, (4, 1)),
-        (1, 8, 1, (1, 8)),
-        (4, 1, 2, (4, 1)),  # two each
-        (4, 4, 2, (8, 2)),  # four each, twice
-        (1, 8, 4, (4, 2)),  # one each, twice
-        (6, 1, 2, (6, 1)),  # three each
-        (4, 3, 2, (6, 2)),  # six each, of which four at once do not go: three, twice
+        (4, None, 1, (4, 1)),
+        (4, 9, 1, (4, 1)),
+        (8, 1, 1, (1, 8)),
+        (8, 3, 1, (2, 4)),  # three at once do not go
+        (4, None, 2, (4, 1)),  # two each
+        (16, 4, 2, (8, 2)),  # four each, twice
+        (8, 1, 4, (4, 2)),  # one each, twice
+        (6, None, 2, (6, 1)),  # three each
+        (12, 4, 2, (6, 2)),  # six each, of which four at once do not go: three, twice
     ],
 )
-def test_a_step_is_shared_evenly(batch_size, accumulation, count, expected):
-    assert distributed.shares(batch_size, accumulation, count) == expected
+def test_a_step_is_shared_evenly(batch_size, micro_batch_size, count, expected):
+    assert distributed.shares(batch_size, micro_batch_size, count) == expected
 
 
 @pytest.mark.parametrize("count", [3, 8])

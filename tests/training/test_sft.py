@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 import trl.trainer.utils
-from transformers import AutoModelForCausalLM, Phi3Config, SmolLM3Config, TrainerCallback
+from transformers import (
+    AutoModelForCausalLM,
+    Phi3Config,
+    SmolLM3Config,
+    TrainerCallback,
+    TrainingArguments,
+)
 
 from espejo.core.errors import UserError
 from espejo.model import loading
@@ -97,7 +103,9 @@ def test_adapters_can_stand_in_the_last_layers_alone(wanted, tokenizer, tmp_path
     )
 
 
-@pytest.mark.parametrize("key", ["epochs", "batch_size", "evals_per_run", "log_steps", "layers"])
+@pytest.mark.parametrize(
+    "key", ["epochs", "batch_size", "micro_batch_size", "evals_per_run", "log_steps", "layers"]
+)
 def test_a_number_that_leaves_nothing_to_do_is_named(wanted, tokenizer, tmp_path, key):
     with pytest.raises(UserError, match=rf"train\.{key} is 0: it must be 1 or more"):
         run(wanted | {key: 0}, tokenizer, tmp_path)
@@ -130,8 +138,10 @@ class Read(TrainerCallback):
         self.until[state.global_step] = {token - 20 for token in self.rows}
 
 
-@pytest.mark.parametrize("accumulation", [1, 2])
-def test_only_what_the_kept_state_came_to_is_learnt(wanted, tokenizer, tmp_path, accumulation):
+@pytest.mark.parametrize(("batch_size", "at_once"), [(2, None), (4, 2)])
+def test_only_what_the_kept_state_came_to_is_learnt(
+    wanted, tokenizer, tmp_path, batch_size, at_once
+):
     # So large a step that each look is worse than the one before: the first is kept.
     worse = wanted | {
         "epochs": 1,
@@ -139,13 +149,27 @@ def test_only_what_the_kept_state_came_to_is_learnt(wanted, tokenizer, tmp_path,
         "learning_rate": 3.0,
         "scheduler": "constant",
     }
-    worse |= {"gradient_accumulation": accumulation, "method": "full", "warmup_ratio": 0.0}
+    worse |= {"batch_size": batch_size, "micro_batch_size": at_once}
+    worse |= {"method": "full", "warmup_ratio": 0.0}
     read, model = Read(), tiny.llama(VOCABULARY)
     trained = sft.train(model, tokenizer, PAIRS, PAIRS, worse, tmp_path, watchers=[read])
     assert trained.facts["best_step"] < trained.facts["steps"]
     assert trained.learnt == sorted(read.until[trained.facts["best_step"]])
     assert 0 < len(trained.learnt) < 8
     assert run(wanted, tokenizer, tmp_path).learnt == list(range(8))
+
+
+def test_texts_one_by_one_learn_what_a_whole_batch_learns(wanted, tokenizer, tmp_path):
+    def learnt(**batches):
+        trained = run(wanted | batches, tokenizer, tmp_path)
+        return trained.facts["steps"], torch.cat([w.ravel() for w in adapter(trained).values()])
+
+    (steps, whole), (same_steps, single) = (
+        learnt(batch_size=4, micro_batch_size=at_once) for at_once in (None, 1)
+    )
+    assert steps == same_steps == 4  # 8 texts, 4 a step, twice over
+    assert torch.allclose(single, whole, atol=1e-5)
+    assert not torch.allclose(learnt(batch_size=1)[1], whole, atol=1e-3)
 
 
 def test_two_runs_give_the_same_adapter_and_another_seed_gives_another(wanted, tokenizer, tmp_path):
@@ -299,3 +323,9 @@ def test_every_target_of_a_hub_model_is_a_module_of_its_architecture(composed, n
     model = sft.adapted(AutoModelForCausalLM.from_config(config), params["train"])
     touched = [name for name, _ in model.named_modules() if name.endswith("lora_A.default")]
     assert len(touched) == 2 * len(params["train"]["targets"])
+
+
+def test_a_mac_trains_on_its_processor(wanted, tokenizer, tmp_path, apple):
+    assert TrainingArguments(str(tmp_path)).device.type == "mps"  # what would be taken by default
+    trained = run(wanted | {"max_steps": 1}, tokenizer, tmp_path)
+    assert {weight.device.type for weight in trained.model.parameters()} == {"cpu"}

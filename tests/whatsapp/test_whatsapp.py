@@ -739,11 +739,16 @@ CHAT_ROWS = [
         CHAT.encode("utf-16"),
         b"\xfe\xff" + CHAT.encode("utf-16-be"),
         CHAT.replace("\n", "\r\n").encode(),
+        CHAT.replace("\n", "\r\n").encode("utf-8-sig"),
+        CHAT.replace("\n", "\r\n").encode("utf-16"),
         CHAT.rstrip("\n").encode(),
         (CHAT + "\n \n").encode().replace(b" \n", b"\n"),
         ("\n\n" + CHAT).encode(),
     ],
-    ids=["utf-8", "BOM", "utf-16-le", "utf-16-be", "crlf", "no end", "blank end", "blank start"],
+    ids=[
+        *("utf-8", "BOM", "utf-16-le", "utf-16-be", "crlf", "Notepad", "Notepad, Unicode"),
+        *("no end", "blank end", "blank start"),
+    ],
 )
 def test_bytes(data, tmp_path):
     assert rows(data, tmp_path) == CHAT_ROWS
@@ -859,6 +864,28 @@ def test_zip(files, tmp_path):
 def test_chat_name(name, chat, tmp_path):
     (tmp_path / name).write_text(CHAT, "utf-8")
     assert set(whatsapp.read(tmp_path / name)["chat"]) == {chat}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Chat de WhatsApp con Ana (1).txt",
+        "Chat de WhatsApp con Ana - copia.txt",
+        "Chat de WhatsApp con Ana - copia (2).txt",
+        "WhatsApp Chat with Ana - Copy.txt",
+        "Chat de WhatsApp con Ana.TXT",
+        "Chat de WhatsApp con Ana.txt.txt",
+        "Chat de WhatsApp con Ana.txt (1).txt",
+    ],
+)
+def test_a_folder_that_windows_copied(name, tmp_path):
+    (tmp_path / name).write_bytes(CHAT.replace("\n", "\r\n").encode("utf-8-sig"))
+    # Explorer's own files; WSL shows beside a download where it was from.
+    for other in ("desktop.ini", "Thumbs.db", f"{name}:Zone.Identifier"):
+        (tmp_path / other).write_text("[ZoneTransfer]\r\nZoneId=3\r\n", "utf-8")
+    table = whatsapp.read(tmp_path)
+    assert set(table["chat"]) == {"Ana"}
+    assert table_rows(table) == CHAT_ROWS
 
 
 def test_chat_name_of_a_zip(tmp_path):

@@ -1,0 +1,536 @@
+"""`espejo init`: asked in a terminal, told by flags, and what is on the disk afterwards."""
+
+import errno
+import os
+import re
+import shutil
+import subprocess
+import sys
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from espejo.commands import estimate, init, own_chats, proposal
+from espejo.core import files
+from espejo.core.errors import UserError
+from espejo.privacy import people
+from tests.helpers import workshop
+from tests.helpers.workshop import ROOT, environment, run
+
+COMMAND = [sys.executable, "-m", "espejo.commands.cli", "init"]
+GROUP = "WhatsApp Chat with Los de siempre.txt"
+# Messages by name: the numbers of the table are 1 Bruno, 2 Ana, 3 Carla, 4 Ana (vieja), 5 Dario.
+WRITERS = {"Bruno": 9, "Ana": 8, "Carla": 7, "Ana (vieja)": 4, "Dario": 2}
+FLAGS = {"me": ["Ana", "Ana (vieja)"], "consents": [], "others": "context", "model": "smollm2"}
+
+
+def export(messages_by_name, start=datetime(2025, 3, 1, 20)):
+    """An Android export in which each says so many different things, a minute apart."""
+    said = [(name, number) for name, count in messages_by_name.items() for number in range(count)]
+    return "".join(
+        f"{start + timedelta(minutes=minute):%d/%m/%Y, %H:%M} - {name}: frase {number} de {name}\n"
+        for minute, (name, number) in enumerate(said)
+    )
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A folder with conf/ as it is here, in which the tests stand; its exports lie beside it."""
+    folder = tmp_path / "espejo"
+    shutil.copytree(ROOT / "conf", folder / "conf")
+    (folder / "conf" / "data" / "mine.yaml").unlink(missing_ok=True)
+    downloads = tmp_path / "My downloads"
+    downloads.mkdir()
+    (downloads / GROUP).write_text(export(WRITERS), "utf-8")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def downloads(project):
+    return project.parent / "My downloads"
+
+
+def flagged(*exports, **flags):
+    init.main([str(path) for path in exports], **{**FLAGS, **flags})
+
+
+def tree(folder):
+    """Every file below a folder, and its bytes."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def written():
+    """people.yaml without its comments."""
+    text = (own_chats.RAW / "people.yaml").read_text("utf-8")
+    return [line for line in text.splitlines() if line and not line.startswith("#")]
+
+
+# In a terminal
+
+
+@pytest.fixture
+def terminal(project):
+    """terminal("--flag", …) is `espejo init` in a terminal of 100 columns."""
+    children = []
+
+    def start(*flags):
+        env = {**environment(), "PYTHONPATH": str(ROOT), "TERM": "xterm"}
+        env |= {"PROMPT_TOOLKIT_NO_CPR": "1", "CUDA_VISIBLE_DEVICES": ""}
+        child = pexpect.spawn(
+            COMMAND[0],
+            [*COMMAND[1:], *flags],
+            cwd=project,
+            env=env,
+            encoding="utf-8",
+            dimensions=(50, 100),
+            timeout=60,
+        )
+        children.append(child)
+        return child
+
+    yield start
+    for child in children:
+        child.close(force=True)
+
+
+def answer(child, question, line):
+    child.expect_exact(question)
+    child.expect_exact("›")
+    child.sendline(line)
+
+
+def ended(child):
+    """What is left to read, once it has ended; and its exit status."""
+    child.expect(pexpect.EOF)
+    child.close()
+    return child.before, child.exitstatus
+
+
+def test_a_person_is_asked_for_everything(terminal, downloads):
+    child = terminal()
+    answer(child, "Exports", "/nowhere/at all")
+    child.expect_exact("/nowhere/at all: there is no such file or folder.")
+    answer(child, "Exports", "")
+    child.expect_exact("Type the path of a folder, of a .txt or of a .zip.")
+    answer(child, "Exports", str(downloads).replace(" ", "\\ "))  # as a terminal of macOS drags it
+    answer(child, "More exports (Enter: no, 1 will do)", "")
+    rows = {name: rf"{at}\s+{re.escape(name)}\s+{count}\s+1\b" for at, (name, count) in ROWS}
+    child.expect(r"\s+".join(rows.values()))
+    answer(child, "Which of them are you?", "9")
+    child.expect_exact("Type numbers from 1 to 5")
+    answer(child, "Which of them are you?", "2,4")
+    child.expect_exact("Ask them: their words are in your chats.")
+    answer(child, "Bruno (9)", "perhaps")
+    child.expect_exact("'perhaps' is none of train, context, withhold.")
+    answer(child, "Bruno (9)", "t")
+    answer(child, "Carla (7)", "")
+    answer(child, "Dario (2)", "context")
+    child.expect_exact("there is no graphics card that torch can use")
+    answer(child, "Another model?", "gpt9")
+    child.expect_exact("There is no model 'gpt9'; there are deepseek-qwen, gemma3")
+    answer(child, "Another model?", "smollm2")
+    end, status = ended(child)
+
+    assert status == 0
+    assert "dvc exp run -S data=mine -S model=smollm2 -S experiment=smoke " in end
+    assert "dvc exp run -S data=mine -S model=smollm2  " in end
+    assert end.index("experiment=smoke") < end.index("the real one") < end.index("espejo chat")
+    assert written() == [
+        'author: ["Ana", "Ana (vieja)"]',
+        "people:",
+        "  Bruno: train",
+        "  Carla: withhold",  # Enter
+        "  Dario: context",
+    ]
+    assert (own_chats.RAW / GROUP).read_text("utf-8") == export(WRITERS)
+    assert (downloads / GROUP).exists()
+    assert "pseudonyms: PERSON_{n}\n" in own_chats.CONF.read_text("utf-8")
+    settled = people.settled(own_chats.RAW, WRITERS)  # what the pipeline asks: nothing is missing
+    assert settled.author == "Ana"
+
+
+ROWS = list(enumerate(WRITERS.items(), 1))
+
+
+def test_one_answer_is_for_all_who_follow(terminal, downloads):
+    child = terminal("--exports", str(downloads), "--me", "Ana", "--model", "smollm2")
+    answer(child, "Bruno (9)", "")
+    answer(child, "Carla (7)", "c rest")
+    assert ended(child)[1] == 0
+    assert written() == [
+        "author: Ana",
+        "people:",
+        "  Bruno: withhold",
+        "  Carla: context",
+        "  Ana (vieja): context",
+        "  Dario: context",
+    ]
+
+
+def test_once_more_asks_for_the_new_people_alone_and_changes_no_line(terminal, downloads):
+    own_chats.RAW.mkdir(parents=True)
+    shutil.copy(downloads / GROUP, own_chats.RAW)
+    before = (
+        f"# salt: {'0' * 32}\n# mine, by hand\nauthor: Ana   # me\npeople:\n"
+        "  Dario: withhold   # asked on Monday\n  Carla: context\n\n"
+        "  # met at the club\n  Bruno: train\n  Ana (vieja):\naliases:\n  Carla: [Carlota]\n"
+    )
+    (own_chats.RAW / "people.yaml").write_text(before, "utf-8")
+    # The next export of the same chat has the same name, and another chat comes along.
+    grown = export(WRITERS) + export({"Ana": 1, "Elisa": 1}, datetime(2025, 4, 1))
+    (downloads / GROUP).write_text(grown, "utf-8")
+    with_fabio = export({"Ana (vieja)": 2, "Ana (nueva)": 3, "Fabio": 1}, datetime(2025, 5, 1))
+    (downloads / "WhatsApp Chat with Fabio.txt").write_text(with_fabio, "utf-8")
+
+    child = terminal("--model", "smollm2")
+    answer(child, "More exports (Enter: no, 1 will do)", f"'{downloads}'")
+    answer(child, "More exports (Enter: no, 3 will do)", "")
+    child.expect(r"Ana\s+9\s+1\s+you")  # one is new, eight stand in both exports
+    child.expect(r"Bruno\s+9\s+1\s+train")
+    answer(child, "Is one of the new ones you, under another name?", "Ana (nueva)")
+    answer(child, "Ana (vieja) (6)", "c")
+    answer(child, "Elisa (1)", "t")
+    answer(child, "Fabio (1)", "w")
+    assert ended(child)[1] == 0
+    expected = (
+        before.replace("author: Ana ", 'author: [Ana, "Ana (nueva)"] ')
+        .replace("  Ana (vieja):", "  Ana (vieja): context")
+        .replace("aliases:", "  Elisa: train\n  Fabio: withhold\naliases:")
+    )
+    assert (own_chats.RAW / "people.yaml").read_text("utf-8") == expected
+    assert tree(own_chats.RAW) == {
+        GROUP: export(WRITERS).encode(),
+        GROUP.replace(".txt", " (2).txt"): grown.encode(),
+        "WhatsApp Chat with Fabio.txt": with_fabio.encode(),
+        "people.yaml": expected.encode(),
+    }
+    # Nobody is new, no export either: nothing to ask but that, and nothing changes.
+    child = terminal("--model", "smollm2")
+    answer(child, "More exports (Enter: no, 3 will do)", "")
+    assert ended(child)[1] == 0
+    assert (own_chats.RAW / "people.yaml").read_text("utf-8") == expected
+
+
+CTRL_C = ("\x03", 130, "espejo: stopped by Ctrl-C.")
+CTRL_D = ("\x04", 1, "espejo: stopped by Ctrl-D; nothing was written.")
+
+
+@pytest.mark.parametrize(
+    ("question", "flags", "stop"),
+    [
+        ("Exports", [], CTRL_D),
+        ("Which of them are you?", ["--exports"], CTRL_C),
+        ("Bruno (9)", ["--me", "Ana", "--exports"], CTRL_D),
+        ("Another model?", ["--me", "Ana", "--others", "c", "--exports"], CTRL_C),
+    ],
+)
+def test_whoever_stops_has_written_nothing(question, flags, stop, terminal, downloads):
+    key, status, sentence = stop
+    if flags:
+        flags = [*flags, str(downloads)]
+    before = tree(Path())
+    child = terminal(*flags)
+    child.expect_exact(question)
+    child.expect_exact("›")
+    child.send(key)
+    end, ended_with = ended(child)
+    assert ended_with == status
+    assert sentence in end
+    assert "Traceback" not in end
+    assert tree(Path()) == before
+    assert not Path("data").exists()
+
+
+def test_a_name_cannot_command_the_terminal(terminal, downloads):
+    hostile = "Eva\x1b]0;owned\x07 [red]:cat:\u202exyz"
+    (downloads / GROUP).write_text(export({"Ana": 3, hostile: 2}), "utf-8")
+    (downloads / "no\x1b[31m.txt").write_text("no export\n", "utf-8")
+    child = terminal("--exports", str(downloads), "--me", "Ana", "--model", "smollm2")
+    child.logfile_read = (log := open(downloads / "log", "w", encoding="utf-8"))  # noqa: SIM115
+    answer(child, "Eva\ufffd]0;owned\ufffd [red]:cat:xyz (2)", "context")
+    end, status = ended(child)
+    log.close()
+    assert status == 0
+    shown = (downloads / "log").read_text("utf-8")
+    assert "Left out: no\ufffd[31m.txt" in shown
+    assert not set(shown) & set("\x07\u202e")
+    assert "\x1b]" not in shown
+    assert "\x1b[31m" not in shown
+
+
+# By flags
+
+
+def test_flags_answer_everything(project, downloads, capsys):
+    flagged(downloads, consents=["Carla=train", "Dario=w"])
+    assert written() == [
+        'author: ["Ana", "Ana (vieja)"]',
+        "people:",
+        "  Bruno: context",
+        "  Carla: train",
+        "  Dario: withhold",
+    ]
+    assert "dvc exp run -S data=mine -S model=smollm2 " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("flags", "missing"),
+    [
+        ({"exports": []}, "--exports is missing: a folder, a .txt or a .zip"),
+        ({"me": []}, r"--me is missing, one name of Bruno \(9\), Ana \(8\)"),
+        ({"others": None}, r"--others \(or --consent for each\) is missing: .*Dario \(2\)"),
+        ({"me": ["Anna"]}, r"Nobody called 'Anna' writes in these chats. There are Ana \(8\)"),
+        ({"consents": ["Carlo=train"]}, "Nobody called 'Carlo'"),
+        ({"consents": ["Carla"]}, "expected NAME=ANSWER, such as 'Cami=context'"),
+        ({"consents": ["Carla=yes"]}, "'yes' is none of train, context, withhold"),
+        ({"consents": ["Ana=train"]}, "--consent Ana=train: that is you"),
+        ({"others": "none"}, "'none' is none of train, context, withhold"),
+        ({"model": "gpt9"}, "There is no model 'gpt9'; there are deepseek-qwen,"),
+        ({"exports": ["/nowhere"]}, "/nowhere: there is no such file or folder"),
+        ({"exports": ["conf/config.yaml"]}, "conf/config.yaml: expected a .txt or .zip"),
+        ({"exports": ["conf"]}, r"conf: expected WhatsApp exports \(.txt or .zip\)"),
+    ],
+)
+def test_what_is_missing_or_wrong_is_named_and_nothing_is_written(
+    flags, missing, project, downloads
+):
+    before = tree(project)
+    with pytest.raises(UserError, match=missing):
+        flagged(*flags.pop("exports", [downloads]), **flags)
+    assert tree(project) == before
+    assert not Path("data").exists()
+
+
+def test_without_a_terminal_one_sentence_and_status_1(project):
+    ran = subprocess.run(
+        COMMAND, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment()
+    )
+    assert ran.returncode == 1
+    assert ran.stderr.strip().startswith("espejo: there is no terminal to ask in, and --exports")
+    assert "espejo init --exports ~/Downloads --me Juli --others context" in ran.stderr
+    assert ran.stdout == ""
+
+
+def test_outside_the_project_it_says_where_to_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="run this in the folder of the project"):
+        flagged(tmp_path)
+
+
+def test_the_answers_of_people_yaml_stay(project, downloads):
+    flagged(downloads)
+    with pytest.raises(UserError, match=r"people\.yaml says context after Carla: change it there"):
+        flagged(downloads, consents=["Carla=train"])
+    before = tree(project)
+    flagged(downloads, me=[], consents=["Carla=context"], others="train")
+    assert tree(project) == before
+
+
+def test_nicknames_are_proposed_as_comments(project, downloads):
+    # "Carlita" stands where a name does, and begins like hers.
+    more = "".join(f"02/03/2025, 10:0{at} - Bruno: vino Carlita {at}\n" for at in range(3))
+    (downloads / GROUP).write_text(export(WRITERS) + more, "utf-8")
+    flagged(downloads)
+    assert "  Carla: context   # also called Carlita? Then say so under aliases" in written()
+
+
+def test_a_people_yaml_without_a_place_for_names_stays_as_it_is(project, downloads):
+    own_chats.RAW.mkdir(parents=True)
+    (own_chats.RAW / "people.yaml").write_text("{author: Ana}\n", "utf-8")
+    with pytest.raises(UserError, match=r"people\.yaml is written in a way that has no place"):
+        flagged(downloads)
+    assert tree(own_chats.RAW) == {"people.yaml": b"{author: Ana}\n"}
+
+
+def test_an_author_whom_nobody_is_ends_it(project, downloads):
+    own_chats.RAW.mkdir(parents=True)
+    (own_chats.RAW / "people.yaml").write_text("author: Anna\n", "utf-8")
+    with pytest.raises(UserError, match="names the author 'Anna', who wrote no message"):
+        flagged(downloads)
+
+
+def test_when_all_withhold_it_says_that_nothing_is_left(project, downloads, capsys):
+    flagged(downloads, others="withhold")
+    assert "nothing is left to learn from" in capsys.readouterr().out
+
+
+# Exports
+
+
+def test_a_line_is_read_as_typed_and_as_dragged(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    names = ["Ana's chat.zip", "b c.txt", "d.txt", "ñ 1.txt"]
+    for name in names:
+        (tmp_path / name).touch()
+    apostrophe, blank, plain, accent = (tmp_path / name for name in names)
+    lines = {
+        "~/b c.txt": [blank],
+        str(apostrophe): [apostrophe],
+        f"'{blank}'": [blank],
+        f'"{apostrophe}" ~/d.txt': [apostrophe, plain],
+        str(blank).replace(" ", "\\ "): [blank],
+        f"'{tmp_path}/Ana'\\''s chat.zip' '{plain}'": [apostrophe, plain],
+        f"file://{tmp_path}/%C3%B1%201.txt": [accent],
+        "~/Ana's other.zip": [tmp_path / "Ana's other.zip"],
+        "~/not there.zip": [tmp_path / "not there.zip"],
+        "": [],
+    }
+    assert {line: init.paths_in(line) for line in lines} == lines
+
+
+def test_the_same_content_is_taken_once_and_no_file_is_replaced(project, downloads):
+    (downloads / "again (1).txt").write_text(export(WRITERS), "utf-8")
+    other = export({"Ana": 2, "Bruno": 1}, datetime(2025, 6, 1))
+    beside = downloads.parent / "other"
+    beside.mkdir()
+    (beside / GROUP).write_text(other, "utf-8")
+    flagged(downloads, beside, downloads)
+    exports = {name: data for name, data in tree(own_chats.RAW).items() if name != "people.yaml"}
+    numbered = GROUP.replace(".txt", " (2).txt")
+    assert exports == {GROUP: export(WRITERS).encode(), numbered: other.encode()}
+
+
+def test_an_unpacked_export_keeps_the_name_of_its_folder(project, downloads):
+    unpacked = downloads / "WhatsApp Chat - Bruno"
+    unpacked.mkdir()
+    (unpacked / "_chat.txt").write_text(export(WRITERS), "utf-8")
+    (downloads / GROUP).unlink()
+    flagged(downloads)
+    assert set(tree(own_chats.RAW)) == {"WhatsApp Chat - Bruno.txt", "people.yaml"}
+
+
+def test_files_that_are_no_exports_are_named_and_left_out(project, downloads, capsys):
+    for at in range(7):
+        (downloads / f"recipe {at}.txt").write_text("harina, agua\n", "utf-8")
+    flagged(downloads)
+    out = capsys.readouterr().out
+    assert out.count("Left out: recipe ") == 5
+    assert "and 2 more files that are no exports" in out
+    assert set(tree(own_chats.RAW)) == {GROUP, "people.yaml"}
+    (downloads / GROUP).unlink()
+    with pytest.raises(UserError, match="My downloads holds no export of WhatsApp: recipe 0.txt"):
+        flagged(downloads)
+
+
+def test_a_whole_home_or_thousands_of_files_are_not_read(project, downloads, monkeypatch):
+    monkeypatch.setenv("HOME", str(downloads))
+    with pytest.raises(UserError, match="name the folder with the exports"):
+        flagged(downloads.parent)
+    monkeypatch.setattr(own_chats, "MOST_FILES", 0)
+    monkeypatch.setenv("HOME", "/nowhere")
+    with pytest.raises(UserError, match=r"holds 1 \.txt and \.zip files: name a folder with"):
+        flagged(downloads)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read_is_one_sentence(project, downloads):
+    (downloads / GROUP).chmod(0)
+    with pytest.raises(UserError, match="there is no permission to read it"):
+        flagged(downloads / GROUP)
+
+
+@pytest.mark.parametrize("full_at", [1, 2, 3, 4])
+def test_a_full_disk_leaves_nothing_half_written(full_at, project, downloads, monkeypatch):
+    """At the first copy, the second, the settings, and people.yaml."""
+    other = export({"Ana": 2, "Bruno": 1}, datetime(2025, 6, 1))
+    (downloads / "WhatsApp Chat with Bruno.txt").write_text(other, "utf-8")
+    before, replaced, calls = tree(project), os.replace, []
+
+    def replace(source, target):
+        calls.append(target)
+        if len(calls) == full_at:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        replaced(source, target)
+
+    monkeypatch.setattr(files.os, "replace", replace)
+    monkeypatch.setattr(Path, "replace", replace)
+    with pytest.raises(UserError, match="the disk is full; make room there"):
+        flagged(downloads)
+    assert tree(project) == before
+    assert not Path("data").exists()
+    assert len(calls) == full_at
+
+
+# The model
+
+
+@pytest.mark.parametrize(
+    ("card_gb", "free_gb", "name", "why"),
+    [
+        (0, 8, "gemma3", "no graphics card that torch can use, and 8.0 GB of memory are free"),
+        (0, 3.9, "smollm2", "only 3.9 GB of memory are free"),
+        (0, 4, "gemma3", "knows Spanish"),
+        (6, 8, "gemma3", "your graphics card has less than 8 GB"),
+        (8.4, 3, "phi3", "it fits your graphics card (Card 9, 8 GB"),
+        (15.8, 8, "qwen3", "Card 9, 16 GB"),
+        (80, 8, "smollm3", "downloads it"),
+    ],
+)
+def test_the_proposal_follows_card_and_memory(card_gb, free_gb, name, why):
+    machine = proposal.Machine("Card 9" if card_gb else "", int(card_gb * 1e9), int(free_gb * 1e9))
+    assert proposal.proposed(machine)[0] == name
+    assert why in proposal.proposed(machine)[1]
+
+
+def test_a_model_is_proposed_for_the_smallest_card_that_holds_its_training(composed):
+    for size, name in proposal.FOR_CARDS.items():
+        params = composed(f"model={name}")
+        assert estimate.cards(estimate.need(params).training)[0] == size, name
+    assert composed()["model"]["name"] == proposal.DEFAULT
+    on_processor = estimate.need(composed(f"model={proposal.DEFAULT}")).training
+    assert 1.5 * on_processor < proposal.LEAST_FREE  # README: half as much again
+    assert estimate.need(composed(f"model={proposal.SMALL}")).training < on_processor
+
+
+# What comes next
+
+
+def test_the_commands_that_are_printed_work_and_git_sees_nothing(tmp_path, downloads):
+    folder = workshop.clone(tmp_path / "clone")
+    export_of = folder.parent / f"WhatsApp Chat with {workshop.PARTNER}.txt"
+    export_of.write_text(workshop.chat(), "utf-8")
+    flags = ["--exports", str(export_of), "--me", workshop.AUTHOR, "--others", "train"]
+    ran = run(*COMMAND, *flags, "--model", "smollm2", cwd=folder, PYTHONPATH=str(folder))
+    assert run("git", "status", "--porcelain", cwd=folder).stdout == ""
+    lines = [line.split("#")[0].split() for line in ran.stdout.split("Next:")[1].splitlines()]
+    smoke, real = (line for line in lines if line[:3] == ["dvc", "exp", "run"])
+    assert smoke[:-2] == real
+    run(*smoke, "parse", cwd=folder)
+    params = (folder / "params.yaml").read_text("utf-8")
+    assert "raw: data/raw/mine" in params
+    assert "name: smollm2" in params
+
+
+@pytest.mark.parametrize("active", [True, False])
+def test_the_environment_is_activated_first_where_it_is_not(
+    active, project, downloads, monkeypatch, capsys
+):
+    (project / ".venv" / "bin").mkdir(parents=True)
+    (project / ".venv" / "bin" / "activate").touch()
+    monkeypatch.setenv("VIRTUAL_ENV", str(project / ".venv") if active else "/elsewhere")
+    flagged(downloads)
+    commands = capsys.readouterr().out.split("Next:\n")[1].splitlines()
+    assert commands[0].strip().startswith("dvc exp run" if active else "source .venv/bin/activate")
+
+
+def test_make_mine_asks_in_a_terminal_and_makes_the_files_elsewhere(tmp_path):
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    command = tmp_path / ".venv" / "bin" / "espejo"
+    command.parent.mkdir(parents=True)
+    command.write_text('#!/bin/sh\necho "ran: $@."\n', "utf-8")
+    command.chmod(0o755)
+    env = {key: value for key, value in environment().items() if not key.startswith("MAKE")}
+    make = ["make", "--old-file=setup", "mine"]
+    ran = subprocess.run(
+        make, cwd=tmp_path, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+    assert ran.stdout == "ran: init --by-hand.\n"
+    child = pexpect.spawn(make[0], make[1:], cwd=tmp_path, env=env, encoding="utf-8", timeout=30)
+    assert ended(child)[0].splitlines() == ["ran: init."]

@@ -1,0 +1,193 @@
+"""The pictures: what they show of their tables, in words and numbers of the report's language."""
+
+import re
+
+import pandas as pd
+import pytest
+from matplotlib import pyplot as plt
+from matplotlib.text import Text
+
+from espejo.plots import activity, evaluation, style, training
+from espejo.plots.wordcloud import wordcloud
+from espejo.report.wording import Wording
+from tests.helpers import reported
+from tests.helpers.reported import few, interval
+
+LANGUAGES = ("en", "es")
+DRAWN = {
+    "loss": training.loss,
+    "likelihood": evaluation.likelihood,
+    "reply_lengths": evaluation.reply_lengths,
+    "messages_over_time": activity.messages_over_time,
+    "hour_weekday": activity.hour_weekday,
+    "turn_lengths": activity.turn_lengths,
+}
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture(params=LANGUAGES)
+def wording(request):
+    return Wording(request.param)
+
+
+def words_of(figure):
+    """All that is written on a figure, once it is drawn."""
+    figure.canvas.draw()
+    found = {text.get_text() for text in figure.findobj(Text) if text.get_visible()}
+    return found - {""}
+
+
+def scores():
+    """The parts of metrics/eval.json that pictures show."""
+    places = {"floor": 0.1, "nearest": 0.2, "base": 0.3, "examples": 0.4, "ceiling": 0.97}
+    return reported.likelihoods() | {
+        "style": {
+            "replies": 31,
+            "author_score": {
+                **{name: interval(at, bundles=20) for name, at in places.items()},
+                "tuned": few(0.81, n=4, bundles=7),
+            },
+            "told_apart": {"base": interval(0.91), "examples": few(n=0), "tuned": interval(0.72)},
+        },
+        "memory": {
+            **{"replies": 31, "members": 17, "verdict": "pass_with_doubts"},
+            "overlap": {
+                "author": {"copied": interval(0.02, 0.01)},
+                "tuned": {"copied": interval(0.34, 0.01)},
+            },
+            "membership": interval(0.63),
+        },
+    }
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_a_picture_of_a_table_speaks_the_language_of_the_report(name):
+    table = reported.of_pictures()[name]
+    said = [words_of(DRAWN[name](table, Wording(language))) for language in LANGUAGES]
+    titles = [
+        Wording(language).get(f"plots.{name}").get("title")
+        or Wording(language).text(f"plots.{name}.turns.title")
+        for language in LANGUAGES
+    ]
+    for title, there, other in zip(titles, said, said[::-1], strict=True):
+        assert title in there
+        assert title not in other
+
+
+def test_curves_are_named_with_their_end_and_without_what_was_not_measured(wording):
+    curve = pd.DataFrame({"step": [5, 10], "train": [4.5, 3.25], "validation": [None, 3.75]})
+    figure = training.loss(curve, wording)
+    train, validation = figure.axes[0].get_lines()
+    assert train.get_xydata().tolist() == [[5, 4.5], [10, 3.25]]
+    assert validation.get_xydata().tolist() == [[10, 3.75]]
+    said = words_of(figure)
+    for name, end in (("train", 3.25), ("validation", 3.75)):
+        assert wording.text(f"plots.loss.{name}", end=wording.number(end)) in said
+    alone = training.loss(curve.assign(validation=float("nan")), wording)
+    assert len(alone.axes[0].get_lines()) == 1
+
+
+def test_bars_of_every_model_with_their_numbers(wording):
+    figure = evaluation.base_against_tuned(scores(), wording)
+    heights = [bar.get_height() for bar in figure.axes[2].patches]
+    assert heights == [2.94, 3.0, 2.8, 2.5]  # the messages' own bits per character
+    assert {wording.number(value) for value in heights} <= words_of(figure)
+    unmeasured = scores()
+    unmeasured["prompted"]["same_examples"]["own_bits_per_character"] = few(n=0)
+    figure = evaluation.base_against_tuned(unmeasured, wording)
+    assert [bar.get_height() for bar in figure.axes[2].patches] == [2.94, 2.8, 2.5]
+
+
+def test_at_a_glance_says_what_was_not_measured_or_on_little_and_the_verdict(wording):
+    said = words_of(evaluation.at_a_glance(scores(), wording))
+    assert wording.text("unmeasured") in said
+    assert wording.text("plots.few_bundles", value=wording.number(0.81), n=4, bundles=7) in said
+    assert {wording.number(value) for value in (0.91, 0.72, 0.97, 0.34, 0.63)} <= said
+    verdict = wording.name("verdicts", "pass_with_doubts")
+    (title,) = [text for text in said if verdict in text]
+    assert "31" in title
+    assert "17" in title
+
+
+def test_the_funnel_goes_down_and_names_steps_in_the_language(wording):
+    table = pd.DataFrame({"step": ["messages exported", "turns"], "rows": [12345, 67]})
+    figure = evaluation.funnel(table, wording)
+    assert [bar.get_width() for bar in figure.axes[0].patches] == [12345, 67]
+    tops = [bar.get_y() for bar in figure.axes[0].patches]
+    assert tops[0] > tops[1]
+    said = words_of(figure)
+    assert f" {wording.number(12345)}" in said
+    assert wording.get("plots.funnel.steps")["messages exported"] in said
+
+
+def test_slices_are_named_with_how_many_replies_they_hold(wording):
+    figure = evaluation.likelihood(reported.of_pictures()["likelihood"], wording)
+    position, length = figure.axes
+    assert [tick.get_text() for tick in position.get_xticklabels()] == ["1\n(40)", "2+\n(40)"]
+    assert [tick.get_text() for tick in length.get_xticklabels()] == ["1–10\n(80)"]
+    assert [line.get_ydata().tolist() for line in length.get_lines()] == [[2.94], [2.5]]
+
+
+def test_hours_and_days_stand_in_their_place(wording):
+    table = reported.of_pictures()["hour_weekday"]
+    figure = activity.hour_weekday(table.sample(frac=1, random_state=1), wording)
+    counts = figure.axes[0].get_images()[0].get_array()
+    assert counts.shape == (7, 24)
+    assert counts[3, 5] == 15  # day times hour
+    days = [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
+    assert days == wording.get("plots.weekdays")
+
+
+@pytest.mark.parametrize(
+    ("periods", "unit", "day"),
+    [
+        (["2025-03-03", "2025-03-10", "2025-03-17"], "week", r"\d+ "),
+        (["2025-03-01", "2025-04-01", "2025-05-01"], "month", ""),
+    ],
+)
+def test_weeks_and_months_are_said_to_be_them(wording, periods, unit, day):
+    table = pd.DataFrame({"period": periods, "author": [1, 0, 2], "others": [3, 4, 0]})
+    figure = activity.messages_over_time(table, wording)
+    said = words_of(figure)
+    assert wording.text(f"plots.messages_over_time.{unit}") in said
+    months = "|".join(wording.get("plots.months")[1:6])
+    ticks = [tick.get_text() for tick in figure.axes[0].get_xticklabels()]
+    assert ticks
+    assert all(re.fullmatch(rf"{day}({months})\n2025", tick) for tick in ticks), ticks
+    # The others' bars stand on the author's.
+    author, others = (figure.axes[0].containers[at].patches for at in (0, 1))
+    assert [bar.get_height() for bar in author] == [1, 0, 2]
+    assert [bar.get_y() for bar in others] == [1, 0, 2]
+
+
+def test_classes_of_lengths_are_named_by_their_ends(wording):
+    figure = activity.turn_lengths(reported.of_pictures()["turn_lengths"], wording)
+    messages, _ = figure.axes
+    assert [tick.get_text() for tick in messages.get_xticklabels()] == ["1", "2–5", "6+"]
+    assert [bar.get_height() for bar in messages.patches] == [50, 30, 20, 10, 30, 60]
+
+
+def test_the_same_picture_has_the_same_bytes(tmp_path, wording):
+    for name in ("one", "two"):
+        figure = training.loss(reported.of_pictures()["loss"], wording)
+        style.save(figure, tmp_path / f"{name}.png")
+    one, two = ((tmp_path / f"{name}.png").read_bytes() for name in ("one", "two"))
+    assert one == two
+    assert one.startswith(b"\x89PNG")
+
+
+def test_a_cloud_of_no_words_is_blank_and_the_same_counts_give_the_same_bytes(tmp_path):
+    for name, counts in (
+        ("blank", {}),
+        ("one", {"asado": 3, "feria": 1}),
+        ("two", {"asado": 3, "feria": 1}),
+    ):
+        words = pd.DataFrame({"word": list(counts), "count": list(counts.values())})
+        wordcloud(words, tmp_path / f"{name}.png")
+    blank, one, two = ((tmp_path / f"{name}.png").read_bytes() for name in ("blank", "one", "two"))
+    assert one == two != blank
