@@ -143,7 +143,7 @@ def test_a_key_that_a_file_lacks_is_named_with_its_place(tmp_path):
 
 PROGRAM = """
 import sys
-from espejo import stage
+from espejo.core import stage
 
 def main():
     {body}
