@@ -17,7 +17,7 @@ from scipy.stats import binomtest
 from espejo.core import files, tables
 from espejo.core.errors import UserError, not_made_yet
 from espejo.evaluation import questions
-from espejo.report.page import digest, filled
+from espejo.report.page import digest, render
 from espejo.report.wording import FOLDER, Wording
 
 PAGE, KEY = Path("reports/blind.html"), Path("reports/blind-key.json")
@@ -48,7 +48,7 @@ def write(folder: Path, language: str, number: int, seed: int) -> int:
     styles, script = (
         path.read_text("utf-8") for path in (FOLDER / "page.css", FOLDER / "blind.js")
     )
-    page = filled(
+    page = render(
         "blind.html",
         True,
         wording=Wording(language),
