@@ -75,6 +75,17 @@ def chats(sessions=120, seed=3):
     return pd.DataFrame(rows)
 
 
+def people(author="Juli", **consents):
+    """Table PEOPLE of the author and of others by their consent: `people(Cami="train")`."""
+    return pd.DataFrame(
+        {
+            "name": [author, *consents],
+            "is_author": [True, *[False] * len(consents)],
+            "consent": ["", *consents.values()],
+        }
+    )
+
+
 def pairs(turns, split):
     """The author's replies of a split with the turn before each: context, reply, session."""
     before = turns.shift()
