@@ -42,7 +42,7 @@ def write(folder: Path, language: str, number: int, seed: int) -> int:
     )
     if not drawn:
         raise UserError(
-            "No context of the test set was answered: give evaluate.generated_replies a larger "
+            "No context of the test set was answered: give predict.generated_replies a larger "
             "number and run the same experiment again (experiment=smoke answers a few only)."
         )
     name = hashlib.sha256(json.dumps(drawn, ensure_ascii=False).encode()).hexdigest()[:16]

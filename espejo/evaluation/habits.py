@@ -27,14 +27,12 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.special import entr, rel_entr
 
-from espejo.core.text import ngrams, words
+from espejo.core.text import LAUGHTER, fold, ngrams, words
 
 Replies: TypeAlias = Sequence[Sequence[str]]  # lists of messages
 Pairs: TypeAlias = Sequence[tuple[np.ndarray, np.ndarray]]  # two samples of replies, as indices
 NUM_PAIRS = 1000  # of halves of the author's replies
-_LAUGHTER = re.compile(
-    r"\b(?:[aeiou]?(?:j[aeious]){2,}j?|[aeiou]?(?:h[aei]){2,}h?|k{3,}|l+o+l+|lmf?ao+|x+d+)\b"
-)
+_LAUGHTER = re.compile(LAUGHTER)
 # The most frequent words that carry grammar and no topic, with accents and without.
 _SPANISH = (
     "a al como con de del el ella en es esa ese eso esta este esto está fue ha hay la las le lo "
@@ -268,7 +266,7 @@ def _function_words(text: str) -> list[str]:
 
 def _laughter(text: str) -> list[str]:
     """Kind and length of each laugh: "ja" for jaja, "ja+" for any longer one."""
-    laughs = _LAUGHTER.findall(text.casefold())
+    laughs = [word for word in words(fold(text)) if _LAUGHTER.fullmatch(word)]
     return [laugh[:2] + ("+" if len(laugh) > 4 else "") for laugh in laughs]
 
 

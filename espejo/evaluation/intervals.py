@@ -93,7 +93,7 @@ def _bootstrap_t(
 
     n = len(top)
     value, error = ratio_and_error(top, bottom)
-    if error <= 1e-9 * max(1, abs(value)):
+    if error <= 1e-9 * np.maximum(1, np.abs(value)):
         return None
     resamples = np.random.default_rng(config.seed).integers(0, n, (config.bootstrap, n))
     resamples = resamples[bottom[resamples].any(axis=1)]

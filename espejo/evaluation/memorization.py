@@ -328,7 +328,7 @@ def verdict(numbers: Mapping[str, float | Mapping | None], limits: SharingLimits
     measure that it is COVERED_BY was taken.
     """
     # A count has no interval.
-    measures = {
+    measures: dict[str, Mapping] = {
         name: number if isinstance(number, Mapping) else {"value": number, "high": number}
         for name, number in numbers.items()
     }

@@ -308,3 +308,8 @@ def test_a_name_in_a_picture_is_no_formula(tmp_path):
     figure, _ = axes_with(r"$\nothing{$ de $x$", "x", "y")
     save(figure, tmp_path / "a.png")
     assert plt.rcParams["text.parse_math"] is False
+
+
+def test_a_table_of_markdown():
+    table = escaping.table(("a", "**b**"), [("1", "2"), ("3", "")])
+    assert table == "| a | **b** |\n| --- | --- |\n| 1 | 2 |\n| 3 |  |"
