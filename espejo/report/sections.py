@@ -285,7 +285,7 @@ def samples(replies: pd.DataFrame, tested: pd.DataFrame, wording: Wording) -> Se
 
     def to_prompts(rows: pd.DataFrame) -> Exchanges:
         models = ("base", "tuned")
-        written = [questions.answers(replies, name, rows["id"]) for name in models]
+        written = [questions.messages_of(replies, name, rows["id"]) for name in models]
         exchanges = [
             ([Turn("", [prompt])], _side_by_side(heads, models, generated))
             for prompt, *generated in zip(rows["prompt"], *written, strict=True)
@@ -293,7 +293,7 @@ def samples(replies: pd.DataFrame, tested: pd.DataFrame, wording: Wording) -> Se
         return Exchanges([heads[name] for name in ("context", *models)], exchanges)
 
     models = [name for name in MODELS if replies["model"].eq(name).any()]
-    written = [questions.answers(replies, name, tested["id"]) for name in models]
+    written = [questions.messages_of(replies, name, tested["id"]) for name in models]
     to_contexts = [
         (
             [Turn(turn["author"], turn["messages"]) for turn in context],

@@ -64,6 +64,12 @@ def test_a_model_is_a_few_lines():
         assert len(lines) <= 15, name
 
 
+def test_the_example_of_the_page_on_adding_a_model_is_one_of_them():
+    page = (ROOT / "docs" / "adding-a-model.md").read_text("utf-8")
+    example = page.split("```yaml\n")[1].split("```")[0]
+    assert example == (ROOT / "conf" / "model" / "eurollm-1.7b.yaml").read_text("utf-8")
+
+
 CARDS = ("train=qlora-15gb", "train=qlora-8gb")
 SET_BY_CARDS = {
     "model": ("quantization", "double_quantization"),
