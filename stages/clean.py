@@ -21,10 +21,10 @@ def main(
     personal_data: Path,
 ) -> None:
     """Messages and people.yaml -> both as tables with the final names, and what was found."""
-    config, who = params(CleanConfig), people.read(people_yaml.parent)
+    config, known = params(CleanConfig), people.read(people_yaml.parent)
     exported = tables.read(messages, tables.MESSAGES)
     pseudonyms = known.pseudonyms(config.pseudonyms) if config.pseudonyms else {}
-    kept, dropped, found = cleaning.clean(exported, config, pseudonyms, known.nicknames)
+    kept, dropped, personal = cleaning.clean(exported, config, pseudonyms, known.nicknames)
     kept = cleaning.renamed(kept, known, pseudonyms)
 
     tables.write(kept, cleaned, tables.CLEAN)

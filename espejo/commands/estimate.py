@@ -238,7 +238,7 @@ def _saved_bytes(model: PreTrainedModel | PeftModel, batch: int, tokens: int, fu
         return saved
 
     ids = torch.zeros((batch, tokens), dtype=torch.long, device="meta")
-    mask = torch.ones_like(ids)
+    mask: torch.Tensor | dict[str, torch.Tensor | None] = torch.ones_like(ids)
     if "linear_attention" in (getattr(model.config, "layer_types", None) or ()):
         # transformers would read the mask's values, which the meta device does not have: these are
         # the masks that it would make.
