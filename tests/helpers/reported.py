@@ -6,8 +6,7 @@ import yaml
 
 from espejo.core import metrics, tables
 from espejo.evaluation import controls, questions, second_name, two_sample
-from espejo.evaluation.config import EvaluateConfig
-from espejo.prediction.config import PredictConfig
+from tests.helpers.configs import EVALUATE, changed, typed
 from tests.helpers.synthetic import chats
 from tests.helpers.workshop import ROOT
 
@@ -128,12 +127,6 @@ def scores_of(turns, examples, replies, author, config):
     }
 
 
-def evaluate_config(**changes):
-    """The params section evaluate of the demo, with fewer resamples."""
-    params = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))
-    return EvaluateConfig.model_validate(params["evaluate"] | {"bootstrap": 60} | changes)
-
-
 def of_pictures():
     """The tables for pictures that other stages write, by name, in numbers made up."""
     parts = ("position", "1", 40), ("position", "2+", 40), ("length", "1–10", 80)
@@ -163,21 +156,15 @@ def of_pictures():
     }
 
 
-def predict_config(**changes):
-    """The params section predict of the demo."""
-    params = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))
-    return PredictConfig.model_validate(params["predict"] | changes)
-
-
 def workplace(folder):
     """Everything that the stage reads, in `folder`; returns its arguments."""
     params = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))
-    config = evaluate_config()
+    config = changed(EVALUATE, bootstrap=60)
     params |= {"evaluate": config.model_dump(), "report": params["report"] | {"language": "es"}}
     (folder / "params.yaml").write_text(yaml.safe_dump(params), "utf-8")
     turns = chats()
     examples = examples_of(turns, "Juli")
-    replies = replies_to(examples, turns, "Juli", predict_config())
+    replies = replies_to(examples, turns, "Juli", typed(params).predict)
     held_out = examples[examples["split"].ne("train")]
     real = held_out["reply"].tolist()
     generated = questions.messages_of(replies, "tuned", held_out["id"])

@@ -14,6 +14,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from espejo.commands.inputs import CONFIGS
 from espejo.core import metrics, tables
 from espejo.core.errors import UserError
 from espejo.evaluation import controls, habits, memorization, second_name, two_sample
@@ -22,19 +23,14 @@ from espejo.report import page, sections, verdicts
 from espejo.report.wording import FOLDER, Wording
 from stages import report as stage
 from tests.helpers import reported
+from tests.helpers.configs import EVALUATE, PREDICT, changed
 from tests.helpers.reported import few, interval
 from tests.helpers.synthetic import chats
 from tests.helpers.workshop import ROOT
 
 SHARES = ("copied_beyond_own", "whole_beyond_own")
-CONFIG = reported.evaluate_config(
-    sharing_limits={**dict.fromkeys(SHARES, 0.05), "membership": 0.7, "personal_data": 0},
-    margins={"author_score": 0.1, "told_apart": 0.1},
-    confidence=0.95,
-    seed=7,
-)
-PREDICT = reported.predict_config(shots=3, shot_chars=120)
-verdict_of = partial(memorization.verdict, limits=CONFIG.sharing_limits)
+ASKED = changed(PREDICT, shots=3, shot_chars=120)
+verdict_of = partial(memorization.verdict, limits=EVALUATE.sharing_limits)
 LANGUAGES = ("en", "es")
 BOTH = [Wording(language) for language in LANGUAGES]
 # What a verdict claims: nothing, something, all (the author's own voice, and suspiciously so).
@@ -136,6 +132,16 @@ def test_both_languages_have_the_same_keys_and_the_same_numbers_in_them():
         if isinstance(english, list):
             assert len(english) == len(spanish), key
             assert {type(head) for head in [*english, *spanish]} == {str}, key
+
+
+def test_every_setting_that_a_text_names_exists():
+    sections_by_name = {config.section: config for config in CONFIGS}
+    for language in LANGUAGES:
+        texts = " ".join(str(text) for _, text in leaves(Wording(language).texts))
+        settings_named = re.findall(r"`(\w+)\.(\w+)`", texts)
+        assert ("predict", "generated_replies") in settings_named
+        for section, key in settings_named:
+            assert key in sections_by_name[section].model_fields, f"{section}.{key}"
 
 
 def test_a_language_that_is_not_there_is_named():
@@ -252,7 +258,7 @@ def test_from_few_data_nothing_is_alike(scores, wording, high, verdict, sentence
         "ceiling": {"value": 0.975, "low": 0.969, "high": 0.981, "n": 16, "bundles": 16},
     }
     scores["style"]["told_apart"]["tuned"] = {"value": 0.72, "low": 0.49, "high": 0.93, "n": 12}
-    answer = verdicts.sound(scores, wording, CONFIG)
+    answer = verdicts.sound(scores, wording, EVALUATE)
     assert answer.verdict == verdict
     text = " ".join(answer.sentences)
     assert sentence in text
@@ -306,13 +312,13 @@ def claimed(score):
         "habits": {"base": table, "tuned": table},
     }
     answers = (
-        verdicts.sound(scores, BOTH[0], CONFIG),
+        verdicts.sound(scores, BOTH[0], EVALUATE),
         verdicts.answer(scores, BOTH[0]),
-        verdicts.worth(scores, BOTH[0], CONFIG, PREDICT),
+        verdicts.worth(scores, BOTH[0], EVALUATE, ASKED),
     )
     row = dict.fromkeys(controls.COPIES, interval(0.5)) | {"score": score["tuned"]}
     impostors = [
-        controls.holds(name, row, score["ceiling"], CONFIG)
+        controls.holds(name, row, score["ceiling"], EVALUATE)
         for name in ("friend", "shuffled", "copy")
     ]
     alike = relation(score["told"], 0.5, 0.1) == "alike"
@@ -358,7 +364,7 @@ def test_less_data_never_passes_what_more_data_did_not():
 )
 def test_does_it_sound_like_you(scores, wording, changed, verdict, sentence):
     scores["style"]["author_score"] |= changed
-    answer = verdicts.sound(scores, wording, CONFIG)
+    answer = verdicts.sound(scores, wording, EVALUATE)
     assert answer.verdict == verdict
     assert sentence in " ".join(answer.sentences)
 
@@ -378,7 +384,7 @@ def test_does_it_sound_like_you(scores, wording, changed, verdict, sentence):
 def test_whether_replies_are_told_apart(scores, wording, auc, verdict, sentence):
     """What the author score calls alike sounds like the author only where this agrees."""
     scores["style"]["told_apart"]["tuned"] = auc
-    answer = verdicts.sound(scores, wording, CONFIG)
+    answer = verdicts.sound(scores, wording, EVALUATE)
     assert answer.verdict == verdict
     assert sentence in " ".join(answer.sentences)
 
@@ -448,7 +454,7 @@ def test_training_is_judged_context_by_context(scores, wording):
     ],
 )
 def test_did_fine_tuning_earn_its_place(scores, wording, numbers, verdict, sentences):
-    answer = verdicts.worth(scores | reported.likelihoods(**numbers), wording, CONFIG, PREDICT)
+    answer = verdicts.worth(scores | reported.likelihoods(**numbers), wording, EVALUATE, ASKED)
     assert answer.verdict == verdict
     for sentence in sentences:
         assert sentence in " ".join(answer.sentences)
@@ -458,7 +464,7 @@ def test_without_bits_there_is_no_advice(scores, wording):
     """As of an author who wrote nothing but what the pipeline takes for no words."""
     for name in ("base", "tuned"):
         scores[name]["own_bits_per_character"] = few(n=0)
-    answer = verdicts.worth(scores, wording, CONFIG, PREDICT)
+    answer = verdicts.worth(scores, wording, EVALUATE, ASKED)
     assert answer.verdict == "unmeasured"
     assert "Measured" in answer.sentences[-1] or "measured" in answer.sentences[-1]
 
@@ -476,7 +482,7 @@ def test_without_bits_there_is_no_advice(scores, wording):
 )
 def test_style_against_examples_in_the_prompt(scores, wording, examples, verdict, sentence):
     scores["style"]["author_score"]["examples"] = examples
-    answer = verdicts.worth(scores, wording, CONFIG, PREDICT)
+    answer = verdicts.worth(scores, wording, EVALUATE, ASKED)
     assert answer.verdict == verdict
     assert sentence in " ".join(answer.sentences)
 
@@ -541,7 +547,7 @@ def test_is_it_safe_to_share(scores, wording, changed, verdict, sentences):
         (tuned if name in tuned else scores["memory"])[name] = measure
     judged = {name: scores["memory"][name] for name in (*SHARES, "membership")}
     scores["memory"] |= verdict_of({**judged, "personal_data": 0})
-    answer = verdicts.safe(scores, wording, CONFIG)
+    answer = verdicts.safe(scores, wording, EVALUATE)
     assert answer.verdict == verdict
     for sentence in sentences:
         assert sentence in " ".join(answer.sentences)
@@ -551,7 +557,7 @@ def test_copies_among_long_replies_and_whole_ones_stand_beside_the_authors(score
     for source, copied, whole, long in (("author", 0.1, 0.2, 90), ("tuned", 0.3, 0.4, 80)):
         measures = {"copied": interval(copied, 0.02), "whole": interval(whole, 0.02), "long": long}
         scores["memory"]["overlap"][source] |= measures
-    text = " ".join(verdicts.safe(scores, wording, CONFIG).sentences)
+    text = " ".join(verdicts.safe(scores, wording, EVALUATE).sentences)
     assert "Of its 80 replies of eight words or more, 30% [28%, 32%] repeat" in text
     assert "of your 90 new ones of that length, 10% [8%, 12%] do" in text
     assert "Of all its replies, 40% [38%, 42%] say again, whole" in text
@@ -572,7 +578,7 @@ def test_each_answer_ends_with_what_it_was_measured_on(scores, wording):
         "worth": {"85", "18", "31"},
         "safe": {"31", "17", "27"},
     }
-    for answer in verdicts.four_answers(scores, wording, CONFIG, PREDICT):
+    for answer in verdicts.four_answers(scores, wording, EVALUATE, ASKED):
         last = answer.sentences[-1]
         assert numbers[answer.name] <= set(re.findall(r"\d+", last)), last
         assert last.startswith("*")
@@ -606,14 +612,14 @@ def test_beside_the_habits_that_are_off_stands_how_many_chance_alone_makes(score
     off, never = row | {"distance": 0.2}, row | {"distance": 0.0, "own_high": 0.0, "alarm": 0.0}
     table = {f"habit_{number}": off for number in range(10)} | {"never": never}
     scores["style"]["habits"] = {"base": table, "tuned": table}
-    text = " ".join(verdicts.sound(scores, wording, CONFIG).sentences)
+    text = " ".join(verdicts.sound(scores, wording, EVALUATE).sentences)
     assert "Of 11 habits measured, 10 are further" in text
     assert "By chance alone 0.5 are to be expected." in text  # ten times 0.05
 
 
 def test_the_measures_see_through_the_impostors(measured):
     rows, ceiling = measured["controls"], measured["style"]["author_score"]["ceiling"]
-    assert {name: controls.holds(name, row, ceiling, CONFIG) for name, row in rows.items()} == {
+    assert {name: controls.holds(name, row, ceiling, EVALUATE) for name, row in rows.items()} == {
         "friend": True,
         "shuffled": True,
         "copy": True,
@@ -645,12 +651,12 @@ def test_the_measures_see_through_the_impostors(measured):
 )
 def test_a_measure_that_its_impostor_fools_is_said_to_be(name, score, copied, whole, holds):
     row = {"score": score, **dict(zip(controls.COPIES, (copied, whole), strict=True))}
-    assert controls.holds(name, row, interval(0.75), CONFIG) is holds
+    assert controls.holds(name, row, interval(0.75), EVALUATE) is holds
 
 
 def likely(turns, author):
     """The names in table SECOND_NAMES."""
-    return second_name.suspects(turns, author, CONFIG)["name"].tolist()
+    return second_name.suspects(turns, author, EVALUATE)["name"].tolist()
 
 
 def under_two_names(turns, which):
@@ -673,7 +679,7 @@ def test_a_second_name_of_the_author_is_noticed(which, scores):
     assert likely(turns, "Juli") == ["J. del trabajo"]
     for language in LANGUAGES:
         wording = Wording(language)
-        text = " ".join(verdicts.sound(scores, wording, CONFIG, ["J. del trabajo"]).sentences)
+        text = " ".join(verdicts.sound(scores, wording, EVALUATE, ["J. del trabajo"]).sentences)
         assert "J. del trabajo" in text
         assert "people.yaml" in text
 
@@ -682,7 +688,7 @@ def test_the_page_names_them(elsewhere):
     folder, arguments = elsewhere
     assert "escribe como vos" not in (folder / "reports" / "report.md").read_text("utf-8")
     two = under_two_names(chats(), lambda turns: turns["session"] % 2 == 0)
-    names = second_name.suspects(two, "Juli", CONFIG)
+    names = second_name.suspects(two, "Juli", EVALUATE)
     tables.write(names, folder / "data" / "second_names.parquet", tables.SECOND_NAMES)
     stage.main(*arguments)
     for name in ("report.html", "report.md"):
@@ -852,14 +858,14 @@ def test_almost_nothing_measured_still_makes_a_page(elsewhere):
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_planted_secrets_are_in_the_section_on_memory_where_there_are_any(measured, language):
     wording = Wording(language)
-    plain = sections.memorization(measured, wording, CONFIG.sharing_limits)
+    plain = sections.memorization(measured, wording, EVALUATE.sharing_limits)
     bits = {"mean": 1.5, "max": 3.25, "possible": 10.0, "n": 4}
     both = {"base": bits, "tuned": bits | {"mean": 9.75, "max": 10.0}}
     by_role = {role: {"1": both, "16": both} for role in ("author", "partner")}
     planted = measured | {
         "memory": measured["memory"] | {"canaries": {"chance": 1.4379, **by_role}}
     }
-    section = sections.memorization(planted, wording, CONFIG.sharing_limits)
+    section = sections.memorization(planted, wording, EVALUATE.sharing_limits)
     assert section.blocks[: len(plain.blocks)] == plain.blocks
     heading, text, table = section.blocks[len(plain.blocks) :]
     assert heading.text == table.title == wording.text("memory.canaries.title")
