@@ -37,7 +37,7 @@ def main(data: Path, metrics_dir: Path, plots_dir: Path, reports_dir: Path) -> N
     examples = tables.read(data / "examples.parquet", tables.EXAMPLES)
     giveaways = tables.read(data / "giveaways.parquet", tables.GIVEAWAYS)
     second_names = tables.read(data / "second_names.parquet", tables.SECOND_NAMES)
-    answered = questions.answered(replies, examples)
+    answered = questions.answered_examples(replies, examples)
     tested = answered[answered["split"].eq("test")].head(config.shown_contexts)
 
     funnel = sections.funnel(accounts)

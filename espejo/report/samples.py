@@ -38,7 +38,7 @@ def page(replies: pd.DataFrame, tested: pd.DataFrame) -> str:
 
 
 def _generated(replies: pd.DataFrame, ids: Sequence[str]) -> list[list[list[str]]]:
-    return [questions.answers(replies, name, ids) for name in MODELS]
+    return [questions.messages_of(replies, name, ids) for name in MODELS]
 
 
 def _turn(turn: Turn) -> str:

@@ -72,13 +72,13 @@ def day_of(written: str) -> Day | None:
     month = words.month_in(re.sub(r"\d+(?:st|nd|rd|th|er|º)?", " ", plain).strip(SPACES + ".,،/-"))
     if month is None or len(runs) not in (1, 2):
         return None
-    year = next((at for at, run in enumerate(runs) if len(run) == 4), len(runs) - 1)
+    year = next((index for index, run in enumerate(runs) if len(run) == 4), len(runs) - 1)
     if len(runs) == 1:
         year = -1
-        found = (-1, 0, numbers[0])
+        ordered = (-1, 0, numbers[0])
     else:
-        found = (numbers[year], 0, numbers[1 - year])
-    return Day(found, (4, 2, 2), "month", month, 0) if found[2] < 32 else None
+        ordered = (numbers[year], 0, numbers[1 - year])
+    return Day(ordered, (4, 2, 2), "month", month, 0) if ordered[2] < 32 else None
 
 
 def day_number(written: str, order: Order, months: Mapping[str, int]) -> int | None:
@@ -94,7 +94,7 @@ def day_number(written: str, order: Order, months: Mapping[str, int]) -> int | N
         if year < 0:
             return _since_1970(4, month, day_)  # a leap year, long before any message
     else:
-        year, month, day_ = (day.numbers[at] for at in order)
+        year, month, day_ = (day.numbers[index] for index in order)
         if day.digits[order[0]] < (4 if day.era else 2):
             return None  # no year has one digit
         year += day.era
@@ -118,18 +118,20 @@ def with_years(days: np.ndarray) -> np.ndarray:
     Phones left the year out of dates of the current one: each is the first such day since the
     message before. Before any date with a year nothing is known: NEVER.
     """
-    found, last = days.copy(), None
+    completed, last = days.copy(), None
     for row in np.flatnonzero(days != NEVER).tolist():
         if days[row] >= 0:
             last = int(days[row])
             continue
         plain = date.fromordinal(int(days[row]) + _EPOCH)
-        found[row] = NEVER
+        completed[row] = NEVER
         if last is not None:
             this = date.fromordinal(last + _EPOCH).year
             later = (_since_1970(year, plain.month, plain.day) for year in range(this, this + 9))
-            found[row] = last = next(day for day in later if day is not None and day >= last - 1)
-    return found
+            completed[row] = last = next(
+                day for day in later if day is not None and day >= last - 1
+            )
+    return completed
 
 
 def _persian(year: int, month: int, day: int) -> int:
@@ -190,7 +192,7 @@ def order_of(
         back[name] = int((np.diff(known) < 0).sum())
     cost = {name: 10 * impossible[name] + back[name] for name in ORDERS}
     numbers = [day.numbers for day in map(day_of, days) if day]
-    years, days_ = ({some[at] for some in numbers} for at in (0, 2))
+    years, days_ = ({some[index] for some in numbers} for index in (0, 2))
     least = min(cost["day first"], cost["month first"])
     # Where the last number has one digit somewhere it is a day: no need to look at the order.
     if cost["year first"] < least and (len(years) <= len(days_) or least > 9 * len(days)):

@@ -91,13 +91,13 @@ def _read(text: Text, path: Path) -> Export:
     name = path.name + (f" ({text.inner})" if text.one_of_several else "")
     source = text.source
     try:
-        found = take_apart(source)
+        taken = take_apart(source)
     except TooManyError as error:
         most = f"more than {error.args[0]:,} messages"
         raise ExportError(f"{name}: holds {most}, far beyond any export; {HOW}.") from None
-    if found is None:
+    if taken is None:
         raise no_chat(name, source.data)
-    pieces, style = found
+    pieces, style = taken
     main = pieces.styles.index(style)
     times, why, problem = _times(pieces, main, path.stem, source)
     if not (times > NEVER).any():
@@ -163,7 +163,7 @@ def _times(pieces: Pieces, code: int, name: str, source: Source) -> tuple[np.nda
     """
     style = pieces.styles[code]
     rows = np.flatnonzero(pieces.style_codes == code)
-    found = np.full(len(pieces.lines), NEVER)
+    moments = np.full(len(pieces.lines), NEVER)
     months: Mapping[str, int] = {}
     days = pieces.days.codes[rows]
 
@@ -193,7 +193,7 @@ def _times(pieces: Pieces, code: int, name: str, source: Source) -> tuple[np.nda
         first = (2, 1, 0)
         months = words.meaning("months", named, lambda some: back(in_days(first, some)))
         if months is None:
-            return found, "", f"the months ({', '.join(named)}) are of no language that is known"
+            return moments, "", f"the months ({', '.join(named)}) are of no language that is known"
     changes = days[np.flatnonzero(np.diff(days, prepend=-1))]
     written = pieces.days.values
     order, why = order_of(
@@ -209,18 +209,18 @@ def _times(pieces: Pieces, code: int, name: str, source: Source) -> tuple[np.nda
         if parts is None:
             listed = ", ".join(named[:9])
             problem = f"the words beside the time ({listed}) do not tell the half of the day"
-            return found, "", problem
-    found[rows] = seconds(order, months, parts)
-    if months and (found == NEVER).all():
-        return found, "", "no date has a year; write one behind the first (5 Mar 2014)"
-    return found, why, ""
+            return moments, "", problem
+    moments[rows] = seconds(order, months, parts)
+    if months and (moments == NEVER).all():
+        return moments, "", "no date has a year; write one behind the first (5 Mar 2014)"
+    return moments, why, ""
 
 
 def _by_language(style: Style, name: str, source: Source) -> tuple[str, str]:
     """The order of day and month where no date tells."""
     text = source.data.decode()
-    found = language(name, text)
+    spoken = language(name, text)
     capitals = style.half == "after" and re.search(r"\d[\s\u202f]?[AP]M\b", text)
-    american = found in ("en", "") and style.separator == "/" and capitals
-    why = f"no date tells, the notices' language is {found or 'unknown'}"
+    american = spoken in ("en", "") and style.separator == "/" and capitals
+    why = f"no date tells, the notices' language is {spoken or 'unknown'}"
     return "month first" if american else "day first", why

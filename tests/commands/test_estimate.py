@@ -148,7 +148,7 @@ def test_the_command_lists_every_config():
 
 def test_settings_that_there_are_none_of_end_in_a_sentence():
     with pytest.raises(UserError, match=r"does not compose with .*train=qlora-9gb.*qlora-8gb"):
-        estimate.of_all_models(ROOT / "conf", ["train=qlora-9gb"])
+        estimate.estimate_all(ROOT / "conf", ["train=qlora-9gb"])
 
 
 # What training needs, without the holes that the heap keeps as models.py has it (on a processor

@@ -20,7 +20,7 @@ from espejo.formatting.prompts import prompter
 from espejo.prediction.predictor import Predictor
 from stages import format as stage
 from tests.helpers import reported, tiny
-from tests.helpers.synthetic import chats
+from tests.helpers.synthetic import chats, people
 from tests.helpers.workshop import ROOT
 
 AUDIT = AuditConfig(canaries=8, repetitions=[1, 4], digits=4, num_decoys=255, seed=7)
@@ -87,8 +87,7 @@ def test_the_stage_counts_what_it_plants_and_labels_the_author_s_alone(
     composed, examples, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
-    people = {"name": ["Juli", "Cami"], "is_author": [True, False], "consent": ["", "train"]}
-    tables.write(pd.DataFrame(people), tmp_path / "people.parquet", tables.PEOPLE)
+    tables.write(people(Cami="train"), tmp_path / "people.parquet", tables.PEOPLE)
     tables.write(examples, tmp_path / "filtered.parquet", tables.EXAMPLES)
     written, accounts = [], []
     for number in (0, 1):
@@ -130,7 +129,7 @@ class Both:
 
 @pytest.fixture(scope="module")
 def learnt(composed, examples):
-    """learnt("reply")(audit) is what a tiny model that knows canaries by heart gives away."""
+    """learnt("reply") is a predictor of a tiny model that was trained to know canaries by heart."""
     params = composed("model=smollm2")
     tokenizer = tiny.trained_tokenizer(
         ("<|endoftext|>", "<|im_start|>", "<|im_end|>"),
@@ -165,15 +164,19 @@ def learnt(composed, examples):
             model(input_ids=ids[some], labels=labels[some]).loss.backward()
             optimizer.step()
             slower.step()
-        pair = Both(tokenizer, manifest, base, model.eval())
-        predictor = Predictor(pair, examples, "Juli", {"batch_tokens": 4096}, {})
-        return lambda audit: memorization.exposed(predictor.canaries(audit))
+        both = Both(tokenizer, manifest, base, model.eval())
+        return Predictor(both, examples, "Juli", {"batch_tokens": 4096}, {})
 
     return cache(trained)
 
 
+def exposed(predictor, audit):
+    """What the evaluation makes of the table CANARIES of a predictor."""
+    return memorization.exposure_by_role(predictor.canaries(audit))
+
+
 def test_what_was_learnt_is_exposed_and_what_was_read_is_not(learnt):
-    got = learnt("reply")(LEARNT)
+    got = exposed(learnt("reply"), LEARNT)
     author, partner = (got[role]["4"] for role in canaries.ROLES)
     # 256 codes: 8 bits for the likeliest of all.
     assert author["tuned"]["possible"] == author["tuned"]["max"] == 8
@@ -185,7 +188,7 @@ def test_what_was_learnt_is_exposed_and_what_was_read_is_not(learnt):
 
 
 def test_a_method_that_learns_whole_texts_exposes_what_partners_say(learnt):
-    got = learnt("text")(LEARNT)
+    got = exposed(learnt("text"), LEARNT)
     assert got["partner"]["4"]["tuned"]["mean"] > 7
     assert got["partner"]["4"]["base"]["mean"] < got["chance"] + 3 * 0.6
 
@@ -193,15 +196,56 @@ def test_a_method_that_learns_whole_texts_exposes_what_partners_say(learnt):
 def test_what_was_never_planted_is_exposed_by_chance(learnt):
     # Other codes of the same space, for a model that knows those of another seed by heart.
     never = LEARNT.model_copy(update={"canaries": 150, "repetitions": [1], "seed": 8})
-    got = learnt("reply")(never)
+    got = exposed(learnt("reply"), never)
     for role in canaries.ROLES:
         for name in ("base", "tuned"):
             assert got[role]["1"][name]["n"] == 150
             assert got[role]["1"][name]["mean"] == pytest.approx(got["chance"], abs=0.4)
 
 
+def test_without_a_canary_the_table_is_empty(learnt, tmp_path):
+    none = learnt("reply").canaries(AUDIT.model_copy(update={"canaries": 0}))
+    tables.write(none, tmp_path / "canaries.parquet", tables.CANARIES)
+    assert len(tables.read(tmp_path / "canaries.parquet", tables.CANARIES)) == 0
+
+
+def test_the_table_holds_every_canary_and_every_decoy_of_both_models(learnt, tmp_path):
+    found = learnt("reply").canaries(LEARNT)
+    tables.write(found, tmp_path / "canaries.parquet", tables.CANARIES)
+    counts = found.groupby(["role", "model", "repetitions"]).size()
+    assert counts.to_dict() == {
+        (role, model, times): number
+        for role in canaries.ROLES
+        for model in ("base", "tuned")
+        for times, number in ((4, 6), (0, 255))
+    }
+
+
+def test_exposures_of_table_canaries_by_hand():
+    # Among three decoys: likelier than all (2 bits), than two (1), than none (0).
+    rows = [
+        ("author", times, model, nats)
+        for model, least in (("base", 35.0), ("tuned", 5.0))
+        for times, nats in ((0, 10.0), (0, 20.0), (0, 30.0), (1, least), (16, least), (16, 15.0))
+    ]
+    table = pd.DataFrame(rows, columns=tables.CANARIES.names).sample(frac=1, random_state=3)
+    got = memorization.exposure_by_role(table)
+    assert got["chance"] == pytest.approx(memorization.chance_exposure(3))
+    assert set(got) == {"chance", "author"}
+    assert got["author"] == {
+        "1": {
+            "base": {"mean": 0.0, "max": 0.0, "possible": 2.0, "n": 1},
+            "tuned": {"mean": 2.0, "max": 2.0, "possible": 2.0, "n": 1},
+        },
+        "16": {
+            "base": {"mean": 0.5, "max": 1.0, "possible": 2.0, "n": 2},
+            "tuned": {"mean": 1.5, "max": 2.0, "possible": 2.0, "n": 2},
+        },
+    }
+
+
 def test_chance_by_hand():
     # Ranks 1 and 2 of two: 1 bit or 0. Of four: 2, 1, log2(4 / 3) and 0 bits.
-    assert memorization.chance(1) == pytest.approx(0.5)
-    assert memorization.chance(3) == pytest.approx((2 + 1 + 0.41504 + 0) / 4, abs=1e-5)
-    assert memorization.chance(10**6) == pytest.approx(1 / math.log(2), abs=1e-4)
+    assert memorization.chance_exposure(1) == pytest.approx(0.5)
+    assert memorization.chance_exposure(3) == pytest.approx((2 + 1 + 0.41504 + 0) / 4, abs=1e-5)
+    assert memorization.chance_exposure(10**6) == pytest.approx(1 / math.log(2), abs=1e-4)

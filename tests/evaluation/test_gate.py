@@ -8,7 +8,6 @@ from espejo.dataset.turns import examples, split, turns
 from espejo.evaluation import memorization, questions
 from espejo.formatting.labels import encode
 from espejo.formatting.prompts import prompter
-from espejo.formatting.training_texts import training_texts
 from espejo.model import loading
 from espejo.model.pair import ModelPair
 from espejo.prediction.predictor import Predictor, learnt_texts
@@ -29,7 +28,7 @@ def demo():
         lowercase=False,
         characters=None,
     )
-    kept, _, _ = clean(messages, config, given={})
+    kept, _, _ = clean(messages, config, pseudonyms={})
     grouped = turns(kept, "1h", "3h").drop(columns="withheld")
     table = examples(split(grouped, "Juli", 0.1, 0.1, at_least=50), "Juli", history=4)
     long = table[table["reply"].map(lambda said: 30 < sum(map(len, said)) < 120)]
@@ -60,19 +59,26 @@ def test_thirty_epochs_on_twenty_replies_fail_the_gate(demo, composed, tmp_path)
     made = {"data": "", "model": model, "format": params["format"], "history": 4, "train": wanted}
     loading.save(trained.model, tokenizer, tmp_path / "model", made)
 
-    config = params["predict"] | {"generated_replies": 20, "prompts": [], "out_of_scope": {}}
     pair = ModelPair(tmp_path / "model")
-    predictor = Predictor(pair, demo, "Juli", config, params["generate"])
-    test = training_texts(predictor.split("test"), write, "Juli", frozenset(), 1)
-    _, seen = memorization.membership(predictor.losses(test), params["evaluate"])
+    # The test replies alone, and no examples in the prompt.
+    config = params["predict"] | {"generated_replies": 20, "shot_chars": 0}
+    one = Predictor(pair, demo, "Juli", config, params["generate"])
+    test = one.split("test")
+    written = [one.prompter.example(r.context, r.reply, "Juli", r.group) for r in test.itertuples()]
+    texts = test[["id", "session", "split"]].assign(
+        text=[text for text, _ in written], spans=[spans for _, spans in written]
+    )
+    members, seen = memorization.membership(one.losses(texts), params["evaluate"])
+    assert members == 20
     assert seen["value"] > 0.95
-    replies = predictor.replies()
-    found = questions.memorized(
+    replies = one.replies()
+    found = questions.evaluate_memorization(
         replies,
-        questions.answered(replies, demo),
-        learnt_texts(predictor.split("train"), wanted["loss"], "Juli", frozenset())["messages"],
+        questions.answered_examples(replies, demo),
+        learnt_texts(one.split("train"), wanted["loss"], "Juli", frozenset())["messages"].tolist(),
         seen,
         params["evaluate"],
     )
+    assert found["replies"] == 20
     assert found["verdict"] == "fail"
     assert {"membership", "whole_beyond_own"} <= set(found["reasons"]), found
