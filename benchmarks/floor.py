@@ -31,8 +31,8 @@ import torch
 from transformers import PreTrainedModel, TrainerCallback
 
 from benchmarks.training import best_of, composed, texts
-from espejo.evaluation import likelihood
 from espejo.formatting.labels import IGNORED, Encoded, encode_table
+from espejo.prediction import losses
 
 STEPS = 14  # of training unless told otherwise, spread over the lengths of the demo's texts ...
 WARM_UP = 2  # ... of which the first ones are not counted
@@ -108,10 +108,10 @@ def measure(overrides: Sequence[str], steps: int) -> dict[str, dict[str, float]]
     test, most = encode_table(tokenizer, parts["test"]), params["evaluate"]["batch_tokens"]
     sizes = [len(row["input_ids"]) for row in test]
     order = sorted(range(len(test)), key=sizes.__getitem__)
-    batches = [[test[at] for at in batch] for batch in likelihood.batches(order, sizes, most)]
-    likelihood.token_losses(base, batches[0], most)
+    batches = [[test[at] for at in batch] for batch in losses.batches(order, sizes, most)]
+    losses.token_losses(base, batches[0], most)
     began = time.process_time()
-    likelihood.token_losses(base, test, most)
+    losses.token_losses(base, test, most)
     spent = time.process_time() - began
     scoring = work(batches, spent, floor(base, batches, back=False))
 

@@ -53,9 +53,9 @@ from transformers import (
 
 from benchmarks.training import ROOT, composed, flops
 from espejo.core.errors import UserError
-from espejo.evaluation import likelihood
 from espejo.formatting.labels import IGNORED, Encoded, encode
 from espejo.model.generation import reply_all, settings
+from espejo.prediction.losses import per_example, token_losses
 from espejo.training import frozen_head
 from tests.helpers.launched import TOKENIZER
 from tests.model.test_every_model import NARROW, NARROW_GPT2, tiny_base
@@ -192,7 +192,7 @@ def texts(params: Mapping, number: int) -> list[Encoded]:
 def at_once(params: Mapping) -> int:
     """How many texts a training with these params has in memory at once."""
     train = params["train"]
-    return distributed.shares(train["batch_size"], train["micro_batch_size"], 1)[0]
+    return distributed.split_batch(train["batch_size"], train["micro_batch_size"], 1)[0]
 
 
 def trained(
@@ -414,8 +414,8 @@ def bits(folder: str, formatted: str) -> float:
     test = table[table["split"] == "test"].head(20)
     rows = [encode(mirror.tokenizer, row.text, row.spans) for row in test.itertuples()]
     with mirror.tuned() as model:
-        losses = likelihood.token_losses(model, rows, 1024)
-    sums = likelihood.per_example(losses, rows, test["spans"])
+        losses = token_losses(model, rows, 1024)
+    sums = per_example(losses, rows, test["spans"])
     return float(sums["nats"].sum() / sums["chars"].sum() / math.log(2))
 
 

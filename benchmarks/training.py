@@ -38,10 +38,10 @@ from dvc.utils.hydra import compose_and_dump
 from transformers import PreTrainedModel, TrainerCallback, TrainerState
 
 from docs import fill
-from espejo.evaluation import likelihood
 from espejo.formatting.labels import IGNORED, Encoded, encode_table
 from espejo.formatting.prompts import prompter
 from espejo.formatting.training_texts import training_texts
+from espejo.prediction.losses import per_example, token_losses
 
 T = TypeVar("T")
 
@@ -175,8 +175,8 @@ class Clock(TrainerCallback):
 
 def bits(model: PreTrainedModel, test: Sequence[Encoded], table: pd.DataFrame) -> float:
     """Bits per own character of the replies of `table` (FORMATTED), `test` as tokens."""
-    losses = likelihood.token_losses(model, test, LOOK_TOKENS)
-    sums = likelihood.per_example(losses, test, table["spans"])
+    losses = token_losses(model, test, LOOK_TOKENS)
+    sums = per_example(losses, test, table["spans"])
     return float(sums["own_nats"].sum() / sums["own_chars"].sum() / np.log(2))
 
 
@@ -291,7 +291,7 @@ def one_by_one(model: PreTrainedModel, rows: Sequence[Encoded]) -> np.ndarray:
 
 def batched(model: PreTrainedModel, rows: Sequence[Encoded], batch_tokens: int) -> np.ndarray:
     """The same as `evaluate` does it: by length, logits only where there is a label."""
-    return np.array([loss.mean() for loss in likelihood.token_losses(model, rows, batch_tokens)])
+    return np.array([loss.mean() for loss in token_losses(model, rows, batch_tokens)])
 
 
 def both_ways(model: PreTrainedModel, rows: Sequence[Encoded], batch_tokens: int) -> dict:

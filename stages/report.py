@@ -2,7 +2,7 @@
 
     python -m stages.report data metrics plots reports
 
-It measures nothing and draws all pictures. It quotes messages, so it is never in git.
+It measures nothing and draws all pictures. It quotes messages, so git ignores it.
 """
 
 from pathlib import Path
@@ -12,26 +12,35 @@ import pandas as pd
 from espejo.core import escaping, files, metrics, tables
 from espejo.core.stage import params, run
 from espejo.evaluation import questions
+from espejo.evaluation.config import EvaluateConfig
+from espejo.model.config import ModelConfig
 from espejo.plots import activity, evaluation, training
 from espejo.plots.style import save
 from espejo.plots.wordcloud import wordcloud
+from espejo.prediction.config import PredictConfig
 from espejo.report import page, samples, sections, verdicts
+from espejo.report.config import ReportConfig
 from espejo.report.wording import Wording
 
 
 def main(data: Path, metrics_dir: Path, plots_dir: Path, reports_dir: Path) -> None:
     """Metrics and tables -> the pictures of PLOTS_DIR, and the pages of REPORTS_DIR."""
-    config, limits, model = params("report"), params("evaluate"), params("model")["name"]
-    wording = Wording(config["language"])
-    steps = (*sections.STEPS, "statistics", "eval")
-    numbers = {name: metrics.read(metrics_dir / f"{name}.json") for name in steps}
-    scores = numbers["eval"]
+    config, evaluate, predict = params(ReportConfig), params(EvaluateConfig), params(PredictConfig)
+    model = params(ModelConfig).name
+    wording = Wording(config.language)
+    accounts = {
+        name: metrics.read(metrics_dir / f"{name}.json")
+        for name in (*sections.STAGES, "statistics")
+    }
+    scores = metrics.read(metrics_dir / "eval.json")
     replies = tables.read(data / "replies.parquet", tables.REPLIES)
-    answered = questions.answered(replies, tables.read(data / "examples.parquet", tables.EXAMPLES))
+    examples = tables.read(data / "examples.parquet", tables.EXAMPLES)
     giveaways = tables.read(data / "giveaways.parquet", tables.GIVEAWAYS)
     second_names = tables.read(data / "second_names.parquet", tables.SECOND_NAMES)
+    answered = questions.answered_examples(replies, examples)
+    tested = answered[answered["split"].eq("test")].head(config.shown_contexts)
 
-    funnel = sections.funnel(numbers)
+    funnel = sections.funnel(accounts)
     tables.write_csv(funnel, plots_dir / "funnel.csv")
     figures = {
         "at_a_glance": evaluation.at_a_glance(scores, wording),
@@ -53,32 +62,34 @@ def main(data: Path, metrics_dir: Path, plots_dir: Path, reports_dir: Path) -> N
     words = tables.read(data / "words.parquet", tables.WORDS)
     wordcloud(words, reports_dir / "wordcloud.png")
 
-    tested = answered[answered["split"].eq("test")].head(config["shown_contexts"])
+    lead = wording.text(
+        "page.lead",
+        model=escaping.markdown(model),
+        confidence=wording.percent(evaluate.confidence),
+        often=wording.number(100 * evaluate.confidence, 0),
+    )
+    answers = verdicts.four_answers(
+        scores, wording, evaluate, predict, second_names["name"].tolist()
+    )
     parts = [
         sections.glance(wording),
         sections.likelihood(scores, wording),
         sections.sound(scores, wording, giveaways),
         sections.relevance(scores, wording),
-        sections.memory(scores, wording, limits["sharing_limits"]),
-        sections.outside(scores, wording),
-        sections.controlled(scores, wording, limits),
+        sections.memorization(scores, wording, evaluate.sharing_limits),
+        sections.out_of_scope(scores, wording),
+        sections.impostors(scores, wording, evaluate),
         sections.samples(replies, tested, wording),
-        sections.data(numbers, wording),
+        sections.data(accounts, wording),
     ]
-    lead = wording.text(
-        "page.lead",
-        model=escaping.markdown(model),
-        confidence=wording.percent(limits["confidence"]),
-        often=wording.number(100 * limits["confidence"], 0),
-    )
-    four = verdicts.four(scores, wording, limits, params("predict"), second_names["name"].tolist())
     pictures = {f"{name}.png": (plots_dir / f"{name}.png").read_bytes() for name in figures}
-    files.write(page.html(wording, lead, four, parts, pictures), reports_dir / "report.html")
-    files.write(page.markdown(wording, lead, four, parts), reports_dir / "report.md")
+    files.write(page.html(wording, lead, answers, parts, pictures), reports_dir / "report.html")
+    files.write(page.markdown(wording, lead, answers, parts), reports_dir / "report.md")
     files.write(samples.page(replies, tested), reports_dir / "samples.md")
     print(f"report: {reports_dir / 'report.html'}")
-    for one in four:
-        print(f"  {wording.text(f'{one.name}.question')} {wording.name('verdicts', one.verdict)}")
+    for answer in answers:
+        question = wording.text(f"{answer.name}.question")
+        print(f"  {question} {wording.name('verdicts', answer.verdict)}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A conversation with a trained model: what was said, and the next reply, for any front end."""
+"""A conversation with a trained model: its turns and the next reply, for any front end."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,45 +14,45 @@ BOT, PERSON = "bot", "person"
 
 
 class Conversation:
-    """Holds the turns of one conversation with the model in `folder` (the stage train's output).
+    """The turns of one conversation with the model in `folder` (the output of the stage train).
 
     Raises UserError when there is no trained model.
     """
 
     def __init__(self, folder: Path, generate: GenerateConfig) -> None:
-        """`generate` is the params section of that name: temperature, limit of new tokens …"""
         self.pair = ModelPair(folder)
-        self._prompter = trained_prompter(self.pair.tokenizer, self.pair.manifest)
-        self._how = generation_config(self.pair.tokenizer, self._prompter.end, generate)
+        tokenizer = self.pair.tokenizer
+        self._prompter = trained_prompter(tokenizer, self.pair.manifest)
+        self._generation = generation_config(tokenizer, self._prompter.end, generate)
         self.turns: list[Turn] = []
 
-    def say(self, said: Sequence[str]) -> None:
-        """Add a turn of the person: one or more messages."""
-        self.turns.append({"author": PERSON, "messages": list(said)})
+    def say(self, messages: Sequence[str]) -> None:
+        """Add a turn of the person."""
+        self.turns.append({"author": PERSON, "messages": list(messages)})
 
     def reply(self, base: bool = False) -> Iterator[str | None]:
-        """The reply to what was said last: text as it is written, None between two messages.
+        """The reply to the person's last turn: text while it is generated, None between messages.
 
-        The tuned model's reply, once read to its end, becomes part of the conversation. With
-        `base`, the model before training answers in its place, and nothing is remembered.
+        The tuned model's reply becomes part of the conversation once it is read to its end. With
+        `base` the base model replies instead, and its reply is not kept.
         """
-        # Up to the person's last turn: /base answers what the bot has answered already.
-        last = max(at for at, turn in enumerate(self.turns) if turn["author"] == PERSON)
+        # Up to the person's last turn: /base replies to what the bot has replied to already.
+        last = max(index for index, turn in enumerate(self.turns) if turn["author"] == PERSON)
         history = self.pair.manifest["history"]
         prompt = self._prompter.prompt(self.turns[: last + 1][-history:], BOT)
         tokenizer = self.pair.tokenizer
-        said = [""]
+        texts = [""]
         with self.pair.base() if base else self.pair.tuned() as model:
-            raw = pieces(model, tokenizer, prompt, self._how)
+            raw = pieces(model, tokenizer, prompt, self._generation)
             try:
                 for text in messages(raw, self._prompter.separator, self._prompter.stops):
                     if text is None:
-                        said.append("")
+                        texts.append("")
                     else:
-                        said[-1] += text
+                        texts[-1] += text
                     yield text
             finally:
                 raw.close()
-        spoken = [text.strip() for text in said if text.strip()]
-        if spoken and not base:
-            self.turns.append({"author": BOT, "messages": spoken})
+        written = [text.strip() for text in texts if text.strip()]
+        if written and not base:
+            self.turns.append({"author": BOT, "messages": written})

@@ -1,6 +1,6 @@
-"""A reply as it is being written: text as soon as it is certain, message by message."""
+"""A reply while it is generated: text as soon as it is certain, message by message."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from threading import Event, Thread
 
 from transformers import (
@@ -24,62 +24,65 @@ class _Stop(StoppingCriteria):
 
 
 def pieces(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompt: str, how: GenerationConfig
-) -> Iterator[str]:
-    """Raw text as the model writes it, control tokens included. Closing the iterator stops it."""
-    asked = tokenizer(prompt, add_special_tokens=False, return_tensors="pt").to(model.device)
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompt: str,
+    config: GenerationConfig,
+) -> Generator[str, None, None]:
+    """Raw text while it is generated, special tokens included; closing the generator stops it."""
+    inputs = tokenizer(prompt, add_special_tokens=False, return_tensors="pt").to(model.device)
     streamer = TextIteratorStreamer(tokenizer, skip_prompt=True)
     stop = Event()
     failure: list[BaseException] = []
 
-    def write() -> None:
+    def generate() -> None:
         try:
-            model.generate(
-                **asked,
-                generation_config=how,
+            model.generate(  # type: ignore[operator]  # each architecture mixes it in
+                **inputs,
+                generation_config=config,
                 streamer=streamer,
                 stopping_criteria=StoppingCriteriaList([_Stop(stop)]),
             )
         except BaseException as error:
             failure.append(error)
-            streamer.end()  # the reader would wait for ever
+            streamer.end()  # or the loop below would wait forever
 
-    writer = Thread(target=write, daemon=True)
-    writer.start()
+    thread = Thread(target=generate, daemon=True)
+    thread.start()
     try:
         yield from streamer
     finally:
         stop.set()
-        writer.join()
+        thread.join()
     if failure:
         raise failure[0]
 
 
-def messages(written: Iterable[str], separator: str, stops: Sequence[str]) -> Iterator[str | None]:
-    """Text to show at once, and None where one message ends and the next begins.
+def messages(pieces: Iterable[str], separator: str, stops: Sequence[str]) -> Iterator[str | None]:
+    """Text that can be shown at once, and None where one message ends and the next begins.
 
     Nothing after the first of `stops` is shown, and nothing that may be the beginning of
     `separator` or of a stop, not even when the limit of new tokens leaves it unfinished.
     """
     waiting = ""
-    for piece in written:
+    for piece in pieces:
         waiting += piece
         while True:
-            found = [(waiting.find(mark), mark) for mark in (separator, *stops)]
-            at, mark = min(((at, m) for at, m in found if at >= 0), default=(-1, ""))
-            if at < 0:
+            matches = [(waiting.find(mark), mark) for mark in (separator, *stops)]
+            start, mark = min((match for match in matches if match[0] >= 0), default=(-1, ""))
+            if start < 0:
                 break
-            said = waiting[:at]
-            if mark != separator:  # a reply may end inside a separator that was begun
-                said = said[: len(said) - begun(said, separator)]
-            if said:
-                yield said
+            text = waiting[:start]
+            if mark != separator:  # a reply may end inside an unfinished separator
+                text = text[: len(text) - begun(text, separator)]
+            if text:
+                yield text
             if mark != separator:
                 return
             yield None
-            waiting = waiting[at + len(mark) :]
+            waiting = waiting[start + len(mark) :]
         certain = len(waiting) - max(begun(waiting, mark) for mark in (separator, *stops))
-        if certain < len(waiting):  # before what may be a stop, a begun separator may be its end
+        if certain < len(waiting):  # what precedes a possible stop may be an unfinished separator
             certain -= begun(waiting[:certain], separator)
         if certain:
             yield waiting[:certain]

@@ -99,34 +99,36 @@ class DataConfig(Section):
     raw: Word
 
 
-def checked(config: type[Config], found: Mapping, path: Path) -> Config:
-    """The section `found` of the file `path` as a `config`.
+def checked(config: type[Config], settings: Mapping, path: Path) -> Config:
+    """The section `settings` of the file `path` as a `config`.
 
     Raises UserError that names the first setting that has another name now, is of no such kind, is
     unknown (and which known one is nearest) or is missing.
     """
     try:
-        return config.model_validate(found)
+        return config.model_validate(settings)
     except ValidationError as error:
-        wrong = [(".".join(map(str, (config.section, *one["loc"]))), one) for one in error.errors()]
+        details = error.errors()
+        keys = [".".join(map(str, (config.section, *detail["loc"]))) for detail in details]
+        wrong = list(zip(keys, details, strict=True))
     by_type = {
-        name: [(key, one) for key, one in wrong if one["type"] == name]
+        name: [(key, detail) for key, detail in wrong if detail["type"] == name]
         for name in ("extra_forbidden", "missing")
     }
     unknown, missing = by_type.values()
     again = faults.again(path)
-    refuse_renamed({config.section: found}, path)
-    for key, one in wrong:
-        if one["type"] not in by_type:
+    refuse_renamed({config.section: settings}, path)
+    for key, detail in wrong:
+        if detail["type"] not in by_type:
             raise UserError(
-                f"{path}: {key} is {one['input']!r}: {_expected(config, one)}. Set it by `dvc exp "
-                f"run -S` or in conf/; {again}."
+                f"{path}: {key} is {detail['input']!r}: {_expected(config, detail)}. Set it by "
+                f"`dvc exp run -S` or in conf/; {again}."
             )
-    for key, one in unknown:
+    for key, detail in unknown:
         place, _, name = key.rpartition(".")
-        known = _at(config, one["loc"][:-1]).model_fields
+        fields = _at(config, detail["loc"][:-1]).model_fields
         raise UserError(
-            f"{path}: {key} is no setting; {nearest(name, known, f'{place}.')}. Mend it where you "
+            f"{path}: {key} is no setting; {nearest(name, fields, f'{place}.')}. Mend it where you "
             f"set it (in conf/ or behind -S); {again}."
         )
     raise UserError(f"{path} lacks {missing[0][0]}; {again}.")
@@ -135,10 +137,10 @@ def checked(config: type[Config], found: Mapping, path: Path) -> Config:
 def refuse_renamed(params: Mapping, path: Path) -> None:
     """Raise UserError for a setting in `params` (all sections) that has another name now."""
     for old, new in RENAMED.items():
-        found: object = params
+        value: object = params
         for part in old.split("."):
-            found = found.get(part, _ABSENT) if isinstance(found, Mapping) else _ABSENT
-        if found is not _ABSENT:
+            value = value.get(part, _ABSENT) if isinstance(value, Mapping) else _ABSENT
+        if value is not _ABSENT:
             raise UserError(
                 f"{path}: {old} is called {new} now. Rename it where you set it (in conf/ or "
                 f"behind -S); {faults.again(path)}."
@@ -152,36 +154,37 @@ def checked_all(params: Mapping, configs: Iterable[type[Section]], path: Path) -
     """
     refuse_renamed(params, path)
     by_name = {config.section: config for config in configs}
-    for section, found in params.items():
+    for section, settings in params.items():
         if section not in by_name:
             raise UserError(
                 f"{path}: {section} is no section of settings; {nearest(section, by_name)}. Mend "
                 f"it where you set it (in conf/); {faults.again(path)}."
             )
-        checked(by_name[section], found, path)
+        checked(by_name[section], settings, path)
 
 
-def nearest(name: str, known: Iterable[str], before: str = "") -> str:
-    """Which of the `known` names is nearest to `name`, or all of them where none is near."""
-    known = list(known)
-    close = get_close_matches(name, known, n=1)
+def nearest(name: str, names: Iterable[str], before: str = "") -> str:
+    """Which of the `names` is nearest to `name`, or all of them where none is near."""
+    names = list(names)
+    close = get_close_matches(name, names, n=1)
     if close:
         return f"the nearest is {before}{close[0]}"
-    return f"there are {', '.join(known)}"
+    return f"there are {', '.join(names)}"
 
 
 def _expected(config: type[Section], error: Mapping) -> str:
     """What a value that is none should be, from pydantic's own words."""
     if error["type"] == "model_type":
         return f"expected {', '.join(_at(config, error['loc']).model_fields)} below it"
-    said = error["msg"].removeprefix("Value error, ")
-    return said.replace("Input should be", "expected")
+    message = error["msg"].removeprefix("Value error, ")
+    return message.replace("Input should be", "expected")
 
 
 def _at(config: type[Section], loc: Iterable[str | int]) -> type[Section]:
     """The settings of which `loc` is the place inside a section."""
     for key in loc:
-        annotation = config.model_fields[key].annotation
+        annotation = config.model_fields[str(key)].annotation
         options = (annotation, *get_args(annotation))  # of `Tags | None` too
-        config = next(one for one in options if isinstance(one, type) and issubclass(one, Section))
+        groups = (option for option in options if isinstance(option, type))
+        config = next(group for group in groups if issubclass(group, Section))
     return config

@@ -41,10 +41,10 @@ def markdown(text: str) -> str:
     return "<br>".join(_MARK.sub(_escaped, line) for line in lines if line)
 
 
-def _escaped(found: re.Match) -> str:
-    if found["late"]:
-        return f"<span>{found[0]}</span>"
-    return f"{found[0]}\\" if found["number"] else f"\\{found[0]}"
+def _escaped(match: re.Match) -> str:
+    if match["late"]:
+        return f"<span>{match[0]}</span>"
+    return f"{match[0]}\\" if match["number"] else f"\\{match[0]}"
 
 
 def quoted(messages: Sequence[str], nothing: str) -> str:
@@ -72,5 +72,5 @@ def html(value: object) -> Markup:
 
 def terminal(text: str, lines: bool = False) -> str:
     """`text` for a terminal: on one line, or on `lines` of its own."""
-    shown = _seen(text).replace("\t", " ")
-    return shown if lines else shown.replace("\n", " ")
+    seen = _seen(text).replace("\t", " ")
+    return seen if lines else seen.replace("\n", " ")

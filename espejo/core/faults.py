@@ -67,22 +67,22 @@ def sentence(error: BaseException, path: Path | None = None) -> str | None:
     if isinstance(error, BrokenPipeError):
         return "what reads this output (`| head`, say) ended before all of it was written."
     path = path or _named(error)
-    at = f"{path}: " if path else ""
+    where = f"{path}: " if path else ""
     if out_of_memory(error):
-        return f"{at}{_MEMORY}"
+        return f"{where}{_MEMORY}"
     if number := _number(error):
-        return f"{at or 'A file, or the output: '}{_what(number, path)}."
+        return f"{where or 'A file, or the output: '}{_what(number, path)}."
     if cannot_write(error):
-        return f"{at or 'A file of the model: '}it cannot be written; {_MAKE_ROOM}."
+        return f"{where or 'A file of the model: '}it cannot be written; {_MAKE_ROOM}."
     if isinstance(error, UnicodeEncodeError):
         about = error.object[max(0, error.start - 20) : error.end + 20]
-        return f"{at}{about!r} holds bytes that are no UTF-8; rename or rewrite it."
+        return f"{where}{about!r} holds bytes that are no UTF-8; rename or rewrite it."
     if path and (wrong := _content(error)):
         return f"{path}{wrong}; {again(path)}."
     if _is(error, "hydra.errors.HydraException", "omegaconf.errors.OmegaConfBaseException"):
         return f"conf/ does not compose ({_first_line(error)}); mend what it names."
     if isinstance(error, OSError):  # libraries raise it with words of their own
-        return f"{at}{_first_line(error)}; mend that and run the same command again."
+        return f"{where}{_first_line(error)}; mend that and run the same command again."
     return sentence(error.__cause__, path) if error.__cause__ else None
 
 
@@ -99,8 +99,8 @@ def again(path: Path) -> str:
 
 def _what(number: int, path: Path | None) -> str:
     if number == errno.ENOENT:
-        made = again(path).removeprefix("remove it, and ") if path else "make it"
-        return f"there is no such file or folder; {made}"
+        remedy = again(path).removeprefix("remove it, and ") if path else "make it"
+        return f"there is no such file or folder; {remedy}"
     fallback = f"{os.strerror(number)}; mend that and run the same command again"
     return _SYSTEM.get(number, fallback)
 
@@ -115,8 +115,8 @@ def _named(error: BaseException) -> Path | None:
 def _number(error: BaseException) -> int | None:
     if isinstance(error, OSError) and error.errno:
         return error.errno
-    said = _NUMBER.search(str(error))
-    return int(said[1] or said[2]) if said else None
+    match = _NUMBER.search(str(error))
+    return int(match[1] or match[2]) if match else None
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -171,10 +171,10 @@ def about(path: Path) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
-        said = sentence(error, path)
-        if said is None:
+        message = sentence(error, path)
+        if message is None:
             raise
-        raise UserError(said) from error
+        raise UserError(message) from error
 
 
 @contextmanager
@@ -208,7 +208,7 @@ def guard(name: str) -> None:
         os.write(2, f"\n{name}: {STOPPED}\n\n".encode())
         os._exit(130)
 
-    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType) -> None:
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         _end(name, error)
         sys.__excepthook__(kind, error, trace)
 
@@ -235,20 +235,21 @@ def _end(name: str, error: BaseException) -> None:
     while before := behind[-1].__cause__ or behind[-1].__context__:
         behind.append(before)
     # In the place of these two typer exits, and a library may raise something of its own.
-    silent = [one for one in behind if isinstance(one, KeyboardInterrupt | BrokenPipeError)]
-    stopped = any(isinstance(one, KeyboardInterrupt) for one in silent)
-    said = sentence(error) or next(map(sentence, silent), None)
-    if said is None:
+    quiet = KeyboardInterrupt | BrokenPipeError
+    silent = [cause for cause in behind if isinstance(cause, quiet)]
+    stopped = any(isinstance(cause, KeyboardInterrupt) for cause in silent)
+    message = sentence(error) or next(map(sentence, silent), None)
+    if message is None:
         # By SystemExit typer has said what was wrong; and a hook may follow after `told`.
         if not isinstance(error, SystemExit) and _DEFECT not in getattr(error, "__notes__", ()):
             error.add_note(_DEFECT)
         return
-    said = escaping.terminal(f"\n{name}: {said}\n", lines=True)
+    message = escaping.terminal(f"\n{name}: {message}\n", lines=True)
     if out_of_memory(error):  # whatever else runs at the end would want memory too
-        os.write(2, said.encode())
+        os.write(2, message.encode())
         os._exit(1)
     if not stopped:
-        sys.exit(said)
+        sys.exit(message)
     # At the very end, as by sys.exit: of several processes the others may have to keep silent.
-    atexit.register(print, said, file=sys.stderr)
+    atexit.register(print, message, file=sys.stderr)
     sys.exit(130)

@@ -49,10 +49,10 @@ def written(parts: Sequence[str], more: str = "", inside: bool = False) -> str:
     Letters drawn out ("Tinchooo") are the same word, `more` may follow, and only letters go on with
     a word: a name stands in `ana_gomez2.vcf` too. With `inside` not even those.
     """
-    found = GAP.join(_drawn_out(part) for part in parts) + more
+    pattern = GAP.join(_drawn_out(part) for part in parts) + more
     before = "" if inside or _UNSPACED.match(parts[0]) else f"(?<!{LETTER})"
     after = "" if inside or _UNSPACED.match(parts[-1][-1]) else f"(?!{LETTER})"
-    return f"{before}{found}{after}"
+    return f"{before}{pattern}{after}"
 
 
 def _drawn_out(word: str) -> str:
@@ -98,11 +98,11 @@ def replaced(
 
     Only `where` (text, start of the match in it) says so, if it is given.
     """
-    found = list(pattern.finditer(fold(text)))
-    at = places(text) if found else []
+    matches = list(pattern.finditer(fold(text)))
+    indices = places(text) if matches else []
     pieces, done, count = [], 0, 0
-    for match in found:
-        start, end = at[match.start()], at[match.end() - 1] + 1
+    for match in matches:
+        start, end = indices[match.start()], indices[match.end() - 1] + 1
         if where(text, start):
             while end < len(text) and not fold(text[end]):  # an accent apart
                 end += 1

@@ -39,11 +39,11 @@ def params(config: type[Config] | str, path: Path = Path("params.yaml")) -> Conf
     typed = resolve_name(_BY_NAME[config]) if isinstance(config, str) else config
     everything = files.mapping(path, yaml.safe_load)
     refuse_renamed(everything, path)  # a setting of the last stage need not wait for it
-    found = everything[typed.section]
-    if not isinstance(found, dict):
+    settings = everything[typed.section]
+    if not isinstance(settings, dict):
         raise UserError(f"{path}: {typed.section} holds no settings; {faults.again(path)}.")
-    parsed = checked(typed, found, path)
-    return found if isinstance(config, str) else parsed
+    parsed = checked(typed, settings, path)
+    return settings if isinstance(config, str) else parsed
 
 
 def run(main: Callable) -> None:

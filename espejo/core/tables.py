@@ -109,7 +109,7 @@ FORMATTED = pa.schema(
         _column("split", pa.string()),
         _column("text", pa.string()),
         _column("spans", pa.list_(_column("item", _SPAN))),  # kinds: see Span
-        _column("never", pa.list_(_column("item", _SPAN))),  # words that may not be learnt
+        _column("masked", pa.list_(_column("item", _SPAN))),  # words that may not be learnt
     ]
 )
 LEARNT = pa.schema([_column("messages", _TEXTS)])
@@ -231,14 +231,15 @@ def _has_null(values: pa.Array, field: pa.Field) -> bool:
     return False
 
 
-def _other(found: pa.Schema, schema: pa.Schema) -> str:
+def _other(actual: pa.Schema, schema: pa.Schema) -> str:
     """The first column by which a file is no such table."""
     for field in schema:
-        if field.name not in found.names:
+        if field.name not in actual.names:
             return f"it has no column {field.name}"
-        if found.field(field.name) != field:
-            return f"its column {field.name} is {found.field(field.name).type}, not {field.type}"
-    return f"its columns are {', '.join(found.names)}, not {', '.join(schema.names)}"
+        if actual.field(field.name) != field:
+            kind = actual.field(field.name).type
+            return f"its column {field.name} is {kind}, not {field.type}"
+    return f"its columns are {', '.join(actual.names)}, not {', '.join(schema.names)}"
 
 
 def read(path: Path, schema: pa.Schema) -> pd.DataFrame:

@@ -15,10 +15,10 @@ def exact(texts: Sequence[str]) -> np.ndarray:
     """bool[n]: whether an earlier text has the same words in the same order."""
     seen: set[str] = set()
     again = np.zeros(len(texts), dtype=bool)
-    for at, text in enumerate(texts):
+    for index, text in enumerate(texts):
         # What has no words (emoji, "?") is compared as it is.
         key = " ".join(words(text)) or text
-        again[at] = key in seen
+        again[index] = key in seen
         seen.add(key)
     return again
 
@@ -31,22 +31,24 @@ def near(texts: Sequence[str], similarity: float, at_least: int = 8) -> np.ndarr
     that no text is called a duplicate by chance. Texts under `at_least` words are none.
     """
     # Candidates are measured: better many of them than a duplicate that hashing overlooks.
-    index = MinHashLSH(threshold=similarity, num_perm=_PERMUTATIONS, weights=(0.05, 0.95))
+    hashed = MinHashLSH(threshold=similarity, num_perm=_PERMUTATIONS, weights=(0.05, 0.95))
     kept: dict[int, set[str]] = {}
     again = np.zeros(len(texts), dtype=bool)
-    for at, text in enumerate(texts):
-        said = words(text)
-        if len(said) < at_least:
+    for index, text in enumerate(texts):
+        text_words = words(text)
+        if len(text_words) < at_least:
             continue
-        grams = set(map(" ".join, ngrams(said, _SHINGLE_WORDS)))
+        grams = set(map(" ".join, ngrams(text_words, _SHINGLE_WORDS)))
         sketch = MinHash(num_perm=_PERMUTATIONS, seed=1)
         sketch.update_batch([gram.encode() for gram in sorted(grams)])
-        again[at] = any(_jaccard(grams, kept[other]) >= similarity for other in index.query(sketch))
-        if not again[at]:
-            index.insert(at, sketch)
-            kept[at] = grams
+        again[index] = any(
+            _jaccard(grams, kept[other]) >= similarity for other in hashed.query(sketch)
+        )
+        if not again[index]:
+            hashed.insert(index, sketch)
+            kept[index] = grams
     return again
 
 
-def _jaccard(one: set[str], other: set[str]) -> float:
-    return len(one & other) / len(one | other)
+def _jaccard(a: set[str], b: set[str]) -> float:
+    return len(a & b) / len(a | b)

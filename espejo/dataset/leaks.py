@@ -29,17 +29,17 @@ def leaked(texts: Sequence[str], held_out: pd.DataFrame) -> np.ndarray:
     """
     replies = {_words(messages) for messages in held_out["reply"]}
     turns = {_words(turn["messages"]) for context in held_out["context"] for turn in context}
-    runs = {run for said in replies | turns for run in ngrams(said, RUN)}
-    short = {said for said in replies if LEAST <= len(said) < RUN}
-    parts = {part for said in replies for part in _parts(said)}
-    rests = {rest for said in replies for rest in _rests(said)}
+    runs = {run for reply in replies | turns for run in ngrams(reply, RUN)}
+    short = {reply for reply in replies if LEAST <= len(reply) < RUN}
+    parts = {part for reply in replies for part in _parts(reply)}
+    rests = {rest for reply in replies for rest in _rests(reply)}
 
-    def leaks(said: tuple[str, ...]) -> bool:
+    def leaks(reply: tuple[str, ...]) -> bool:
         return (
-            not runs.isdisjoint(ngrams(said, RUN))
-            or said in parts
-            or not short.isdisjoint(_parts(said))
-            or not rests.isdisjoint(_rests(said))
+            not runs.isdisjoint(ngrams(reply, RUN))
+            or reply in parts
+            or not short.isdisjoint(_parts(reply))
+            or not rests.isdisjoint(_rests(reply))
         )
 
     return np.array([leaks(_words([text])) for text in texts], bool)
@@ -64,11 +64,11 @@ def unlearnt(examples: pd.DataFrame, author: str) -> set[Saying]:
         for session, reply in zip(train["session"], train["reply"], strict=True)
     }
     texts = sorted({" ".join(messages) for _, _, messages in turns})
-    known = set(compress(texts, leaked(texts, held_out)))
+    leaking = set(compress(texts, leaked(texts, held_out)))
     return {
         turn
         for turn in turns
-        if (turn[1] == author and turn not in kept) or " ".join(turn[2]) in known
+        if (turn[1] == author and turn not in kept) or " ".join(turn[2]) in leaking
     }
 
 
@@ -81,16 +81,16 @@ def _words(messages: Sequence[str]) -> tuple[str, ...]:
     return tuple(words(" ".join(messages)))
 
 
-def _parts(said: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+def _parts(reply: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     """Runs that may be the whole of a short reply."""
-    return (part for size in range(LEAST, RUN) for part in ngrams(said, size))
+    return (part for size in range(LEAST, RUN) for part in ngrams(reply, size))
 
 
-def _rests(said: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+def _rests(reply: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     """What is left when one word is left out, or none."""
-    if len(said) > 3 * RUN:
+    if len(reply) > 3 * RUN:
         return
-    if len(said) >= LEAST:
-        yield said
-    if len(said) > LEAST:
-        yield from (said[:at] + said[at + 1 :] for at in range(len(said)))
+    if len(reply) >= LEAST:
+        yield reply
+    if len(reply) > LEAST:
+        yield from (reply[:index] + reply[index + 1 :] for index in range(len(reply)))

@@ -123,12 +123,12 @@ def examples(turns: pd.DataFrame, author: str, history: int) -> pd.DataFrame:
     partners = turns[turns["author"] != author].groupby("chat")["author"].nunique()
     rows = []
     for session, run in turns.groupby("session", sort=False):
-        said = [
-            {"author": who, "messages": list(what)}
-            for who, what in zip(run["author"], run["messages"], strict=True)
+        turns_of_run = [
+            {"author": writer, "messages": list(messages)}
+            for writer, messages in zip(run["author"], run["messages"], strict=True)
         ]
-        for at, (turn, who) in enumerate(zip(run["turn"], run["author"], strict=True)):
-            if who == author:
+        for index, (turn, writer) in enumerate(zip(run["turn"], run["author"], strict=True)):
+            if writer == author:
                 rows.append(
                     {
                         "id": f"s{session}t{turn}",
@@ -136,8 +136,8 @@ def examples(turns: pd.DataFrame, author: str, history: int) -> pd.DataFrame:
                         "session": session,
                         "split": run["split"].iloc[0],
                         "group": bool(partners.get(run["chat"].iloc[0], 0) > 1),
-                        "context": said[max(0, at - history) : at],
-                        "reply": said[at]["messages"],
+                        "context": turns_of_run[max(0, index - history) : index],
+                        "reply": turns_of_run[index]["messages"],
                     }
                 )
     return pd.DataFrame(rows)

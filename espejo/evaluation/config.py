@@ -4,30 +4,30 @@ from typing import Annotated
 
 from pydantic import Field
 
-from espejo.core.config import Positive, Section, Seed, Some
+from espejo.core.config import Count, Positive, Section, Seed, Some
 
 
 class Margins(Section):
-    """What counts as no difference."""
+    """Differences that are too small to matter."""
 
     author_score: Positive
     told_apart: Positive
 
 
 class SharingLimits(Section):
-    """What must not be exceeded before a model is given to others."""
+    """What a model that is given to others may not exceed."""
 
     copied_beyond_own: float
     whole_beyond_own: float
     membership: float
-    personal_data: float
+    personal_data: Count
 
 
 class EvaluateConfig(Section):
-    """How numbers are made of what the models answered."""
+    """How the tables of `predict` become numbers with intervals, and the verdict on sharing."""
 
     section = "evaluate"
-    bootstrap: Some
+    bootstrap: Some  # resamples
     confidence: Annotated[float, Field(gt=0, lt=1)]
     seed: Seed
     margins: Margins

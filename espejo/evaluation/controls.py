@@ -1,6 +1,6 @@
-"""Impostors of whom the answer is known, put through the measures on the data at hand: no model.
+"""Controls: impostors whose score is known in advance, measured on the data at hand, with no model.
 
-A measure that takes its impostor for the author says nothing on these chats.
+A measure that takes its impostor for the author says nothing about these chats.
 """
 
 from collections.abc import Mapping
@@ -9,71 +9,77 @@ import numpy as np
 import pandas as pd
 
 from espejo.evaluation import memorization, questions, style, two_sample
+from espejo.evaluation.config import EvaluateConfig
 from espejo.evaluation.intervals import relation
 
-COPIES = ("copied_beyond_own", "whole_beyond_own")  # measures of memory.beyond_own
+COPIES = ("copied_beyond_own", "whole_beyond_own")  # measures of memorization.beyond_own
 
 
 def impostors(
-    turns: pd.DataFrame, rows: pd.DataFrame, train: pd.DataFrame, author: str, seed: int
+    turns: pd.DataFrame, held_out: pd.DataFrame, train: pd.DataFrame, author: str, seed: int
 ) -> dict[str, style.Replies]:
     """Replies of a friend, of the author shuffled, and of a bot that returns training replies.
 
-    `rows` are the held-out examples, `train` those of the train split. The friend is the other
-    person with most held-out turns; there is none in a chat in which nobody else wrote then.
+    `held_out` and `train` are rows of table EXAMPLES. The friend is the other person with the most
+    held-out turns; there is none in chats in which nobody else wrote then.
     """
-    drawn = np.random.default_rng(seed)
-    own, sessions = rows["reply"].tolist(), rows["session"].tolist()
-    copies = drawn.choice(len(train), len(rows), replace=len(train) < len(rows))
-    made = {
-        "shuffled": style.Replies([own[at] for at in drawn.permutation(len(own))], sessions),
-        "copy": style.Replies([train["reply"].iloc[at] for at in copies], sessions),
+    random = np.random.default_rng(seed)
+    own, sessions = held_out["reply"].tolist(), held_out["session"].tolist()
+    copies = random.choice(len(train), len(own), replace=len(train) < len(own))
+    replies = {
+        "shuffled": style.Replies([own[index] for index in random.permutation(len(own))], sessions),
+        "copy": style.Replies(train["reply"].iloc[copies].tolist(), sessions),
     }
     others = turns[turns["split"].ne("train") & turns["author"].ne(author)]
     if len(others):
-        most = others["author"].value_counts().sort_index().idxmax()
-        made = {"friend": style.replies_of(others[others["author"].eq(most)]), **made}
-    return made
+        friend = others["author"].value_counts().sort_index().idxmax()
+        replies = {"friend": style.replies_of(others[others["author"].eq(friend)]), **replies}
+    return replies
 
 
-def measured(
-    turns: pd.DataFrame, rows: pd.DataFrame, train: pd.DataFrame, author: str, wanted: Mapping
+def evaluate(
+    turns: pd.DataFrame,
+    held_out: pd.DataFrame,
+    train: pd.DataFrame,
+    author: str,
+    config: EvaluateConfig,
 ) -> dict[str, dict]:
-    """Of each impostor its author score, AUC against the real replies, and what it copies."""
-    made = impostors(turns, rows, train, author, wanted["seed"])
-    scores = style.author_score(turns, author, made, dict(wanted))
-    real, learnt = rows["reply"].tolist(), train["reply"].tolist()
-    sessions, table = rows["session"].tolist(), {}
-    contexts = [*map(memorization.before, rows["context"])]
-    others = questions.said_by_others(turns, author)
-    for name, said in made.items():
-        pairs = min(len(real), len(said.messages))
-        own, theirs, asked = real[:pairs], said.messages[:pairs], sessions[:pairs]
-        beyond = memorization.beyond_own(
-            theirs, own, contexts[:pairs], learnt, asked, dict(wanted), others
+    """The author score of each impostor, its AUC against the real replies, and what it copies."""
+    sources = impostors(turns, held_out, train, author, config.seed)
+    scores = style.author_score(turns, author, sources, config)
+    real, learnt = held_out["reply"].tolist(), train["reply"].tolist()
+    sessions = held_out["session"].tolist()
+    contexts = [*map(memorization.context_text, held_out["context"])]
+    others = questions.turns_of_others(turns, author)
+    controls = {}
+    for name, replies in sources.items():
+        n = min(len(real), len(replies.messages))
+        generated = replies.messages[:n]
+        copies = memorization.beyond_own(
+            generated, real[:n], contexts[:n], learnt, sessions[:n], config, others
         )
-        row = {"score": scores[name], **{key: beyond[key] for key in COPIES}}
-        # The shuffled replies are the real ones: the classifier would meet each in two folds.
+        row = {"score": scores[name], **{key: copies[key] for key in COPIES}}
+        # The shuffled replies are the real ones: the classifier would see each in two folds.
         if name != "shuffled":
-            row["told"] = two_sample.told_apart(own, theirs, asked, dict(wanted))
-        table[name] = row
-    return table
+            row["told"] = two_sample.told_apart(real[:n], generated, sessions[:n], config)
+        controls[name] = row
+    return controls
 
 
-def holds(name: str, row: Mapping, ceiling: Mapping, wanted: Mapping) -> bool | None:
-    """Whether a measure saw through the impostor `name`; None where that cannot be said.
+def holds(name: str, row: Mapping, ceiling: Mapping, config: EvaluateConfig) -> bool | None:
+    """Whether the measures in `row` recognized the impostor `name`; None where that is unclear.
 
-    Who must sound like the author does so only within the margin of `wanted`, the params section
-    evaluate; shuffled replies stand in other bundles than the author's, so there are no pairs. The
-    copy is caught as the gate catches it: by the value of a measure that was taken.
+    A friend, and any other name, must score below the author's `ceiling`. The shuffled replies must
+    be alike with it, within the margin: they form other bundles than the author's, so there are no
+    pairs. The copy must score at least as high, and be caught as the gate for sharing would: by the
+    value of a measure that was taken.
     """
-    found = relation(row["score"], ceiling, wanted["margins"]["author_score"])
+    where = relation(row["score"], ceiling, config.margins.author_score)
     if name not in ("shuffled", "copy"):
-        return {"below": True, "alike": False, "above": False}.get(found)
-    sounds = {"alike": True, "above": name == "copy", "below": False}.get(found)
+        return {"below": True, "alike": False, "above": False}.get(where)
+    sounds = {"alike": True, "above": name == "copy", "below": False}.get(where)
     if name == "shuffled" or sounds is False:
         return sounds
-    over = [
-        row[key]["value"] > wanted["sharing_limits"][key] for key in COPIES if "value" in row[key]
-    ]
+    limits = config.sharing_limits
+    over = [row[key]["value"] > getattr(limits, key) for key in COPIES if "value" in row[key]]
     return any(over) if over and sounds else None

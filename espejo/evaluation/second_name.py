@@ -1,48 +1,51 @@
-"""Who may be the author by another name: an account of before, a second phone, a nickname.
+"""People who may be the author under another name: an old account, a second phone, a nickname.
 
-What the author wrote under it counts as another person's then, and every score suffers. It is for
-the report, which is private: metrics hold no names.
+What the author wrote under that name counts as another person's, which spoils every score. This is
+for the report, which is private: metrics hold no names.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from espejo.evaluation import style
+from espejo.evaluation.config import EvaluateConfig
 
-LEAST = 3  # bundles of held-out messages, of the author and of whoever is suspected
+MIN_BUNDLES = 3  # of held-out messages, of the author and of the suspect
 
 
-def likely(turns: pd.DataFrame, author: str, wanted: Mapping) -> pd.DataFrame:
-    """Table SECOND_NAMES: those in table TURNS who write as the author does; mostly none.
+def suspects(turns: pd.DataFrame, author: str, config: EvaluateConfig) -> pd.DataFrame:
+    """Table SECOND_NAMES: people in table TURNS who write as the author does; usually none.
 
-    The most alike first. The classifier of the author score takes them for others when it learns,
-    so that both names of one person score alike and low: no margin to the author's own score tells
-    them. They score nearer to the author than to the other people together, which friends do not,
-    though they have habits in common. So there must be other people, further from the middle than
-    the margin of `wanted` (params section evaluate); and who writes to the author alone in a chat
-    is one of them.
+    The most similar first. The classifier of the author score is trained to tell them from the
+    author, so both names of one person score alike and low, and no margin below the author's own
+    score finds them. But they score nearer to the author than to all other people together, which
+    friends with shared habits do not. So there must be other people, whose mean is further below
+    the midpoint than the margin of the author score; and whoever is alone with the author in a chat
+    is one of those.
     """
     try:
-        judge = style.Judge(turns[turns["split"].eq("train")], author, wanted["seed"])
-    except ValueError:  # too few messages to tell anybody from the author
+        train = turns[turns["split"].eq("train")]
+        classifier = style.AuthorClassifier(train, author, config.seed)
+    except ValueError:  # too few messages to train on
         return _table([])
-    people = {
-        name: judge.scores(style.replies_of(theirs))[0]
-        for name, theirs in turns[turns["split"].ne("train")].groupby("author")
+    scores = {
+        str(name): classifier.scores(style.replies_of(rows))[0]
+        for name, rows in turns[turns["split"].ne("train")].groupby("author")
     }
-    own = people.pop(author, np.empty(0))
-    if len(own) < LEAST:
+    own = scores.pop(author, np.empty(0))
+    if len(own) < MIN_BUNDLES:
         return _table([])
-    found = {}
-    for name in set(people) - _partners(turns, author):
-        rest = np.concatenate([np.empty(0), *(s for who, s in people.items() if who != name)])
-        if len(people[name]) >= LEAST and len(rest) >= LEAST:
-            score, middle = people[name].mean(), (own.mean() + rest.mean()) / 2
-            if score > middle > rest.mean() + wanted["margins"]["author_score"]:
-                found[name] = score
-    return _table(sorted(found, key=lambda name: (-found[name], name)))
+    means = {}
+    for name in set(scores) - _partners(turns, author):
+        others = (bundles for person, bundles in scores.items() if person != name)
+        rest = np.concatenate([np.empty(0), *others])
+        if len(scores[name]) >= MIN_BUNDLES and len(rest) >= MIN_BUNDLES:
+            mean, midpoint = scores[name].mean(), (own.mean() + rest.mean()) / 2
+            if mean > midpoint > rest.mean() + config.margins.author_score:
+                means[name] = mean
+    return _table(sorted(means, key=lambda name: (-means[name], name)))
 
 
 def _table(names: Sequence[str]) -> pd.DataFrame:
@@ -50,6 +53,11 @@ def _table(names: Sequence[str]) -> pd.DataFrame:
 
 
 def _partners(turns: pd.DataFrame, author: str) -> set[str]:
-    """Whoever is alone with the author in some chat."""
-    together = turns.groupby("chat")["author"].agg(set)
-    return {name for who in together if author in who and len(who) == 2 for name in who}
+    """People who are alone with the author in some chat."""
+    people_of_chats = turns.groupby("chat")["author"].agg(set)
+    return {
+        name
+        for people in people_of_chats
+        if author in people and len(people) == 2
+        for name in people
+    }

@@ -1,24 +1,23 @@
-"""Does it sound like the author? A classifier between the author and the others answers.
+"""Does it sound like the author? A classifier between the author and the other people decides.
 
 Character 2-5-grams with TF-IDF weights and logistic regression, the standard of authorship
-verification (Stamatatos 2009; Koppel and Winter 2014), on bundles of at least 16 messages, since
-one message is too short to know anybody by (16 is what Rivera-Soto et al. 2021 embed).
+verification (Stamatatos 2009; Koppel and Winter 2014), on bundles of at least 16 messages, since a
+single message is too short to identify its author (16 is what Rivera-Soto et al. 2021 embed).
 
-What must not decide, and how it is kept out:
-- length: every bundle holds as many characters as 16 messages of the author do, its words thinned
-  out evenly where it has more; who writes short just needs more messages for a bundle;
+Confounders, and how each is controlled:
+- length: every bundle has as many characters as 16 messages of the author, its words subsampled
+  evenly where it has more; whoever writes short needs more messages for a bundle;
 - how many messages there are and where they end: n-grams stay within words;
-- what the pipeline wrote (placeholders), links, and the names of those who take part: left out;
-- one habit repeated: the classifier also learns that a few messages of the author said over and
-  over are *not* the author. Otherwise a bot that only ever laughs outdoes the author.
+- what the pipeline wrote (placeholders), links, and the names of the participants: removed;
+- one repeated habit: the classifier is also trained on a few messages of the author's repeated over
+  and over, as *not* the author. Otherwise a bot that only ever laughs beats the author.
 
-What it does not see: the order of words (sense is the matter of `relevance`), and who copies: its
-training texts are known to it, so that a score above the ceiling is a sign of `memory`. Marks that
-people put once a message (a full stop at its end) still stand closer together in short messages.
+What it cannot see: the order of words (content is measured in `relevance`), and copying: it was
+trained on the same texts as the model, so a score above the ceiling is a sign of memorization.
+Marks that people write once per message (a full stop at its end) are denser in short messages.
 """
 
 import re
-import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -28,9 +27,11 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 
+from espejo.core.text import fold, words
 from espejo.evaluation import intervals
+from espejo.evaluation.config import EvaluateConfig
 
-MESSAGES = 16
+BUNDLE_MESSAGES = 16
 _NOT_WRITTEN = re.compile(r"https?://\S+|<[^<>\s]{2,30}>|\[[A-ZÁÉÍÓÚÑ_]{2,20}\]")
 
 
@@ -51,54 +52,51 @@ class Replies(NamedTuple):
 def bundles(replies: Replies, characters: int, hidden: Collection[str] = ()) -> list[Bundle]:
     """Cut a stream of messages into bundles of at least 16 messages and `characters` characters.
 
-    Words are thinned out evenly to `characters`. What is left at the end is a bundle if it has 16
-    messages, however short they are, so that who writes next to nothing is judged as well. Messages
-    that are empty, or empty without the words `hidden` (see `folded`), do not count.
+    Words are subsampled evenly down to `characters`. The rest at the end is a bundle if it has 16
+    messages, however short they are, so that somebody who writes next to nothing is scored too.
+    Messages that are empty, or empty without the words in `hidden` (folded), do not count.
     """
-    made, open_, size = [], [], 0
+    done: list[Bundle] = []
+    pending: list[tuple[str, int]] = []
+    size = 0
     for messages, session in zip(replies.messages, replies.sessions, strict=True):
         for message in messages:
-            if text := _plain(message, hidden):
-                open_.append((text, session))
+            if text := _written(message, hidden):
+                pending.append((text, session))
                 size += len(text) + 1
-            if len(open_) >= MESSAGES and size >= characters:
-                made.append(_bundle(open_, characters))
-                open_, size = [], 0
-    if len(open_) >= MESSAGES:
-        made.append(_bundle(open_, characters))
-    return made
+            if len(pending) >= BUNDLE_MESSAGES and size >= characters:
+                done.append(_bundle(pending, characters))
+                pending, size = [], 0
+    if len(pending) >= BUNDLE_MESSAGES:
+        done.append(_bundle(pending, characters))
+    return done
 
 
-def _bundle(said: Sequence[tuple[str, int]], characters: int) -> Bundle:
-    return Bundle(_thinned(" ".join(text for text, _ in said), characters), said[0][1])
+def _bundle(messages: Sequence[tuple[str, int]], characters: int) -> Bundle:
+    return Bundle(_subsampled(" ".join(text for text, _ in messages), characters), messages[0][1])
 
 
-def _thinned(text: str, characters: int) -> str:
-    words = text.split()
-    keep = min(len(words), round(len(words) * characters / (len(text) + 1)))
-    return " ".join(words[at] for at in np.linspace(0, len(words) - 1, keep).astype(int))
+def _subsampled(text: str, characters: int) -> str:
+    """Words of `text`, spread evenly from the first to the last, of so many `characters`."""
+    parts = text.split()
+    keep = min(len(parts), round(len(parts) * characters / (len(text) + 1)))
+    return " ".join(parts[index] for index in np.linspace(0, len(parts) - 1, keep).astype(int))
 
 
-def _plain(message: str, hidden: Collection[str]) -> str:
+def _written(message: str, hidden: Collection[str]) -> str:
     """What a person wrote: no links, placeholders, or words that are `hidden` when folded."""
     text = _NOT_WRITTEN.sub(" ", message)
-    text = re.sub(r"\w+", lambda word: "" if folded(word[0]) in hidden else word[0], text)
+    text = re.sub(r"[^\W_]+", lambda word: "" if fold(word[0]) in hidden else word[0], text)
     return " ".join(text.split())
 
 
-def folded(word: str) -> str:
-    """`word` without case and accents."""
-    letters = unicodedata.normalize("NFD", word.casefold())
-    return "".join(letter for letter in letters if not unicodedata.combining(letter))
-
-
 def name_words(names: Iterable[str]) -> frozenset[str]:
-    """The words, folded, of three letters or more that `names` consist of."""
-    return frozenset(folded(w) for name in names for w in re.findall(r"\w+", name) if len(w) > 2)
+    """The folded words of three letters or more in `names`."""
+    return frozenset(word for name in names for word in words(fold(name)) if len(word) > 2)
 
 
-class Judge:
-    """The author against the other participants, learnt from the train split."""
+class AuthorClassifier:
+    """The author against the other participants, trained on the train split."""
 
     def __init__(self, turns: pd.DataFrame, author: str, seed: int) -> None:
         """Train on `turns` (rows of table TURNS, of the train split only).
@@ -106,56 +104,63 @@ class Judge:
         Raises ValueError when the author or the others have no bundle there.
         """
         self.hidden = name_words(turns["author"].unique())
-        mine = turns["author"].eq(author)
-        own = replies_of(turns[mine])
-        said = [text for turn in own.messages for m in turn if (text := _plain(m, self.hidden))]
-        groups = [" ".join(said[at : at + MESSAGES]) for at in range(0, len(said), MESSAGES)]
-        whole = [len(text) + 1 for text in groups[: len(said) // MESSAGES]]
-        if not whole:
-            raise ValueError(f"the author has fewer than {MESSAGES} messages to train on")
-        self.characters = int(np.median(whole))
-        authors = [bundle.text for bundle in bundles(own, self.characters, self.hidden)]
-        others, rest = [], []
-        for _, theirs in turns[~mine].groupby("author"):
-            made = bundles(replies_of(theirs), self.characters, self.hidden)
-            others += [bundle.text for bundle in made]
-            rest += [] if made else [theirs]
-        if rest:  # those who wrote little, together
-            pooled = replies_of(pd.concat(rest).sort_values("turn"))
-            others += [b.text for b in bundles(pooled, self.characters, self.hidden)]
-        if not others:
+        is_author = turns["author"].eq(author)
+        own = replies_of(turns[is_author])
+        texts = [
+            text
+            for messages in own.messages
+            for message in messages
+            if (text := _written(message, self.hidden))
+        ]
+        if len(texts) < BUNDLE_MESSAGES:
+            raise ValueError(f"the author has fewer than {BUNDLE_MESSAGES} messages to train on")
+        starts = range(0, len(texts) - BUNDLE_MESSAGES + 1, BUNDLE_MESSAGES)
+        sizes = [sum(len(text) + 1 for text in texts[i : i + BUNDLE_MESSAGES]) for i in starts]
+        self.characters = int(np.median(sizes))
+        positives = [bundle.text for bundle in bundles(own, self.characters, self.hidden)]
+        negatives: list[str] = []
+        few: list[pd.DataFrame] = []
+        for _, rows in turns[~is_author].groupby("author"):
+            some = bundles(replies_of(rows), self.characters, self.hidden)
+            negatives += [bundle.text for bundle in some]
+            few += [] if some else [rows]
+        if few:  # people who wrote little, together
+            pooled = replies_of(pd.concat(few).sort_values("turn"))
+            negatives += [b.text for b in bundles(pooled, self.characters, self.hidden)]
+        if not negatives:
             raise ValueError("the others have too few messages to tell the author from")
-        others += self._said_over_and_over(said, len(authors), seed)
-        self.classifier: Pipeline = make_pipeline(
-            # In four bundles or more: rarer n-grams are what was talked about, not how.
+        negatives += self._repetitions(texts, len(positives), seed)
+        self.pipeline: Pipeline = make_pipeline(
+            # In four bundles or more: rarer n-grams are about topics, not style.
             TfidfVectorizer(
                 analyzer="char_wb",
                 ngram_range=(2, 5),
                 lowercase=False,
                 sublinear_tf=True,
-                min_df=min(4, len(authors)),
+                min_df=min(4, len(positives)),
             ),
-            # To the optimum: where the default tolerance stops, a score of 0.034 reads 0.030.
+            # Until it converges: with the default tolerance a score of 0.034 comes out as 0.030.
             LogisticRegression(C=100, class_weight="balanced", max_iter=20000, tol=1e-8),
         )
-        self.classifier.fit(authors + others, [1] * len(authors) + [0] * len(others))
+        self.pipeline.fit(positives + negatives, [1] * len(positives) + [0] * len(negatives))
 
-    def _said_over_and_over(self, said: Sequence[str], number: int, seed: int) -> list[str]:
-        """As many texts as the author has bundles, each one to three messages repeated."""
-        drawn = np.random.default_rng(seed)
-        made = []
-        for at in range(number):
-            few = " ".join(said[place] for place in drawn.integers(0, len(said), 1 + at % 3))
-            made.append(_thinned(f"{few} " * (self.characters // len(few) + 1), self.characters))
-        return made
+    def _repetitions(self, texts: Sequence[str], number: int, seed: int) -> list[str]:
+        """`number` bundles, each of one to three of the author's messages repeated."""
+        random = np.random.default_rng(seed)
+        repeated = []
+        for index in range(number):
+            few = " ".join(texts[i] for i in random.integers(0, len(texts), 1 + index % 3))
+            many = f"{few} " * (self.characters // len(few) + 1)
+            repeated.append(_subsampled(many, self.characters))
+        return repeated
 
     def scores(self, replies: Replies) -> tuple[np.ndarray, list[int]]:
         """Probability [n] that the author wrote each bundle of `replies`, and its session."""
-        made = bundles(replies, self.characters, self.hidden)
-        if not made:
+        some = bundles(replies, self.characters, self.hidden)
+        if not some:
             return np.empty(0), []
-        given = self.classifier.predict_proba([bundle.text for bundle in made])[:, 1]
-        return given, [bundle.session for bundle in made]
+        probabilities = self.pipeline.predict_proba([bundle.text for bundle in some])[:, 1]
+        return probabilities, [bundle.session for bundle in some]
 
 
 def replies_of(turns: pd.DataFrame) -> Replies:
@@ -164,38 +169,40 @@ def replies_of(turns: pd.DataFrame) -> Replies:
 
 
 def author_score(
-    turns: pd.DataFrame, author: str, sources: Mapping[str, Replies], wanted: dict
+    turns: pd.DataFrame, author: str, sources: Mapping[str, Replies], config: EvaluateConfig
 ) -> dict[str, dict]:
-    """Mean probability, with its interval, that the author wrote what each source did.
+    """Mean probability, with its interval, that the author wrote the messages of each source.
 
     `turns` is all of table TURNS. Returned are `floor` (the others' bundles of validation and test,
-    each of one person), `nearest` (of the person who comes nearest to the author; no name),
-    the `sources`, and `ceiling` (the author's own validation and test). The classifier is one: the
-    intervals are over sessions, not over trainings. Each says how many `bundles` were scored; `n`
-    are the sessions in which one of them begins.
+    each of one person), `nearest` (of the person most like the author; no name), the `sources`, and
+    `ceiling` (the author's own validation and test). There is one classifier: the intervals are
+    over sessions, not over trainings. Each measure says how many `bundles` were scored; `n` is the
+    number of sessions in which one of them begins.
     """
     try:
-        judge = Judge(turns[turns["split"] == "train"], author, wanted["seed"])
-    except ValueError:  # a first small chat is no mistake: it just cannot be judged
-        nothing = {**intervals.mean([], [], wanted), "bundles": 0}
+        classifier = AuthorClassifier(turns[turns["split"] == "train"], author, config.seed)
+    except ValueError:  # a small first chat is no mistake: it just cannot be scored
+        nothing = {**intervals.mean([], [], config), "bundles": 0}
         return {name: dict(nothing) for name in ("floor", "nearest", *sources, "ceiling")}
     held_out = turns[turns["split"] != "train"]
-    mine = held_out["author"].eq(author)
-    people = [judge.scores(replies_of(theirs)) for _, theirs in held_out[~mine].groupby("author")]
-    judged = {
+    is_author = held_out["author"].eq(author)
+    others = [
+        classifier.scores(replies_of(rows)) for _, rows in held_out[~is_author].groupby("author")
+    ]
+    scored: dict[str, tuple[np.ndarray, list[int]]] = {
         "floor": (
-            np.concatenate([given for given, _ in people] or [np.empty(0)]),
-            [session for _, sessions in people for session in sessions],
+            np.concatenate([scores for scores, _ in others] or [np.empty(0)]),
+            [session for _, sessions in others for session in sessions],
         ),
         "nearest": max(
-            (person for person in people if len(person[0])),
+            (person for person in others if len(person[0])),
             key=lambda person: person[0].mean(),
             default=(np.empty(0), []),
         ),
-        **{name: judge.scores(replies) for name, replies in sources.items()},
-        "ceiling": judge.scores(replies_of(held_out[mine])),
+        **{name: classifier.scores(replies) for name, replies in sources.items()},
+        "ceiling": classifier.scores(replies_of(held_out[is_author])),
     }
     return {
-        name: {**intervals.mean(given, sessions, wanted, bounds=(0, 1)), "bundles": len(given)}
-        for name, (given, sessions) in judged.items()
+        name: {**intervals.mean(scores, sessions, config, bounds=(0, 1)), "bundles": len(scores)}
+        for name, (scores, sessions) in scored.items()
     }

@@ -24,19 +24,19 @@ def encode(
     text: str,
     spans: Sequence[Span],
     loss: str = "reply",
-    never: Sequence[Span] = (),
+    masked: Sequence[Span] = (),
 ) -> Encoded:
     """Tokenize `text` and label the tokens of the author's spans.
 
     A token belongs to the span of its first character that lies in one. With `loss="text"` every
-    token is labelled, as in plain language modelling, but for those that touch a span of `never`;
+    token is labelled, as in plain language modelling, but for those that touch a span of `masked`;
     kinds stay those of the spans. Nothing is added: the text holds the template's own beginning
     and end.
     """
     tokens = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
     ids: list[int] = tokens["input_ids"]
     kinds = _kinds(tokens["offset_mapping"], spans)
-    kept_back = _kinds(tokens["offset_mapping"], never)
+    kept_back = _kinds(tokens["offset_mapping"], masked)
     labels = [
         token if kind or (loss == "text" and not foreign) else IGNORED
         for token, kind, foreign in zip(ids, kinds, kept_back, strict=True)
@@ -48,7 +48,7 @@ def encode_table(
     tokenizer: PreTrainedTokenizerBase, table: pd.DataFrame, loss: str = "reply"
 ) -> list[Encoded]:
     """The rows of `table` (tables.FORMATTED) as tokens, one by one (encode)."""
-    return [encode(tokenizer, row.text, row.spans, loss, row.never) for row in table.itertuples()]
+    return [encode(tokenizer, row.text, row.spans, loss, row.masked) for row in table.itertuples()]
 
 
 def _kinds(offsets: Sequence[tuple[int, int]], spans: Sequence[Span]) -> list[str]:
@@ -57,11 +57,11 @@ def _kinds(offsets: Sequence[tuple[int, int]], spans: Sequence[Span]) -> list[st
     A space before a reply is part of the reply's first word in many vocabularies: such a token is
     the message's.
     """
-    kinds, at = [], 0
+    kinds, index = [], 0
     for start, end in offsets:
-        while at < len(spans) and spans[at]["end"] <= start:
-            at += 1
-        touched = [span for span in spans[at : at + 2] if end > span["start"]]
+        while index < len(spans) and spans[index]["end"] <= start:
+            index += 1
+        touched = [span for span in spans[index : index + 2] if end > span["start"]]
         if len(touched) == 2 and touched[0]["kind"] == "lead":
             touched.pop(0)
         kinds.append(touched[0]["kind"] if touched else "")

@@ -105,19 +105,20 @@ class Prompter:
             kept = [{"author": "", "messages": [self.empty_turn]}, *kept]
         turns = []
         before = [*shots, *kept]
-        for at, turn in enumerate(before, len(context) - len(before)):  # the last is the context's
-            mine = turn["author"] == author
-            said = self._say(turn, group and not mine)
-            if at in marked:
-                words = said.strip()  # at the edges, marks would keep a template from trimming
-                said = said.replace(words, marks[0] + words + marks[1]) if words else said
-            turns.append((mine, said))
+        first = len(context) - len(before)  # so that the last has its index in the context
+        for index, turn in enumerate(before, first):
+            own = turn["author"] == author
+            text = self._joined(turn, group and not own)
+            if index in marked:
+                words = text.strip()  # at the edges, marks would keep a template from trimming
+                text = text.replace(words, marks[0] + words + marks[1]) if words else text
+            turns.append((own, text))
         if self.tags:
             closing = self.end if self.tags.closed else ""
             body = "".join(
-                (self.tags.author + said + closing if mine else self.tags.other + said)
+                (self.tags.author + text + closing if own else self.tags.other + text)
                 + self.tags.turn_end
-                for mine, said in turns
+                for own, text in turns
             )
             if self.tags.reply is not None:
                 return self._start + body + self.tags.reply
@@ -138,8 +139,8 @@ class Prompter:
         """
         prompt = self.prompt(context, author, group, shots)
         pieces: list[tuple[str, str]] = [("lead", self._closing[0])] if self._closing[0] else []
-        for at, message in enumerate(reply):
-            if at:
+        for index, message in enumerate(reply):
+            if index:
                 pieces.append(("separator", self.separator))
             pieces.append(("message", self.plain(message)))
         pieces.append(("end", self.end))
@@ -190,7 +191,7 @@ class Prompter:
 
     @cached_property
     def _start(self) -> str:
-        if self.tags.start is not None:
+        if self.tags and self.tags.start is not None:
             return self.tags.start
         first = self.tokenizer("")["input_ids"][:1]
         return self.tokenizer.bos_token if first == [self.tokenizer.bos_token_id] else ""
@@ -203,11 +204,11 @@ class Prompter:
         reply = reply[: len(reply) - begun(reply, self.separator)]
         return [part.strip() for part in reply.split(self.separator) if part.strip()]
 
-    def _say(self, turn: Turn, named: bool) -> str:
-        said = list(turn["messages"])
+    def _joined(self, turn: Turn, named: bool) -> str:
+        messages = list(turn["messages"])
         if named:  # "### Answer" is a name, and with its colon a tag
-            said[:1] = [f"{turn['author']}: {''.join(said[:1])}"]
-        return self.separator.join(map(self.plain, said))
+            messages[:1] = [f"{turn['author']}: {''.join(messages[:1])}"]
+        return self.separator.join(map(self.plain, messages))
 
     def plain(self, text: str) -> str:
         """`text` with a space inside every tag it quotes, so that none acts as one.
@@ -244,11 +245,11 @@ class Prompter:
         for tag in sorted(tags):
             if len(tag) > 1:
                 rests.setdefault(tag[:2], []).append(re.escape(tag[2:]))
-        found = (
+        patterns = (
             f"{re.escape(two[0])}(?={re.escape(two[1])}(?:{'|'.join(rest)}))"
             for two, rest in rests.items()
         )
-        return re.compile("|".join((_CONTROL, *found)))
+        return re.compile("|".join((_CONTROL, *patterns)))
 
     def _roles(self, turns: Sequence[tuple[bool, str]]) -> list[dict[str, str]]:
         """Turns as user and assistant in strict alternation, from a user turn to a user turn.
@@ -257,12 +258,12 @@ class Prompter:
         user turn is missing (the author opens, or writes again after a pause) stands `empty_turn`.
         """
         roles: list[dict[str, str]] = []
-        for mine, said in turns:
-            role = "assistant" if mine else "user"
+        for own, text in turns:
+            role = "assistant" if own else "user"
             if roles and roles[-1]["role"] == role:
-                roles[-1]["content"] += self.separator + said
+                roles[-1]["content"] += self.separator + text
             else:
-                roles.append({"role": role, "content": said})
+                roles.append({"role": role, "content": text})
         if not roles or roles[0]["role"] == "assistant":
             roles.insert(0, {"role": "user", "content": self.empty_turn})
         if roles[-1]["role"] == "assistant":
@@ -278,13 +279,15 @@ class Prompter:
         else:
             first = {"role": "user", "content": f"{self.system}\n\n{roles[0]['content']}"}
             messages = [first, *roles[1:]]
-        return self.tokenizer.apply_chat_template(
+        text = self.tokenizer.apply_chat_template(
             messages,
             tokenize=False,
             add_generation_prompt=add_generation_prompt,
             chat_template=self._template,
             **self.template_args,
         )
+        assert isinstance(text, str)  # for a conversation that is not to be tokenized
+        return text
 
     @cached_property
     def _template(self) -> str:
@@ -300,9 +303,10 @@ class Prompter:
                 "The chat template prints today's date, so the same chats would give other data "
                 "tomorrow: set model.date to a fixed one (YYYY-MM-DD)."
             )
-        return _CLOCK.sub(
-            lambda call: repr(date.fromisoformat(self.date).strftime(call["form"])), template
-        )
+        if self.date is None:
+            return template
+        today = date.fromisoformat(self.date)
+        return _CLOCK.sub(lambda call: repr(today.strftime(call["form"])), template)
 
 
 def begun(text: str, mark: str) -> int:

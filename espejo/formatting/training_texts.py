@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 
 import pandas as pd
 
-from espejo.core.tables import Turn
+from espejo.core.tables import Span, Turn
 from espejo.dataset import leaks
 from espejo.formatting.prompts import Prompter, trim
 
@@ -19,10 +19,10 @@ def training_texts(
     prompter: Prompter,
     author: str,
     read_only: Collection[str],
-    most: int,
+    limit: int,
     masked: Collection[leaks.Saying] = (),
 ) -> pd.DataFrame:
-    """`examples` (tables.EXAMPLES) as texts (tables.FORMATTED) of up to `most` replies each.
+    """`examples` (tables.EXAMPLES) as texts (tables.FORMATTED) of up to `limit` replies each.
 
     A reply joins the one before it in its session where the text up to that one begins the text up
     to this one, letter for letter: a template that writes earlier turns in another way keeps them
@@ -34,8 +34,8 @@ def training_texts(
     written: list[Turn] = []  # all that stands in the last of `rows`
     replies = 0
     for row in examples.itertuples():
-        context, text, spans = list(row.context), "", []
-        joined = bool(rows) and rows[-1]["session"] == row.session and replies < most
+        context, text, spans = list(row.context), "", list[Span]()
+        joined = bool(rows) and rows[-1]["session"] == row.session and replies < limit
         if joined:
             longer = continued(written, context)
             text, spans = prompter.example(longer, row.reply, author, row.group)
@@ -52,21 +52,21 @@ def training_texts(
         written = [*context, {"author": author, "messages": list(row.reply)}]
     for row in rows:
         context = row.pop("context")
-        never = [
+        indices = [
             index
             for index, turn in enumerate(context)
             if turn["author"] in read_only or leaks.saying(row["session"], turn) in masked
         ]
-        row["never"] = prompter.where(never, context, author, row.pop("group"))
+        row["masked"] = prompter.where(indices, context, author, row.pop("group"))
     return pd.DataFrame(rows)
 
 
-def continued(said: Sequence[Turn], context: Sequence[Turn]) -> list[Turn]:
-    """`said` and what `context` adds to it: the end of the one is the beginning of the other.
+def continued(turns: Sequence[Turn], context: Sequence[Turn]) -> list[Turn]:
+    """`turns` and what `context` adds to them: the end of the one is the beginning of the other.
 
     Where they share nothing, `context` alone.
     """
-    for shared in range(min(len(said), len(context)), 0, -1):
-        if list(said[-shared:]) == list(context[:shared]):
-            return [*said, *context[shared:]]
+    for shared in range(min(len(turns), len(context)), 0, -1):
+        if list(turns[-shared:]) == list(context[:shared]):
+            return [*turns, *context[shared:]]
     return list(context)

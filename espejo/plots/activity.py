@@ -1,6 +1,6 @@
-"""The pictures of when people write and how much: numbers only, no word or name from the chats.
+"""Pictures of when and how much people write: numbers only, no word or name from the chats.
 
-`author` is the person whose way of writing is learnt, `others` everybody else together.
+`author` is the person whose style is learnt, `others` everybody else together.
 """
 
 import matplotlib.dates as mdates
@@ -16,7 +16,7 @@ _COLOURS = {"author": REAL, "others": BASE}
 
 
 def messages_over_time(table: pd.DataFrame, wording: Wording) -> Figure:
-    """Messages a week or month as bars, the others' on top of the author's.
+    """Messages per week or month as stacked bars, the others' on top of the author's.
 
     Columns period (its first day, YYYY-MM-DD), author, others.
     """
@@ -26,16 +26,16 @@ def messages_over_time(table: pd.DataFrame, wording: Wording) -> Figure:
     figure, axes = axes_with(
         title, "", wording.text(f"plots.messages_over_time.{'week' if weeks else 'month'}")
     )
-    # Bars as wide as their period, with a hair of air.
+    # Bars nearly as wide as their period.
     width = start.diff().shift(-1).dt.days.fillna(7 if weeks else 30) * 0.94
     below = np.zeros(len(table))
-    for who, colour in _COLOURS.items():
-        label = wording.text(f"plots.people.{who}")
-        axes.bar(start, table[who], width, below, align="edge", color=colour, label=label)
-        below += table[who]
-    months = wording.get("plots.months")
+    for people, colour in _COLOURS.items():
+        label = wording.text(f"plots.people.{people}")
+        axes.bar(start, table[people], width, below, align="edge", color=colour, label=label)
+        below += table[people]
+    months = wording.texts_in("plots.months")
 
-    def date(value: float, _: int) -> str:
+    def date(value: float, _: float) -> str:
         day = mdates.num2date(value)
         return f"{f'{day.day} ' if weeks else ''}{months[day.month - 1]}\n{day.year}"
 
@@ -55,8 +55,9 @@ def hour_weekday(table: pd.DataFrame, wording: Wording) -> Figure:
     title, x = (wording.text(f"plots.hour_weekday.{part}") for part in ("title", "x"))
     figure, axes = axes_with(title, x, "")
     image = axes.imshow(counts, cmap="Oranges", aspect="auto", vmin=0)
-    axes.set_xticks(np.arange(0, 24, 3) - 0.5, range(0, 24, 3))  # at the start of an hour
-    axes.set_yticks(range(7), wording.get("plots.weekdays"))
+    hours = range(0, 24, 3)
+    axes.set_xticks(np.array(hours) - 0.5, [*map(str, hours)])  # at the start of an hour
+    axes.set_yticks(range(7), wording.texts_in("plots.weekdays"))
     axes.tick_params(left=False)
     label = wording.text("plots.hour_weekday.messages")
     figure.colorbar(image, ax=axes, label=label, pad=0.02).outline.set_visible(False)
@@ -66,8 +67,8 @@ def hour_weekday(table: pd.DataFrame, wording: Wording) -> Figure:
 def turn_lengths(table: pd.DataFrame, wording: Wording) -> Figure:
     """Lengths of messages (left) and turns (right) as bars.
 
-    Columns words_from (the least of a class), author_messages, others_messages, author_turns,
-    others_turns, in percent.
+    Columns words_from (the lower end of a class), author_messages, others_messages, author_turns,
+    others_turns (percent of all that these people wrote).
     """
     figure, panels = plt.subplots(1, 2, figsize=(9.5, 3.8), sharey=True)
     starts = table["words_from"].tolist()
@@ -76,15 +77,16 @@ def turn_lengths(table: pd.DataFrame, wording: Wording) -> Figure:
         f"{start}+" if end is None else str(start) if end == start else f"{start}–{end}"
         for start, end in zip(starts, ends, strict=True)
     ]
-    at = np.arange(len(table))
+    positions = np.arange(len(table))
     for axes, unit in zip(panels, ("messages", "turns"), strict=True):
-        for shift, (who, colour) in zip((-0.2, 0.2), _COLOURS.items(), strict=True):
-            label = wording.text(f"plots.people.{who}")
-            axes.bar(at + shift, table[f"{who}_{unit}"], 0.38, color=colour, label=label)
+        for shift, (people, colour) in zip((-0.2, 0.2), _COLOURS.items(), strict=True):
+            label = wording.text(f"plots.people.{people}")
+            percent = table[f"{people}_{unit}"]
+            axes.bar(positions + shift, percent, 0.38, color=colour, label=label)
         title = wording.text(f"plots.turn_lengths.{unit}.title")
         axes.set_title(title, loc="left", fontweight="bold")
         axes.set_xlabel(wording.text(f"plots.turn_lengths.{unit}.x"))
-        axes.set_xticks(at, names)
+        axes.set_xticks(positions, names)
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylabel(wording.text("plots.turn_lengths.y"))
     panels[1].legend(frameon=False)

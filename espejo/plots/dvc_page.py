@@ -1,8 +1,9 @@
-"""The page of `dvc plots show` and `dvc plots diff`, with its scripts inside: no network needed.
+"""The HTML template of `dvc plots show` and `dvc plots diff`, with its scripts inline.
 
     python -m espejo.plots.dvc_page .dvc/tmp/plots.html
 
-DVC's own page loads Vega from a content delivery network; .dvc/config names this one in its place.
+DVC's own template loads Vega from a content delivery network; with this one, which .dvc/config
+names, the page needs no network.
 """
 
 import sys
@@ -33,8 +34,9 @@ img { max-width: 100%; }
 
 
 def page() -> str:
-    """An HTML template for DVC, with Vega, Vega-Lite (5, as DVC's plots) and Vega-Embed inside."""
-    bundle = vl_convert.javascript_bundle(vl_version="5.21")
+    """The template, with Vega, Vega-Lite (version 5, as in DVC's plots) and Vega-Embed inline."""
+    # vl_convert's stub has no default for the snippet, which the library has.
+    bundle = vl_convert.javascript_bundle(vl_version="5.21")  # type: ignore[call-arg]
     return _PAGE.replace("SCRIPTS", bundle.replace("</script", "<\\/script"))
 
 

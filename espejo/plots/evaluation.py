@@ -1,4 +1,4 @@
-"""The pictures of an evaluation: numbers only, no word or name from the chats."""
+"""Pictures of an evaluation: numbers only, no word or name from the chats."""
 
 from collections.abc import Mapping
 
@@ -8,34 +8,34 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from espejo.plots.style import BASE, HELPED, REAL, TUNED, axes_with, plain
+from espejo.plots.style import BASE, REAL, TUNED, WITH_EXAMPLES, axes_with, plain
 from espejo.report.wording import Wording
 
 _MODELS = {"base": BASE, "tuned": TUNED}
 
 
 def base_against_tuned(scores: Mapping, wording: Wording) -> Figure:
-    """Perplexity and bits per character with their intervals: base, with examples, tuned."""
+    """Perplexity and bits per character with their intervals: base, base with examples, tuned."""
     figure, panels = plt.subplots(1, 3, figsize=(9.5, 3.8))
-    shown = {"perplexity": 1, "bits_per_character": 2, "own_bits_per_character": 2}
+    digits = {"perplexity": 1, "bits_per_character": 2, "own_bits_per_character": 2}
     bars = {
         "base": (scores["base"], BASE),
-        "same_examples": (scores["prompted"]["same_examples"], HELPED),
-        "nearest_examples": (scores["prompted"]["nearest_examples"], HELPED),
+        "same_examples": (scores["prompted"]["same_examples"], WITH_EXAMPLES),
+        "nearest_examples": (scores["prompted"]["nearest_examples"], WITH_EXAMPLES),
         "tuned": (scores["tuned"], TUNED),
     }
-    for axes, (key, digits) in zip(panels, shown.items(), strict=True):
-        for at, (measures, colour) in enumerate(bars.values()):
+    for axes, key in zip(panels, digits, strict=True):
+        for x, (measures, colour) in enumerate(bars.values()):
             measure = measures[key]
             if "value" not in measure:
                 continue
             value = measure["value"]
-            axes.bar(at, value, color=colour, width=0.7)
+            axes.bar(x, value, color=colour, width=0.7)
             if "low" in measure:
                 spread = [[value - measure["low"]], [measure["high"] - value]]
-                axes.errorbar(at, value, yerr=spread, color="black", capsize=3)
-            top, text = measure.get("high", value), wording.number(value, digits)
-            axes.annotate(text, (at, top), ha="center", va="bottom", fontsize=9)
+                axes.errorbar(x, value, yerr=spread, color="black", capsize=3)
+            top, text = measure.get("high", value), wording.number(value, digits[key])
+            axes.annotate(text, (x, top), ha="center", va="bottom", fontsize=9)
         names = [wording.text(f"plots.models.{name}") for name in bars]
         axes.set_xticks(range(len(bars)), names, fontsize=8)
         axes.set_title(wording.text(f"plots.base_against_tuned.{key}"), fontsize=10)
@@ -47,15 +47,15 @@ def base_against_tuned(scores: Mapping, wording: Wording) -> Figure:
 
 
 def at_a_glance(scores: Mapping, wording: Wording) -> Figure:
-    """Style, answers and memorization on one picture, each beside what chance or others give.
+    """Style, relevance and memorization in one picture, each beside chance or other people.
 
-    Each panel says on how many replies or contexts it was measured.
+    The title of each panel says on how many replies or contexts it was measured.
     """
-    sound, memory, relevance = scores["style"], scores["memory"], scores["relevance"]
-    style, told, copied = sound["author_score"], sound["told_apart"], memory["overlap"]
+    style, memory, relevance = scores["style"], scores["memory"], scores["relevance"]
+    score, auc, overlap = style["author_score"], style["told_apart"], memory["overlap"]
     counts = {
-        "sounds": {"replies": sound["replies"]},
-        "told_apart": {"replies": sound["replies"]},
+        "sounds": {"replies": style["replies"]},
+        "told_apart": {"replies": style["replies"]},
         "answers": {"contexts": relevance["contexts"]},
         "copies": {
             "verdict": wording.name("verdicts", memory["verdict"]),
@@ -66,19 +66,19 @@ def at_a_glance(scores: Mapping, wording: Wording) -> Figure:
     panels = {
         "sounds": (
             [
-                ("others", style["floor"], BASE),
-                ("base", style["base"], BASE),
-                ("examples", style["examples"], HELPED),
-                ("tuned", style["tuned"], TUNED),
-                ("author", style["ceiling"], REAL),
+                ("others", score["floor"], BASE),
+                ("base", score["base"], BASE),
+                ("examples", score["examples"], WITH_EXAMPLES),
+                ("tuned", score["tuned"], TUNED),
+                ("author", score["ceiling"], REAL),
             ],
             None,
         ),
         "told_apart": (
             [
-                ("base", told["base"], BASE),
-                ("examples", told["examples"], HELPED),
-                ("tuned", told["tuned"], TUNED),
+                ("base", auc["base"], BASE),
+                ("examples", auc["examples"], WITH_EXAMPLES),
+                ("tuned", auc["tuned"], TUNED),
             ],
             0.5,
         ),
@@ -91,19 +91,19 @@ def at_a_glance(scores: Mapping, wording: Wording) -> Figure:
         ),
         "copies": (
             [
-                ("copied_author", copied["author"]["copied"], REAL),
-                ("copied_tuned", copied["tuned"]["copied"], TUNED),
+                ("copied_author", overlap["author"]["copied"], REAL),
+                ("copied_tuned", overlap["tuned"]["copied"], TUNED),
                 ("membership", memory["membership"], TUNED),
             ],
             0.5,
         ),
     }
     figure, axes = plt.subplots(2, 2, figsize=(9.5, 5.6))
-    for panel, (name, (rows, line)) in zip(axes.flat, panels.items(), strict=True):
-        for at, (_, measure, colour) in enumerate(reversed(rows)):
-            _measure(panel, at, measure, colour, wording)
-        if line is not None:
-            panel.axvline(line, color="black", linewidth=0.8, linestyle=":")
+    for panel, (name, (rows, chance)) in zip(axes.flat, panels.items(), strict=True):
+        for y, (_, measure, colour) in enumerate(reversed(rows)):
+            _draw_measure(panel, y, measure, colour, wording)
+        if chance is not None:
+            panel.axvline(chance, color="black", linewidth=0.8, linestyle=":")
         names = [wording.text(f"plots.at_a_glance.rows.{row}") for row, *_ in reversed(rows)]
         panel.set_yticks(range(len(rows)), names, fontsize=9)
         panel.set_xlim(-0.03, 1.03)
@@ -116,45 +116,45 @@ def at_a_glance(scores: Mapping, wording: Wording) -> Figure:
     return figure
 
 
-def _measure(panel: Axes, at: int, measure: Mapping, colour: str, wording: Wording) -> None:
-    """A measure with its interval, or what there is instead, on the line `at`."""
+def _draw_measure(panel: Axes, y: int, measure: Mapping, colour: str, wording: Wording) -> None:
+    """A measure with its interval at the height `y`, or how little it was measured on."""
     if "value" not in measure:
-        panel.annotate(wording.text("unmeasured"), (0.02, at), va="center", fontsize=8)
+        panel.annotate(wording.text("unmeasured"), (0.02, y), va="center", fontsize=8)
         return
     value, text = measure["value"], wording.number(float(measure["value"]))
-    panel.plot(value, at, "o", color=colour)
+    panel.plot(value, y, "o", color=colour)
     if "low" in measure:
-        panel.plot([measure["low"], measure["high"]], [at, at], color=colour, linewidth=2)
+        panel.plot([measure["low"], measure["high"]], [y, y], color=colour, linewidth=2)
     else:
-        few = "few_bundles" if "bundles" in measure else "few"
+        key = "few_bundles" if "bundles" in measure else "few"
         counts = {unit: measure.get(unit, 0) for unit in ("n", "bundles")}
-        text = wording.text(f"plots.{few}", value=text, **counts)
+        text = wording.text(f"plots.{key}", value=text, **counts)
     panel.annotate(
         text,
-        (value, at),
+        (value, y),
         xytext=(0, 6),
         textcoords="offset points",
-        # At the edges beside the point, lest it runs into the names or out of the picture.
+        # Near an edge beside the point, so that it stays off the names and inside the picture.
         ha=("left", "center", "right")[(value > 0.2) + (value > 0.8)],
         fontsize=8,
     )
 
 
 def funnel(table: pd.DataFrame, wording: Wording) -> Figure:
-    """Where the rows went, as bars: columns step, rows."""
+    """Rows left after each step, as bars: columns step, rows."""
     title, x = (wording.text(f"plots.funnel.{part}") for part in ("title", "x"))
     figure, axes = axes_with(title, x, "")
-    at = np.arange(len(table))[::-1]
-    axes.barh(at, table["rows"], color=TUNED)
-    for y, rows in zip(at, table["rows"], strict=True):
+    positions = np.arange(len(table))[::-1]
+    axes.barh(positions, table["rows"], color=TUNED)
+    for y, rows in zip(positions, table["rows"], strict=True):
         axes.annotate(f" {wording.number(int(rows))}", (rows, y), va="center")
-    axes.set_yticks(at, [wording.name("plots.funnel.steps", step) for step in table["step"]])
+    axes.set_yticks(positions, [wording.name("plots.funnel.steps", step) for step in table["step"]])
     axes.margins(x=0.12)
     return figure
 
 
 def reply_lengths(table: pd.DataFrame, wording: Wording) -> Figure:
-    """Lengths of replies by percentile as curves: where they lie on each other, they agree.
+    """Lengths of replies by percentile as curves, which coincide where the lengths agree.
 
     Columns percentile, base, tuned, real (characters).
     """
@@ -164,14 +164,14 @@ def reply_lengths(table: pd.DataFrame, wording: Wording) -> Figure:
         label = wording.text(f"plots.models.{name}")
         axes.plot(table["percentile"], table[name], color=colour, label=label, marker=".")
     axes.set_yscale("symlog", linthresh=10)
-    axes.yaxis.set_major_formatter("{x:g}")  # its own writes formulas: see plots.style
+    axes.yaxis.set_major_formatter("{x:g}")  # its default writes formulas: see plots.style
     axes.set_ylim(bottom=0)
     axes.legend(frameon=False)
     return figure
 
 
 def likelihood(table: pd.DataFrame, wording: Wording) -> Figure:
-    """`evaluation.likelihood.sliced` as curves, one panel by position and one by length."""
+    """Table of `evaluation.likelihood.sliced` as curves: a panel by position, one by length."""
     figure, panels = plt.subplots(1, 2, figsize=(9.5, 3.8), sharey=True)
     for panel, by in zip(panels, ("position", "length"), strict=True):
         rows = table[table["by"].eq(by)].reset_index(drop=True)

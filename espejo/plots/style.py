@@ -1,6 +1,6 @@
-"""How the pictures of plots/ look. Numbers only, no word from the chats.
+"""How the pictures of plots/ look: colours, sizes, axes.
 
-Most pictures have a CSV file beside them, which `dvc plots diff` overlays across experiments.
+Beside most pictures stands a CSV file, which `dvc plots diff` overlays across experiments.
 """
 
 from pathlib import Path
@@ -16,21 +16,21 @@ from matplotlib.figure import Figure
 from espejo.core import files
 from espejo.report.wording import Wording
 
-BASE, HELPED, TUNED, REAL = "#9aa0a6", "#6b8fb5", "#2a7f62", "#c2571a"
-SIZE = (7.0, 3.8)  # inches
-plt.rcParams["text.parse_math"] = False  # a name with $ in it is no formula
+BASE, WITH_EXAMPLES, TUNED, REAL = "#9aa0a6", "#6b8fb5", "#2a7f62", "#c2571a"
+FIGURE_INCHES = (7.0, 3.8)
+plt.rcParams["text.parse_math"] = False  # a name may hold a $
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a PNG whose bytes depend on the picture alone."""
+    """Write `figure` as PNG, whose bytes depend on the picture alone, and close it."""
     with files.written(path) as draft:
         figure.savefig(draft, dpi=120, bbox_inches="tight", metadata={"Software": None})
     plt.close(figure)
 
 
 def axes_with(title: str, x: str, y: str) -> tuple[Figure, Axes]:
-    """A figure of one panel with its title and what its axes show."""
-    figure, axes = plt.subplots(figsize=SIZE)
+    """A figure of one panel with a title and labels of its axes."""
+    figure, axes = plt.subplots(figsize=FIGURE_INCHES)
     axes.set_title(title, loc="left", fontweight="bold")
     axes.set_xlabel(x)
     axes.set_ylabel(y)
@@ -39,7 +39,7 @@ def axes_with(title: str, x: str, y: str) -> tuple[Figure, Axes]:
 
 
 def plain(axes: Axes, wording: Wording) -> None:
-    """No frame above and on the right, and numbers as the language writes them."""
+    """No frame at the top and right; numbers of the y axis as the language writes them."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.yaxis.set_major_formatter(
         lambda value, _: wording.number(value, 0 if float(value).is_integer() else 1)

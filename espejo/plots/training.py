@@ -1,4 +1,4 @@
-"""The picture of a training."""
+"""The picture of a training run."""
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -8,7 +8,7 @@ from espejo.report.wording import Wording
 
 
 def loss(curve: pd.DataFrame, wording: Wording) -> Figure:
-    """The loss curves of a training: columns step, train, validation (nats a token)."""
+    """Training and validation loss by step: columns step, train, validation (nats per token)."""
     title, x, y = (wording.text(f"plots.loss.{part}") for part in ("title", "x", "y"))
     figure, axes = axes_with(title, x, y)
     for column, colour in (("train", BASE), ("validation", TUNED)):

@@ -1,4 +1,4 @@
-"""The word cloud of reports/: it shows words from the chats, so it is never in git."""
+"""The word cloud of reports/: it shows words from the chats, so git ignores it."""
 
 from pathlib import Path
 
@@ -8,16 +8,16 @@ from wordcloud import WordCloud
 
 from espejo.core import files
 
-_SIZE = (1200, 700)  # pixels
+_SIZE_PIXELS = (1200, 700)
 
 
 def wordcloud(words: pd.DataFrame, path: Path) -> None:
-    """Table WORDS as PNG, the same bytes for the same counts; blank where there is no word."""
-    image = Image.new("RGB", _SIZE, "white")
+    """Write table WORDS as PNG: the same bytes for the same counts, blank without words."""
+    image = Image.new("RGB", _SIZE_PIXELS, "white")
     if len(words):
         cloud = WordCloud(
-            width=_SIZE[0],
-            height=_SIZE[1],
+            width=_SIZE_PIXELS[0],
+            height=_SIZE_PIXELS[1],
             background_color="white",
             max_words=120,
             max_font_size=130,

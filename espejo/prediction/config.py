@@ -4,18 +4,18 @@ from espejo.core.config import Count, Section, Seed, Some
 
 
 class PredictConfig(Section):
-    """What is asked of the base and the tuned model."""
+    """What the base and the tuned model are given to score and to reply to."""
 
     section = "predict"
-    batch_tokens: Some
-    reply_batch: Some
+    batch_tokens: Some  # padded tokens scored at once
+    reply_batch: Some  # replies generated at once
     seed: Seed
-    notebook_examples: Some
-    shots: Count
-    shot_chars: Count
+    notebook_examples: Some  # test examples of which all tokens are scored, for legacy.perplexity
+    shots: Count  # examples in the prompt of the base model
+    shot_chars: Count  # at most, of each of them
     ranked_contexts: Count
-    candidates: Count
+    candidates: Count  # replies ranked in each context, the true one included
     generated_replies: Count
-    membership_replies: Count
+    membership_replies: Count  # of the train split
     prompts: list[str]
     out_of_scope: dict[str, list[str]]

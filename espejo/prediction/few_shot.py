@@ -1,13 +1,13 @@
-"""Examples for the prompt: how far does the base model get with the author's replies before it?
+"""Few-shot examples: how close does the base model come with the author's replies in its prompt?
 
-Fine-tuning has to earn its place against both: the same few examples before every context, and
-those whose context is most like the one at hand (retrieval).
+Fine-tuning has to beat both kinds: the same few examples before every context, and those whose
+context is most similar to the one at hand (retrieval).
 """
 
 import os
 from collections.abc import Sequence
 
-# bm25s tries JAX out where it is installed, and JAX would take three quarters of a graphics card.
+# bm25s tries JAX where it is installed, and JAX would reserve three quarters of a graphics card.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 # isort: split
@@ -21,41 +21,42 @@ from espejo.core.text import words
 Shots = list[Turn]
 
 
-def fixed(train: pd.DataFrame, author: str, k: int, most: int, seed: int) -> Shots:
+def fixed(train: pd.DataFrame, author: str, k: int, max_chars: int, seed: int) -> Shots:
     """`k` examples of `train` (rows of EXAMPLES) drawn at random, as turns.
 
-    An example is the last turn of a context and the reply, of at most `most` characters together.
+    An example is the last turn of a context and the reply, together of at most `max_chars`
+    characters.
     """
-    fit = _fitting(train, most)
-    drawn = np.random.default_rng(seed).permutation(len(fit))[:k]
-    return [turn for at in drawn for turn in _turns(fit.iloc[at], author)]
+    usable = _usable(train, max_chars)
+    indices = np.random.default_rng(seed).permutation(len(usable))[:k]
+    return [turn for index in indices for turn in _turns(usable.iloc[index], author)]
 
 
 def nearest(
-    train: pd.DataFrame, contexts: Sequence[Sequence[Turn]], author: str, k: int, most: int
+    train: pd.DataFrame, contexts: Sequence[Sequence[Turn]], author: str, k: int, max_chars: int
 ) -> list[Shots]:
-    """For each context the `k` training examples whose own is most like it, the nearest last.
+    """For each context the `k` training examples with the most similar context, the nearest last.
 
-    BM25 (Robertson and Zaragoza, 2009) over the words of the last turn. Where no example fits
-    there is none to any.
+    BM25 (Robertson and Zaragoza, 2009) over the words of the last turn. Without a usable example
+    all lists are empty.
     """
-    fit = _fitting(train, most)
-    if fit.empty:
+    usable = _usable(train, max_chars)
+    if usable.empty:
         return [[] for _ in contexts]
     index = bm25s.BM25()
-    index.index([_last(context) or ["…"] for context in fit["context"]], show_progress=False)
-    found = []
+    index.index([_last_words(context) for context in usable["context"]], show_progress=False)
+    shots = []
     for context in contexts:
-        scores = index.get_scores(_last(context) or ["…"])
+        scores = index.get_scores(_last_words(context))
         best = np.argsort(-scores, kind="stable")[:k][::-1]
-        found.append([turn for at in best for turn in _turns(fit.iloc[at], author)])
-    return found
+        shots.append([turn for row in best for turn in _turns(usable.iloc[row], author)])
+    return shots
 
 
-def _fitting(train: pd.DataFrame, most: int) -> pd.DataFrame:
+def _usable(train: pd.DataFrame, max_chars: int) -> pd.DataFrame:
     def fits(context: Sequence[Turn], reply: Sequence[str]) -> bool:
-        # Without a context nothing was answered: no example.
-        return bool(context) and sum(map(len, [*context[-1]["messages"], *reply])) <= most
+        # Without a context the reply answers nothing: no example.
+        return bool(context) and sum(map(len, [*context[-1]["messages"], *reply])) <= max_chars
 
     return train[[*map(fits, train["context"], train["reply"])]]
 
@@ -64,5 +65,6 @@ def _turns(row: pd.Series, author: str) -> Shots:
     return [row["context"][-1], {"author": author, "messages": row["reply"]}]
 
 
-def _last(context: Sequence[Turn]) -> list[str]:
-    return words(" ".join(context[-1]["messages"])) if context else []
+def _last_words(context: Sequence[Turn]) -> list[str]:
+    """The words of the last turn; a token in their place where there are none."""
+    return (words(" ".join(context[-1]["messages"])) if context else []) or ["…"]

@@ -1,4 +1,4 @@
-"""What the base and the tuned model do with the held-out examples: losses, ranks, replies.
+"""Losses, ranks and replies of the base and the tuned model on the held-out examples.
 
 Whatever needs a model runs here, once; `espejo.evaluation` turns the tables into numbers.
 """
@@ -23,27 +23,29 @@ from espejo.model.generation import generation_config, reply_all
 from espejo.model.pair import ModelPair
 from espejo.prediction import few_shot, losses
 from espejo.prediction.candidates import candidates
+from espejo.prediction.config import PredictConfig
 
-TOGETHER = 32  # canaries behind one prompt at a time: the state of the prompt is copied for each
+CANARY_BATCH = 32  # canaries after one prompt at a time: its state is copied for each of them
 EXAMPLES = "examples"  # the base model with the nearest training examples in its prompt
-HELD_OUT, PROMPT = "held_out", "prompt"  # kinds of what is answered, beside those out of scope
+HELD_OUT, PROMPT = "held_out", "prompt"  # kinds in table REPLIES, besides those out of scope
 
 
-def spread(rows: pd.DataFrame, number: int) -> pd.DataFrame:
+def evenly_spaced(rows: pd.DataFrame, number: int) -> pd.DataFrame:
     """`number` of the `rows`, evenly from the first to the last; all where there are fewer."""
-    places = np.linspace(0, len(rows) - 1, min(number, len(rows)))
-    return rows.iloc[places.round().astype(int)]
+    indices = np.linspace(0, len(rows) - 1, min(number, len(rows)))
+    return rows.iloc[indices.round().astype(int)]
 
 
 def learnt_examples(
-    examples: pd.DataFrame, texts: Sequence[str], manifest: Mapping
+    examples: pd.DataFrame, text_ids: Sequence[str] | pd.Series, manifest: Mapping
 ) -> pd.DataFrame:
-    """`examples` (filtered) without the training replies that the model never came to.
+    """`examples` (filtered) without the training replies that the model was not trained on.
 
-    `texts` are the ids of all texts, each that of the first of its replies; the model's `manifest`
-    names those from which it did not learn, because training ended or was best before.
+    Each text has the id of the first of its replies; `text_ids` are those of all texts. The model's
+    `manifest` lists the texts it did not learn from, because training ended, or was at its best,
+    before them.
     """
-    text_of = examples["id"].where(examples["id"].isin(texts)).ffill()
+    text_of = examples["id"].where(examples["id"].isin(text_ids)).ffill()
     return examples[~text_of.isin(manifest.get("unlearnt", ()))].reset_index(drop=True)
 
 
@@ -53,18 +55,18 @@ def learnt_texts(
     """Table LEARNT: the texts that a model learnt from `examples` of the train split.
 
     The replies; with a `loss` over the whole text (params train.loss) also what others say before
-    them, but for the people in `masked`, whose words are read and never learnt. An earlier turn of
-    the author's is a reply of its own, or was dropped and is masked. A turn that stands before
-    several replies is one text, so one that is said again in its session counts once.
+    them, except for the people in `masked`, whose words are read but never learnt. An earlier turn
+    of the author is a reply of its own, or was dropped and is masked. A turn before several replies
+    is one text, so a turn that is repeated in its session counts once.
     """
     texts = examples["reply"].tolist()
     if loss == "text":
-        silent = {author, *masked}
+        unlearnt = {author, *masked}
         others = dict.fromkeys(
             (row.session, *turn["messages"])
             for row in examples.itertuples()
             for turn in row.context
-            if turn["author"] not in silent
+            if turn["author"] not in unlearnt
         )
         texts += [list(messages) for _, *messages in others]
     return pd.DataFrame({"messages": texts})
@@ -77,16 +79,16 @@ def own_characters(rows: pd.DataFrame) -> pd.Series:
 
 @dataclass(frozen=True)
 class Predictor:
-    """A model before and after training, and the examples that it learnt and is tested on.
+    """A model before and after training, and the examples it was trained and is tested on.
 
-    Of the split train `examples` (table EXAMPLES) holds what was learnt, and not what the filter
-    dropped. `config` is the params section predict, `generate` the section of that name.
+    The train split of `examples` (table EXAMPLES) holds what was learnt, without what the filter
+    dropped. `config` and `generate` are the params sections predict and generate.
     """
 
     pair: ModelPair
     examples: pd.DataFrame
     author: str
-    config: Mapping
+    config: PredictConfig
     generate: GenerateConfig
 
     @cached_property
@@ -101,107 +103,108 @@ class Predictor:
     def losses(self, formatted: pd.DataFrame) -> pd.DataFrame:
         """Table LOSSES: all test replies, as `formatted` has them, and some that were learnt.
 
-        For the base model as it is, with examples in its prompt (test only; where none fits there
-        are no rows: the base model as it is would pass for one with examples), and tuned.
+        For the base model, the base model with examples in its prompt (test split only) and the
+        tuned model. If no example fits the prompt there are no rows with examples, since they would
+        be those of the base model again.
         """
         test = self.split("test")
         parts = [*self._test_losses(formatted[formatted["split"].eq("test")])]
         with self.pair.base() as model:
-            for name, before in self.shots(test).items():
-                if any(before):
-                    sums = self._sums(test, model, f"scoring base, {name}", before)
-                    parts.append(_labelled(sums, test, name))
+            for name, shots in self.shots(test).items():
+                if any(shots):
+                    sums = self._sums(test, model, f"scoring base, {name}", shots)
+                    parts.append(_loss_rows(sums, test, name))
         train = self.split("train")
-        train = spread(train[own_characters(train) > 0], self.config["membership_replies"])
+        train = evenly_spaced(train[own_characters(train) > 0], self.config.membership_replies)
         for name, model in self.pair.both():
             sums = self._sums(train, model, f"scoring {name}, train")
-            parts.append(_labelled(sums, train, name))
+            parts.append(_loss_rows(sums, train, name))
         return pd.concat(parts, ignore_index=True)
 
     def _test_losses(self, formatted: pd.DataFrame) -> Iterator[pd.DataFrame]:
-        """Of the test texts; all tokens of the first are scored, as the notebooks did."""
-        whole = self.config["notebook_examples"]
+        """Of the test texts; all tokens of the first ones are scored, as in the notebooks."""
+        whole = self.config.notebook_examples
         rows = [
-            encode(self.pair.tokenizer, row.text, row.spans, "text" if at < whole else "reply")
-            for at, row in enumerate(formatted.itertuples())
+            encode(self.pair.tokenizer, row.text, row.spans, "text" if index < whole else "reply")
+            for index, row in enumerate(formatted.itertuples())
         ]
         for name, model in self.pair.both():
-            found = losses.token_losses(model, rows, self.config["batch_tokens"], f"scoring {name}")
+            label = f"scoring {name}"
+            all_losses = losses.token_losses(model, rows, self.config.batch_tokens, label)
             # One pass over whole texts serves both: the replies' tokens are among all tokens.
-            replies = losses.of_reply(found[:whole], rows[:whole]) + found[whole:]
-            sums = losses.per_example(replies, rows, formatted["spans"])
-            means = [loss.mean() for loss in found[:whole]]
-            yield _labelled(sums, formatted, name, [*means, *[None] * (len(rows) - len(means))])
+            whole_losses, reply_losses = all_losses[:whole], all_losses[whole:]
+            reply_losses = losses.of_reply(whole_losses, rows[:whole]) + reply_losses
+            sums = losses.per_example(reply_losses, rows, formatted["spans"].tolist())
+            means = [float(loss.mean()) for loss in whole_losses]
+            unscored = [None] * (len(rows) - len(means))
+            yield _loss_rows(sums, formatted, name, [*means, *unscored])
 
     def _sums(
         self,
         rows: pd.DataFrame,
         model: PreTrainedModel,
         label: str,
-        before: Sequence[Sequence[Turn]] | None = None,
+        shots: Sequence[Sequence[Turn]] | None = None,
     ) -> pd.DataFrame:
-        """`losses.per_example` of the replies of `rows`, each after its shots in `before`."""
-        before = before or [()] * len(rows)
-        written = [
+        """`losses.per_example` of the replies of `rows`, each after its `shots`."""
+        texts = [
             self.prompter.example(row.context, row.reply, self.author, row.group, turns)
-            for row, turns in zip(rows.itertuples(), before, strict=True)
+            for row, turns in zip(rows.itertuples(), shots or [()] * len(rows), strict=True)
         ]
-        encoded = [encode(self.pair.tokenizer, text, spans) for text, spans in written]
-        found = losses.token_losses(model, encoded, self.config["batch_tokens"], label)
-        return losses.per_example(found, encoded, [spans for _, spans in written])
+        encoded = [encode(self.pair.tokenizer, text, spans) for text, spans in texts]
+        token_losses = losses.token_losses(model, encoded, self.config.batch_tokens, label)
+        return losses.per_example(token_losses, encoded, [spans for _, spans in texts])
 
     def shots(self, rows: pd.DataFrame) -> dict[str, list[list[Turn]]]:
         """The examples before each context of `rows`: the same for all, and the nearest."""
-        train, k, most = self.split("train"), self.config["shots"], self.config["shot_chars"]
-        same = few_shot.fixed(train, self.author, k, most, self.config["seed"])
+        train, k, max_chars = self.split("train"), self.config.shots, self.config.shot_chars
+        same = few_shot.fixed(train, self.author, k, max_chars, self.config.seed)
+        contexts = rows["context"].tolist()
         return {
             "same_examples": [same] * len(rows),
-            "nearest_examples": few_shot.nearest(train, rows["context"], self.author, k, most),
+            "nearest_examples": few_shot.nearest(train, contexts, self.author, k, max_chars),
         }
 
     def ranks(self) -> pd.DataFrame:
-        """Table RANKS: in some test contexts, the true reply among others of the author's."""
+        """Table RANKS: the true reply among others of the author's, in some test contexts."""
         rows = self.split("test")
         rows = rows[own_characters(rows) > 0].reset_index(drop=True)
-        places = candidates(
+        indices = candidates(
             rows["reply"].tolist(),
             rows["session"].tolist(),
-            self.config["candidates"],
-            self.config["seed"],
+            self.config.candidates,
+            self.config.seed,
         )
-        # Whole blocks: every reply of one is the true one once, which makes chance exact.
-        block_of = [min(row) for row in places.tolist()]
-        blocks = math.ceil(self.config["ranked_contexts"] / max(1, places.shape[1]))
-        places = places[np.isin(block_of, list(dict.fromkeys(block_of))[:blocks])]
-        asked = [self._candidates(rows, row) for row in places]
+        # Whole blocks: every reply in a block is the true one once, so that chance is exact.
+        block_of = [min(row) for row in indices.tolist()]
+        blocks = math.ceil(self.config.ranked_contexts / max(1, indices.shape[1]))
+        indices = indices[np.isin(block_of, list(dict.fromkeys(block_of))[:blocks])]
+        encoded = [self._candidates(rows, row) for row in indices.tolist()]
         ids, characters = rows["id"].to_numpy(), own_characters(rows).to_numpy()
-        contexts = places[:, :1].ravel()
+        contexts = indices[:, :1].ravel()
         parts = []
         for name, model in self.pair.both():
-            found = losses.of_candidates(
-                model, asked, self.config["batch_tokens"], f"ranking {name}"
-            )
-            part = {
-                "context": ids[contexts].repeat(places.shape[1]),
-                "session": rows["session"].to_numpy()[contexts].repeat(places.shape[1]),
-                "candidate": ids[places.ravel()],
+            label = f"ranking {name}"
+            nats = losses.of_candidates(model, encoded, self.config.batch_tokens, label)
+            columns = {
+                "context": ids[contexts].repeat(indices.shape[1]),
+                "session": rows["session"].to_numpy()[contexts].repeat(indices.shape[1]),
+                "candidate": ids[indices.ravel()],
                 "model": name,
-                "own_nats": found.reshape(places.shape).ravel(),
-                "own_chars": characters[places.ravel()],
+                "own_nats": nats.reshape(indices.shape).ravel(),
+                "own_chars": characters[indices.ravel()],
             }
-            parts.append(pd.DataFrame(part))
+            parts.append(pd.DataFrame(columns))
         return pd.concat(parts, ignore_index=True)
 
-    def _candidates(self, rows: pd.DataFrame, places: Sequence[int]) -> list[Encoded]:
-        """The replies at `places` behind the context of the first, labelled in their messages."""
-        asked = rows.iloc[places[0]]
-        written = [
-            self.prompter.example(
-                asked["context"], rows["reply"].iloc[at], self.author, asked["group"]
-            )
-            for at in places
+    def _candidates(self, rows: pd.DataFrame, indices: Sequence[int]) -> list[Encoded]:
+        """The replies at `indices` in the context of the first, labelled in their messages only."""
+        example = rows.iloc[indices[0]]
+        texts = [
+            self.prompter.example(example["context"], reply, self.author, example["group"])
+            for reply in rows["reply"].iloc[indices]
         ]
-        encoded = [encode(self.pair.tokenizer, text, spans) for text, spans in written]
+        encoded = [encode(self.pair.tokenizer, text, spans) for text, spans in texts]
         for row in encoded:
             row["labels"] = [
                 label if kind == "message" else IGNORED
@@ -212,115 +215,117 @@ class Predictor:
     def canaries(self, audit: AuditConfig) -> pd.DataFrame:
         """Table CANARIES: the secrets that the params section `audit` planted, and decoys.
 
-        The base model, which never saw them, is the control. No rows where none was planted.
+        The base model, which never saw them, is the control. No rows where none were planted.
         """
         if not audit.canaries:
             return pd.DataFrame(columns=tables.CANARIES.names)
         planted, decoys = canaries.drawn(audit)
         parts = []
         for role in canaries.ROLES:
-            mine = [one for one in planted if one.role == role]
-            rows = [self._canary(text, role) for text in [one.text for one in mine] + decoys]
-            # Groups of one size: the last is filled with what is counted once.
-            filled = rows + rows[-1:] * (-len(rows) % TOGETHER)
-            asked = [filled[at : at + TOGETHER] for at in range(0, len(filled), TOGETHER)]
+            of_role = [canary for canary in planted if canary.role == role]
+            texts = [canary.text for canary in of_role] + decoys
+            repetitions = [canary.repetitions for canary in of_role] + [0] * len(decoys)
+            rows = [self._canary(text, role) for text in texts]
+            # Groups of equal size: the last one is filled up with copies, whose losses are dropped.
+            filled = rows + rows[-1:] * (-len(rows) % CANARY_BATCH)
+            groups = [filled[i : i + CANARY_BATCH] for i in range(0, len(filled), CANARY_BATCH)]
             for name, model in self.pair.both():
-                found = losses.of_candidates(
-                    model, asked, self.config["batch_tokens"], f"canaries {name}, {role}"
-                ).ravel()[: len(rows)]
-                times = [one.repetitions for one in mine] + [0] * len(decoys)
-                part = {"role": role, "repetitions": times, "model": name, "nats": found}
-                parts.append(pd.DataFrame(part))
+                label = f"canaries {name}, {role}"
+                nats = losses.of_candidates(model, groups, self.config.batch_tokens, label)
+                columns = {
+                    "role": role,
+                    "repetitions": repetitions,
+                    "model": name,
+                    "nats": nats.ravel()[: len(rows)],
+                }
+                parts.append(pd.DataFrame(columns))
         return pd.concat(parts, ignore_index=True)
 
     def _canary(self, text: str, role: str) -> Encoded:
-        """The place in which a canary is planted, with the tokens of `text` labelled."""
+        """The place where canaries are planted, with the tokens of `text` labelled."""
         context, reply = canaries.place(text, role)
         if role == canaries.AUTHOR:
-            written, spans = self.prompter.example(context, reply, self.author)
-        else:
-            prompt = self.prompter.prompt(context, self.author)
-            (where,) = self.prompter.where([0], context, self.author)
-            written, spans = prompt[: where["end"]], [{**where, "kind": "message"}]
-        return encode(self.pair.tokenizer, written, spans)
+            return encode(self.pair.tokenizer, *self.prompter.example(context, reply, self.author))
+        prompt = self.prompter.prompt(context, self.author)
+        (span,) = self.prompter.where([0], context, self.author)
+        return encode(self.pair.tokenizer, prompt[: span["end"]], [{**span, "kind": "message"}])
 
-    def answered(self) -> pd.DataFrame:
+    def answered_examples(self) -> pd.DataFrame:
         """The held-out examples whose contexts are answered, spread evenly over time.
 
-        They are of the test split. Only where it holds too few are some of the validation split
-        before them, by which the state of the model was chosen that is examined here.
+        They are of the test split. Only where it has too few are some of the validation split
+        added, which was used to choose the checkpoint that is evaluated here.
         """
-        test, most = self.split("test"), self.config["generated_replies"]
-        others = spread(self.split("validation"), max(0, most - len(test)))
-        return pd.concat([others, spread(test, most)], ignore_index=True)
+        test, number = self.split("test"), self.config.generated_replies
+        validation = evenly_spaced(self.split("validation"), max(0, number - len(test)))
+        return pd.concat([validation, evenly_spaced(test, number)], ignore_index=True)
 
     def replies(self) -> pd.DataFrame:
-        """Table REPLIES: to the fixed prompts and to the contexts of `answered`.
+        """Table REPLIES: to the fixed prompts and in the contexts of `answered_examples`.
 
-        Where no example fits the prompt, no model replies with examples.
+        If no training example fits the prompt, there are no replies with examples.
         """
-        rows = self.answered()
-        kinds = {PROMPT: self.config["prompts"], **self.config["out_of_scope"]}
+        examples = self.answered_examples()
+        texts_of_kind = {PROMPT: self.config.prompts, **self.config.out_of_scope}
         fixed = [
             {"id": f"{kind}-{number}", "kind": kind, "prompt": text}
-            for kind, texts in kinds.items()
+            for kind, texts in texts_of_kind.items()
             for number, text in enumerate(texts, 1)
         ]
-        asked = pd.DataFrame(
-            [*fixed, *({"id": id_, "kind": HELD_OUT, "prompt": None} for id_ in rows["id"])],
-            columns=["id", "kind", "prompt"],
-        )
-        alone = [
-            self.prompter.prompt([{"author": "", "messages": [one["prompt"]]}], self.author)
-            for one in fixed
+        held_out = [{"id": id_, "kind": HELD_OUT, "prompt": None} for id_ in examples["id"]]
+        rows = pd.DataFrame([*fixed, *held_out], columns=["id", "kind", "prompt"])
+        fixed_prompts = [
+            self.prompter.prompt([{"author": "", "messages": [row["prompt"]]}], self.author)
+            for row in fixed
         ]
 
-        def after(before: Sequence[Sequence[Turn]]) -> list[str]:
+        def prompts(shots: Sequence[Sequence[Turn]]) -> list[str]:
             return [
                 self.prompter.prompt(row.context, self.author, row.group, turns)
-                for row, turns in zip(rows.itertuples(), before, strict=True)
+                for row, turns in zip(examples.itertuples(), shots, strict=True)
             ]
 
-        plain, nearest = alone + after([()] * len(rows)), self.shots(rows)["nearest_examples"]
+        all_prompts = fixed_prompts + prompts([()] * len(examples))
+        nearest = self.shots(examples)["nearest_examples"]
         parts = []
         with self.pair.base() as model:
-            parts.append(self._replies(asked, plain, model, "base"))
+            parts.append(self._replies(rows, all_prompts, model, "base"))
             if any(nearest):
-                # The fixed prompts have no context of the author's to help with.
-                some = asked[asked["kind"].eq(HELD_OUT)]
-                parts.append(self._replies(some, after(nearest), model, EXAMPLES))
+                # Not for the fixed prompts, which have no context to retrieve examples for.
+                answered = rows[rows["kind"].eq(HELD_OUT)]
+                parts.append(self._replies(answered, prompts(nearest), model, EXAMPLES))
         with self.pair.tuned() as model:
-            parts.append(self._replies(asked, plain, model, "tuned"))
+            parts.append(self._replies(rows, all_prompts, model, "tuned"))
         return pd.concat(parts, ignore_index=True)
 
     def _replies(
-        self, asked: pd.DataFrame, prompts: Sequence[str], model: PreTrainedModel, name: str
+        self, rows: pd.DataFrame, prompts: Sequence[str], model: PreTrainedModel, name: str
     ) -> pd.DataFrame:
-        """A sampled reply to each of `prompts`, as rows of REPLIES for those in `asked`."""
-        written = reply_all(
+        """A sampled reply to each of `prompts`, in table REPLIES with the columns of `rows`."""
+        replies = reply_all(
             model,
             self.pair.tokenizer,
             prompts,
             generation_config(self.pair.tokenizer, self.prompter.end, self.generate),
             self.prompter.stops,
-            self.config["seed"],
-            batch=self.config["reply_batch"],
+            self.config.seed,
+            batch=self.config.reply_batch,
             label=f"replying {name}",
         )
-        return asked.assign(
+        return rows.assign(
             model=name,
-            messages=[self.prompter.bubbles(reply.text) for reply in written],
-            finished=[reply.finished for reply in written],
+            messages=[self.prompter.bubbles(reply.text) for reply in replies],
+            finished=[reply.finished for reply in replies],
         )
 
 
-def _labelled(
+def _loss_rows(
     sums: pd.DataFrame,
     rows: pd.DataFrame,
     name: str,
     text_means: Sequence[float | None] | None = None,
 ) -> pd.DataFrame:
-    """`sums` of the replies of `rows` under one model, as rows of table LOSSES."""
+    """`sums` of the replies of `rows` under the model `name`, as rows of table LOSSES."""
     ids = rows[["id", "session", "split"]].reset_index(drop=True)
     means = pd.Series(text_means or [None] * len(rows), dtype="float64")
     return pd.concat([ids, sums], axis=1).assign(model=name, text_nats_per_token=means)

@@ -1,4 +1,4 @@
-"""What a page consists of, whatever it is written in: the templates give it its form."""
+"""What a page consists of; the templates write it as HTML or Markdown."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ class Heading:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of plain text under heads; the first cell of a row names it."""
+    """Rows of plain text below column heads; the first cell of a row is its head."""
 
     title: str
     heads: Sequence[str]
@@ -32,7 +32,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A file of plots/ and what it shows."""
+    """A file of plots/ and its alternative text."""
 
     file: str
     alt: str
@@ -40,20 +40,23 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Said:
-    """Messages of one speaker; `mine` when they are, or ought to be, the author's."""
+class Turn:
+    """Messages of one `speaker` ("" where the page need not name one).
 
-    who: str
+    `real` marks the author's own reply among generated ones.
+    """
+
+    speaker: str
     messages: Sequence[str]
-    mine: bool = False
+    real: bool = False
 
 
 @dataclass(frozen=True)
 class Exchanges:
-    """Replies to the same contexts side by side: `rows` of a context and its replies."""
+    """Replies to the same contexts side by side: each row is a context and its replies."""
 
     heads: Sequence[str]
-    rows: Sequence[tuple[Sequence[Said], Sequence[Said]]]
+    rows: Sequence[tuple[Sequence[Turn], Sequence[Turn]]]
     kind: str = "exchanges"
 
 

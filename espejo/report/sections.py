@@ -5,14 +5,15 @@ from collections.abc import Iterator, Mapping, Sequence
 import pandas as pd
 
 from espejo.evaluation import controls, questions
-from espejo.report.blocks import Exchanges, Heading, Picture, Said, Section, Table, Text
-from espejo.report.verdicts import habits_off
+from espejo.evaluation.config import EvaluateConfig, SharingLimits
+from espejo.report.blocks import Block, Exchanges, Heading, Picture, Section, Table, Text, Turn
+from espejo.report.verdicts import expected_off, habits_off
 from espejo.report.wording import Wording
 
 DASH = "–"
 MODELS = ("base", "examples", "tuned")
-ROLES = ("author", "partner")  # in which a canary is planted
-STEPS = ("parse", "clean", "group", "filter", "format")  # stages that write accounts of rows
+ROLES = ("author", "partner")  # in whose messages a canary is planted
+STAGES = ("parse", "clean", "group", "filter", "format")  # those that write accounts of rows
 
 
 def glance(wording: Wording) -> Section:
@@ -22,9 +23,9 @@ def glance(wording: Wording) -> Section:
 
 
 def likelihood(scores: Mapping, wording: Wording) -> Section:
-    """Base, base with examples, tuned: how well each foresees the test replies."""
+    """Bits per character and perplexity of the test replies: base, base with examples, tuned."""
     keys = ("own_bits_per_character", "bits_per_character", "own_perplexity", "perplexity")
-    written = {"base": scores["base"], **scores["prompted"], "tuned": scores["tuned"]}
+    models = {"base": scores["base"], **scores["prompted"], "tuned": scores["tuned"]}
     gains = {"base": scores["gain"]} | {
         name: measures["gain_of_training"] for name, measures in scores["prompted"].items()
     }
@@ -34,7 +35,7 @@ def likelihood(scores: Mapping, wording: Wording) -> Section:
             *(wording.interval(measures[key], 1 if "perplexity" in key else 2) for key in keys),
             wording.interval(gains[name][keys[0]]) if name in gains else DASH,
         )
-        for name, measures in written.items()
+        for name, measures in models.items()
     ]
     title = wording.text("likelihood.title")
     legacy = wording.text(
@@ -44,9 +45,9 @@ def likelihood(scores: Mapping, wording: Wording) -> Section:
             name: wording.number(scores[name]["legacy_perplexity"], 1) for name in ("base", "tuned")
         },
     )
-    blocks = [
+    blocks: list[Block] = [
         Text(wording.text("likelihood.text")),
-        Table(title, wording.get("likelihood.heads"), rows),
+        Table(title, wording.texts_in("likelihood.heads"), rows),
         Picture("base_against_tuned.png", wording.text("likelihood.alt")),
         Picture("likelihood.png", wording.text("likelihood.where")),
         Text(legacy),
@@ -57,46 +58,30 @@ def likelihood(scores: Mapping, wording: Wording) -> Section:
 def sound(scores: Mapping, wording: Wording, giveaways: pd.DataFrame) -> Section:
     """Author score, two-sample test, habits, and what gives the model away (table GIVEAWAYS)."""
     style = scores["style"]
+    auc = style["told_apart"]
     rows = [
         (
             wording.text(f"style.who.{name}"),
             wording.number(measure.get("bundles", 0)),
             wording.interval(measure),
-            wording.interval(style["told_apart"][name]) if name in style["told_apart"] else DASH,
+            wording.interval(auc[name]) if name in auc else DASH,
         )
         for name, measure in style["author_score"].items()
     ]
     title = wording.text("style.title")
-    found = [
-        (
-            row.ngram.replace(" ", "␣"),
-            wording.text(f"style.giveaways.{row.typical_of}"),
-            wording.number(row.weight),
-        )
-        for row in giveaways.itertuples()
-    ]
-    told = wording.text("style.giveaways.title")
-    tells = (
-        [
-            Text(wording.text("style.giveaways.text")),
-            Table(told, wording.get("style.giveaways.heads"), found),
-        ]
-        if found
-        else [Text(wording.text("style.giveaways.none"))]
-    )
-    blocks = [
+    blocks: list[Block] = [
         Text(wording.text("style.text")),
-        Table(title, wording.get("style.heads"), rows),
+        Table(title, wording.texts_in("style.heads"), rows),
         Heading(wording.text("style.habits.title")),
         *_habits(style["habits"], wording),
         Picture("reply_lengths.png", wording.text("style.alt")),
-        Heading(told),
-        *tells,
+        Heading(wording.text("style.giveaways.title")),
+        *_giveaways(giveaways, wording),
     ]
     return Section("style", title, blocks)
 
 
-def _habits(tables: Mapping[str, Mapping], wording: Wording) -> Iterator[Text | Table]:
+def _habits(tables: Mapping[str, Mapping], wording: Wording) -> Iterator[Block]:
     base, tuned = tables["base"], tables["tuned"]
     off = habits_off(tuned)
     if off is None:
@@ -104,7 +89,7 @@ def _habits(tables: Mapping[str, Mapping], wording: Wording) -> Iterator[Text | 
     elif not off:
         yield Text(wording.text("style.habits.none", all=wording.number(len(tuned))))
     else:
-        expected = wording.number(float(sum(row["alarm"] for row in tuned.values())), 1)
+        expected = wording.number(expected_off(tuned), 1)
         yield Text(
             wording.text("style.habits.text", chance=expected, all=wording.number(len(tuned)))
         )
@@ -120,11 +105,29 @@ def _habits(tables: Mapping[str, Mapping], wording: Wording) -> Iterator[Text | 
             )
             for name in off
         ]
-        yield Table(wording.text("style.habits.title"), wording.get("style.habits.heads"), rows)
+        heads = wording.texts_in("style.habits.heads")
+        yield Table(wording.text("style.habits.title"), heads, rows)
+
+
+def _giveaways(giveaways: pd.DataFrame, wording: Wording) -> Iterator[Block]:
+    if giveaways.empty:
+        yield Text(wording.text("style.giveaways.none"))
+        return
+    rows = [
+        (
+            row.ngram.replace(" ", "␣"),
+            wording.text(f"style.giveaways.{row.typical_of}"),
+            wording.number(row.weight),
+        )
+        for row in giveaways.itertuples()
+    ]
+    yield Text(wording.text("style.giveaways.text"))
+    heads = wording.texts_in("style.giveaways.heads")
+    yield Table(wording.text("style.giveaways.title"), heads, rows)
 
 
 def relevance(scores: Mapping, wording: Wording) -> Section:
-    """Rank of the true reply, base and tuned beside chance."""
+    """Rank of the real reply among others, base and tuned beside chance."""
     ranks = scores["relevance"]
     chance = ranks["chance"]
     rows = [
@@ -146,29 +149,29 @@ def relevance(scores: Mapping, wording: Wording) -> Section:
         wording.percent(chance["hits_at_1"]),
     )
     title = wording.text("relevance.title")
-    table = Table(title, wording.get("relevance.heads"), [*rows, gain, by_chance])
+    table = Table(title, wording.texts_in("relevance.heads"), [*rows, gain, by_chance])
     return Section("relevance", title, [Text(wording.text("relevance.text")), table])
 
 
-def memory(scores: Mapping, wording: Wording, limits: Mapping[str, float]) -> Section:
-    """What is known by heart, with the limits of the verdict."""
-    found = scores["memory"]
-    own, tuned = found["overlap"]["author"], found["overlap"]["tuned"]
-    personal = found["personal_data"]
+def memorization(scores: Mapping, wording: Wording, limits: SharingLimits) -> Section:
+    """What is repeated from training, with the limits of the verdict on sharing."""
+    measures = scores["memory"]
+    own, tuned = measures["overlap"]["author"], measures["overlap"]["tuned"]
+    personal = measures["personal_data"]
 
     def judged(name: str, limit: str) -> tuple[str, str]:
-        doubted = "memory.doubts" if name in found["doubts"] else "yes"
-        return limit, wording.text("no" if name in found["reasons"] else doubted)
+        below = "memory.doubts" if name in measures["doubts"] else "yes"
+        return limit, wording.text("no" if name in measures["reasons"] else below)
 
-    def beyond(name: str) -> tuple[str, ...]:
-        return (name, DASH, wording.points(found[name]), *judged(name, wording.point(limits[name])))
+    def beyond(name: str, limit: float) -> tuple[str, ...]:
+        return (name, DASH, wording.points(measures[name]), *judged(name, wording.point(limit)))
 
     rows = [
         ("long", wording.number(own["long"]), wording.number(tuned["long"]), DASH, DASH),
         ("copied", wording.shares(own["copied"]), wording.shares(tuned["copied"]), DASH, DASH),
-        beyond("copied_beyond_own"),
+        beyond("copied_beyond_own", limits.copied_beyond_own),
         ("whole", wording.shares(own["whole"]), wording.shares(tuned["whole"]), DASH, DASH),
-        beyond("whole_beyond_own"),
+        beyond("whole_beyond_own", limits.whole_beyond_own),
         (
             "longest",
             wording.interval(own["longest_mean"], 1),
@@ -186,49 +189,52 @@ def memory(scores: Mapping, wording: Wording, limits: Mapping[str, float]) -> Se
         (
             "membership",
             DASH,
-            wording.interval(found["membership"]),
-            *judged("membership", wording.number(limits["membership"])),
+            wording.interval(measures["membership"]),
+            *judged("membership", wording.number(limits.membership)),
         ),
         ("written", DASH, wording.number(personal["written"]), DASH, DASH),
         (
             "learnt",
             DASH,
             wording.number(personal["learnt"]),
-            *judged("personal_data", wording.number(limits["personal_data"])),
+            *judged("personal_data", wording.number(limits.personal_data)),
         ),
     ]
     named = [(wording.text(f"memory.{row[0]}"), *row[1:]) for row in rows]
     title = wording.text("memory.title")
-    table = Table(title, wording.get("memory.heads"), named)
-    planted = _canaries(found["canaries"], wording) if "canaries" in found else []
-    return Section("memory", title, [Text(wording.text("memory.text")), table, *planted])
+    table = Table(title, wording.texts_in("memory.heads"), named)
+    canaries = _canaries(measures["canaries"], wording) if "canaries" in measures else []
+    return Section("memory", title, [Text(wording.text("memory.text")), table, *canaries])
 
 
-def _canaries(found: Mapping, wording: Wording) -> Iterator[Heading | Text | Table]:
+def _canaries(exposures: Mapping, wording: Wording) -> Iterator[Block]:
     """Exposure of the canaries that `experiment=audit` planted."""
     rows = [
         (
             wording.text(f"memory.canaries.roles.{role}"),
             wording.number(int(times)),
-            wording.number(measured["tuned"]["n"]),
-            *(wording.number(measured[name]["mean"]) for name in ("base", "tuned")),
-            wording.number(measured["tuned"]["max"]),
+            wording.number(measures["tuned"]["n"]),
+            *(wording.number(measures[name]["mean"]) for name in ("base", "tuned")),
+            wording.number(measures["tuned"]["max"]),
         )
         for role in ROLES
-        for times, measured in found[role].items()
+        for times, measures in exposures[role].items()
     ]
-    title, first = (
-        wording.text("memory.canaries.title"),
-        next(iter(found[ROLES[0]].values()))["tuned"],
-    )
-    chance, most = wording.number(found["chance"]), wording.number(first["possible"])
+    title = wording.text("memory.canaries.title")
+    highest = next(iter(exposures[ROLES[0]].values()))["tuned"]["possible"]
     yield Heading(title)
-    yield Text(wording.text("memory.canaries.text", chance=chance, most=most))
-    yield Table(title, wording.get("memory.canaries.heads"), rows)
+    yield Text(
+        wording.text(
+            "memory.canaries.text",
+            chance=wording.number(exposures["chance"]),
+            highest=wording.number(highest),
+        )
+    )
+    yield Table(title, wording.texts_in("memory.canaries.heads"), rows)
 
 
-def outside(scores: Mapping, wording: Wording) -> Section:
-    """Counts of what was replied to prompts out of place."""
+def out_of_scope(scores: Mapping, wording: Wording) -> Section:
+    """Counts of what was replied to prompts out of scope."""
     keys = ("replies", "refused", "personal_data", "tag", "other_script")
     rows = [
         (
@@ -241,21 +247,18 @@ def outside(scores: Mapping, wording: Wording) -> Section:
         if counts["replies"]
     ]
     title = wording.text("outside.title")
-    table = Table(title, wording.get("outside.heads"), rows)
+    table = Table(title, wording.texts_in("outside.heads"), rows)
     return Section("outside", title, [Text(wording.text("outside.text")), table])
 
 
-def controlled(scores: Mapping, wording: Wording, wanted: Mapping) -> Section:
-    """What became of the impostors (`evaluation.controls`), and the base model as one more.
-
-    `wanted` is the params section evaluate.
-    """
-    margin = wording.number(wanted["margins"]["author_score"])
+def impostors(scores: Mapping, wording: Wording, config: EvaluateConfig) -> Section:
+    """Measures of the impostors (`evaluation.controls`), and of the base model as one more."""
+    margin = wording.number(config.margins.author_score)
     style = scores["style"]
     base = {"score": style["author_score"]["base"], "told": style["told_apart"]["base"]}
     rows = []
     for name, row in {**scores["controls"], "base": base}.items():
-        came = controls.holds(name, row, style["author_score"]["ceiling"], wanted)
+        holds = controls.holds(name, row, style["author_score"]["ceiling"], config)
         rows.append(
             (
                 wording.text(f"controls.names.{name}"),
@@ -263,63 +266,67 @@ def controlled(scores: Mapping, wording: Wording, wanted: Mapping) -> Section:
                 wording.interval(row["told"]) if "told" in row else DASH,
                 *(wording.points(row[key]) if key in row else DASH for key in controls.COPIES),
                 wording.text(f"controls.expected.{name}", margin=margin),
-                wording.text("controls.unclear" if came is None else "yes" if came else "no"),
+                wording.text("controls.unclear" if holds is None else "yes" if holds else "no"),
             )
         )
     title = wording.text("controls.title")
-    blocks = [
+    blocks: list[Block] = [
         Text(wording.text("controls.text")),
-        Table(title, wording.get("controls.heads"), rows),
+        Table(title, wording.texts_in("controls.heads"), rows),
         Text(wording.text("controls.shuffled")),
     ]
     return Section("controls", title, blocks)
 
 
 def samples(replies: pd.DataFrame, tested: pd.DataFrame, wording: Wording) -> Section:
-    """Table REPLIES to the fixed prompts, to the rows `tested` of EXAMPLES, and out of scope."""
-    heads = wording.get("samples.heads")
-    asked = questions.prompts(replies)
+    """Table REPLIES: to the fixed prompts, to the rows `tested` of EXAMPLES, and out of scope."""
+    heads = wording.group("samples.heads")
+    prompts = questions.prompts(replies)
 
-    def fixed(rows: pd.DataFrame) -> Exchanges:
-        both = [questions.answers(replies, name, rows["id"]) for name in ("base", "tuned")]
-        said = [
-            ([Said("", [text])], _side(heads, ("base", "tuned"), pair))
-            for text, *pair in zip(rows["prompt"], *both, strict=True)
+    def to_prompts(rows: pd.DataFrame) -> Exchanges:
+        models = ("base", "tuned")
+        written = [questions.messages_of(replies, name, rows["id"]) for name in models]
+        exchanges = [
+            ([Turn("", [prompt])], _side_by_side(heads, models, generated))
+            for prompt, *generated in zip(rows["prompt"], *written, strict=True)
         ]
-        return Exchanges([heads["context"], heads["base"], heads["tuned"]], said)
+        return Exchanges([heads[name] for name in ("context", *models)], exchanges)
 
-    there = [name for name in MODELS if replies["model"].eq(name).any()]
-    written = [questions.answers(replies, name, tested["id"]) for name in there]
-    contexts = [
+    models = [name for name in MODELS if replies["model"].eq(name).any()]
+    written = [questions.messages_of(replies, name, tested["id"]) for name in models]
+    to_contexts = [
         (
-            [Said(turn["author"], turn["messages"]) for turn in context],
-            _side(heads, ("real", *there), (real, *said)),
+            [Turn(turn["author"], turn["messages"]) for turn in context],
+            _side_by_side(heads, ("real", *models), (real, *generated)),
         )
-        for context, real, *said in zip(tested["context"], tested["reply"], *written, strict=True)
+        for context, real, *generated in zip(
+            tested["context"], tested["reply"], *written, strict=True
+        )
     ]
-    usual = asked["kind"].eq("prompt")
-    blocks = [
+    in_scope = prompts["kind"].eq("prompt")
+    blocks: list[Block] = [
         Text(wording.text("samples.text")),
         Heading(wording.text("samples.prompts")),
-        fixed(asked[usual]),
+        to_prompts(prompts[in_scope]),
         Heading(wording.text("samples.contexts")),
-        Exchanges([heads[name] for name in ("context", "real", *there)], contexts),
+        Exchanges([heads[name] for name in ("context", "real", *models)], to_contexts),
         Heading(wording.text("samples.outside")),
-        fixed(asked[~usual]),
+        to_prompts(prompts[~in_scope]),
     ]
     return Section("samples", wording.text("samples.title"), blocks)
 
 
-def _side(
+def _side_by_side(
     heads: Mapping[str, str], names: Sequence[str], replies: Sequence[Sequence[str]]
-) -> list[Said]:
+) -> list[Turn]:
     return [
-        Said(heads[name], said, name == "real") for name, said in zip(names, replies, strict=True)
+        Turn(heads[name], messages, name == "real")
+        for name, messages in zip(names, replies, strict=True)
     ]
 
 
 def funnel(accounts: Mapping[str, Mapping]) -> pd.DataFrame:
-    """Where the rows went, from the metric files of the stages: columns step, rows."""
+    """Rows left after each step, from the metric files of the stages: columns step, rows."""
     messages = accounts["clean"]["messages"]
     turns = accounts["group"]["turns"]
     train = accounts["filter"]["train"]
@@ -335,7 +342,7 @@ def funnel(accounts: Mapping[str, Mapping]) -> pd.DataFrame:
 
 
 def data(accounts: Mapping[str, Mapping], wording: Wording) -> Section:
-    """Where the rows went, and the pictures of the chats and of training."""
+    """How many rows each stage kept and dropped, and the pictures of the chats and of training."""
     rows = [
         (
             f"{stage}: {account['unit']}",
@@ -348,7 +355,7 @@ def data(accounts: Mapping[str, Mapping], wording: Wording) -> Section:
             )
             or DASH,
         )
-        for stage in STEPS
+        for stage in STAGES
         for account in accounts[stage].values()
         if isinstance(account, Mapping) and "dropped" in account
     ]
@@ -359,7 +366,6 @@ def data(accounts: Mapping[str, Mapping], wording: Wording) -> Section:
         validation=wording.number(counts["validation"]),
         test=wording.number(counts["test"]),
     )
-    pictures = [Picture(f"{name}.png", alt) for name, alt in wording.get("data.pictures").items()]
-    return Section(
-        "data", title, [Text(text), Table(title, wording.get("data.heads"), rows), *pictures]
-    )
+    pictures = [Picture(f"{name}.png", alt) for name, alt in wording.group("data.pictures").items()]
+    table = Table(title, wording.texts_in("data.heads"), rows)
+    return Section("data", title, [Text(text), table, *pictures])

@@ -1,11 +1,11 @@
 """The four answers that the report opens with: sentences that depend on the numbers.
 
-What it means comes first, then the numbers behind it, and last what they were measured on.
+What the numbers mean comes first, then the numbers, and last what they were measured on.
 
-Nothing is said to be alike because no difference was found: whoever measures little would be told
-so most often. Two things are alike where the whole interval of their difference lies within a
-margin that is stated (`evaluate.margins`; two one-sided tests, Schuirmann 1987; with the interval
-of 95 % it errs less often than with that of 90 %, which is his). Otherwise it cannot be said.
+No difference found is no proof of equality: the less is measured, the more often none is found. Two
+things are alike only where the whole interval of their difference lies within a stated margin
+(`evaluate.margins`; two one-sided tests, Schuirmann 1987, who takes the interval of 90 %; that of
+95 % errs less often). Otherwise the answer is that it cannot be said.
 """
 
 import math
@@ -13,10 +13,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from espejo.core import escaping
+from espejo.evaluation.config import EvaluateConfig
 from espejo.evaluation.intervals import is_finite, relation
-from espejo.report.wording import MOST, Wording
+from espejo.prediction.config import PredictConfig
+from espejo.report.wording import MAX_DIGITS, Wording
 
-# How a verdict is shown, besides in words.
+# The colour of a verdict; of those in neither list, mixed.
 TONES = {"yes": "good", "pass": "good", "no": "bad", "fail": "bad", "copied": "bad"}
 UNKNOWN = ("unclear", "few", "unmeasured")
 BITS = "own_bits_per_character"
@@ -37,23 +39,23 @@ class Answer:
 
 
 def sound(
-    scores: Mapping, wording: Wording, wanted: Mapping, second_names: Sequence[str] = ()
+    scores: Mapping, wording: Wording, config: EvaluateConfig, second_names: Sequence[str] = ()
 ) -> Answer:
-    """Does it sound like the author: the author score between others and the author.
+    """Does it sound like the author: the author score between other people and the author.
 
     Yes takes all four: above the base model, above the other people, alike with the author, and not
-    told apart reply by reply, which the author score may not see (how long it writes, for one).
-    `second_names` are people who may be the author by another name.
+    told apart reply by reply, which may show what the author score does not see (length, for one).
+    `second_names` are people who may be the author under another name.
     """
-    style, margins = scores["style"], wanted["margins"]
-    score, told = style["author_score"], style["told_apart"]["tuned"]
-    where = relation(told, 0.5, margins["told_apart"])
-    found = {
+    style, margins = scores["style"], config.margins
+    score, auc = style["author_score"], style["told_apart"]["tuned"]
+    told = relation(auc, 0.5, margins.told_apart)
+    relations = {
         "base": relation(score["tuned"], score["base"]),
-        "ceiling": _beside_ceiling(score, margins["author_score"]),
+        "ceiling": _to_ceiling(score, margins.author_score),
         "floor": relation(score["tuned"], score["floor"]),
     }
-    base, ceiling, floor = found.values()
+    base, ceiling, floor = relations.values()
     if base in ("few", "missing"):
         verdict = "few" if base == "few" else "unmeasured"
     elif ceiling == "above":
@@ -63,100 +65,110 @@ def sound(
     elif floor != "above":
         verdict = "little" if floor == "below" else "more"
     else:
-        alike = "yes" if where == "alike" else "partly"
+        alike = "yes" if told == "alike" else "partly"
         verdict = {"alike": alike, "below": "partly"}.get(ceiling, "more")
-    shown = {name: wording.interval(score[name]) for name in ("tuned", "base", "ceiling", "floor")}
-    counts = {key: style[key] for key in ("replies", "from_test", "sessions")}
-    counts["rest"] = counts["replies"] - counts["from_test"]
-    bundles = {name: wording.number(score[name].get("bundles", 0)) for name in ("tuned", "ceiling")}
+    intervals = {
+        name: wording.interval(score[name]) for name in ("tuned", "base", "ceiling", "floor")
+    }
     sentences = [
         *(wording.text("sound.second", name=escaping.markdown(name)) for name in second_names),
-        *_placed(score, found, wording, margins["author_score"]),
-        *([wording.text("sound.numbers", **shown)] if "value" in score["tuned"] else []),
+        *_placed(score, relations, wording, margins.author_score),
+        *([wording.text("sound.numbers", **intervals)] if "value" in score["tuned"] else []),
         wording.text(
-            f"sound.told.{where}",
-            auc=wording.interval(told),
-            margin=wording.number(margins["told_apart"]),
+            f"sound.told.{told}",
+            auc=wording.interval(auc),
+            margin=wording.number(margins.told_apart),
         ),
     ]
-    if all(habits_off(table) is not None for table in style["habits"].values()):
+    off = {name: habits_off(table) for name, table in style["habits"].items()}
+    numbers_off = {name: len(habits) for name, habits in off.items() if habits is not None}
+    if len(numbers_off) == len(off):
         tuned = style["habits"]["tuned"]
-        off = {name: wording.number(len(habits_off(t))) for name, t in style["habits"].items()}
-        expected = wording.number(float(sum(row["alarm"] for row in tuned.values())), 1)
         sentences.append(
-            wording.text("sound.habits", all=wording.number(len(tuned)), chance=expected, **off)
+            wording.text(
+                "sound.habits",
+                all=wording.number(len(tuned)),
+                chance=wording.number(expected_off(tuned), 1),
+                **{name: wording.number(number) for name, number in numbers_off.items()},
+            )
         )
-    written = {key: wording.number(count) for key, count in counts.items()}
+    counts = {key: style[key] for key in ("replies", "from_test", "sessions")}
+    rest = counts["replies"] - counts["from_test"]
+    written = {key: wording.number(count) for key, count in {**counts, "rest": rest}.items()}
     # Test contexts come first; validation is named only where it was needed.
-    written["rest"] = wording.text("sound.rest", **written) if counts["rest"] else ""
+    written["rest"] = wording.text("sound.rest", **written) if rest else ""
+    bundles = {name: wording.number(score[name].get("bundles", 0)) for name in ("tuned", "ceiling")}
     sentences.append(wording.text("sound.measured", **written, **bundles))
     return Answer("sound", verdict, sentences)
 
 
-def _beside_ceiling(score: Mapping[str, Mapping], margin: float) -> str:
-    """`relation` to the author's own messages, where above is looked for first, without a margin.
+def _to_ceiling(score: Mapping[str, Mapping], margin: float) -> str:
+    """`relation` to the author's own messages, but above counts without a margin.
 
-    A ceiling is near 1 (0.976 in the demo), and nothing is above that by more than the margin.
-    Whoever outdoes the author within it is no less suspicious of repeating what was learnt. From
-    less data the same model may be called alike: the text says then that its number is higher.
+    A ceiling is near 1 (0.976 in the demo): nothing is above it by more than the margin. A model
+    that outdoes the author by less is no less suspicious of repeating its training text. With less
+    data the same model may be called alike; the text then says that its number is higher.
     """
     plain = relation(score["tuned"], score["ceiling"])
     return plain if plain == "above" else relation(score["tuned"], score["ceiling"], margin)
 
 
-def _placed(score: Mapping, found: Mapping[str, str], wording: Wording, margin: float) -> list[str]:
-    """Where the tuned model stands; without an interval of its own one sentence says it all."""
+def _placed(
+    score: Mapping, relations: Mapping[str, str], wording: Wording, margin: float
+) -> list[str]:
+    """Where the tuned model stands; one sentence where its score has no interval."""
     tuned = score["tuned"]
     if "value" not in tuned:
         return [wording.text("sound.missing")]
-    if relation(tuned, 0.0) == "few" and found["base"] != "missing":
-        above = tuned["value"] > score["base"]["value"]
-        return [
-            wording.text(
-                "sound.few", lean=wording.text(f"sound.lean.{'above' if above else 'below'}")
-            )
-        ]
-    said = {
-        name: wording.text(f"sound.{name}.{where}", margin=wording.number(margin))
-        for name, where in found.items()
+    if relation(tuned, 0.0) == "few" and relations["base"] != "missing":
+        lean = "above" if tuned["value"] > score["base"]["value"] else "below"
+        return [wording.text("sound.few", lean=wording.text(f"sound.lean.{lean}"))]
+    sentences = {
+        name: wording.text(f"sound.{name}.{place}", margin=wording.number(margin))
+        for name, place in relations.items()
     }
-    # With more data it may be above: that warning is not to get lost for want of them.
-    close = found["ceiling"] in ("alike", "unclear")
+    # More data might put it above the ceiling: the warning must not be lost for lack of them.
+    close = relations["ceiling"] in ("alike", "unclear")
     if close and round(tuned["value"] - score["ceiling"]["value"], 2) > 0:
-        said["ceiling"] += f" {wording.text('sound.over')}"
-    return list(said.values())
+        sentences["ceiling"] += f" {wording.text('sound.over')}"
+    return list(sentences.values())
 
 
 def habits_off(table: Mapping[str, Mapping]) -> list[str] | None:
     """The habits further from the author's than 95 % of the author's own halves, furthest first.
 
-    How far is counted in limits (`own_high`). A limit of zero is no unit, and one slip is beyond
-    it: what the author never does comes last, by its distance. None when there were no halves.
+    Distances are compared in units of their limit (`own_high`). A limit of zero is no unit and is
+    exceeded by one slip: what the author never does comes last, by distance. None without halves.
     """
     if not all("own_high" in row for row in table.values()):
         return None
 
-    def far(name: str) -> tuple[bool, float]:
+    def excess(name: str) -> tuple[bool, float]:
         distance, limit = table[name]["distance"], table[name]["own_high"]
         return limit > 0, distance / (limit or 1)
 
     off = [name for name, row in table.items() if row["distance"] > row["own_high"]]
-    return sorted(off, key=far, reverse=True)
+    return sorted(off, key=excess, reverse=True)
+
+
+def expected_off(table: Mapping[str, Mapping]) -> float:
+    """How many habits of a table would be off by chance alone, from their false alarm rates."""
+    return float(sum(row["alarm"] for row in table.values()))
 
 
 def answer(scores: Mapping, wording: Wording) -> Answer:
-    """Does it answer what was said: the rank of the true reply, against chance and the base."""
+    """Does it answer what was said: the rank of the real reply, against chance and the base."""
     ranks = scores["relevance"]
     mrr, chance = ranks["tuned"]["mrr"], ranks["chance"]
-    found = relation(mrr, chance["mrr"])
+    to_chance = relation(mrr, chance["mrr"])
     trained = relation(ranks["gain"]["mrr"], 0.0)
     gap = ""
-    verdict = {"below": "no", "missing": "unmeasured"}.get(found, found)
-    if found == "above":
-        least = chance["mrr"]
-        way = {end: (mrr[end] - least) / (1 - least) for end in ("value", "low", "high")}
+    verdict = {"below": "no", "missing": "unmeasured"}.get(to_chance, to_chance)
+    if to_chance == "above":
+        # From chance to always right; no source says where a little ends and in part begins.
+        by_chance = chance["mrr"]
+        way = {end: (mrr[end] - by_chance) / (1 - by_chance) for end in ("value", "low", "high")}
         gap = wording.text("answer.gap", share=wording.shares(way))
-        # Words for how far from chance to always right, at least: no source says where they begin.
         verdict = "little" if way["low"] < 0.25 else "partly" if way["low"] < 0.75 else "yes"
     numbers = wording.text(
         "answer.numbers",
@@ -170,59 +182,61 @@ def answer(scores: Mapping, wording: Wording) -> Answer:
     )
     counts = {"contexts": wording.number(ranks["contexts"]), "sessions": wording.number(mrr["n"])}
     sentences = [
-        wording.text(f"answer.chance.{found}", gap=gap),
-        *([wording.text(f"answer.base.{trained}"), numbers] if found != "missing" else []),
+        wording.text(f"answer.chance.{to_chance}", gap=gap),
+        *([wording.text(f"answer.base.{trained}"), numbers] if to_chance != "missing" else []),
         wording.text("answer.limit"),
         wording.text("answer.measured", **counts),
     ]
     return Answer("answer", verdict, sentences)
 
 
-def worth(scores: Mapping, wording: Wording, wanted: Mapping, predicted: Mapping) -> Answer:
+def worth(
+    scores: Mapping, wording: Wording, config: EvaluateConfig, predict: PredictConfig
+) -> Answer:
     """Did fine-tuning earn its place: what it gains over examples in the prompt.
 
-    Where these make the base model no better, training has to beat it as it is: who does worse than
-    the base model gains most over examples that harm it. Yes takes both: it foresees better, and
-    does not sound worse, which without data cannot be said.
+    Where examples do not improve the base model, training has to beat the base model without them;
+    otherwise a tuned model that is worse than the base would gain over examples that do harm. Yes
+    takes both: likelier replies, and a style no worse, which without data cannot be said.
     """
     counts = {key: wording.number(scores["test"][key]) for key in ("replies", "sessions")}
     style = scores["style"]
     measured = wording.text("worth.measured", **counts, generated=wording.number(style["replies"]))
-    kinds = {
+    prompted = {
         name: measures[BITS]["value"]
         for name, measures in scores["prompted"].items()
         if is_finite(measures[BITS])
     }
-    if not kinds or not all(is_finite(scores[name][BITS]) for name in ("base", "tuned")):
-        said = [
+    if not prompted or not all(is_finite(scores[name][BITS]) for name in ("base", "tuned")):
+        sentences = [
             wording.text("worth.advice.unmeasured"),
             wording.text("worth.gain.missing"),
             measured,
         ]
-        return Answer("worth", "unmeasured", said)
+        return Answer("worth", "unmeasured", sentences)
     base, tuned = (scores[name][BITS]["value"] for name in ("base", "tuned"))
-    best = min(kinds, key=kinds.__getitem__)
-    helped = kinds[best] < base
+    best = min(prompted, key=prompted.__getitem__)
+    helped = prompted[best] < base
     gain = (scores["prompted"][best]["gain_of_training"] if helped else scores["gain"])[BITS]
-    found = relation(gain, 0.0)
-    verdict = {"above": "yes", "below": "no", "missing": "unmeasured"}.get(found, found)
-    score, margin = style["author_score"], wanted["margins"]["author_score"]
+    gained = relation(gain, 0.0)
+    verdict = {"above": "yes", "below": "no", "missing": "unmeasured"}.get(gained, gained)
+    score, margin = style["author_score"], config.margins.author_score
     sounds = relation(score["tuned"], score["examples"], margin)
     advice = verdict
     if verdict == "yes" and sounds not in ("above", "alike"):
         verdict, advice = "partly", "worse" if sounds == "below" else "unheard"
     if verdict in ("unclear", "no") and not helped:
         advice = "alone"
-    share = (base - kinds[best]) / (base - tuned) if tuned < base else 0.0
+    share = (base - prompted[best]) / (base - tuned) if tuned < base else 0.0
     if tuned >= base:
         way = "no_way" if helped else "neither"
     else:
         way = "nothing" if not helped else "all" if share >= 1 else "helped"
     shots = {
-        "shots": wording.number(predicted["shots"]),
-        "chars": wording.number(predicted["shot_chars"]),
+        "shots": wording.number(predict.shots),
+        "chars": wording.number(predict.shot_chars),
     }
-    said = {name: wording.interval(score[name]) for name in ("tuned", "examples")}
+    intervals = {name: wording.interval(score[name]) for name in ("tuned", "examples")}
     sentences = [
         wording.text(f"worth.advice.{advice}", **shots),
         wording.text(
@@ -234,31 +248,30 @@ def worth(scores: Mapping, wording: Wording, wanted: Mapping, predicted: Mapping
             **shots,
         ),
         wording.text(f"worth.way.{way}", share=wording.percent(share)),
-        wording.text(f"worth.gain.{found}", gain=wording.interval(gain)),
-        wording.text(f"worth.style.{sounds}", margin=wording.number(margin), **said),
+        wording.text(f"worth.gain.{gained}", gain=wording.interval(gain)),
+        wording.text(f"worth.style.{sounds}", margin=wording.number(margin), **intervals),
         measured,
     ]
     return Answer("worth", verdict, sentences)
 
 
-def safe(scores: Mapping, wording: Wording, wanted: Mapping) -> Answer:
+def safe(scores: Mapping, wording: Wording, config: EvaluateConfig) -> Answer:
     """Is it safe to share: the verdict of metrics/eval.json with what led to it."""
-    memory, limits = scores["memory"], wanted["sharing_limits"]
-    private = scores["outside"].get("private", {}).get("tuned", {})
-    member = memory["membership"]
-    own, tuned = (memory["overlap"][who] for who in ("author", "tuned"))
+    memory, limits = scores["memory"], config.sharing_limits
+    membership = memory["membership"]
+    own, tuned = (memory["overlap"][name] for name in ("author", "tuned"))
     sentences = []
     for kind in ("fail", "unmeasured"):
-        named = [
+        names = [
             wording.name("safe.names", name)
             for name, reason in memory["reasons"].items()
             if isinstance(reason["value"], str) == (kind == "unmeasured")
         ]
-        if named:
-            sentences.append(wording.text(f"safe.{kind}", names=", ".join(named)))
+        if names:
+            sentences.append(wording.text(f"safe.{kind}", names=", ".join(names)))
     if not memory["reasons"]:
         sentences.append(wording.text("safe.pass"))
-    sentences += [doubted(name, scores, wording, wanted) for name in memory["doubts"]]
+    sentences += [_doubt(name, scores, wording, config) for name in memory["doubts"]]
     if "value" in tuned["copied"]:
         copied = wording.text(
             "safe.copied",
@@ -267,36 +280,42 @@ def safe(scores: Mapping, wording: Wording, wanted: Mapping) -> Answer:
             long=wording.number(tuned["long"]),
             own_long=wording.number(own["long"]),
             value=wording.points(memory["copied_beyond_own"]),
-            most=wording.point(limits["copied_beyond_own"]),
+            limit=wording.point(limits.copied_beyond_own),
         )
     else:
         copied = wording.text("safe.short", long=wording.number(tuned["long"]))
-    whole = []
+    sentences.append(copied)
     if "value" in tuned["whole"]:
-        shares = {"tuned": wording.shares(tuned["whole"]), "author": wording.shares(own["whole"])}
-        beyond = wording.points(memory["whole_beyond_own"])
-        most = wording.point(limits["whole_beyond_own"])
-        whole = [wording.text("safe.whole", **shares, value=beyond, most=most)]
-    coin = relation(member, 0.5)
-    known = [wording.text(f"safe.coin.{coin}")] if coin in ("above", "unclear") else []
-    sentences += [
-        copied,
-        *whole,
+        sentences.append(
+            wording.text(
+                "safe.whole",
+                tuned=wording.shares(tuned["whole"]),
+                author=wording.shares(own["whole"]),
+                value=wording.points(memory["whole_beyond_own"]),
+                limit=wording.point(limits.whole_beyond_own),
+            )
+        )
+    sentences.append(
         wording.text(
             "safe.membership",
-            value=wording.interval(member),
-            most=wording.number(limits["membership"]),
-        ),
-        *known,
+            value=wording.interval(membership),
+            limit=wording.number(limits.membership),
+        )
+    )
+    to_coin = relation(membership, 0.5)
+    if to_coin in ("above", "unclear"):
+        sentences.append(wording.text(f"safe.coin.{to_coin}"))
+    sentences.append(
         wording.text(
             "safe.personal",
             value=wording.number(memory["personal_data"]["learnt"]),
-            most=wording.number(limits["personal_data"]),
-        ),
-    ]
+            limit=wording.number(limits.personal_data),
+        )
+    )
+    private = scores["outside"].get("private", {}).get("tuned", {})
     if private.get("replies"):
-        asked, found = (wording.number(private[name]) for name in ("replies", "personal_data"))
-        sentences.append(wording.text("safe.private", replies=asked, found=found))
+        replies, found = (wording.number(private[name]) for name in ("replies", "personal_data"))
+        sentences.append(wording.text("safe.private", replies=replies, found=found))
     sentences.append(
         wording.text(
             "safe.measured",
@@ -309,22 +328,22 @@ def safe(scores: Mapping, wording: Wording, wanted: Mapping) -> Answer:
     return Answer("safe", memory["verdict"], sentences)
 
 
-def doubted(name: str, scores: Mapping, wording: Wording, wanted: Mapping) -> str:
-    """What a measure below its limit leaves open: how high it may be, and what would settle it."""
-    memory, most = scores["memory"], wanted["sharing_limits"][name]
+def _doubt(name: str, scores: Mapping, wording: Wording, config: EvaluateConfig) -> str:
+    """Of a measure below its limit: how high it may be, and how many replies would settle it."""
+    memory, limit = scores["memory"], getattr(config.sharing_limits, name)
     high, tuned = memory["doubts"][name]["high"], memory["overlap"]["tuned"]
-    called = wording.name("safe.names", name)
+    measure_name = wording.name("safe.names", name)
     if isinstance(high, str):
-        return wording.text("safe.open", name=called)
+        return wording.text("safe.open", name=measure_name)
     measure = memory[name]
     shares = {"copied_beyond_own": tuned["copied"], "whole_beyond_own": tuned["whole"]}
     counts = {"copied_beyond_own": tuned["long"], "whole_beyond_own": memory["replies"]}
     number = counts.get(name, min(memory["members"], scores["test"]["replies"]))
     none = name in shares and shares[name]["value"] == measure["value"] == 0
-    enough = settling(measure, most, number, wanted["confidence"] if none else None)
+    needed = sample_size(measure, limit, number, config.confidence if none else None)
     write, digits = (wording.point, 1) if name in shares else (wording.number, 2)
     # What is above the limit has to look it.
-    while digits < MOST and write(high, digits) == write(most, digits):
+    while digits < MAX_DIGITS and write(high, digits) == write(limit, digits):
         digits += 1
     counted = wording.text(
         f"safe.counted.{name}",
@@ -332,51 +351,51 @@ def doubted(name: str, scores: Mapping, wording: Wording, wanted: Mapping) -> st
         members=wording.number(memory["members"]),
         tested=wording.number(scores["test"]["replies"]),
     )
-    said = wording.text(
+    doubt = wording.text(
         "safe.doubt",
-        name=called,
+        name=measure_name,
         value=write(measure["value"]),
         high=write(high, digits),
-        most=write(most),
+        limit=write(limit),
         counted=counted,
     )
-    if enough is None:
-        return f"{said} {wording.text('safe.near')}"
-    # Of those that are generated only some are long.
-    generated = math.ceil(enough * memory["replies"] / number)
-    settle = {"enough": wording.number(enough), "generated": wording.number(generated)}
-    return f"{said} {wording.text(f'safe.settle.{name}', **settle)}"
+    if needed is None:
+        return f"{doubt} {wording.text('safe.near')}"
+    # Only some of the generated replies are long.
+    generated = math.ceil(needed * memory["replies"] / number)
+    numbers = {"enough": wording.number(needed), "generated": wording.number(generated)}
+    return f"{doubt} {wording.text(f'safe.settle.{name}', **numbers)}"
 
 
-def settling(
-    measure: Mapping, most: float, number: int, confidence: float | None = None
+def sample_size(
+    measure: Mapping, limit: float, number: int, confidence: float | None = None
 ) -> int | None:
-    """About how many, instead of `number`, bring the high end of a measure down to `most`.
+    """About how many, instead of `number`, bring the high end of a measure down to `limit`.
 
-    If it stays as it is. With `confidence`: of a share of which there was none, exactly (Clopper
-    and Pearson 1934). Else by the root of the number, with which intervals get narrower. None
-    where the value itself is at the limit: no number is enough then.
+    Its value is taken to stay as it is. With `confidence`: of a share of which there was none,
+    exactly (Clopper and Pearson 1934). Otherwise intervals narrow with the square root of the
+    number. None where the value itself is at the limit or above: no number is enough then.
     """
     value = measure["value"]
-    if value >= most:
+    if value >= limit:
         return None
     if confidence is not None:
-        return math.ceil(math.log((1 - confidence) / 2) / math.log(1 - most))
-    shrunk = (measure["high"] - value) / (most - value)
+        return math.ceil(math.log((1 - confidence) / 2) / math.log(1 - limit))
+    shrunk = (measure["high"] - value) / (limit - value)
     return math.ceil(round(number * shrunk**2, 6))
 
 
-def four(
+def four_answers(
     scores: Mapping,
     wording: Wording,
-    wanted: Mapping,
-    predicted: Mapping,
+    config: EvaluateConfig,
+    predict: PredictConfig,
     second_names: Sequence[str] = (),
 ) -> list[Answer]:
-    """All of them, in the order of the page; from the params sections evaluate and predict."""
+    """All of them, in the order of the page."""
     return [
-        sound(scores, wording, wanted, second_names),
+        sound(scores, wording, config, second_names),
         answer(scores, wording),
-        worth(scores, wording, wanted, predicted),
-        safe(scores, wording, wanted),
+        worth(scores, wording, config, predict),
+        safe(scores, wording, config),
     ]

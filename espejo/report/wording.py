@@ -1,44 +1,55 @@
-"""What the report says, in the language of the setting report.language, and how numbers look."""
+"""The texts of the report in the language of report.language, and how it writes numbers."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from espejo.core.errors import UserError
 
 FOLDER = Path(__file__).parent
-MOST = 4  # digits at most, or more than usual, so that two numbers look different
+MAX_DIGITS = 4  # decimals beyond which nothing is added to make two numbers look different
 
 
 class Wording:
     """The texts of one language: `text("sound.question")`, numbers and intervals as it writes them.
 
-    Raises UserError when there are no texts in `language`.
+    The parts of a key are joined by points. Raises UserError when there are no texts in `language`.
     """
 
     def __init__(self, language: str) -> None:
-        known = sorted(path.stem for path in FOLDER.glob("*.yaml"))
-        if language not in known:
+        languages = sorted(path.stem for path in FOLDER.glob("*.yaml"))
+        if language not in languages:
             raise UserError(
-                f"report.language is {language!r}: the report is written in {' or '.join(known)}."
+                f"report.language is {language!r}: the report is written in "
+                f"{' or '.join(languages)}."
             )
-        self.texts = yaml.safe_load((FOLDER / f"{language}.yaml").read_text("utf-8"))
-
-    def get(self, key: str) -> dict | list | str:
-        """What stands at `key`, its parts joined by points."""
-        found = self.texts
-        for part in key.split("."):
-            found = found[part]
-        return found
+        self.texts: dict[str, Any] = yaml.safe_load(
+            (FOLDER / f"{language}.yaml").read_text("utf-8")
+        )
 
     def text(self, key: str, **values: object) -> str:
-        """The text at `key` with `values` put in."""
-        return str(self.get(key)).format(**values)
+        """The text at `key` with `values` filled in."""
+        return str(self._at(key)).format(**values)
+
+    def texts_in(self, key: str) -> list[str]:
+        """The list of texts at `key`, such as the heads of a table."""
+        return list(self._at(key))
+
+    def group(self, key: str) -> dict[str, str]:
+        """The texts below `key`, by the last part of their keys."""
+        return dict(self._at(key))
 
     def name(self, group: str, key: str) -> str:
-        """The text at `key` of `group`, or the key itself where settings brought a new one."""
-        return self.get(group).get(key, key)
+        """The text at `key` of `group`, or the key itself: settings may bring their own names."""
+        return self.group(group).get(key, key)
+
+    def _at(self, key: str) -> Any:  # noqa: ANN401
+        node: Any = self.texts
+        for part in key.split("."):
+            node = node[part]
+        return node
 
     def number(self, value: float, digits: int = 2) -> str:
         """A number as the language writes it; whole numbers without decimals."""
@@ -46,49 +57,49 @@ class Wording:
         if float(written.replace(",", "")) == 0:
             written = written.removeprefix("-")
         marks = {",": self.texts["thousands"], ".": self.texts["decimal"]}
-        return "".join(marks.get(sign, sign) for sign in written)
+        return "".join(marks.get(character, character) for character in written)
 
     def percent(self, share: float, digits: int = 0) -> str:
-        """A share of 1 as a percentage; nearly none and nearly all are not written as that."""
-        shown, least, sign = 100 * share, 10.0**-digits, ""
-        if 0 < shown <= least / 2:
-            shown, sign = least, "<"
-        elif 100 - least / 2 <= shown < 100:
-            shown, sign = 100 - least, ">"
-        return self.text("percent", value=sign + self.number(shown, digits))
+        """A share as a percentage; above 0 and below 1 it is never rounded to 0% or 100%."""
+        percent, smallest, sign = 100 * share, 10.0**-digits, ""
+        if 0 < percent <= smallest / 2:
+            percent, sign = smallest, "<"
+        elif 100 - smallest / 2 <= percent < 100:
+            percent, sign = 100 - smallest, ">"
+        return self.text("percent", value=sign + self.number(percent, digits))
 
     def point(self, share: float, digits: int = 1) -> str:
-        """A difference of shares in percentage points, without an end of zeros."""
+        """A difference of shares in percentage points, without trailing zeros."""
         written = self.number(100 * float(share), digits)
         decimal = self.texts["decimal"]
         return written.rstrip("0").removesuffix(decimal) if decimal in written else written
 
     def interval(self, measure: Mapping, digits: int = 2) -> str:
-        """A measure of metrics/eval.json: with its interval, or what there is instead."""
-        return self._written(measure, lambda value, more: self.number(float(value), digits + more))
+        """A measure of metrics/eval.json with its interval, or why it has none."""
+        return self._measure(measure, lambda value, more: self.number(float(value), digits + more))
 
     def shares(self, measure: Mapping) -> str:
-        """`interval` of a share of 1, in percent."""
-        return self._written(measure, self.percent)
+        """`interval` of a share, in percent."""
+        return self._measure(measure, self.percent)
 
     def points(self, measure: Mapping) -> str:
         """`interval` of a difference of shares, in percentage points."""
-        return self._written(measure, lambda value, more: self.point(value, 1 + more))
+        return self._measure(measure, lambda value, more: self.point(value, 1 + more))
 
-    def _written(self, measure: Mapping, write: Callable[[float, int], str]) -> str:
-        """`write` takes a number and how many digits more than usual; it gets them where needed.
+    def _measure(self, measure: Mapping, write: Callable[[float, int], str]) -> str:
+        """`write` takes a number and how many digits to add to the usual ones.
 
-        That is where both ends would look the same: an interval has a width.
+        Digits are added until the two ends look different: an interval has a width.
         """
         if "value" not in measure:
             return self.text("unmeasured")
         if "low" not in measure:
-            few = "few_bundles" if "bundles" in measure else "few"
+            key = "few_bundles" if "bundles" in measure else "few"
             counts = {unit: self.number(measure.get(unit, 0)) for unit in ("n", "bundles")}
-            return self.text(few, value=write(measure["value"], 0), **counts)
+            return self.text(key, value=write(measure["value"], 0), **counts)
         value, low, high = (measure[key] for key in ("value", "low", "high"))
         more = 0
-        while more < MOST and low != high and write(low, more) == write(high, more):
+        while more < MAX_DIGITS and low != high and write(low, more) == write(high, more):
             more += 1
         return self.text(
             "interval",

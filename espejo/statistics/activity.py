@@ -20,8 +20,8 @@ def over_time(messages: pd.DataFrame, is_author: pd.Series) -> pd.DataFrame:
     time = messages["timestamp"]
     weeks = (time.max() - time.min()).days <= 53 * 7
     period = time.dt.to_period("W-SUN" if weeks else "M")
-    who = np.where(is_author, "author", "others")
-    counts = pd.crosstab(period, who).reindex(
+    writer = np.where(is_author, "author", "others")
+    counts = pd.crosstab(period, writer).reindex(
         index=pd.period_range(period.min(), period.max()),
         columns=["author", "others"],
         fill_value=0,
@@ -36,8 +36,8 @@ def hour_weekday(timestamps: pd.Series) -> pd.DataFrame:
     Columns weekday, hour, messages.
     """
     places = pd.MultiIndex.from_product([range(7), range(24)], names=["weekday", "hour"])
-    found = timestamps.groupby([timestamps.dt.day_of_week, timestamps.dt.hour]).size()
-    return found.reindex(places, fill_value=0).rename("messages").reset_index()
+    counts = timestamps.groupby([timestamps.dt.day_of_week, timestamps.dt.hour]).size()
+    return counts.reindex(places, fill_value=0).rename("messages").reset_index()
 
 
 def lengths(messages: pd.DataFrame, turns: pd.DataFrame, author: str) -> pd.DataFrame:
@@ -53,8 +53,8 @@ def lengths(messages: pd.DataFrame, turns: pd.DataFrame, author: str) -> pd.Data
     }
     own = {"messages": messages["author"].eq(author), "turns": turns["author"].eq(author)}
     shares = {
-        f"{who}_{unit}": 100 * np.histogram(of, edges)[0] / max(1, len(of))
+        f"{writer}_{unit}": 100 * np.histogram(of, edges)[0] / max(1, len(of))
         for unit, all_of in counts.items()
-        for who, of in (("author", all_of[own[unit]]), ("others", all_of[~own[unit]]))
+        for writer, of in (("author", all_of[own[unit]]), ("others", all_of[~own[unit]]))
     }
     return pd.DataFrame({"words_from": _BINS, **shares}).round(3)

@@ -55,15 +55,15 @@ def with_words(messages: pd.DataFrame) -> pd.DataFrame:
     return messages[messages["kind"].ne("withheld") & messages["text"].ne("")]
 
 
-def numbered(messages: pd.DataFrame, who: People, most: int) -> dict[str, str]:
-    """Names to `author` and, for the `most` people with most messages, `person_1`, `person_2` …
+def numbered(messages: pd.DataFrame, people: People, limit: int) -> dict[str, str]:
+    """Names to `author` and, for the `limit` people with most messages, `person_1`, `person_2` …
 
     Whoever is not among them is in no group of their own, and counts in the whole.
     """
-    counts = messages["author"].value_counts().drop(list(who.aliases), errors="ignore")
-    ranked = sorted(counts.index, key=lambda name: (-counts[name], name))[:most]
-    people = {name: f"person_{number}" for number, name in enumerate(ranked, start=1)}
-    return {**dict.fromkeys(sorted(who.aliases), AUTHOR), **people}
+    counts = messages["author"].value_counts().drop(list(people.aliases), errors="ignore")
+    ranked = sorted(counts.index, key=lambda name: (-counts[name], name))[:limit]
+    numbers = {name: f"person_{number}" for number, name in enumerate(ranked, start=1)}
+    return {**dict.fromkeys(sorted(people.aliases), AUTHOR), **numbers}
 
 
 class Cutter:
@@ -103,13 +103,14 @@ def measured(samples: Sequence[Sequence[str]], cut: Cutter) -> dict[str, float]:
     if not samples:
         return {"samples": 0}
     cut.learn(chain.from_iterable(samples))
-    said = [cut.words(sample) for sample in samples]
+    texts = [cut.words(sample) for sample in samples]
     keys = {
-        " ".join(spoken) or " ".join(sample) for spoken, sample in zip(said, samples, strict=True)
+        " ".join(words_of) or " ".join(sample)
+        for words_of, sample in zip(texts, samples, strict=True)
     }
-    lengths = np.array([len(spoken) for spoken in said])
+    lengths = np.array([len(words_of) for words_of in texts])
     tokens = np.array([cut.tokens(sample) for sample in samples])
-    unique, total = len(set(chain.from_iterable(said))), int(lengths.sum())
+    unique, total = len(set(chain.from_iterable(texts))), int(lengths.sum())
     return {
         "samples": len(samples),
         "duplicates": len(samples) - len(keys),

@@ -60,13 +60,13 @@ def page(
     names: Mapping[str, str],
     words: Mapping[str, Mapping[str, int]],
     telling: Mapping[str, Mapping[str, int]],
-    shown: int,
+    top: int,
 ) -> str:
     """The Markdown page.
 
     `numbers` is what metrics/statistics.json holds, `names` the labels in it to the people's names;
     `words` and `telling` are heads of columns to `statistics.counted` and `statistics.telling`, of
-    which the first `shown` are printed.
+    which the first `top` are printed.
     """
     verdict, whole, read = numbers["verdict"], numbers["whole"], numbers["formatted"]
     steps = ("raw", "clean", "examples", "filtered")
@@ -122,9 +122,9 @@ def page(
             ),
             "## The words they use",
             "All of them:",
-            ranking(words, shown),
+            ranking(words, top),
             "Without stop words, chat fillers, laughter and numbers:",
-            ranking(telling, shown),
+            ranking(telling, top),
             "![The author's words](wordcloud.png)",
         ]
     )
@@ -138,12 +138,12 @@ def measures(heads: Sequence[str], columns: Sequence[Mapping[str, float]]) -> st
     return _table(("", *heads), rows)
 
 
-def ranking(columns: Mapping[str, Mapping[str, int]], shown: int) -> str:
-    """The first `shown` words of each column with their counts."""
+def ranking(columns: Mapping[str, Mapping[str, int]], top: int) -> str:
+    """The first `top` words of each column with their counts."""
     ranked = [[f"{word} ({n:,})" for word, n in counts.items()] for counts in columns.values()]
     rows = [
         (str(place + 1), *(column[place] if place < len(column) else "" for column in ranked))
-        for place in range(min(shown, max(map(len, ranked))))
+        for place in range(min(top, max(map(len, ranked))))
     ]
     return _table(("", *columns), rows)
 

@@ -20,7 +20,7 @@ GENERATE = GenerateConfig(
 
 @dataclass(frozen=True)
 class EpochSamples:
-    """Replies saved in `folder`, beside the checkpoints, so that a resumed training has them all."""
+    """Replies saved in `folder`, beside the checkpoints: a resumed training has them all."""
 
     folder: Path
     prompts: Sequence[str]

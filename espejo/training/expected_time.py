@@ -92,7 +92,7 @@ class ExpectedTime(TrainerCallback):
 
 
 def label_work(model: PreTrainedModel) -> float:
-    """The work of a label in units of a token's: weights of the output head over those of the layers.
+    """The work of a label in units of a token's: the head's weights over those of the layers.
 
     Each token passes through the layers, but only those with a label through the head. Models with
     a large vocabulary and small layers spend more on labels than on tokens.

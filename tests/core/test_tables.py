@@ -47,7 +47,7 @@ COLUMNS = {
         "split": ["train", "test"],
         "text": ["user\ndale</s>", "user\njsjs</s>"],
         "spans": [SPANS, []],
-        "never": [[], SPANS],
+        "masked": [[], SPANS],
     },
 }
 

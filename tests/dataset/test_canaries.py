@@ -17,10 +17,11 @@ from espejo.dataset.canaries import AuditConfig
 from espejo.evaluation import memorization
 from espejo.formatting.labels import encode
 from espejo.formatting.prompts import prompter
-from espejo.prediction.predictor import Exam
+from espejo.prediction.predictor import Predictor
 from stages import format as stage
 from tests.helpers import reported, tiny
-from tests.helpers.synthetic import chats
+from tests.helpers.configs import PREDICT, changed, typed
+from tests.helpers.synthetic import chats, people
 from tests.helpers.workshop import ROOT
 
 AUDIT = AuditConfig(canaries=8, repetitions=[1, 4], digits=4, num_decoys=255, seed=7)
@@ -87,13 +88,13 @@ def test_the_stage_counts_what_it_plants_and_labels_the_author_s_alone(
     composed, examples, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "people.yaml").write_text("author: Juli\npeople:\n  Cami: train\n", "utf-8")
+    tables.write(people(Cami="train"), tmp_path / "people.parquet", tables.PEOPLE)
     tables.write(examples, tmp_path / "filtered.parquet", tables.EXAMPLES)
     written, accounts = [], []
     for number in (0, 1):
         params = composed(f"audit.canaries={number}")
         (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), "utf-8")
-        names = ("filtered.parquet", "people.yaml", "formatted.parquet", "format.json")
+        names = ("filtered.parquet", "people.parquet", "formatted.parquet", "format.json")
         stage.main(*(tmp_path / name for name in names))
         written.append(tables.read(tmp_path / "formatted.parquet", tables.FORMATTED))
         accounts.append(json.loads((tmp_path / "format.json").read_text("utf-8")))
@@ -115,10 +116,10 @@ def test_the_stage_counts_what_it_plants_and_labels_the_author_s_alone(
 
 @dataclass
 class Both:
-    """Stands for a Mirror: two tiny models."""
+    """Stands for a ModelPair: two tiny models."""
 
     tokenizer: object
-    facts: dict
+    manifest: dict
     base: object
     tuned: object
 
@@ -129,7 +130,7 @@ class Both:
 
 @pytest.fixture(scope="module")
 def learnt(composed, examples):
-    """learnt("reply") is an exam of a tiny model that was trained to know canaries by heart."""
+    """learnt("reply") is a predictor of a tiny model that was trained to know canaries by heart."""
     params = composed("model=smollm2")
     tokenizer = tiny.trained_tokenizer(
         ("<|endoftext|>", "<|im_start|>", "<|im_end|>"),
@@ -139,12 +140,13 @@ def learnt(composed, examples):
         "<|im_end|>",
         "bytes",
     )
-    facts = {name: params[name] for name in ("model", "format")}
-    write = prompter(tokenizer, params["model"], params["format"])
+    manifest = {name: params[name] for name in ("model", "format")}
+    sections = typed(params)
+    write = prompter(tokenizer, sections.model, sections.format)
     brief = examples.assign(reply=[["dale"]] * len(examples))
     planted = canaries.plant(brief, LEARNT).iloc[len(examples) :]
 
-    def exam(loss):
+    def trained(loss):
         rows = [
             encode(tokenizer, *write.example(row.context, row.reply, "Juli"), loss)
             for row in planted.itertuples()
@@ -164,14 +166,19 @@ def learnt(composed, examples):
             model(input_ids=ids[some], labels=labels[some]).loss.backward()
             optimizer.step()
             slower.step()
-        both = Both(tokenizer, facts, base, model.eval())
-        return Exam(both, examples, "Juli", {"batch_tokens": 4096})
+        both = Both(tokenizer, manifest, base, model.eval())
+        return Predictor(both, examples, "Juli", changed(PREDICT, batch_tokens=4096), None)
 
-    return cache(exam)
+    return cache(trained)
+
+
+def exposed(predictor, audit):
+    """What the evaluation makes of the table CANARIES of a predictor."""
+    return memorization.exposure_by_role(predictor.canaries(audit))
 
 
 def test_what_was_learnt_is_exposed_and_what_was_read_is_not(learnt):
-    got = learnt("reply").exposed(LEARNT)
+    got = exposed(learnt("reply"), LEARNT)
     author, partner = (got[role]["4"] for role in canaries.ROLES)
     # 256 codes: 8 bits for the likeliest of all.
     assert author["tuned"]["possible"] == author["tuned"]["max"] == 8
@@ -183,7 +190,7 @@ def test_what_was_learnt_is_exposed_and_what_was_read_is_not(learnt):
 
 
 def test_a_method_that_learns_whole_texts_exposes_what_partners_say(learnt):
-    got = learnt("text").exposed(LEARNT)
+    got = exposed(learnt("text"), LEARNT)
     assert got["partner"]["4"]["tuned"]["mean"] > 7
     assert got["partner"]["4"]["base"]["mean"] < got["chance"] + 3 * 0.6
 
@@ -191,15 +198,56 @@ def test_a_method_that_learns_whole_texts_exposes_what_partners_say(learnt):
 def test_what_was_never_planted_is_exposed_by_chance(learnt):
     # Other codes of the same space, for a model that knows those of another seed by heart.
     never = LEARNT.model_copy(update={"canaries": 150, "repetitions": [1], "seed": 8})
-    got = learnt("reply").exposed(never)
+    got = exposed(learnt("reply"), never)
     for role in canaries.ROLES:
         for name in ("base", "tuned"):
             assert got[role]["1"][name]["n"] == 150
             assert got[role]["1"][name]["mean"] == pytest.approx(got["chance"], abs=0.4)
 
 
+def test_without_a_canary_the_table_is_empty(learnt, tmp_path):
+    none = learnt("reply").canaries(AUDIT.model_copy(update={"canaries": 0}))
+    tables.write(none, tmp_path / "canaries.parquet", tables.CANARIES)
+    assert len(tables.read(tmp_path / "canaries.parquet", tables.CANARIES)) == 0
+
+
+def test_the_table_holds_every_canary_and_every_decoy_of_both_models(learnt, tmp_path):
+    found = learnt("reply").canaries(LEARNT)
+    tables.write(found, tmp_path / "canaries.parquet", tables.CANARIES)
+    counts = found.groupby(["role", "model", "repetitions"]).size()
+    assert counts.to_dict() == {
+        (role, model, times): number
+        for role in canaries.ROLES
+        for model in ("base", "tuned")
+        for times, number in ((4, 6), (0, 255))
+    }
+
+
+def test_exposures_of_table_canaries_by_hand():
+    # Among three decoys: likelier than all (2 bits), than two (1), than none (0).
+    rows = [
+        ("author", times, model, nats)
+        for model, least in (("base", 35.0), ("tuned", 5.0))
+        for times, nats in ((0, 10.0), (0, 20.0), (0, 30.0), (1, least), (16, least), (16, 15.0))
+    ]
+    table = pd.DataFrame(rows, columns=tables.CANARIES.names).sample(frac=1, random_state=3)
+    got = memorization.exposure_by_role(table)
+    assert got["chance"] == pytest.approx(memorization.chance_exposure(3))
+    assert set(got) == {"chance", "author"}
+    assert got["author"] == {
+        "1": {
+            "base": {"mean": 0.0, "max": 0.0, "possible": 2.0, "n": 1},
+            "tuned": {"mean": 2.0, "max": 2.0, "possible": 2.0, "n": 1},
+        },
+        "16": {
+            "base": {"mean": 0.5, "max": 1.0, "possible": 2.0, "n": 2},
+            "tuned": {"mean": 1.5, "max": 2.0, "possible": 2.0, "n": 2},
+        },
+    }
+
+
 def test_chance_by_hand():
     # Ranks 1 and 2 of two: 1 bit or 0. Of four: 2, 1, log2(4 / 3) and 0 bits.
-    assert memorization.chance(1) == pytest.approx(0.5)
-    assert memorization.chance(3) == pytest.approx((2 + 1 + 0.41504 + 0) / 4, abs=1e-5)
-    assert memorization.chance(10**6) == pytest.approx(1 / math.log(2), abs=1e-4)
+    assert memorization.chance_exposure(1) == pytest.approx(0.5)
+    assert memorization.chance_exposure(3) == pytest.approx((2 + 1 + 0.41504 + 0) / 4, abs=1e-5)
+    assert memorization.chance_exposure(10**6) == pytest.approx(1 / math.log(2), abs=1e-4)

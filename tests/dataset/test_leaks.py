@@ -157,7 +157,7 @@ def learnt(examples, write, most, masked, loss="text"):
     )
     found = []
     for row in rows.itertuples():
-        coded = encode(write.tokenizer, row.text, row.spans, loss, row.never)
+        coded = encode(write.tokenizer, row.text, row.spans, loss, row.masked)
         offsets = write.tokenizer(row.text, return_offsets_mapping=True)["offset_mapping"]
         taught = zip(offsets, coded["labels"], strict=True)
         found.append("".join(row.text[a:b] for (a, b), label in taught if label != -100))
@@ -207,7 +207,7 @@ def test_nothing_of_validation_and_test_is_masked():
     examples = pd.concat([filtered("s0t1"), later.assign(split="validation")], ignore_index=True)
     masked = unlearnt(examples, "Juli")
     assert {session for session, _, _ in masked} == {0}
-    row = training_texts(later, WRITERS["tags"], "Juli", set(), 8, masked)["never"].iloc[0]
+    row = training_texts(later, WRITERS["tags"], "Juli", set(), 8, masked)["masked"].iloc[0]
     assert row == []
 
 

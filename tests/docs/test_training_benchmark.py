@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from benchmarks import floor, pipeline, training
-from tests.evaluation.test_likelihood import rows
 from tests.helpers import tiny
+from tests.prediction.test_losses import rows
 
 
 @pytest.mark.parametrize(("method", "expected"), [("full", 1_128_960), ("lora", 752_640)])

@@ -77,6 +77,7 @@ def test_no_sentence_of_the_page_has_left_the_code():
     # Of other programs: the shell, Hydra, git, DVC.
     others = {"command not found: dvc", "espejo", "Key … is not in struct"}
     others |= {"Please tell me who you are", "Unable to acquire lock", "-S data=mine"}
+    others |= {"Could not override"}
     others |= {"espejo blind --score", "'utf-8' codec can't encode character"}
     gone = [
         phrase
@@ -151,8 +152,8 @@ TROUBLES = {
         *(with_text("params.yaml", "model: {name: x}\n"), INPUTS, "… lacks …"),
         "python conf/compose.py",
     ),
-    "a section holds nothing": (
-        *(with_text("params.yaml", "data: 3\n"), INPUTS, "holds no settings"),
+    "a setting is no text": (
+        *(with_text("params.yaml", "data: {raw: 3}\n"), INPUTS, "Set it by …"),
         "python conf/compose.py",
     ),
     "conf/ is damaged": (

@@ -77,38 +77,37 @@ def commented(tmp_path):
 
 def changed(folder, path, content):
     """Another content for an output of the pipeline in git, and in dvc.lock, as of a new run."""
-    before = hashlib.md5((folder / path).read_bytes()).hexdigest()
     (folder / path).write_bytes(content)
-    lock = folder / "dvc.lock"
-    text = lock.read_text("utf-8")
-    assert before in text
-    lock.write_text(text.replace(before, hashlib.md5(content).hexdigest()), "utf-8")
+    lock, md5 = folder / "dvc.lock", hashlib.md5(content).hexdigest()
+    entry = rf"(- path: {re.escape(path)}\n +hash: md5\n +md5: )\w+"
+    text, places = re.subn(entry, rf"\g<1>{md5}", lock.read_text("utf-8"))
+    assert places
+    lock.write_text(text, "utf-8")
 
 
 def test_a_pull_request_gets_what_it_changes_in_numbers_and_pictures(tmp_path, commented):
     folder = workshop.clone(tmp_path / "clone")
     run("git", "checkout", "-q", "-b", "better", cwd=folder)
-    scores = json.loads((folder / "metrics" / "train.json").read_text("utf-8"))
-    old, scores["loss_train"] = scores["loss_train"], 0.125
-    changed(folder, "metrics/train.json", json.dumps(scores).encode())
-    changed(folder, "plots/loss.png", b"another picture")
+    counts = json.loads((folder / "metrics" / "group.json").read_text("utf-8"))
+    old, counts["sessions"] = counts["sessions"], 125
+    changed(folder, "metrics/group.json", json.dumps(counts).encode())
+    changed(folder, "plots/funnel.png", b"another picture")
     run("git", "commit", "-q", "-a", "-m", "better", cwd=folder)
     ran, comment = commented(folder)
     assert ran.returncode == 0, ran.stderr
     (row,) = (line for line in comment.splitlines() if line.startswith("|") and ".json" in line)
     cells = [cell.strip() for cell in row.strip("|").split("|")]
-    assert cells[:2] == ["metrics/train.json", "loss_train"]
-    assert [float(cell) for cell in cells[2:]] == pytest.approx([old, 0.125, 0.125 - old], abs=1e-4)
-    assert re.findall(r"!\[.*?\]\((.*?)\)", comment) == ["plots/loss.png"]
+    assert cells == ["metrics/group.json", "sessions", str(old), "125", str(125 - old)]
+    assert re.findall(r"!\[.*?\]\((.*?)\)", comment) == ["plots/funnel.png"]
     assert run("git", "status", "--porcelain", "-uno", cwd=folder).stdout == ""
 
 
 def test_numbers_that_are_not_the_demos_are_never_posted(tmp_path, commented):
     folder = workshop.clone(tmp_path / "clone")
     run("git", "checkout", "-q", "-b", "own", cwd=folder)
-    (folder / "metrics" / "train.json").write_text('{"loss_train": 0.125}', "utf-8")
+    (folder / "metrics" / "group.json").write_text('{"sessions": 125}', "utf-8")
     run("git", "commit", "-q", "-a", "-m", "own", cwd=folder)
     ran, comment = commented(folder)
     assert ran.returncode
-    assert "these are numbers of your own chats: metrics/train.json" in ran.stderr
+    assert "these are numbers of your own chats: metrics/group.json" in ran.stderr
     assert comment is None

@@ -9,9 +9,10 @@ import pytest
 from scipy import stats
 
 from espejo.evaluation import intervals
+from tests.helpers.configs import EVALUATE, changed
 
 TIMES = 1500  # 95 % of them: ± 0.6 points
-WANTED = {"bootstrap": 1000, "confidence": 0.95, "seed": 7}
+CONFIG = changed(EVALUATE, bootstrap=1000)
 TAILS = {
     "normal": lambda drawn, size: drawn.normal(size=size),
     "skewed": lambda drawn, size: drawn.exponential(size=size) - 1,
@@ -47,7 +48,7 @@ def test_95_percent_of_intervals_of_a_mean_hold_the_truth(number, tail):
     for _ in range(TIMES):
         values, group = sessions(drawn, number, tail)
         found.append(
-            (held(intervals.mean(values, group, WANTED), 0), held(percentile(values, group), 0))
+            (held(intervals.mean(values, group, CONFIG), 0), held(percentile(values, group), 0))
         )
     ours, before = np.mean(found, axis=0)
     assert ours == pytest.approx(0.95, abs=0.02)
@@ -63,7 +64,7 @@ def test_95_percent_of_intervals_of_an_auc_hold_the_truth(number, area):
     apart = stats.norm.ppf(area) * 2**0.5
     for _ in range(TIMES // 3):
         (one, ours), (other, theirs) = (sessions(drawn, number, "normal") for _ in range(2))
-        found.append(held(intervals.auc(one + apart, other, ours, theirs, WANTED), area))
+        found.append(held(intervals.auc(one + apart, other, ours, theirs, CONFIG), area))
     # Newcombe's method errs on the wide side where values are few and the area is near 1.
     assert 0.93 <= np.mean(found) <= 0.995
 
@@ -92,7 +93,7 @@ def judged(drawn, number, features=30, apart=0.6):
 @pytest.mark.parametrize("number", [14, 28])
 def test_95_percent_of_intervals_of_a_cross_validated_auc_hold_its_mean(number):
     drawn = np.random.default_rng(number)
-    found = [intervals.cross_validated_auc(*judged(drawn, number), WANTED) for _ in range(300)]
+    found = [intervals.cross_validated_auc(*judged(drawn, number), CONFIG) for _ in range(300)]
     values = [one["value"] for one in found]
     assert np.mean([held(one, np.mean(values)) for one in found]) == pytest.approx(0.95, abs=0.025)
     # No wider than is due: four standard deviations of what repeating all of it gives.
@@ -106,7 +107,7 @@ def test_95_percent_of_intervals_of_a_share_hold_the_truth(truth):
     border = stats.norm.ppf(1 - truth)
     for _ in range(TIMES):
         values, group = sessions(drawn, 18, "normal")
-        found.append(held(intervals.share(values > border, group, WANTED), truth))
+        found.append(held(intervals.share(values > border, group, CONFIG), truth))
     assert 0.93 <= np.mean(found) <= 1  # exact methods err on the wide side
 
 
@@ -120,7 +121,7 @@ def test_95_percent_of_intervals_of_paired_shares_hold_the_truth(together):
         other = together * one + (1 - together**2) ** 0.5 * alone
         found.append(
             held(
-                intervals.share_difference(one > borders[0], other > borders[1], group, WANTED),
+                intervals.share_difference(one > borders[0], other > borders[1], group, CONFIG),
                 0.15,
             )
         )
@@ -131,7 +132,7 @@ def test_95_percent_of_intervals_of_a_difference_hold_the_truth():
     drawn, found = np.random.default_rng(9), []
     for _ in range(TIMES // 2):
         one, other = (
-            intervals.mean(*sessions(drawn, 14, tail), WANTED) for tail in ("normal", "skewed")
+            intervals.mean(*sessions(drawn, 14, tail), CONFIG) for tail in ("normal", "skewed")
         )
         found.append(held(intervals.difference(one, other), 0))
     assert 0.94 <= np.mean(found) <= 0.985

@@ -11,11 +11,12 @@ from scipy.stats import wasserstein_distance
 
 from espejo.core.text import words
 from espejo.evaluation import habits
-from tests.helpers.synthetic import WANTED, chats, pairs
+from tests.helpers.configs import EVALUATE
+from tests.helpers.synthetic import chats, pairs
 
 
 def compared(real, generated, endless=()):
-    return habits.compared(real, generated, endless)
+    return habits.compare(real, generated, endless)
 
 
 def test_a_text_is_at_no_distance_from_itself():
@@ -79,6 +80,7 @@ def test_empty_and_endless_replies_are_counted():
         ("jaja Jajajaja JEJE", ["ja", "ja+", "je"]),
         ("ajajaj lol LOOOL xD xdd", ["aj+", "lo", "lo+", "xd", "xd"]),
         ("haha jsjsjs kkkk", ["ha", "js+", "kk"]),
+        ("ksksks jjjj _jaja_ jajsja", ["ks+", "jj", "ja", "ja+"]),  # as statistics counts them
         ("hijo jarra hoja bajaron ajo", []),
     ],
 )
@@ -110,7 +112,7 @@ def table_of(turns, test_set, generated):
         [False] * len(generated),
         train["reply"].tolist(),
         train["session"].tolist(),
-        WANTED["seed"],
+        EVALUATE.seed,
     )
 
 
@@ -195,7 +197,7 @@ def plain(real, generated, most):
 
 
 def test_the_halves_are_at_the_distances_that_the_plain_way_gives(turns, test_set, monkeypatch):
-    monkeypatch.setattr(habits, "HALVES", 20)
+    monkeypatch.setattr(habits, "NUM_PAIRS", 20)
     train = pairs(turns, "train")
     replies = train["reply"].tolist()
     generated = pairs(turns, "validation")["reply"].tolist()[:40]
@@ -205,7 +207,7 @@ def test_the_halves_are_at_the_distances_that_the_plain_way_gives(turns, test_se
         len(" ".join(map(" ".join, side)).split()) for side in (test_set["reply"], generated)
     )
     found = []
-    for one, other in habits.halves(train["session"], sample, WANTED["seed"]):
+    for one, other in habits.halves(train["session"], sample, EVALUATE.seed):
         assert (len(one), len(other)) == sample
         assert not set(train["session"][one]) & set(train["session"][other])
         found.append(plain([replies[at] for at in one], [replies[at] for at in other], most))
@@ -266,7 +268,7 @@ def test_what_the_author_never_does_has_no_alarm(turns, test_set):
 
 
 def test_a_number_that_is_none_is_no_zero(monkeypatch):
-    distance = habits._divergence(csr_array([[math.nan, 1.0]]), csr_array([[1.0, 1.0]]))
+    distance = habits._jensen_shannon(csr_array([[math.nan, 1.0]]), csr_array([[1.0, 1.0]]))
     assert np.isnan(distance).all()
     monkeypatch.setitem(habits.VARIETY, "word_entropy", lambda said: math.nan)
     with pytest.raises(ValueError, match="habit word_entropy is not finite"):
@@ -276,7 +278,7 @@ def test_a_number_that_is_none_is_no_zero(monkeypatch):
 def test_rounding_leaves_no_root_of_less_than_zero():
     # Of these SciPy's own distance is NaN: they are -1e-16 bits apart.
     ours, theirs = (csr_array([[a, b, 3.0]]) for a, b in ((1e9, 1e9 + 1), (1e9 + 1, 1e9)))
-    assert habits._divergence(ours, theirs) == [0]
+    assert habits._jensen_shannon(ours, theirs) == [0]
 
 
 def test_with_a_single_session_there_is_no_noise_floor():

@@ -8,8 +8,9 @@ import pytest
 
 from espejo.core.errors import UserError
 from espejo.evaluation import likelihood
+from tests.helpers.configs import EVALUATE, changed
 
-WANTED = {"bootstrap": 500, "confidence": 0.95, "seed": 7}
+CONFIG = changed(EVALUATE, bootstrap=500)
 
 
 def sessions(nats, number=None):
@@ -45,7 +46,7 @@ def test_measures_weigh_tokens_and_characters_not_examples():
             "session": [1, 2],
         }
     )
-    got = likelihood.measures(sums, WANTED)
+    got = likelihood.measures(sums, CONFIG)
     assert got["perplexity"]["value"] == pytest.approx(math.exp(31 / 12))
     assert got["bits_per_character"]["value"] == pytest.approx(31 / math.log(2) / 44)
     assert got["own_perplexity"]["value"] == pytest.approx(math.exp(27.5 / 10))
@@ -59,33 +60,33 @@ def test_replies_without_characters_of_their_own_count_with_their_marks_alone():
     some = sessions([8.0, 9.0])
     none = some.assign(own_nats=0.0, own_tokens=0, own_chars=0)
     both = pd.concat([some, none.assign(session=[3, 4])], ignore_index=True)
-    got = likelihood.measures(both, WANTED)
+    got = likelihood.measures(both, CONFIG)
     assert got["own_bits_per_character"]["value"] == pytest.approx(17 / 40 / math.log(2))
-    got = likelihood.measures(none, WANTED)
+    got = likelihood.measures(none, CONFIG)
     nothing = {"n": 0, "interval": "too few"}
     assert got["own_perplexity"] == got["own_bits_per_character"] == nothing
     assert got["perplexity"]["value"] == pytest.approx(math.exp(17 / 20))
-    assert likelihood.gain(none, none, WANTED)["own_bits_per_character"] == nothing
+    assert likelihood.gain(none, none, CONFIG)["own_bits_per_character"] == nothing
 
 
 def test_a_loss_beyond_any_perplexity_is_told():
-    with pytest.raises(UserError, match=r"The loss is 900 nats a token.*train\.learning_rate"):
-        likelihood.measures(sessions([9000.0]), WANTED)
+    with pytest.raises(UserError, match=r"The loss is 900 nats per token.*train\.learning_rate"):
+        likelihood.measures(sessions([9000.0]), CONFIG)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_sums_that_are_not_finite_are_measured_nowhere(value):
     good, bad = [30.0, 32.0, 31.0], [30.0, value, 31.0]
     with pytest.raises(ValueError, match="finite"):
-        likelihood.measures(sessions(bad), WANTED)
+        likelihood.measures(sessions(bad), CONFIG)
     with pytest.raises(ValueError, match="finite"):
-        likelihood.gain(sessions(bad), sessions(good), WANTED)
+        likelihood.gain(sessions(bad), sessions(good), CONFIG)
     with pytest.raises(ValueError, match="finite"):
-        likelihood.gain(sessions(good), sessions(bad), WANTED)
+        likelihood.gain(sessions(good), sessions(bad), CONFIG)
     examples = pd.DataFrame({"id": list("012"), "session": [0, 1, 2]})
     for each in ({"base": bad, "tuned": good}, {"base": good, "tuned": bad}):
         with pytest.raises(ValueError, match="finite"):
-            likelihood.measured(table(**each), WANTED)
+            likelihood.evaluate(table(**each), CONFIG)
         with pytest.raises(ValueError, match="finite"):
             likelihood.sliced(table(**each), examples)
 
@@ -96,16 +97,16 @@ def test_the_gain_is_paired_by_session():
     hard = np.random.default_rng(5).normal(60, 25, 40)
     saved = np.linspace(2, 3, 40)
     before, after = sessions(hard), sessions(hard - saved)
-    apart = [likelihood.measures(rows, WANTED) for rows in (before, after)]
+    apart = [likelihood.measures(rows, CONFIG) for rows in (before, after)]
     assert apart[1]["bits_per_character"]["high"] > apart[0]["bits_per_character"]["low"]
-    got = likelihood.gain(before, after, WANTED)["own_bits_per_character"]
+    got = likelihood.gain(before, after, CONFIG)["own_bits_per_character"]
     assert got["value"] == pytest.approx(2.5 / 20 / math.log(2))
     assert 2 / 20 / math.log(2) < got["low"] < got["value"] < got["high"] < 3 / 20 / math.log(2)
 
 
 def test_no_training_is_no_gain():
     sums = sessions(np.random.default_rng(5).normal(60, 25, 40))
-    got = likelihood.gain(sums, sums, WANTED)["bits_per_character"]
+    got = likelihood.gain(sums, sums, CONFIG)["bits_per_character"]
     # No session differs: that is no ground for an interval of width zero.
     assert got == {"value": 0.0, "n": 40, "interval": "no spread"}
 
@@ -115,7 +116,7 @@ def test_the_interval_holds_the_value_and_narrows_with_more_sessions():
     few, many = drawn.normal(30, 5, 12), drawn.normal(30, 5, 1200)
     widths = []
     for nats in (few, many):
-        got = likelihood.measures(sessions(nats), WANTED)
+        got = likelihood.measures(sessions(nats), CONFIG)
         measure = got["bits_per_character"]
         assert measure["low"] < measure["value"] < measure["high"]
         assert measure["n"] == len(nats)
@@ -127,7 +128,7 @@ def test_the_interval_holds_the_value_and_narrows_with_more_sessions():
 def test_the_interval_is_that_of_the_normal_theory_where_that_holds():
     # All sessions have 20 characters: the ratio is a mean, whose 95 % interval is ± 1.96 s / √n.
     nats = np.random.default_rng(5).normal(30, 5, 400)
-    got = likelihood.measures(sessions(nats), WANTED)
+    got = likelihood.measures(sessions(nats), CONFIG)
     half = 1.96 * nats.std(ddof=1) / math.sqrt(400) / 20 / math.log(2)
     measure = got["bits_per_character"]
     assert measure["value"] - measure["low"] == pytest.approx(half, rel=0.2)
@@ -137,8 +138,8 @@ def test_the_interval_is_that_of_the_normal_theory_where_that_holds():
 def test_replies_of_one_session_are_drawn_together():
     # Ten sessions of a hundred equal replies: as replies there are 1,000, as sessions ten.
     nats = np.repeat(np.random.default_rng(5).normal(30, 5, 10), 100)
-    together = likelihood.measures(sessions(nats, np.repeat(range(10), 100)), WANTED)
-    apart = likelihood.measures(sessions(nats), WANTED)
+    together = likelihood.measures(sessions(nats, np.repeat(range(10), 100)), CONFIG)
+    apart = likelihood.measures(sessions(nats), CONFIG)
     widths = [
         measures["bits_per_character"]["high"] - measures["bits_per_character"]["low"]
         for measures in (together, apart)
@@ -178,7 +179,7 @@ def test_of_table_losses_each_model_is_measured_on_the_test_replies_alone():
     # Of the first test reply all tokens of the text were scored, 0.5 and 0.25 nats each.
     for name, mean in (("base", 0.5), ("tuned", 0.25)):
         losses.loc[losses["model"].eq(name) & losses["id"].eq("0"), "text_nats_per_token"] = mean
-    got = likelihood.measured(losses, WANTED)
+    got = likelihood.evaluate(losses, CONFIG)
     assert set(got) == {"base", "tuned", "gain", "prompted"}
     bits = {"base": 1.0, "same_examples": 0.9, "nearest_examples": 0.8, "tuned": 0.5}  # of 40 nats
     found = {"base": got["base"], "tuned": got["tuned"], **got["prompted"]}
@@ -198,7 +199,7 @@ def test_of_table_losses_each_model_is_measured_on_the_test_replies_alone():
 
 
 def test_where_no_example_fits_the_prompt_nothing_is_measured_of_it():
-    got = likelihood.measured(table(base=[30.0, 10.0], tuned=[12.0, 8.0]), WANTED)
+    got = likelihood.evaluate(table(base=[30.0, 10.0], tuned=[12.0, 8.0]), CONFIG)
     nothing = {"n": 0, "interval": "too few"}
     assert set(got["prompted"]) == {"same_examples", "nearest_examples"}
     for measures in got["prompted"].values():

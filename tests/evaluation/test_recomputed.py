@@ -82,11 +82,11 @@ def replies(demo, rows, learnt):
 @pytest.fixture(scope="module")
 def sound(replies, rows, demo):
     wanted = {**WANTED, "bootstrap": 200}
-    return questions.sound(replies, rows, demo["turns"], "Juli", wanted)
+    return questions.evaluate_style(replies, rows, demo["turns"], "Juli", wanted)
 
 
 def test_author_scores(sound, replies, rows, demo):
-    sources = {name: questions.answers(replies, name, rows["id"]) for name in ("base", "tuned")}
+    sources = {name: questions.messages_of(replies, name, rows["id"]) for name in ("base", "tuned")}
     again = recomputed.author_scores(demo["turns"], "Juli", sources, WANTED["seed"])
     assert set(again) == {"floor", "ceiling", "base", "tuned"}
     assert min(again["ceiling"][0], again["tuned"][0]) > again["base"][0] + 0.3
@@ -98,7 +98,7 @@ def test_author_scores(sound, replies, rows, demo):
 
 @pytest.mark.parametrize("name", ["base", "tuned"])
 def test_told_apart(sound, replies, rows, name):
-    said = questions.answers(replies, name, rows["id"])
+    said = questions.messages_of(replies, name, rows["id"])
     again = recomputed.told_apart(
         rows["reply"].tolist(), said, rows["session"].tolist(), WANTED["seed"]
     )
@@ -112,7 +112,7 @@ def test_told_apart(sound, replies, rows, name):
 )
 def test_habits(sound, replies, rows, habit, distance):
     for name in ("base", "tuned"):
-        said = questions.answers(replies, name, rows["id"])
+        said = questions.messages_of(replies, name, rows["id"])
         again = distance(rows["reply"].tolist(), said)
         assert again > 0
         assert sound["habits"][name][habit]["distance"] == pytest.approx(again)
@@ -126,7 +126,7 @@ def test_shares_of_copies(replies, rows, learnt):
     ]
     for who, said in (
         ("author", rows["reply"].tolist()),
-        ("tuned", questions.answers(replies, "tuned", rows["id"])),
+        ("tuned", questions.messages_of(replies, "tuned", rows["id"])),
     ):
         share, long = recomputed.copied(said, contexts, learnt["reply"])
         assert found[who]["long"] == long > 10
@@ -179,7 +179,9 @@ def test_metrics_in_git_are_what_the_tables_of_this_run_say(printed):
     turns, examples = of_run("turns", tables.TURNS), of_run("examples", tables.EXAMPLES)
     said = of_run("replies", tables.REPLIES)
     asked = examples[examples["id"].isin(said["id"])].reset_index(drop=True)
-    written = {n: questions.answers(said, n, asked["id"]) for n in ("base", "examples", "tuned")}
+    written = {
+        n: questions.messages_of(said, n, asked["id"]) for n in ("base", "examples", "tuned")
+    }
     style = printed["style"]
     assert style["replies"] == len(asked)
     assert style["from_test"] == asked["split"].eq("test").sum()

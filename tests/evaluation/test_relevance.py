@@ -10,7 +10,8 @@ from espejo.core import tables
 from espejo.core.text import words
 from espejo.evaluation import relevance
 from espejo.prediction.candidates import candidates
-from tests.helpers.synthetic import WANTED, chats, pairs
+from tests.helpers.configs import EVALUATE
+from tests.helpers.synthetic import chats, pairs
 
 BASE = [[4, 1, 2, 3], [4, 1, 3, 2], [4, 1, 2, 3]]  # of [0, 2, 1] the ranks are 1, 2 and 4
 TUNED = [[4, 1, 2, 3], [2, 1, 3, 4], [4, 1, 0, 3]]  # 1, 2 and 3
@@ -22,7 +23,7 @@ def both(base, tuned=None):
 
 
 def test_ranks_by_hand():
-    got = relevance.ranked(both(BASE, TUNED), [0, 2, 1], [1, 2, 3], WANTED)
+    got = relevance.ranking(both(BASE, TUNED), [0, 2, 1], [1, 2, 3], EVALUATE)
     assert (got["contexts"], got["candidates"]) == (3, 4)
     # (1 + 1/2 + 1/4) / 3 and (1 + 1/2 + 1/3) / 3
     assert got["base"]["mrr"] == {"value": pytest.approx(7 / 12), "n": 3, "interval": "too few"}
@@ -46,7 +47,7 @@ def test_the_gain_is_paired_context_by_context():
     def scores(place):  # the true reply is column 0, and so many of the others come before it
         return [[0.5, *(1 if other < rank[place] else 0 for other in (1, 2, 3))] for rank in ranks]
 
-    got = relevance.ranked(both(scores(0), scores(1)), [0] * 24, range(24), WANTED)
+    got = relevance.ranking(both(scores(0), scores(1)), [0] * 24, range(24), EVALUATE)
     assert got["base"]["mrr"]["high"] > got["tuned"]["mrr"]["low"]
     # Of 12 contexts 4 from 1/3 to 1/2, 4 from 1/2 to 1, 4 as they were.
     assert got["gain"]["mrr"]["value"] == pytest.approx((4 / 6 + 4 / 2) / 24)
@@ -55,12 +56,12 @@ def test_the_gain_is_paired_context_by_context():
 
 
 def test_ties_are_worth_what_chance_would_give():
-    got = relevance.ranked(both(np.zeros((12, 4))), [0] * 12, range(12), WANTED)
+    got = relevance.ranking(both(np.zeros((12, 4))), [0] * 12, range(12), EVALUATE)
     for name in ("mrr", "hits_at_1"):
         assert got["tuned"][name]["value"] == pytest.approx(got["chance"][name])
         assert got["gain"][name]["value"] == 0
     # Second or third: (1/2 + 1/3) / 2.
-    got = relevance.ranked(both([[1, 1, 5, 0]]), [0], [1], WANTED)
+    got = relevance.ranking(both([[1, 1, 5, 0]]), [0], [1], EVALUATE)
     assert got["tuned"]["mrr"]["value"] == pytest.approx(5 / 12)
     assert got["tuned"]["hits_at_1"]["value"] == 0
 
@@ -68,12 +69,12 @@ def test_ties_are_worth_what_chance_would_give():
 @pytest.mark.parametrize("score", [math.nan, -math.inf, math.inf])
 def test_a_score_that_is_not_finite_is_told_with_its_model(score):
     with pytest.raises(ValueError, match="score of tuned is not finite"):
-        relevance.ranked(both([[2.0, 1.0]], [[score, 1.0]]), [0], [1], WANTED)
+        relevance.ranking(both([[2.0, 1.0]], [[score, 1.0]]), [0], [1], EVALUATE)
 
 
 @pytest.mark.parametrize("candidates", [0, 1, 10])
 def test_nothing_to_rank(candidates):
-    got = relevance.ranked(both(np.empty((0, candidates))), [], [], WANTED)
+    got = relevance.ranking(both(np.empty((0, candidates))), [], [], EVALUATE)
     assert got["contexts"] == 0
     for name in ("base", "tuned", "gain"):
         for measure in got[name].values():
@@ -104,7 +105,7 @@ def test_table_ranks_is_scored_by_character_by_hand():
     # wins, with 2 to 3. In context 1 it loses for base (4 to 3) and wins for tuned (2 to 3).
     characters = [[4, 2], [2, 4]]
     ranks = table_of({"base": [[8, 6], [8, 12]], "tuned": [[8, 6], [4, 12]]}, characters)
-    got = relevance.measured(ranks, WANTED)
+    got = relevance.evaluate(ranks, EVALUATE)
     assert (got["contexts"], got["candidates"]) == (2, 2)
     assert got["base"]["mrr"] == {"value": pytest.approx(3 / 4), "n": 2, "interval": "too few"}
     assert got["tuned"]["mrr"]["value"] == 1
@@ -117,15 +118,15 @@ def test_the_true_reply_of_table_ranks_is_found_by_its_id_and_counted_with_its_s
     ranks = table_of({name: [[5, 4, 6]] * 10 for name in ("base", "tuned")}, [[1, 1, 1]] * 10)
     drawn = np.random.default_rng(1).permutation(3)
     places = [block + at for block in range(0, len(ranks), 3) for at in drawn]
-    got = relevance.measured(ranks.iloc[places], WANTED)
+    got = relevance.evaluate(ranks.iloc[places], EVALUATE)
     assert got["tuned"]["mrr"]["value"] == 1 / 2
     assert got["tuned"]["mrr"]["n"] == 10
-    got = relevance.measured(ranks.assign(session=1), WANTED)
+    got = relevance.evaluate(ranks.assign(session=1), EVALUATE)
     assert got["tuned"]["mrr"] == {"value": 1 / 2, "n": 1, "interval": "too few"}
 
 
 def test_of_an_empty_table_ranks_nothing_is_said():
-    got = relevance.measured(table_of({"base": [], "tuned": []}, []), WANTED)
+    got = relevance.evaluate(table_of({"base": [], "tuned": []}, []), EVALUATE)
     assert got["contexts"] == 0
     assert got["tuned"]["mrr"] == {"n": 0, "interval": "too few"}
 
@@ -156,7 +157,7 @@ def ranked(asked, table, contexts, scorer=overlap):
     )
     characters = np.array([[len("".join(replies[at])) for at in row] for row in table.tolist()])
     scores = both(likelihood / characters)
-    found = relevance.ranked(scores, [0] * len(table), asked["session"][table[:, 0]], WANTED)
+    found = relevance.ranking(scores, [0] * len(table), asked["session"][table[:, 0]], EVALUATE)
     return {"chance": found["chance"], **found["tuned"]}
 
 

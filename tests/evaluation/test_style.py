@@ -6,7 +6,8 @@ import pytest
 
 from espejo.evaluation import style
 from espejo.evaluation.style import Bundle, Replies
-from tests.helpers.synthetic import FILLER, SYLLABLES, WANTED, chats
+from tests.helpers.configs import EVALUATE
+from tests.helpers.synthetic import FILLER, SYLLABLES, chats
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,7 @@ def scores(turns, own):
         "empty": again(own, [[] for _ in own.messages]),
         "blank": again(own, [["", " "] for _ in own.messages]),
     }
-    return style.author_score(turns, "Juli", sources, WANTED)
+    return style.author_score(turns, "Juli", sources, EVALUATE)
 
 
 def halves(said):
@@ -101,17 +102,17 @@ def test_the_bundles_are_counted_and_so_are_the_sessions_they_begin_in(turns):
     # which begin with the messages 0, 16 and 32, in the sessions 0, 0 and 1. Eight are left.
     long = [["dale, voy para allá " * 10] for _ in range(56)]
     said = Replies(long, [0] * 20 + [1] * 36)
-    score = style.author_score(turns, "Juli", {"long": said}, WANTED)["long"]
+    score = style.author_score(turns, "Juli", {"long": said}, EVALUATE)["long"]
     assert (score["bundles"], score["n"], score["interval"]) == (3, 2, "too few")
 
 
 def test_two_runs_give_the_same_numbers(turns, own, scores):
-    again_ = style.author_score(turns, "Juli", {"friend": held_out(turns, "Cami")}, WANTED)
+    again_ = style.author_score(turns, "Juli", {"friend": held_out(turns, "Cami")}, EVALUATE)
     assert again_ == {name: scores[name] for name in ("floor", "nearest", "friend", "ceiling")}
 
 
 def test_names_links_and_placeholders_do_not_decide(turns, own):
-    judge = style.Judge(turns[turns["split"].eq("train")], "Juli", seed=7)
+    judge = style.AuthorClassifier(turns[turns["split"].eq("train")], "Juli", seed=7)
     plain, sessions = judge.scores(own)
     dressed = [
         [f"{text} <URL> https://x.org/a?b=1 Cami, [PERSONA] mama" for text in said]
@@ -133,7 +134,7 @@ def test_people_who_differ_in_length_alone_cannot_be_told(turns):
         ]
 
     alike = turns.assign(messages=turns["author"].map(says))
-    scores = style.author_score(alike, "Juli", {}, WANTED)
+    scores = style.author_score(alike, "Juli", {}, EVALUATE)
     assert scores["ceiling"]["value"] == pytest.approx(scores["floor"]["value"], abs=0.15)
 
 
@@ -167,13 +168,19 @@ def test_names_are_folded():
     assert style.name_words(["Mamá", "Ana de Paz", "Zé"]) == {"mama", "ana", "paz"}
 
 
+def test_a_name_in_italics_is_left_out_too():
+    marked = Replies([["_Mamá_ dale"]] * 16, [0] * 16)
+    (bundle,) = style.bundles(marked, 1000, style.name_words(["Mamá"]))
+    assert set(bundle.text.split()) == {"__", "dale"}
+
+
 def test_who_has_too_little_to_learn_from_is_told(turns):
     train = turns[turns["split"].eq("train")]
     mine = train[train["author"].eq("Juli")]
     with pytest.raises(ValueError, match="the author has fewer"):
-        style.Judge(train[train["author"].eq("Cami")], "Juli", 7)
+        style.AuthorClassifier(train[train["author"].eq("Cami")], "Juli", 7)
     with pytest.raises(ValueError, match="the others have too few"):
-        style.Judge(mine, "Juli", 7)
+        style.AuthorClassifier(mine, "Juli", 7)
 
 
 def test_people_who_wrote_little_are_judged_together(turns):
@@ -181,7 +188,9 @@ def test_people_who_wrote_little_are_judged_together(turns):
     many = train["author"].where(
         train["author"].eq("Juli"), "P" + (train["turn"] // 5).astype(str).str.zfill(3)
     )
-    given, _ = style.Judge(train.assign(author=many), "Juli", 7).scores(held_out(turns, "Cami"))
+    given, _ = style.AuthorClassifier(train.assign(author=many), "Juli", 7).scores(
+        held_out(turns, "Cami")
+    )
     assert given.mean() < 0.2
 
 
@@ -195,7 +204,7 @@ def test_chats_too_small_to_learn_from_are_too_few_and_no_error():
             "split": ["train", "train"],
         }
     )
-    scores = style.author_score(turns, "Juli", {"tuned": style.Replies([["hola"]], [0])}, WANTED)
+    scores = style.author_score(turns, "Juli", {"tuned": style.Replies([["hola"]], [0])}, EVALUATE)
     assert set(scores) == {"floor", "nearest", "tuned", "ceiling"}
     nothing = {"n": 0, "interval": "too few", "bundles": 0}
     assert all(score == nothing for score in scores.values())

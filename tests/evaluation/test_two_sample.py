@@ -5,7 +5,8 @@ import pytest
 
 from espejo.core import tables
 from espejo.evaluation import two_sample
-from tests.helpers.synthetic import WANTED, chats, pairs
+from tests.helpers.configs import EVALUATE
+from tests.helpers.synthetic import chats, pairs
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +21,7 @@ def real(turns):
 
 def told(real, generated):
     return two_sample.told_apart(
-        real["reply"].tolist(), generated, real["session"].tolist(), WANTED
+        real["reply"].tolist(), generated, real["session"].tolist(), EVALUATE
     )
 
 
@@ -80,12 +81,12 @@ def test_how_a_reply_is_cut_into_bubbles_does_not_count(real):
 
 def test_too_few_sessions():
     real, generated = [["hola che"], ["que tal"]] * 3, [["Hola."], ["Bien."]] * 3
-    got = two_sample.told_apart(real, generated, [1, 1, 2, 2, 3, 3], WANTED)
+    got = two_sample.told_apart(real, generated, [1, 1, 2, 2, 3, 3], EVALUATE)
     assert got["n"] == 3
     assert got["interval"] == "too few"
-    alone = two_sample.told_apart(real, generated, [1] * 6, WANTED)
+    alone = two_sample.told_apart(real, generated, [1] * 6, EVALUATE)
     assert alone == {"n": 1, "interval": "too few"}
-    assert two_sample.told_apart([], [], [], WANTED) == {"n": 0, "interval": "too few"}
+    assert two_sample.told_apart([], [], [], EVALUATE) == {"n": 0, "interval": "too few"}
     nothing = two_sample.giveaways([], [])
     assert nothing.columns.tolist() == tables.GIVEAWAYS.names
     assert nothing.empty

@@ -108,7 +108,7 @@ def test_a_form_that_writes_earlier_turns_otherwise_keeps_replies_apart():
 def test_the_words_of_who_may_only_be_read_are_marked_in_all_of_the_text():
     said = [*TALK[:4], ("Tincho", "bien"), ("Juli", "dale")]
     rows = training_texts(table(0, said, group=True), phi3(), "Juli", {"Tincho"}, most=8)
-    (text,), (never,) = rows["text"], rows["never"]
+    (text,), (never,) = rows["text"], rows["masked"]
     assert [text[span["start"] : span["end"]] for span in never] == ["Tincho: bien"]
     assert never[0]["start"] > text.index("dale")
 

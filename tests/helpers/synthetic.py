@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 
-WANTED = {"bootstrap": 300, "confidence": 0.95, "seed": 7}
 _SYLLABLES = "ba co du fe gi lo mu na pe ri sa to vu xi yo za che lla ño que"
 _FILLER = "que de la el en no se lo un por con para como pero más todo está bien muy ya"
 SYLLABLES, FILLER = _SYLLABLES.split(), _FILLER.split()
@@ -74,6 +73,17 @@ def chats(sessions=120, seed=3):
                     }
                 )
     return pd.DataFrame(rows)
+
+
+def people(author="Juli", **consents):
+    """Table PEOPLE of the author and of others by their consent: `people(Cami="train")`."""
+    return pd.DataFrame(
+        {
+            "name": [author, *consents],
+            "is_author": [True, *[False] * len(consents)],
+            "consent": ["", *consents.values()],
+        }
+    )
 
 
 def pairs(turns, split):

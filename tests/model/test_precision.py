@@ -88,7 +88,7 @@ def test_the_chosen_precision_is_in_the_checkpoints_key(params, processor, tmp_p
             "split": ["train", "validation"],
             "text": [text for text, _ in examples],
             "spans": [spans for _, spans in examples],
-            "never": [[], []],
+            "masked": [[], []],
         }
     )
     tables.write(table, tmp_path / "formatted.parquet", tables.FORMATTED)

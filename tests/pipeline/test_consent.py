@@ -235,7 +235,7 @@ def test_their_words_are_read_as_context_and_never_learnt_even_from_whole_texts(
     (raw / "people.yaml").write_text(f"author: {AUTHOR}\npeople: {{{PARTNER}: context}}\n", "utf-8")
     run("dvc", "exp", "run", "-S", "data=mine", "-S", "model=smollm2-clm", "format", cwd=folder)
     for row in rows(folder, "formatted"):
-        never = [row["text"][span["start"] : span["end"]] for span in row["never"]]
+        never = [row["text"][span["start"] : span["end"]] for span in row["masked"]]
         asked = [text for text in never if text.startswith("¿")]
         assert asked == never  # the partner asks, always; the author never does
         learnt = row["text"]
@@ -243,4 +243,4 @@ def test_their_words_are_read_as_context_and_never_learnt_even_from_whole_texts(
             learnt = learnt.replace(text, "")
         assert "¿" not in learnt
     # one turn before the first, two after
-    assert sum(len(row["never"]) for row in rows(folder, "formatted")) == 30 * 3
+    assert sum(len(row["masked"]) for row in rows(folder, "formatted")) == 30 * 3

@@ -31,7 +31,7 @@ def said(turns):
 
 def test_the_nearest_examples_share_the_words_and_the_nearest_stands_last():
     contexts = [[turn("Flor", "hola"), turn("Flor", "qué película dan en el cine?")]]
-    (found,) = few_shot.nearest(TRAIN, contexts, "Juli", k=2, most=200)
+    (found,) = few_shot.nearest(TRAIN, contexts, "Juli", k=2, max_chars=200)
     assert said(found) == [
         "vamos al cine el sábado?",
         "dale, qué dan",
@@ -42,28 +42,28 @@ def test_the_nearest_examples_share_the_words_and_the_nearest_stands_last():
 
 
 def test_what_answers_nothing_or_is_too_long_is_no_example():
-    found = few_shot.fixed(TRAIN, "Juli", k=9, most=28, seed=1)
+    found = few_shot.fixed(TRAIN, "Juli", k=9, max_chars=28, seed=1)
     # 24 + 13 and longer are out, and so is the one without a context; "compraste pan?" has 14 + 5.
     assert said(found) == ["compraste pan?", "uh no"]
 
 
 def test_the_same_seed_draws_the_same_examples():
-    first, again = (few_shot.fixed(TRAIN, "Juli", k=2, most=200, seed=3) for _ in range(2))
+    first, again = (few_shot.fixed(TRAIN, "Juli", k=2, max_chars=200, seed=3) for _ in range(2))
     assert first == again
     assert len(first) == 4
 
 
 @pytest.mark.parametrize("context", [[], [turn("", "nada")]])
 def test_a_context_without_known_words_gets_examples_all_the_same(context):
-    (found,) = few_shot.nearest(TRAIN, [context], "Juli", k=2, most=200)
+    (found,) = few_shot.nearest(TRAIN, [context], "Juli", k=2, max_chars=200)
     assert len(found) == 4
 
 
 @pytest.mark.parametrize("train", [TRAIN.iloc[:0], examples((None, "hola"), (None, "che")), TRAIN])
 def test_where_no_example_fits_there_is_none(train):
     contexts = [[turn("Flor", "hola")], []]
-    assert few_shot.nearest(train, contexts, "Juli", k=2, most=5) == [[], []]
-    assert few_shot.fixed(train, "Juli", k=2, most=5, seed=1) == []
+    assert few_shot.nearest(train, contexts, "Juli", k=2, max_chars=5) == [[], []]
+    assert few_shot.fixed(train, "Juli", k=2, max_chars=5, seed=1) == []
 
 
 def test_examples_stand_before_the_context_and_do_not_use_up_its_limit():

@@ -1,4 +1,4 @@
-"""The exam and the stage that sets it, on tiny models: who is asked what, and what ends well."""
+"""The predictor and its stage, on tiny models: who is asked what, and what comes of little."""
 
 import json
 from contextlib import nullcontext
@@ -9,27 +9,34 @@ import pandas as pd
 import pytest
 import yaml
 
-from espejo.core import metrics, tables
+from espejo.core import tables
 from espejo.dataset.turns import examples as examples_of
-from espejo.evaluation import likelihood
+from espejo.evaluation import memorization, relevance
 from espejo.formatting.labels import IGNORED
+from espejo.model.config import GenerateConfig
+from espejo.prediction import losses as scoring
 from espejo.prediction import predictor
-from espejo.prediction.predictor import Exam
+from espejo.prediction.predictor import Predictor, learnt_texts
 from stages import evaluate, filter
 from stages import format as form
+from stages import predict as stage
 from tests.helpers import tiny
-from tests.helpers.synthetic import chats
+from tests.helpers.configs import EVALUATE, PREDICT, changed
+from tests.helpers.synthetic import chats, people
 
 DROPPED = "zanfonía"  # the filter drops whatever holds it
-ASKED = {"bootstrap": 20, "batch_tokens": 2048, "seed": 7, "confidence": 0.95}
+WANTED = changed(EVALUATE, bootstrap=20)
+GENERATE = GenerateConfig(
+    temperature=0.0, top_k=0, top_p=1.0, repetition_penalty=1.0, max_new_tokens=3
+)
 
 
 @dataclass
 class Both:
-    """Stands for a Mirror: tiny models of random weights before and after."""
+    """Stands for a ModelPair: tiny models of random weights before and after."""
 
     tokenizer: object
-    facts: dict
+    manifest: dict
 
     def base(self):
         return nullcontext(tiny.llama(len(self.tokenizer), seed=0))
@@ -44,9 +51,8 @@ class Both:
 
 
 @pytest.fixture(scope="module")
-def mirror(composed):
+def pair(composed):
     params = composed("model=smollm2", "format=turns")
-    params["model"]["generate"]["max_new_tokens"] = 3
     specials = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", params["model"]["separator"])
     tokenizer = tiny.trained_tokenizer(
         specials, "<|im_end|>", tiny.CHATML, None, "<|im_end|>", "bytes"
@@ -70,36 +76,36 @@ def marked(examples):
 
 
 @pytest.fixture
-def workplace(tmp_path, monkeypatch, composed, mirror, turns):
-    """workplace(examples, wanted) runs the stages filter, format and evaluate; gives eval.json."""
+def workplace(tmp_path, monkeypatch, composed, pair, turns):
+    """workplace(examples, config) runs filter, format, predict and evaluate; gives eval.json."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(form, "load_tokenizer", lambda model: mirror.tokenizer)
+    monkeypatch.setattr(form, "load_tokenizer", lambda model: pair.tokenizer)
     data, numbers = tmp_path / "data", tmp_path / "metrics"
     whole, kept, written = (data / f"{n}.parquet" for n in ("examples", "filtered", "formatted"))
-    people = tmp_path / "people.yaml"
-    people.write_text("author: Juli\npeople:\n  Cami: train\n  Mamá: train\n", "utf-8")
+    listed = data / "people.parquet"
+    tables.write(people(Cami="train", Mamá="context"), listed, tables.PEOPLE)
     start = pd.Timestamp("2025-03-03 21:00") + pd.to_timedelta(turns["turn"], unit="min")
     tables.write(turns.assign(start=start, end=start), data / "turns.parquet", tables.TURNS)
 
-    def run(examples, wanted=None, facts=None, learnt=kept):
+    def run(examples, config=None, manifest=None, learnt=kept):
         params = composed("model=smollm2", "format=turns", "clean.pseudonyms=null")
         params["filter"]["links"] = DROPPED
-        params["evaluate"] |= ASKED | {"generated_replies": 8, "membership_replies": 6}
-        params["evaluate"] |= {"candidates": 5, "ranked_contexts": 10}
-        params["evaluate"] |= {"prompts": ["Hola"], "out_of_scope": {"world": ["¿Quién sos?"]}}
-        params["evaluate"] |= wanted or {}
+        params["generate"]["max_new_tokens"] = 3
+        params["evaluate"]["bootstrap"] = 20
+        params["predict"] |= {"batch_tokens": 2048, "generated_replies": 8}
+        params["predict"] |= {"candidates": 5, "ranked_contexts": 10, "membership_replies": 6}
+        params["predict"] |= {"prompts": ["Hola"], "out_of_scope": {"world": ["¿Quién sos?"]}}
+        params["predict"] |= config or {}
         (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), "utf-8")
-        mirror_now = Both(mirror.tokenizer, mirror.facts | (facts or {}))
-        monkeypatch.setattr(evaluate, "Mirror", lambda folder: mirror_now)
+        now = Both(pair.tokenizer, pair.manifest | (manifest or {}))
+        monkeypatch.setattr(stage, "ModelPair", lambda folder: now)
         tables.write(examples, whole, tables.EXAMPLES)
         filter.main(whole, kept, numbers / "filter.json")
-        form.main(kept, people, written, numbers / "format.json")
-        for name, unit in (("clean", "messages"), ("group", "turns")):
-            metrics.write({unit: metrics.account(unit, 9, 9, {})}, numbers / f"{name}.json")
-        evaluate.main(
-            *(written, whole, learnt, data / "turns.parquet", people, tmp_path / "model"),
-            *(data / "replies.parquet", numbers, tmp_path / "plots", tmp_path / "reports"),
-        )
+        form.main(kept, listed, written, numbers / "format.json")
+        found = ("learnt", "losses", "ranks", "canaries", "replies")
+        outs = (data / f"{name}.parquet" for name in found)
+        stage.main(written, learnt, listed, tmp_path / "model", *outs)
+        evaluate.main(data, numbers / "eval.json", tmp_path / "plots")
         return json.loads((numbers / "eval.json").read_text("utf-8"))
 
     return run
@@ -141,7 +147,7 @@ def test_what_training_did_not_come_to_is_no_member_and_no_example(workplace, re
     # Texts of several replies have the id of the first: those of every session but one.
     starts = train.groupby("session")["id"].first()
     unlearnt = [each for session, each in starts.items() if session != first["session"]]
-    found = workplace(examples, facts={"unlearnt": unlearnt})
+    found = workplace(examples, manifest={"unlearnt": unlearnt})
     assert found["memory"]["members"] == (train["session"] == first["session"]).sum() == 4
     said = ["\n".join(read).count(reply[0]) for reply in others["reply"].iloc[3:]]
     assert not sum(said)
@@ -181,7 +187,7 @@ def unchanged(examples):
 
 
 @pytest.mark.parametrize(
-    ("change", "wanted"),
+    ("change", "config"),
     [
         (opened, {}),
         (same_words, {}),
@@ -191,19 +197,19 @@ def unchanged(examples):
     ],
     ids=["no contexts", "same words", "one reply", "nothing compared", "nothing asked"],
 )
-def test_where_little_can_be_measured_the_rest_is(workplace, turns, change, wanted):
-    found = workplace(change(examples_of(turns, "Juli", history=4)), wanted)
+def test_where_little_can_be_measured_the_rest_is(workplace, turns, change, config):
+    found = workplace(change(examples_of(turns, "Juli", history=4)), config)
     assert found["tuned"]["own_bits_per_character"]["value"] > 0
     ranked = found["relevance"]["contexts"]
-    assert ranked == (10 if change is opened or "shots" in wanted else 0)
-    asked = wanted.get("generated_replies", 8)
+    assert ranked == (10 if change is opened or "shots" in config else 0)
+    asked = config.get("generated_replies", 8)
     assert found["style"]["replies"] == found["memory"]["replies"] == asked
     for name in ("base", "tuned", "gain"):
         for measure in found["relevance"][name].values():
             assert ("value" in measure) == bool(ranked)
     members = found["memory"]["members"]
     assert ("value" in found["memory"]["membership"]) == bool(members)
-    assert members == wanted.get("membership_replies", 6)
+    assert members == config.get("membership_replies", 6)
 
 
 def table(**splits):
@@ -233,56 +239,143 @@ def table(**splits):
     ],
 )
 def test_contexts_of_the_test_come_first_and_evenly(number, expected):
-    one = Exam(None, table(train=9, validation=4, test=5), "Juli", {"generated_replies": number})
-    assert one.asked()["id"].tolist() == expected
+    rows = table(train=9, validation=4, test=5)
+    config = changed(PREDICT, generated_replies=number)
+    one = Predictor(None, rows, "Juli", config, GENERATE)
+    assert one.answered_examples()["id"].tolist() == expected
 
 
-def test_no_replies_at_all_are_a_table_too(mirror):
+def test_no_replies_at_all_are_a_table_too(pair, tmp_path):
     rows = table(train=3, validation=2, test=2)
-    wanted = ASKED | {"shots": 1, "shot_chars": 99, "reply_batch": 4, "generated_replies": 0}
-    wanted |= {"prompts": ["Hola"], "out_of_scope": {"world": []}}
-    one = Exam(mirror, rows, "Juli", wanted)
-    replies = one.all_replies(one.asked())
-    assert replies[["id", "model"]].values.tolist() == [["prompt-1", "base"], ["prompt-1", "tuned"]]
+    asked = {"world": [], "private": ["¿DNI?"]}
+    config = changed(PREDICT, generated_replies=0, out_of_scope=asked)
+    replies = Predictor(pair, rows, "Juli", config, GENERATE).replies()
+    assert replies[["id", "kind", "prompt", "model"]].values.tolist() == [
+        [f"{kind}-1", kind, text, model]
+        for model in ("base", "tuned")
+        for kind, text in (("prompt", "Hola"), ("private", "¿DNI?"))
+    ]
+    tables.write(replies, tmp_path / "replies.parquet", tables.REPLIES)
 
 
-def test_members_are_spread_over_all_of_train(mirror, read):
-    rows = table(train=11, test=4)
-    one = Exam(mirror, rows, "Juli", ASKED | {"membership_replies": 3})
+def test_replies_of_each_model_stand_beside_what_was_asked(pair, tmp_path):
+    rows = table(train=3, validation=2, test=2)
+    config = changed(PREDICT, generated_replies=2)
+    replies = Predictor(pair, rows, "Juli", config, GENERATE).replies()
+    contexts = [["test0", "held_out", "-"], ["test1", "held_out", "-"]]
+    asked = [["prompt-1", "prompt", "Hola"], *contexts]
+    for model, expected in (("base", asked), ("examples", contexts), ("tuned", asked)):
+        said = replies[replies["model"].eq(model)].fillna({"prompt": "-"})
+        assert said[["id", "kind", "prompt"]].values.tolist() == expected
+    tables.write(replies, tmp_path / "replies.parquet", tables.REPLIES)
+    # Examples that fit no prompt are shown to nobody: the base model would pass for helped.
+    alone = Predictor(pair, rows, "Juli", changed(config, shot_chars=0), GENERATE).replies()
+    assert set(alone["model"]) == {"base", "tuned"}
+
+
+def texts_of(rows, pair):
+    """Table FORMATTED of the test examples in `rows`."""
+    one = Predictor(pair, rows, "Juli", PREDICT, GENERATE)
     test = one.split("test")
-    sums = {name: one.sums(test, model, name) for name, model in mirror.both()}
-    read.clear()
-    members, measure = one.membership(test, sums)
-    assert (members, measure["n"]) == (3, 3)
-    # Read by both models: the first, the middle and the last.
-    assert [text.count("a" * 10) for text in read] == [0, 0, 1] * 2
-    assert [text.count("aaaaa") for text in read] == [0, 1, 2] * 2
+    written = [
+        one.prompter.example(row.context, row.reply, "Juli", row.group) for row in test.itertuples()
+    ]
+    texts = test[["id", "session", "split"]]
+    return texts.assign(text=[text for text, _ in written], spans=[spans for _, spans in written])
 
 
-def test_replies_without_a_character_of_their_own_are_left_out(mirror):
+LOSSES = changed(PREDICT, membership_replies=3)
+
+
+def test_members_are_spread_over_all_of_train(pair, read, tmp_path):
+    rows = table(train=11, test=4)
+    one = Predictor(pair, rows, "Juli", changed(LOSSES, shot_chars=0), GENERATE)
+    found = one.losses(texts_of(rows, pair))
+    tables.write(found, tmp_path / "losses.parquet", tables.LOSSES)
+    members = found[found["split"].eq("train")]
+    # Scored by both models: the first, the middle and the last.
+    assert members[["id", "model"]].values.tolist() == [
+        [f"train{at}", model] for model in ("base", "tuned") for at in (0, 5, 10)
+    ]
+    behind = read[4:]  # the texts of the test come first
+    assert [text.count("a" * 10) for text in behind] == [0, 0, 1] * 2
+    assert [text.count("aaaaa") for text in behind] == [0, 1, 2] * 2
+    number, measure = memorization.membership(found, WANTED)
+    assert (number, measure["n"]) == (3, 3)
+
+
+def test_test_replies_are_scored_by_every_model_and_of_the_first_the_whole_text(pair):
+    rows = table(train=3, test=3)
+    one = Predictor(pair, rows, "Juli", LOSSES, GENERATE)
+    found = one.losses(texts_of(rows, pair))
+    test = found[found["split"].eq("test")]
+    assert test[["model", "id"]].values.tolist() == [
+        [model, f"test{at}"]
+        for model in ("base", "tuned", "same_examples", "nearest_examples")
+        for at in range(3)
+    ]
+    # "dale ", "dale a", "dale aa" and an end, whatever stands before them.
+    assert test["own_chars"].tolist() == [5, 6, 7] * 4
+    assert test["chars"].tolist() == [6, 7, 8] * 4
+    whole = test[test["text_nats_per_token"].notna()]
+    assert whole[["model", "id"]].values.tolist() == [["base", "test0"], ["tuned", "test0"]]
+    # The reply's tokens are scored the same, alone or among all tokens of the text.
+    all_whole = Predictor(pair, rows, "Juli", changed(LOSSES, notebook_examples=9), GENERATE)
+    again = all_whole.losses(texts_of(rows, pair))
+    assert again["text_nats_per_token"].notna().sum() == 2 * 3
+    assert again["nats"].tolist() == pytest.approx(found["nats"].tolist(), rel=1e-3)
+
+
+def test_where_no_example_fits_the_prompt_none_is_scored(pair):
+    rows = table(train=3, test=2)
+    one = Predictor(pair, rows, "Juli", changed(LOSSES, shot_chars=0), GENERATE)
+    assert set(one.losses(texts_of(rows, pair))["model"]) == {"base", "tuned"}
+
+
+def test_replies_without_a_character_of_their_own_are_left_out(pair):
     rows = table(train=4, test=4)
     rows.loc[[1, 5], "reply"] = pd.Series({1: [""], 5: ["", ""]})
-    wanted = ASKED | {"membership_replies": 9, "candidates": 3, "ranked_contexts": 9}
-    one = Exam(mirror, rows, "Juli", wanted)
-    test = one.split("test")
-    sums = {name: one.sums(test, model, name) for name, model in mirror.both()}
-    members, measure = one.membership(test, sums)
+    config = changed(LOSSES, membership_replies=9)
+    one = Predictor(pair, rows, "Juli", config, GENERATE)
+    members, measure = memorization.membership(one.losses(texts_of(rows, pair)), WANTED)
     assert (members, measure["n"]) == (3, 3)
     assert 0 <= measure["value"] <= 1
-    assert one.ranks(test)["contexts"] == 3
+    ranks = one.ranks()
+    assert ranks["own_chars"].gt(0).all()
+    assert set(ranks["candidate"]) == {"test0", "test2", "test3"}
+    assert relevance.evaluate(ranks, WANTED)["contexts"] == 3
 
 
 @pytest.mark.parametrize("candidates", [0, 1])
-def test_among_no_others_nothing_is_ranked(mirror, candidates):
-    wanted = ASKED | {"candidates": candidates, "ranked_contexts": 9}
-    one = Exam(mirror, table(test=4), "Juli", wanted)
-    found = one.ranks(one.split("test"))
-    assert (found["contexts"], found["candidates"]) == (0, candidates)
+def test_among_no_others_nothing_is_ranked(pair, candidates, tmp_path):
+    config = changed(PREDICT, candidates=candidates)
+    ranks = Predictor(pair, table(test=4), "Juli", config, GENERATE).ranks()
+    tables.write(ranks, tmp_path / "ranks.parquet", tables.RANKS)
+    ranks = tables.read(tmp_path / "ranks.parquet", tables.RANKS)
+    found = relevance.evaluate(ranks, WANTED)
+    assert found["contexts"] == 0
     assert found["tuned"]["mrr"] == {"n": 0, "interval": "too few"}
 
 
-def ranks(mirror, monkeypatch, cost):
-    """`Exam.ranks` where `cost(model, kind, true)` is what a labelled token costs in nats."""
+def test_whole_blocks_are_ranked_with_the_true_reply_first(pair, tmp_path):
+    rows = table(test=6).assign(session=[10, 11, 12, 13, 14, 15])
+    config = changed(PREDICT, ranked_contexts=2)  # one block of three holds two
+    ranks = Predictor(pair, rows, "Juli", config, GENERATE).ranks()
+    tables.write(ranks, tmp_path / "ranks.parquet", tables.RANKS)
+    assert ranks["model"].tolist() == ["base"] * 9 + ["tuned"] * 9
+    for _, each in ranks.groupby("model"):
+        assert each["context"].tolist() == [name for name in each["context"][::3] for _ in range(3)]
+        assert each["candidate"].tolist()[::3] == each["context"].tolist()[::3]
+        members = set(each["context"])
+        assert len(members) == 3
+        assert all(set(block["candidate"]) == members for _, block in each.groupby("context"))
+        assert (each["session"] == 10 + each["context"].str[-1].astype(int)).all()
+        assert (each["own_chars"] == 5 + each["candidate"].str[-1].astype(int)).all()
+        assert each["own_nats"].gt(0).all()
+
+
+def ranks(pair, monkeypatch, cost):
+    """What `Predictor.ranks` comes to where a labelled token costs `cost(model, kind, true)`."""
     said = [
         [f"{word}{other}" for other in "abcd"[: 1 + at % 3]]
         for at, word in enumerate(("bote", "nube", "pino", "faro", "rata", "lino"))
@@ -306,12 +399,13 @@ def ranks(mirror, monkeypatch, cost):
             ]
         )
 
-    monkeypatch.setattr(likelihood, "of_candidates", losses)
-    wanted = ASKED | {"candidates": 3, "ranked_contexts": 6}
-    return Exam(mirror, rows, "Juli", wanted).ranks(rows)
+    monkeypatch.setattr(scoring, "of_candidates", losses)
+    config = changed(PREDICT, ranked_contexts=6)
+    found = Predictor(pair, rows, "Juli", config, GENERATE).ranks()
+    return relevance.evaluate(found, WANTED)
 
 
-def test_a_model_that_knows_the_marks_alone_ranks_as_one_that_does_not(mirror, monkeypatch):
+def test_a_model_that_knows_the_marks_alone_ranks_as_one_that_does_not(pair, monkeypatch):
     # The words cost both the same; to the base model a separator and an end are strange, and the
     # tuned one knows when the true reply parts and ends.
     def cost(name, kind, true):
@@ -319,13 +413,44 @@ def test_a_model_that_knows_the_marks_alone_ranks_as_one_that_does_not(mirror, m
             return 1.0
         return 21.0 if name == "base" else 0.0 if true else 5.0
 
-    got = ranks(mirror, monkeypatch, cost)
+    got = ranks(pair, monkeypatch, cost)
     assert got["base"] == got["tuned"]
     for measure in got["gain"].values():
         assert measure["value"] == 0
 
 
-def test_a_model_that_knows_the_words_ranks_first(mirror, monkeypatch):
-    got = ranks(mirror, monkeypatch, lambda name, kind, true: 1.0 + (name == "base") * (not true))
+def test_a_model_that_knows_the_words_ranks_first(pair, monkeypatch):
+    got = ranks(pair, monkeypatch, lambda name, kind, true: 1.0 + (name == "base") * (not true))
     assert got["base"]["mrr"]["value"] == 1
     assert got["tuned"]["mrr"]["value"] < 1
+
+
+def test_what_others_say_is_learnt_where_whole_texts_are_and_they_allow_it():
+    """Two learnt replies of one session; the second context repeats the turns of the first."""
+    asked = {"author": "Cami", "messages": ["mi mail es cami@example.com", "lo tenés?"]}
+    answer = {"author": "Juli", "messages": ["sí, lo tengo"]}
+    silent = {"author": "Mamá", "messages": ["el mío es mama@example.com"]}
+    rows = [(1, [asked], answer["messages"]), (1, [asked, answer, silent], ["anotado"])]
+    examples = pd.DataFrame(rows, columns=["session", "context", "reply"])
+    masked = frozenset({"Mamá"})
+    replies = [["sí, lo tengo"], ["anotado"]]
+    assert learnt_texts(examples, "reply", "Juli", masked)["messages"].tolist() == replies
+    assert learnt_texts(examples, "text", "Juli", masked)["messages"].tolist() == [
+        *replies,
+        asked["messages"],
+    ]
+    # Said again in another session it is another text.
+    twice = pd.concat([examples, examples.assign(session=2)])
+    assert len(learnt_texts(twice, "text", "Juli", masked)) == 4 + 2
+
+
+def test_the_stage_writes_what_was_learnt_as_the_consents_allow(workplace, turns, tmp_path, pair):
+    examples = examples_of(turns, "Juli", history=4)
+    for loss in ("reply", "text"):
+        workplace(examples, manifest={"train": pair.manifest["train"] | {"loss": loss}})
+        learnt = tables.read(tmp_path / "data" / "learnt.parquet", tables.LEARNT)["messages"]
+        train = turns[turns["split"].eq("train")]
+        own = examples.loc[examples["split"].eq("train"), "reply"].tolist()
+        assert learnt.tolist()[: len(own)] == own
+        cami = train.loc[train["author"].eq("Cami"), "messages"].tolist()  # Mamá may be read only
+        assert learnt.tolist()[len(own) :] == (cami if loss == "text" else [])

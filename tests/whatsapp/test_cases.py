@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from benchmarks import cases
+from espejo import whatsapp
 
 FOLDERS = cases.found_in(cases.CASES)
 
@@ -13,6 +14,15 @@ FOLDERS = cases.found_in(cases.CASES)
 @pytest.mark.parametrize("case", FOLDERS, ids=lambda folder: folder.name)
 def test_case(case):
     assert cases.first_difference(case) is None
+
+
+@pytest.mark.parametrize("case", FOLDERS, ids=lambda folder: folder.name)
+def test_a_caption_is_all_of_a_mediums_text_or_nothing(case):
+    if isinstance(cases.expected_of(case), dict):
+        pytest.skip("it is refused")
+    table = whatsapp.read(cases.export_of(case))
+    assert (table["caption"].eq(table["text"]) | table["caption"].eq("")).all()
+    assert table.loc[table["kind"].ne("media"), "caption"].eq("").all()
 
 
 def test_the_index_names_every_case():

@@ -45,6 +45,13 @@ def said(data: str, folder: Path) -> list[tuple]:
     return [row[1:4] for row in rows(data, folder)]
 
 
+def captions(data: str, folder: Path) -> list[str]:
+    """The captions of a file with these contents."""
+    path = folder / "WhatsApp Chat with Vera.txt"
+    path.write_bytes(data.encode())
+    return whatsapp.read(path)["caption"].tolist()
+
+
 def android(*messages: str, start: int = 10) -> str:
     return "".join(f"17/5/2024, {start}:{i:02} - {m}\n" for i, m in enumerate(messages))
 
@@ -154,9 +161,11 @@ def test_columns(tmp_path):
     path = tmp_path / "WhatsApp Chat with Vera.txt"
     path.write_text(f"17/5/2024, 10:00 - {ENCRYPTED}\n17/5/2024, 10:01 - Vera: a\nb\n", "utf-8")
     table = whatsapp.read(path)
-    assert list(table) == ["chat", "line", "timestamp", "author", "kind", "text", "edited"]
+    assert list(table) == [
+        "chat", "line", "timestamp", "author", "kind", "text", "edited", "caption",
+    ]  # fmt: skip
     assert [str(kind) for kind in table.dtypes] == [
-        "str", "int64", "datetime64[us]", "str", "str", "str", "bool",
+        "str", "int64", "datetime64[us]", "str", "str", "str", "bool", "str",
     ]  # fmt: skip
     assert table["line"].tolist() == [1, 2]
     assert table["chat"].tolist() == ["Vera", "Vera"]
@@ -579,7 +588,7 @@ def test_attachment_of_an_old_iphone(tmp_path):
 def test_other_media(text, tmp_path):
     for data in (android(f"Vera: {text}"), iphone(f"Vera: {LRM}{text}"), iphone(f"Vera: {text}")):
         assert said(data, tmp_path) == [("Vera", "media", text)]
-    assert whatsapp.caption(text) == ""
+        assert captions(data, tmp_path) == [""]
 
 
 def test_a_location_with_a_comment(tmp_path):
@@ -652,11 +661,35 @@ def test_edited_caption(tmp_path):
     forms("android_media", "ios_omitted", "ios_document", "live_location", "unshown")
     + [f"a b.pdf ({words})" for words in forms("attached")]
     + [f"<{words}: 3.jpg>" for words in forms("ios_attached")]
-    + ["", "null", "Plano.pdf • 2 páginas documento omitido", "Plano.pdf document omitted"],
+    + ["", "null"],
 )
-def test_caption_of_a_placeholder_is_empty(text):
-    assert whatsapp.caption(text) == ""
-    assert whatsapp.caption("qué: día (sí)") == "qué: día (sí)"
+def test_a_placeholder_is_no_caption_and_the_words_below_it_are(text, tmp_path):
+    phones = [android, lambda *messages: iphone(*(f"Vera: {LRM}{m[6:]}" for m in messages))]
+    kinds = []
+    for phone in phones:
+        data = phone(f"Vera: {text}")
+        kinds += [kind for _, kind, _ in said(data, tmp_path)]
+        if kinds[-1] == "media":
+            assert captions(data, tmp_path) == [""]
+            if text not in ("", "null"):  # which stand alone
+                below = phone(f"Vera: {text}\nqué: día (sí)")
+                assert captions(below, tmp_path) == ["qué: día (sí)"]
+    assert "media" in kinds
+
+
+def test_only_media_have_captions(tmp_path):
+    data = android(
+        *("Vera: hola", "Vera: <Media omitted>\nmirá", "Vera: This message was deleted"),
+        *("Vera: Missed voice call", "Vera left", "Vera: <Media omitted>"),
+    )
+    assert captions(data, tmp_path) == ["", "mirá", "", "", "", ""]
+
+
+def test_a_place_below_a_photo_is_no_caption_for_it_names_a_street(tmp_path):
+    place = "Café Paz\nCalle Falsa 1\nhttps://maps.google.com/?q=-34.6,-58.4"
+    data = android(f"Vera: IMG-20240517-WA0001.jpg (file attached)\n{place}")
+    assert said(data, tmp_path) == [("Vera", "media", place)]
+    assert captions(data, tmp_path) == [""]
 
 
 # Text

@@ -1,5 +1,6 @@
 """The test set is the same for every model: the same replies, and the same characters of them."""
 
+from contextlib import nullcontext
 from functools import cache
 
 import pytest
@@ -8,8 +9,10 @@ import yaml
 from espejo.core import tables
 from espejo.core.errors import UserError
 from espejo.model import bundled, loading
-from stages import clean, evaluate, filter, format, group, parse
+from espejo.prediction.predictor import Predictor
+from stages import clean, filter, format, group, parse
 from tests.helpers import tiny, workshop
+from tests.helpers.configs import changed, typed
 
 MODELS = ("smollm2", "smollm2-clm", "gemma3")
 # What tokenizers and templates could take apart: control tokens, accents, emoji, spaces, a line.
@@ -30,11 +33,11 @@ def workplace(tmp_path_factory, composed):
         names, data, numbers = folder / "raw" / "people.yaml", folder / "data", folder / "metrics"
         parse.main(folder / "raw", data / "messages.parquet", numbers / "parse.json")
         clean.main(
-            *(data / "messages.parquet", names, data / "clean.parquet"),
+            *(data / "messages.parquet", names, data / "clean.parquet", data / "people.parquet"),
             *(numbers / "clean.json", folder / "reports" / "personal_data.md"),
         )
         group.main(
-            *(data / "clean.parquet", names, data / "turns.parquet"),
+            *(data / "clean.parquet", data / "people.parquet", data / "turns.parquet"),
             *(data / "examples.parquet", numbers / "group.json"),
         )
     return folder
@@ -45,10 +48,13 @@ def settle(folder, params):
 
 
 class Both:
-    """Stands for a Mirror: the model's own tokenizer, with tiny weights before and after."""
+    """Stands for a ModelPair: the model's own tokenizer, with tiny weights before and after."""
 
-    def __init__(self, tokenizer):
-        self.tokenizer = tokenizer
+    def __init__(self, tokenizer, manifest):
+        self.tokenizer, self.manifest = tokenizer, manifest
+
+    def base(self):
+        return nullcontext(tiny.llama(len(self.tokenizer), 0))
 
     def both(self):
         for name, seed in (("base", 0), ("tuned", 1)):
@@ -57,7 +63,7 @@ class Both:
 
 @pytest.fixture(scope="module")
 def scored(workplace, composed):
-    """scored("gemma3"): its test replies as the stages format and evaluate have them."""
+    """scored("gemma3"): its test replies as the stages format and predict have them."""
 
     def score(name):
         params = composed(f"model={name}")
@@ -74,14 +80,19 @@ def scored(workplace, composed):
                 *(data / "examples.parquet", data / "filtered.parquet"), numbers / "filter.json"
             )
             format.main(
-                *(data / "filtered.parquet", workplace / "raw" / "people.yaml"),
+                *(data / "filtered.parquet", data / "people.parquet"),
                 *(data / "formatted.parquet", numbers / "format.json"),
             )
         table = tables.read(data / "formatted.parquet", tables.FORMATTED)
         test = table[table["split"] == "test"].reset_index(drop=True)
-        wanted = params["evaluate"] | {"bootstrap": 10}
-        _, sums = evaluate.foreseen(test, Both(loading.load_tokenizer(params["model"])), wanted)
-        return test, sums
+        sections = typed(params)
+        pair = Both(loading.load_tokenizer(sections.model), params)
+        examples = tables.read(data / "filtered.parquet", tables.EXAMPLES)
+        config = changed(sections.predict, membership_replies=2)
+        one = Predictor(pair, examples, workshop.AUTHOR, config, sections.generate)
+        scores = one.losses(table)
+        tested = scores[scores["split"].eq("test")]
+        return test, dict(tuple(tested.groupby("model", sort=False)))
 
     return cache(score)
 
@@ -109,7 +120,9 @@ def test_the_same_replies_and_characters_are_scored_whatever_the_model(scored, w
     }
     assert any("👩‍🚀" in text for texts in said.values() for text in texts)
     assert own(table) == said
+    assert set(sums) == {"base", "tuned", "same_examples", "nearest_examples"}
     for each in sums.values():
+        assert each["id"].tolist() == list(said)
         assert each["own_chars"].tolist() == [sum(map(len, texts)) for texts in said.values()]
         # A separator and an end are one character each.
         assert each["chars"].tolist() == [sum(map(len, t)) + len(t) for t in said.values()]

@@ -5,13 +5,15 @@ import pytest
 
 from espejo import whatsapp
 from espejo.dataset.turns import examples, split, turns
-from espejo.evaluation import questions
+from espejo.evaluation import memorization, questions
 from espejo.formatting.labels import encode
 from espejo.formatting.prompts import prompter
 from espejo.model import loading
-from espejo.prediction.predictor import Exam
+from espejo.model.pair import ModelPair
+from espejo.prediction.predictor import Predictor, learnt_texts
 from espejo.privacy.cleaning import CleanConfig, clean
 from espejo.training import sft
+from tests.helpers.configs import changed, typed
 from tests.helpers.workshop import ROOT
 
 
@@ -27,7 +29,7 @@ def demo():
         lowercase=False,
         characters=None,
     )
-    kept, _, _ = clean(messages, config, given={})
+    kept, _, _ = clean(messages, config, pseudonyms={})
     grouped = turns(kept, "1h", "3h").drop(columns="withheld")
     table = examples(split(grouped, "Juli", 0.1, 0.1, at_least=50), "Juli", history=4)
     long = table[table["reply"].map(lambda said: 30 < sum(map(len, said)) < 120)]
@@ -37,10 +39,10 @@ def demo():
 
 @pytest.mark.slow
 def test_thirty_epochs_on_twenty_replies_fail_the_gate(demo, composed, tmp_path):
-    params = composed("model=smollm2")
-    model = params["model"]
+    sections = typed(composed("model=smollm2"))
+    model = sections.model
     tokenizer, base = loading.load_tokenizer(model), loading.load_base(model)
-    write = prompter(tokenizer, model, params["format"])
+    write = prompter(tokenizer, model, sections.format)
     sets = {
         name: [
             encode(tokenizer, *write.example(row.context, row.reply, "Juli", row.group))
@@ -50,28 +52,35 @@ def test_thirty_epochs_on_twenty_replies_fail_the_gate(demo, composed, tmp_path)
     }
     assert len(sets["train"]) == 20
     # Watched on what it learns: the best state is the one that knows most by heart.
-    wanted = params["train"] | {"epochs": 30, "scheduler": "constant", "batch_size": 5}
-    wanted |= {"learning_rate": 1e-3, "evals_per_run": 1}
+    often = {"epochs": 30, "scheduler": "constant", "batch_size": 5, "evals_per_run": 1}
+    train = changed(sections.train, **often, learning_rate=1e-3)
     trained = sft.train(
-        base, tokenizer, sets["train"], sets["train"][:4], wanted, tmp_path / "checkpoints"
+        base, tokenizer, sets["train"], sets["train"][:4], train, tmp_path / "checkpoints"
     )
-    made = {"data": "", "model": model, "format": params["format"], "history": 4, "train": wanted}
-    loading.save(trained.model, tokenizer, tmp_path / "model", made)
+    manifest = {"data": "", "model": model.model_dump(), "format": sections.format.model_dump()}
+    manifest |= {"history": 4, "train": train.model_dump()}
+    loading.save(trained.model, tokenizer, tmp_path / "model", manifest)
 
-    exam = Exam(loading.Mirror(tmp_path / "model"), demo, "Juli", params["evaluate"])
-    test = exam.split("test")
-    sums = {name: exam.sums(test, model, name) for name, model in exam.mirror.both()}
-    _, seen = exam.membership(test, sums)
-    assert seen["value"] > 0.95
-    prompts = [exam.write.prompt(row.context, "Juli", row.group) for row in test.itertuples()]
-    with exam.mirror.tuned() as tuned:
-        said = pd.DataFrame(exam.replies(prompts, tuned, "tuned"), columns=["messages", "finished"])
-    found = questions.known_by_heart(
-        said.assign(id=test["id"], model="tuned"),
-        test,
-        questions.taught(exam.split("train"), wanted["loss"], "Juli", ()),
-        seen,
-        params["evaluate"],
+    pair = ModelPair(tmp_path / "model")
+    # The test replies alone, and no examples in the prompt.
+    config = changed(sections.predict, generated_replies=20, shot_chars=0)
+    one = Predictor(pair, demo, "Juli", config, sections.generate)
+    test = one.split("test")
+    written = [one.prompter.example(r.context, r.reply, "Juli", r.group) for r in test.itertuples()]
+    texts = test[["id", "session", "split"]].assign(
+        text=[text for text, _ in written], spans=[spans for _, spans in written]
     )
+    members, seen = memorization.membership(one.losses(texts), sections.evaluate)
+    assert members == 20
+    assert seen["value"] > 0.95
+    replies = one.replies()
+    found = questions.evaluate_memorization(
+        replies,
+        questions.answered_examples(replies, demo),
+        learnt_texts(one.split("train"), train.loss, "Juli", frozenset())["messages"].tolist(),
+        seen,
+        sections.evaluate,
+    )
+    assert found["replies"] == 20
     assert found["verdict"] == "fail"
     assert {"membership", "whole_beyond_own"} <= set(found["reasons"]), found
