@@ -128,8 +128,8 @@ def _of_pairs(
         table[name] = {"distance": _jensen_shannon(*(side @ counts for side in sides))}
     for name, sizes in SIZES.items():
         # With 0 in front, so that the first of the sizes is always 0.
-        known, counts = _count_items([[0], *(sizes(reply) for reply in replies)])
-        table[name] = _wasserstein(np.array(known), *(side @ counts[1:] for side in sides))
+        values, counts = _count_items([[0], *(sizes(reply) for reply in replies)])
+        table[name] = _wasserstein(np.array(values), *(side @ counts[1:] for side in sides))
     words_of = [words(token) for token in tokens]
     texts = [
         [[*chain.from_iterable(words_of[index] for index in sample)] for sample in samples]
@@ -174,15 +174,15 @@ def _equal_size(first: int, second: int) -> int:
 
 def _numbered(lists: Sequence[Iterable]) -> tuple[list, list[np.ndarray]]:
     """The different items of the lists [n], sorted, and for each list the indices of its items."""
-    known = sorted(set(chain.from_iterable(lists)))
-    index_of = {item: index for index, item in enumerate(known)}
-    return known, [np.array([index_of[item] for item in items], int) for items in lists]
+    different = sorted(set(chain.from_iterable(lists)))
+    index_of = {item: index for index, item in enumerate(different)}
+    return different, [np.array([index_of[item] for item in items], int) for items in lists]
 
 
 def _count_items(lists: Sequence[Iterable]) -> tuple[list, csr_array]:
     """The different items of the lists [n], sorted [k], and their counts in each list: [n, k]."""
-    known, indices = _numbered(lists)
-    return known, _counts(indices, len(known))
+    different, indices = _numbered(lists)
+    return different, _counts(indices, len(different))
 
 
 def _counts(indices: Sequence[np.ndarray], size: int) -> csr_array:

@@ -158,8 +158,9 @@ import ctypes, json, re, resource, sys
 from pathlib import Path
 from espejo.commands import estimate
 from espejo.model import loading
+from espejo.model.config import ModelConfig
 from espejo.training import sft
-from tests.helpers.configs import typed
+from espejo.training.config import TrainConfig
 
 for option, value in ((-4, 65536), (-3, 1 << 20), (-1, 1 << 20)):  # M_MMAP_MAX and thresholds
     ctypes.CDLL(None).mallopt(option, value)
@@ -168,14 +169,14 @@ def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 params = json.loads(sys.argv[1])
+model, train = ModelConfig(**params["model"]), TrainConfig(**params["train"])
 tokens, learnt = estimate.lengths(params)
-configs = typed(params)
-tokenizer = loading.load_tokenizer(configs.model)
-ids = [(7 * index) % 40_000 + 100 for index in range(tokens)]
+tokenizer = loading.load_tokenizer(model)
+ids = [(7 * at) % 40_000 + 100 for at in range(tokens)]
 row = {"input_ids": ids, "labels": [-100] * (tokens - learnt) + ids[-learnt:], "kinds": []}
 before = resident()
-base = loading.load_base(configs.model)
-sft.train(base, tokenizer, [row] * 8, [row], configs.train, Path(sys.argv[2]))
+base = loading.load_base(model)
+sft.train(base, tokenizer, [row] * 8, [row], train, Path(sys.argv[2]))
 # Not getrusage: it counts what the process that started this one had.
 peak = re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]
 print(json.dumps(int(peak) * 1024 - before))

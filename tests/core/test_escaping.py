@@ -16,7 +16,7 @@ from rich.console import Console
 
 from espejo.chat import terminal
 from espejo.commands import cli, compare, model_card
-from espejo.core import escaping, stage
+from espejo.core import escaping, stage, tables
 from espejo.core.errors import UserError
 from espejo.plots import evaluation as evaluation_plots
 from espejo.plots.style import axes_with, save
@@ -154,30 +154,31 @@ def test_what_is_written_is_still_read_easily():
     )
 
 
-def replies_to(text):
-    """Table REPLIES of base and tuned to the prompt `text` and to a context."""
+def replies_to(text, ids):
+    """Table REPLIES of the base and the tuned model, to fixed prompts and contexts."""
     rows = [
-        {"id": name, "kind": kind, "prompt": prompt, "model": model, "messages": [text] * number}
-        for model, number in (("base", 1), ("tuned", 2))
-        for name, kind, prompt in (("prompt-1", "prompt", text), ("a", "held_out", None))
+        (id_, kind, text if kind == "prompt" else None, model, [text], True)
+        for id_, kind in zip(ids, ("prompt", "held_out"), strict=False)
+        for model in ("base", "tuned")
     ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=tables.REPLIES.names)
 
 
 def markdown_pages(text, folder):
     """Every Markdown page with `text` wherever people, or names, have a say."""
-    context = [{"author": text, "messages": [text]}]
-    tested = pd.DataFrame({"id": ["a"], "context": [context], "reply": [[text]]})
-    yield samples.page(replies_to(text), tested)
+    tested = pd.DataFrame(
+        {"id": ["a"], "context": [[{"author": text, "messages": [text]}]], "reply": [[text]]}
+    )
+    yield samples.page(replies_to(text, ["prompt-1", "a"]), tested)
     found = pd.DataFrame({"message": [0], "type": ["EMAIL"], "shown": [text]})
     yield cleaning.page(found, "replace")
     yield measures((text,), [{"samples": 3}])
     yield ranking({text: {text: 2}}, 1)
-    epochs = EpochSamples(folder, [text], None, 7)
+    asked = EpochSamples(folder, [text], None, 7)
     (folder / "replies-1.json").write_text(f"[[{json.dumps(text)}]]", "utf-8")
-    yield epochs.page()
+    yield asked.page()
     yield page.markdown(Wording("es"), *report(text))
-    params = {"model": {"name": text}, "data": {"raw": "x"}}
+    params = {"model": {"name": text}, "data": {"raw": "x"}, "evaluate": {"prompts": [text]}}
     experiment = compare.Experiment(text, None, params, {"base": {}, "tuned": {}}, None)
     yield compare.page([experiment])
     manifest = {
@@ -203,16 +204,15 @@ def report(text):
     lead = Wording("es").text(
         "page.lead", model=escaping.markdown(text), confidence="95 %", often="95"
     )
-    rows = [([Turn(text, [text])], [Turn("x", [text, text])])]
-    table = Table("t", ["a"], [[text], [text]])
-    blocks = [Text("`a` and *b*"), table, Exchanges(["a", "b"], rows)]
-    return lead, [], [Section("s", "s", blocks)]
+    said = Exchanges([text], [([Turn(text, [text])], [Turn("x", [text, text])])])
+    blocks = [Text("`a` and *b*"), Table("t", ["a"], [[text], [text]]), said]
+    return lead, [], [Section("s", "s", [*blocks[:2], Exchanges(["a", "b"], said.rows)])]
 
 
 @pytest.mark.parametrize("text", IN_PAGES)
 def test_every_markdown_page_has_the_structure_it_has_with_plain_words(text, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(compare.Experiment, "replies", lambda _: replies_to(text))
+    monkeypatch.setattr(compare.Experiment, "replies", lambda _: replies_to(text, ["prompt-1"]))
     for hostile, plain in zip(
         markdown_pages(text, tmp_path), markdown_pages("x", tmp_path), strict=True
     ):
@@ -306,7 +306,7 @@ def test_a_reply_reaches_the_terminal_without_controls_and_is_no_markup(capsys):
 
 
 def test_no_picture_shows_the_source_of_a_formula():
-    lengths = dict.fromkeys(("base", "tuned", "real"), [1, 100, 199])
+    lengths = {name: [1.0, 9.0, 199.0] for name in ("base", "tuned", "real")}
     table = pd.DataFrame({"percentile": [0, 50, 100], **lengths})
     figure = evaluation_plots.reply_lengths(table, Wording("es"))
     figure.canvas.draw()

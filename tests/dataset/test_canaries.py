@@ -20,6 +20,7 @@ from espejo.formatting.prompts import prompter
 from espejo.prediction.predictor import Predictor
 from stages import format as stage
 from tests.helpers import reported, tiny
+from tests.helpers.configs import PREDICT, changed, typed
 from tests.helpers.synthetic import chats, people
 from tests.helpers.workshop import ROOT
 
@@ -140,7 +141,8 @@ def learnt(composed, examples):
         "bytes",
     )
     manifest = {name: params[name] for name in ("model", "format")}
-    write = prompter(tokenizer, params["model"], params["format"])
+    sections = typed(params)
+    write = prompter(tokenizer, sections.model, sections.format)
     brief = examples.assign(reply=[["dale"]] * len(examples))
     planted = canaries.plant(brief, LEARNT).iloc[len(examples) :]
 
@@ -165,7 +167,7 @@ def learnt(composed, examples):
             optimizer.step()
             slower.step()
         both = Both(tokenizer, manifest, base, model.eval())
-        return Predictor(both, examples, "Juli", {"batch_tokens": 4096}, {})
+        return Predictor(both, examples, "Juli", changed(PREDICT, batch_tokens=4096), None)
 
     return cache(trained)
 

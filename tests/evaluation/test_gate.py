@@ -13,6 +13,7 @@ from espejo.model.pair import ModelPair
 from espejo.prediction.predictor import Predictor, learnt_texts
 from espejo.privacy.cleaning import CleanConfig, clean
 from espejo.training import sft
+from tests.helpers.configs import changed, typed
 from tests.helpers.workshop import ROOT
 
 
@@ -28,7 +29,7 @@ def demo():
         lowercase=False,
         characters=None,
     )
-    kept, _, _ = clean(messages, config, given={})
+    kept, _, _ = clean(messages, config, pseudonyms={})
     grouped = turns(kept, "1h", "3h").drop(columns="withheld")
     table = examples(split(grouped, "Juli", 0.1, 0.1, at_least=50), "Juli", history=4)
     long = table[table["reply"].map(lambda said: 30 < sum(map(len, said)) < 120)]
@@ -38,10 +39,10 @@ def demo():
 
 @pytest.mark.slow
 def test_thirty_epochs_on_twenty_replies_fail_the_gate(demo, composed, tmp_path):
-    params = composed("model=smollm2")
-    model = params["model"]
+    sections = typed(composed("model=smollm2"))
+    model = sections.model
     tokenizer, base = loading.load_tokenizer(model), loading.load_base(model)
-    write = prompter(tokenizer, model, params["format"])
+    write = prompter(tokenizer, model, sections.format)
     sets = {
         name: [
             encode(tokenizer, *write.example(row.context, row.reply, "Juli", row.group))
@@ -51,33 +52,34 @@ def test_thirty_epochs_on_twenty_replies_fail_the_gate(demo, composed, tmp_path)
     }
     assert len(sets["train"]) == 20
     # Watched on what it learns: the best state is the one that knows most by heart.
-    wanted = params["train"] | {"epochs": 30, "scheduler": "constant", "batch_size": 5}
-    wanted |= {"learning_rate": 1e-3, "evals_per_run": 1}
+    often = {"epochs": 30, "scheduler": "constant", "batch_size": 5, "evals_per_run": 1}
+    train = changed(sections.train, **often, learning_rate=1e-3)
     trained = sft.train(
-        base, tokenizer, sets["train"], sets["train"][:4], wanted, tmp_path / "checkpoints"
+        base, tokenizer, sets["train"], sets["train"][:4], train, tmp_path / "checkpoints"
     )
-    made = {"data": "", "model": model, "format": params["format"], "history": 4, "train": wanted}
-    loading.save(trained.model, tokenizer, tmp_path / "model", made)
+    manifest = {"data": "", "model": model.model_dump(), "format": sections.format.model_dump()}
+    manifest |= {"history": 4, "train": train.model_dump()}
+    loading.save(trained.model, tokenizer, tmp_path / "model", manifest)
 
     pair = ModelPair(tmp_path / "model")
     # The test replies alone, and no examples in the prompt.
-    config = params["predict"] | {"generated_replies": 20, "shot_chars": 0}
-    one = Predictor(pair, demo, "Juli", config, params["generate"])
+    config = changed(sections.predict, generated_replies=20, shot_chars=0)
+    one = Predictor(pair, demo, "Juli", config, sections.generate)
     test = one.split("test")
     written = [one.prompter.example(r.context, r.reply, "Juli", r.group) for r in test.itertuples()]
     texts = test[["id", "session", "split"]].assign(
         text=[text for text, _ in written], spans=[spans for _, spans in written]
     )
-    members, seen = memorization.membership(one.losses(texts), params["evaluate"])
+    members, seen = memorization.membership(one.losses(texts), sections.evaluate)
     assert members == 20
     assert seen["value"] > 0.95
     replies = one.replies()
     found = questions.evaluate_memorization(
         replies,
         questions.answered_examples(replies, demo),
-        learnt_texts(one.split("train"), wanted["loss"], "Juli", frozenset())["messages"].tolist(),
+        learnt_texts(one.split("train"), train.loss, "Juli", frozenset())["messages"].tolist(),
         seen,
-        params["evaluate"],
+        sections.evaluate,
     )
     assert found["replies"] == 20
     assert found["verdict"] == "fail"

@@ -13,6 +13,7 @@ from espejo.core import tables
 from espejo.dataset.turns import examples as examples_of
 from espejo.evaluation import memorization, relevance
 from espejo.formatting.labels import IGNORED
+from espejo.model.config import GenerateConfig
 from espejo.prediction import losses as scoring
 from espejo.prediction import predictor
 from espejo.prediction.predictor import Predictor, learnt_texts
@@ -20,13 +21,14 @@ from stages import evaluate, filter
 from stages import format as form
 from stages import predict as stage
 from tests.helpers import tiny
+from tests.helpers.configs import EVALUATE, PREDICT, changed
 from tests.helpers.synthetic import chats, people
 
 DROPPED = "zanfonía"  # the filter drops whatever holds it
-ASKED = {"batch_tokens": 2048, "seed": 7}
-WANTED = {"bootstrap": 20, "seed": 7, "confidence": 0.95}
-GENERATE = {"temperature": 0, "top_k": 0, "top_p": 1.0, "repetition_penalty": 1.0}
-GENERATE |= {"max_new_tokens": 3}
+WANTED = changed(EVALUATE, bootstrap=20)
+GENERATE = GenerateConfig(
+    temperature=0.0, top_k=0, top_p=1.0, repetition_penalty=1.0, max_new_tokens=3
+)
 
 
 @dataclass
@@ -89,9 +91,9 @@ def workplace(tmp_path, monkeypatch, composed, pair, turns):
         params = composed("model=smollm2", "format=turns", "clean.pseudonyms=null")
         params["filter"]["links"] = DROPPED
         params["generate"]["max_new_tokens"] = 3
-        params["evaluate"] |= WANTED
-        params["predict"] |= ASKED | {"generated_replies": 8, "membership_replies": 6}
-        params["predict"] |= {"candidates": 5, "ranked_contexts": 10}
+        params["evaluate"]["bootstrap"] = 20
+        params["predict"] |= {"batch_tokens": 2048, "generated_replies": 8}
+        params["predict"] |= {"candidates": 5, "ranked_contexts": 10, "membership_replies": 6}
         params["predict"] |= {"prompts": ["Hola"], "out_of_scope": {"world": ["¿Quién sos?"]}}
         params["predict"] |= config or {}
         (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), "utf-8")
@@ -238,14 +240,15 @@ def table(**splits):
 )
 def test_contexts_of_the_test_come_first_and_evenly(number, expected):
     rows = table(train=9, validation=4, test=5)
-    one = Predictor(None, rows, "Juli", {"generated_replies": number}, GENERATE)
-    assert one.answered()["id"].tolist() == expected
+    config = changed(PREDICT, generated_replies=number)
+    one = Predictor(None, rows, "Juli", config, GENERATE)
+    assert one.answered_examples()["id"].tolist() == expected
 
 
 def test_no_replies_at_all_are_a_table_too(pair, tmp_path):
     rows = table(train=3, validation=2, test=2)
-    config = ASKED | {"shots": 1, "shot_chars": 99, "reply_batch": 4, "generated_replies": 0}
-    config |= {"prompts": ["Hola"], "out_of_scope": {"world": [], "private": ["¿DNI?"]}}
+    asked = {"world": [], "private": ["¿DNI?"]}
+    config = changed(PREDICT, generated_replies=0, out_of_scope=asked)
     replies = Predictor(pair, rows, "Juli", config, GENERATE).replies()
     assert replies[["id", "kind", "prompt", "model"]].values.tolist() == [
         [f"{kind}-1", kind, text, model]
@@ -257,8 +260,7 @@ def test_no_replies_at_all_are_a_table_too(pair, tmp_path):
 
 def test_replies_of_each_model_stand_beside_what_was_asked(pair, tmp_path):
     rows = table(train=3, validation=2, test=2)
-    config = ASKED | {"shots": 1, "shot_chars": 99, "reply_batch": 4, "generated_replies": 2}
-    config |= {"prompts": ["Hola"], "out_of_scope": {}}
+    config = changed(PREDICT, generated_replies=2)
     replies = Predictor(pair, rows, "Juli", config, GENERATE).replies()
     contexts = [["test0", "held_out", "-"], ["test1", "held_out", "-"]]
     asked = [["prompt-1", "prompt", "Hola"], *contexts]
@@ -267,13 +269,13 @@ def test_replies_of_each_model_stand_beside_what_was_asked(pair, tmp_path):
         assert said[["id", "kind", "prompt"]].values.tolist() == expected
     tables.write(replies, tmp_path / "replies.parquet", tables.REPLIES)
     # Examples that fit no prompt are shown to nobody: the base model would pass for helped.
-    alone = Predictor(pair, rows, "Juli", config | {"shot_chars": 0}, GENERATE).replies()
+    alone = Predictor(pair, rows, "Juli", changed(config, shot_chars=0), GENERATE).replies()
     assert set(alone["model"]) == {"base", "tuned"}
 
 
 def texts_of(rows, pair):
     """Table FORMATTED of the test examples in `rows`."""
-    one = Predictor(pair, rows, "Juli", {}, GENERATE)
+    one = Predictor(pair, rows, "Juli", PREDICT, GENERATE)
     test = one.split("test")
     written = [
         one.prompter.example(row.context, row.reply, "Juli", row.group) for row in test.itertuples()
@@ -282,12 +284,12 @@ def texts_of(rows, pair):
     return texts.assign(text=[text for text, _ in written], spans=[spans for _, spans in written])
 
 
-LOSSES = ASKED | {"notebook_examples": 1, "membership_replies": 3, "shots": 1, "shot_chars": 99}
+LOSSES = changed(PREDICT, membership_replies=3)
 
 
 def test_members_are_spread_over_all_of_train(pair, read, tmp_path):
     rows = table(train=11, test=4)
-    one = Predictor(pair, rows, "Juli", LOSSES | {"shot_chars": 0}, GENERATE)
+    one = Predictor(pair, rows, "Juli", changed(LOSSES, shot_chars=0), GENERATE)
     found = one.losses(texts_of(rows, pair))
     tables.write(found, tmp_path / "losses.parquet", tables.LOSSES)
     members = found[found["split"].eq("train")]
@@ -318,22 +320,22 @@ def test_test_replies_are_scored_by_every_model_and_of_the_first_the_whole_text(
     whole = test[test["text_nats_per_token"].notna()]
     assert whole[["model", "id"]].values.tolist() == [["base", "test0"], ["tuned", "test0"]]
     # The reply's tokens are scored the same, alone or among all tokens of the text.
-    apart = Predictor(pair, rows, "Juli", LOSSES | {"notebook_examples": 0}, GENERATE)
-    again = apart.losses(texts_of(rows, pair))
-    assert again["text_nats_per_token"].isna().all()
+    all_whole = Predictor(pair, rows, "Juli", changed(LOSSES, notebook_examples=9), GENERATE)
+    again = all_whole.losses(texts_of(rows, pair))
+    assert again["text_nats_per_token"].notna().sum() == 2 * 3
     assert again["nats"].tolist() == pytest.approx(found["nats"].tolist(), rel=1e-3)
 
 
 def test_where_no_example_fits_the_prompt_none_is_scored(pair):
     rows = table(train=3, test=2)
-    one = Predictor(pair, rows, "Juli", LOSSES | {"shot_chars": 0}, GENERATE)
+    one = Predictor(pair, rows, "Juli", changed(LOSSES, shot_chars=0), GENERATE)
     assert set(one.losses(texts_of(rows, pair))["model"]) == {"base", "tuned"}
 
 
 def test_replies_without_a_character_of_their_own_are_left_out(pair):
     rows = table(train=4, test=4)
     rows.loc[[1, 5], "reply"] = pd.Series({1: [""], 5: ["", ""]})
-    config = LOSSES | {"membership_replies": 9, "candidates": 3, "ranked_contexts": 9}
+    config = changed(LOSSES, membership_replies=9)
     one = Predictor(pair, rows, "Juli", config, GENERATE)
     members, measure = memorization.membership(one.losses(texts_of(rows, pair)), WANTED)
     assert (members, measure["n"]) == (3, 3)
@@ -341,23 +343,23 @@ def test_replies_without_a_character_of_their_own_are_left_out(pair):
     ranks = one.ranks()
     assert ranks["own_chars"].gt(0).all()
     assert set(ranks["candidate"]) == {"test0", "test2", "test3"}
-    assert relevance.measured(ranks, WANTED)["contexts"] == 3
+    assert relevance.evaluate(ranks, WANTED)["contexts"] == 3
 
 
 @pytest.mark.parametrize("candidates", [0, 1])
 def test_among_no_others_nothing_is_ranked(pair, candidates, tmp_path):
-    config = ASKED | {"candidates": candidates, "ranked_contexts": 9}
+    config = changed(PREDICT, candidates=candidates)
     ranks = Predictor(pair, table(test=4), "Juli", config, GENERATE).ranks()
     tables.write(ranks, tmp_path / "ranks.parquet", tables.RANKS)
     ranks = tables.read(tmp_path / "ranks.parquet", tables.RANKS)
-    found = relevance.measured(ranks, WANTED)
+    found = relevance.evaluate(ranks, WANTED)
     assert found["contexts"] == 0
     assert found["tuned"]["mrr"] == {"n": 0, "interval": "too few"}
 
 
 def test_whole_blocks_are_ranked_with_the_true_reply_first(pair, tmp_path):
     rows = table(test=6).assign(session=[10, 11, 12, 13, 14, 15])
-    config = ASKED | {"candidates": 3, "ranked_contexts": 2}  # one block of three holds two
+    config = changed(PREDICT, ranked_contexts=2)  # one block of three holds two
     ranks = Predictor(pair, rows, "Juli", config, GENERATE).ranks()
     tables.write(ranks, tmp_path / "ranks.parquet", tables.RANKS)
     assert ranks["model"].tolist() == ["base"] * 9 + ["tuned"] * 9
@@ -398,9 +400,9 @@ def ranks(pair, monkeypatch, cost):
         )
 
     monkeypatch.setattr(scoring, "of_candidates", losses)
-    config = ASKED | {"candidates": 3, "ranked_contexts": 6}
+    config = changed(PREDICT, ranked_contexts=6)
     found = Predictor(pair, rows, "Juli", config, GENERATE).ranks()
-    return relevance.measured(found, WANTED)
+    return relevance.evaluate(found, WANTED)
 
 
 def test_a_model_that_knows_the_marks_alone_ranks_as_one_that_does_not(pair, monkeypatch):

@@ -12,6 +12,7 @@ from espejo.model import bundled, loading
 from espejo.prediction.predictor import Predictor
 from stages import clean, filter, format, group, parse
 from tests.helpers import tiny, workshop
+from tests.helpers.configs import changed, typed
 
 MODELS = ("smollm2", "smollm2-clm", "gemma3")
 # What tokenizers and templates could take apart: control tokens, accents, emoji, spaces, a line.
@@ -84,10 +85,11 @@ def scored(workplace, composed):
             )
         table = tables.read(data / "formatted.parquet", tables.FORMATTED)
         test = table[table["split"] == "test"].reset_index(drop=True)
-        pair = Both(loading.load_tokenizer(params["model"]), params)
+        sections = typed(params)
+        pair = Both(loading.load_tokenizer(sections.model), params)
         examples = tables.read(data / "filtered.parquet", tables.EXAMPLES)
-        config = params["predict"] | {"membership_replies": 2}
-        one = Predictor(pair, examples, workshop.AUTHOR, config, params["generate"])
+        config = changed(sections.predict, membership_replies=2)
+        one = Predictor(pair, examples, workshop.AUTHOR, config, sections.generate)
         scores = one.losses(table)
         tested = scores[scores["split"].eq("test")]
         return test, dict(tuple(tested.groupby("model", sort=False)))
