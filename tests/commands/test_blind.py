@@ -37,13 +37,14 @@ def folder(tmp_path, monkeypatch):
     ]
     asked = [row["id"] for row in rows[3:-1]]  # the last of the test was not answered
     said = [
-        {"id": name, "model": model, "messages": [f"{model} wrote {name[3:]}"], "finished": True}
+        {"id": name, "model": model, "messages": [f"{model} wrote {name[3:]}"]}
         for model in ("base", "tuned")
         for name in asked
     ]
     said[-1]["messages"] = []
     tables.write(pd.DataFrame(rows), tmp_path / "data" / "examples.parquet", tables.EXAMPLES)
-    tables.write(pd.DataFrame(said), tmp_path / "data" / "replies.parquet", tables.REPLIES)
+    replies = pd.DataFrame(said).assign(kind="held_out", prompt=None, finished=True)
+    tables.write(replies, tmp_path / "data" / "replies.parquet", tables.REPLIES)
     (tmp_path / "params.yaml").write_text("report: {language: es}\n", "utf-8")
     monkeypatch.chdir(tmp_path)
     return tmp_path

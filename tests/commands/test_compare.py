@@ -17,7 +17,7 @@ from tests.helpers.workshop import run
 
 STAGE = {
     "cmd": "true",
-    "params": ["model", "evaluate", "data"],
+    "params": ["model", "predict", "data"],
     "outs": ["data/replies.parquet", "model", {"metrics/eval.json": {"cache": False}}],
 }
 
@@ -26,7 +26,7 @@ def results(folder, model, tuned, said, verdict):
     """What a run of the pipeline leaves behind."""
     params = {
         "model": {"name": model},
-        "evaluate": {"prompts": ["Hola", "y | vos?"]},
+        "predict": {"prompts": ["Hola", "y | vos?"]},
         "data": {"raw": "data/raw/demo"},
     }
     (folder / "params.yaml").write_text(yaml.safe_dump(params), "utf-8")
@@ -35,11 +35,12 @@ def results(folder, model, tuned, said, verdict):
     scores = reported.likelihoods(tuned=tuned) | {"style": style, "memory": memory}
     metrics.write(scores, folder / "metrics" / "eval.json")
     rows = [
-        {"id": f"prompt-{number}", "model": name, "messages": messages, "finished": True}
-        for number in (1, 2)
+        {"id": f"prompt-{number}", "prompt": text, "model": name, "messages": messages}
+        for number, text in enumerate(params["predict"]["prompts"], 1)
         for name, messages in (("base", []), ("tuned", [f"{said} {number}", "x | y"]))
     ]
-    tables.write(pd.DataFrame(rows), folder / "data" / "replies.parquet", tables.REPLIES)
+    replies = pd.DataFrame(rows).assign(kind="prompt", finished=True)
+    tables.write(replies, folder / "data" / "replies.parquet", tables.REPLIES)
     (folder / "model").mkdir(exist_ok=True)
     (folder / "model" / "weights").write_bytes(b"0" * 1_500_000)
 
@@ -75,7 +76,7 @@ def test_the_table_and_the_replies_of_every_experiment(repository, monkeypatch):
         ),
         (
             *("other", "gemma3", "demo", "88.2 → 63.0", "2.94 → 2.10"),
-            *("0.80 [0.75, 0.85]", "0.48 [0.43, 0.53]", "pass?", "1.5"),
+            *("0.80 [0.75, 0.85]", "0.48 [0.43, 0.53]", "pass_with_doubts", "1.5"),
         ),
     ]
     page = compare.page(found)

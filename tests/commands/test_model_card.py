@@ -1,13 +1,21 @@
 """The model card holds what a reader needs and names nobody."""
 
+import json
+
+import pytest
 from huggingface_hub import ModelCard
+from typer.testing import CliRunner
 
 from espejo.commands import model_card
+from espejo.commands.cli import commands
+from espejo.model import manifest as manifests
 
 
-def test_a_card_says_what_the_model_is(composed, tmp_path):
+@pytest.fixture
+def manifest(composed):
+    """What stands beside a model's weights."""
     params = composed("model=smollm2")
-    made = {
+    return {
         "data": "data/raw/vera",
         "model": params["model"],
         "resolved_revision": "abc123",
@@ -20,12 +28,17 @@ def test_a_card_says_what_the_model_is(composed, tmp_path):
             "attention": "grouped",
             "threads": 2,
         },
+        "learnt_replies": 656,
         "data_sha256": "0f" * 32,
         "libraries": {"torch": "2.13.0", "peft": "0.21.2"},
     }
-    counts = {"learnt_tokens_per_epoch": 17766, "best_step": 164, "loss_validation": 4.0709}
-    model_card.write(tmp_path, made, 656, counts)
-    read = ModelCard.load(tmp_path / "README.md")
+
+
+COUNTS = {"learnt_tokens_per_epoch": 17766, "best_step": 164, "loss_validation": 4.0709}
+
+
+def test_a_card_says_what_the_model_is(manifest, composed):
+    read = ModelCard(model_card.card(manifest, COUNTS))
     assert read.data.base_model == "smollm2"
     assert read.data.library_name == "peft"
     assert read.data.license == "apache-2.0"
@@ -42,8 +55,19 @@ def test_a_card_says_what_the_model_is(composed, tmp_path):
     ):
         assert line in read.text
     assert "vera" not in read.content
-    gemma = made | {"model": composed("model=gemma3")["model"]}
-    model_card.write(tmp_path, gemma, 656, counts)
-    read = ModelCard.load(tmp_path / "README.md")
+    gemma = manifest | {"model": composed("model=gemma3")["model"]}
+    read = ModelCard(model_card.card(gemma, COUNTS))
     assert read.data.license == "gemma"
     assert "Gemma Terms of Use, ai.google.dev/gemma/terms" in read.text
+
+
+def test_the_command_writes_it_to_reports(manifest, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    manifests.write(manifest, tmp_path / "model")
+    (tmp_path / "metrics").mkdir()
+    (tmp_path / "metrics" / "train.json").write_text(json.dumps(COUNTS), "utf-8")
+    ran = CliRunner().invoke(commands, ["card"])
+    assert ran.exit_code == 0, ran.output
+    assert "reports/model_card.md" in ran.output
+    written = (tmp_path / "reports" / "model_card.md").read_text("utf-8")
+    assert written == model_card.card(manifest, COUNTS)
