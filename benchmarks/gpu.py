@@ -192,7 +192,7 @@ def texts(params: Mapping, number: int) -> list[Encoded]:
 def at_once(params: Mapping) -> int:
     """How many texts a training with these params has in memory at once."""
     train = params["train"]
-    return distributed.shares(train["batch_size"], train["micro_batch_size"], 1)[0]
+    return distributed.split_batch(train["batch_size"], train["micro_batch_size"], 1)[0]
 
 
 def trained(

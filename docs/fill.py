@@ -17,7 +17,11 @@ import networkx as nx
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = (*sorted(ROOT.glob("README*.md")), *sorted((ROOT / "docs").glob("*.md")))
+# docs/licences.py fills its own page.
+PAGES = (
+    *sorted(ROOT.glob("README*.md")),
+    *sorted(set((ROOT / "docs").glob("*.md")) - {ROOT / "docs" / "licences.md"}),
+)
 BLOCK = re.compile(r"<!-- fill (?P<name>[\w.-]+) -->\n.*?<!-- end -->", re.DOTALL)
 
 MEASURES = {

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from espejo.chat import decline, terminal
+from espejo.chat import terminal
+from espejo.commands import cli
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs" / "pictures"
@@ -51,7 +52,7 @@ def chat(page: Path) -> tuple[int, int]:
 
     asked = iter(ASKED)
     terminal.Console, builtins.input = lambda **_: console, ask
-    terminal.chat(ROOT / "model", decline.read(), SEED)
+    cli.chat(ROOT / "model", SEED)
     svg = console.export_svg(title="espejo chat", font_aspect_ratio=0.61)
     size = svg.split('viewBox="0 0 ', 1)[1].split('"', 1)[0]
     width, height = (round(float(number)) for number in size.split())

@@ -21,20 +21,20 @@ def main(
     personal_data: Path,
 ) -> None:
     """Messages and people.yaml -> both as tables with the final names, and what was found."""
-    config, who = params(CleanConfig), people.read(people_yaml.parent)
+    config, known = params(CleanConfig), people.read(people_yaml.parent)
     exported = tables.read(messages, tables.MESSAGES)
-    given = who.pseudonyms(config.pseudonyms) if config.pseudonyms else {}
-    kept, dropped, found = cleaning.clean(exported, config, given, who.nicknames)
-    kept = cleaning.renamed(kept, who, given)
+    pseudonyms = known.pseudonyms(config.pseudonyms) if config.pseudonyms else {}
+    kept, dropped, personal = cleaning.clean(exported, config, pseudonyms, known.nicknames)
+    kept = cleaning.renamed(kept, known, pseudonyms)
 
     tables.write(kept, cleaned, tables.CLEAN)
-    tables.write(who.under(config.pseudonyms).table(), people_table, tables.PEOPLE)
+    tables.write(known.under(config.pseudonyms).table(), people_table, tables.PEOPLE)
     counts = metrics.account("messages", len(exported), len(kept), dropped)
-    by_type = found["type"].value_counts().sort_index().to_dict()
+    by_type = personal["type"].value_counts().sort_index().to_dict()
     metrics.write({"messages": counts, "personal_data": by_type}, metrics_json)
-    files.write(cleaning.page(found, config.pii), personal_data)
+    files.write(cleaning.page(personal, config.pii), personal_data)
     print(
-        f"clean: {len(kept)} of {len(exported)} messages kept, personal data {len(found)} times "
+        f"clean: {len(kept)} of {len(exported)} messages kept, personal data {len(personal)} times "
         f"({config.pii}; {personal_data})"
     )
 

@@ -14,6 +14,7 @@ from hypothesis import settings
 from transformers.utils import is_torch_mps_available
 
 from espejo.model import bundled
+from tests.helpers.configs import typed
 
 # The same examples every time: what passed here passes elsewhere. To look further:
 # pytest --hypothesis-profile=default
@@ -55,9 +56,15 @@ def composed(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def smollm2(composed):
-    """The params section `model` of the embedded model."""
-    return composed("model=smollm2")["model"]
+def configs(composed):
+    """configs("model=phi3") is the same with each section as its config: .model, .train …"""
+    return lambda *overrides: typed(composed(*overrides))
+
+
+@pytest.fixture(scope="session")
+def smollm2(configs):
+    """The params section `model` of a bundled model."""
+    return configs("model=smollm2").model
 
 
 @pytest.fixture

@@ -20,10 +20,10 @@ class Conversation:
     """
 
     def __init__(self, folder: Path, generate: GenerateConfig) -> None:
-        """`generate` is the params section of that name: temperature, limit of new tokens …"""
         self.pair = ModelPair(folder)
-        self._prompter = trained_prompter(self.pair.tokenizer, self.pair.manifest)
-        self._generation = generation_config(self.pair.tokenizer, self._prompter.end, generate)
+        tokenizer = self.pair.tokenizer
+        self._prompter = trained_prompter(tokenizer, self.pair.manifest)
+        self._generation = generation_config(tokenizer, self._prompter.end, generate)
         self.turns: list[Turn] = []
 
     def say(self, messages: Sequence[str]) -> None:

@@ -1,7 +1,7 @@
 """`espejo blind`: can a person tell the model's replies from the author's?
 
-The page reports/blind.html shows real and generated replies to the same contexts and nothing of
-which is which; that stands in reports/blind-key.json.
+The page reports/blind.html shows real and generated replies to the same contexts, without saying
+which is which; that is in reports/blind-key.json.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from scipy.stats import binomtest
 from espejo.core import files, tables
 from espejo.core.errors import UserError, not_made_yet
 from espejo.evaluation import questions
-from espejo.report.page import digest, filled
+from espejo.report.page import digest, render
 from espejo.report.wording import FOLDER, Wording
 
 PAGE, KEY = Path("reports/blind.html"), Path("reports/blind-key.json")
@@ -25,34 +25,35 @@ CONFIDENCE = 0.95
 
 
 def write(folder: Path, language: str, number: int, seed: int) -> int:
-    """Write page and key below `folder`, of at most `number` pairs; returns how many there are.
+    """Write page and key into reports/ of the project in `folder`, with at most `number` pairs.
 
-    Raises UserError when there are no replies yet, or none to a test context.
+    Returns the number of pairs. Raises UserError when there are no replies yet, or none to a test
+    context.
     """
     replies, examples = (folder / "data" / f"{name}.parquet" for name in ("replies", "examples"))
     for path in (replies, examples):
         if not path.is_file():
             raise not_made_yet(f"{path} is missing")
-    shown, real = pairs(
+    drawn, real = pairs(
         tables.read(replies, tables.REPLIES),
         tables.read(examples, tables.EXAMPLES),
         number,
         seed,
     )
-    if not shown:
+    if not drawn:
         raise UserError(
             "No context of the test set was answered: give predict.generated_replies a larger "
             "number and run the same experiment again (experiment=smoke answers a few only)."
         )
-    name = hashlib.sha256(json.dumps(shown, ensure_ascii=False).encode()).hexdigest()[:16]
+    name = hashlib.sha256(json.dumps(drawn, ensure_ascii=False).encode()).hexdigest()[:16]
     styles, script = (
         path.read_text("utf-8") for path in (FOLDER / "page.css", FOLDER / "blind.js")
     )
-    page = filled(
+    page = render(
         "blind.html",
         True,
         wording=Wording(language),
-        pairs=shown,
+        pairs=drawn,
         name=name,
         styles=Markup(styles),
         script=Markup(script),
@@ -60,68 +61,72 @@ def write(folder: Path, language: str, number: int, seed: int) -> int:
         script_digest=digest(script),
     )
     files.write(page, folder / PAGE)
-    key = {"page": name, "real": {str(at): side for at, side in enumerate(real, 1)}}
+    sides = {str(conversation): side for conversation, side in enumerate(real, 1)}
+    key = {"page": name, "real": sides}
     files.write(json.dumps(key, indent=2) + "\n", folder / KEY)
-    return len(shown)
+    return len(drawn)
 
 
 def pairs(
     replies: pd.DataFrame, examples: pd.DataFrame, number: int, seed: int
 ) -> tuple[list[dict], Sequence[str]]:
-    """Contexts with replies `a` and `b` in drawn order, and which of the two is real.
+    """Test contexts of table EXAMPLES with replies `a` and `b`, and which of the two is real.
 
-    Empty replies stay, and replies that are like the real one: to leave them out would make the
-    model look better or worse than it is.
+    Contexts and sides are drawn at random. Empty replies stay, and so do replies that equal the
+    real one: without them the model would look better or worse than it is.
     """
     rows = examples[examples["split"].eq("test") & examples["id"].isin(replies["id"])]
-    drawn = np.random.default_rng(seed)
-    rows = rows.iloc[drawn.permutation(len(rows))[:number]]
-    real = drawn.choice(["a", "b"], len(rows)).tolist()
+    generator = np.random.default_rng(seed)
+    rows = rows.iloc[generator.permutation(len(rows))[:number]]
+    real = generator.choice(["a", "b"], len(rows)).tolist()
     generated = questions.messages_of(replies, "tuned", rows["id"])
-    shown = [
+    drawn = [
         {"context": row.context}
-        | ({"a": row.reply, "b": said} if side == "a" else {"a": said, "b": row.reply})
-        for row, said, side in zip(rows.itertuples(), generated, real, strict=True)
+        | ({"a": row.reply, "b": reply} if side == "a" else {"a": reply, "b": row.reply})
+        for row, reply, side in zip(rows.itertuples(), generated, real, strict=True)
     ]
-    return shown, real
+    return drawn, real
 
 
-def score(answers: Path, key: Path) -> str:
-    """What the answers that the page gave come to, in words.
+def score(answers_json: Path, key_json: Path) -> str:
+    """The share of right answers with its interval, and what it means, in words.
 
-    Raises UserError when either file is missing or is none of these, or they are of two pages.
+    `answers_json` is what the page gives to download. Raises UserError when either file is missing
+    or is not of the blind test, or when they belong to different pages.
     """
-    if not key.is_file():
-        raise UserError(f"{key} is missing: `espejo blind` writes it together with the page.")
-    given, known = (_read(path) for path in (answers, key))
-    chosen, real = given.get("answers"), known.get("real")
+    if not key_json.is_file():
+        raise UserError(f"{key_json} is missing: `espejo blind` writes it together with the page.")
+    answers, key = (_read(path) for path in (answers_json, key_json))
+    chosen, real = answers.get("answers"), key.get("real")
     if not isinstance(chosen, dict) or not isinstance(real, dict):
-        wrong = answers if isinstance(real, dict) else key
-        raise UserError(f"{wrong} is not a file of the blind test's.")
-    if given.get("page") != known.get("page"):
+        wrong = answers_json if isinstance(real, dict) else key_json
+        raise UserError(f"{wrong} is not a file of the blind test.")
+    if answers.get("page") != key.get("page"):
         raise UserError(
-            f"{answers} answers another page than the one {key} belongs to: `espejo blind` has "
-            "written a new one since. Answer that one."
+            f"{answers_json} answers another page than the one {key_json} belongs to: `espejo "
+            "blind` has written a new one since. Answer that one."
         )
     if not chosen:
-        raise UserError(f"{answers} holds no answer: choose a reply for each conversation first.")
-    if any(real.get(at) is None or side not in ("a", "b") for at, side in chosen.items()):
-        raise UserError(f"{answers} is not as the page wrote it: download it again.")
-    right = sum(side == real[at] for at, side in chosen.items())
-    found = binomtest(right, len(chosen)).proportion_ci(CONFIDENCE, method="wilson")
-    if found.low > 0.5:
-        means = "The model's replies can be told from the real ones."
-    elif found.high < 0.5:
-        means = "The model's replies pass for real more often than the real ones."
+        raise UserError(
+            f"{answers_json} holds no answer: choose a reply for each conversation first."
+        )
+    if any(real.get(name) is None or side not in ("a", "b") for name, side in chosen.items()):
+        raise UserError(f"{answers_json} is not as the page wrote it: download it again.")
+    right = sum(side == real[name] for name, side in chosen.items())
+    interval = binomtest(right, len(chosen)).proportion_ci(CONFIDENCE, method="wilson")
+    if interval.low > 0.5:
+        meaning = "The model's replies can be told from the real ones."
+    elif interval.high < 0.5:
+        meaning = "The model's replies pass for real more often than the real ones."
     else:
-        means = (
+        meaning = (
             "The interval includes 0.5, tossing a coin: these answers say neither that the replies "
             "can be told nor that they cannot."
         )
     return (
         f"Real reply found in {right} of {len(chosen)} answered ({len(real)} on the page): "
-        f"{right / len(chosen):.2f} [{found.low:.2f}, {found.high:.2f}] (Wilson, "
-        f"{CONFIDENCE:.0%}); 0.5 is tossing a coin, 1 always right. {means}"
+        f"{right / len(chosen):.2f} [{interval.low:.2f}, {interval.high:.2f}] (Wilson, "
+        f"{CONFIDENCE:.0%}); 0.5 is tossing a coin, 1 always right. {meaning}"
     )
 
 

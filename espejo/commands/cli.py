@@ -1,4 +1,4 @@
-"""The command `espejo`: what people do before the pipeline runs, and with a model after it."""
+"""The command `espejo`: what comes before a run of the pipeline, and what one does with a model."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,7 +7,7 @@ import typer
 
 from espejo.core import escaping, faults, files, metrics, runtime
 from espejo.core.errors import not_made_yet
-from espejo.model import manifest
+from espejo.model import manifest as manifests
 
 commands = typer.Typer(
     add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__
@@ -68,27 +68,24 @@ def chat(
     seed: Annotated[int | None, typer.Option(help="Makes replies repeatable.")] = None,
 ) -> None:
     """Talk to the tuned model in the terminal."""
-    manifest.read(
-        model
-    )  # torch takes seconds to load: not for --help, nor to say there is no model
+    manifests.read(model)  # that there is no model is said before torch is loaded, for seconds
     from espejo.chat import decline
     from espejo.core.stage import params
     from espejo.model.config import GenerateConfig
 
-    generate, declined = params(GenerateConfig), decline.read()
-    from espejo.chat.terminal import chat as talk
+    generate, blocklist = params(GenerateConfig), decline.read()
+    from espejo.chat import terminal
 
-    talk(model, generate, declined, seed)
+    terminal.chat(model, generate, blocklist, seed)
 
 
 @commands.command()
 def card(model: Folder = Path("model")) -> None:
     """Write the model card, which names nobody, to reports/model_card.md."""
-    found = manifest.read(model)
-    numbers = metrics.read(Path("metrics/train.json"))
+    manifest, train_metrics = manifests.read(model), metrics.read(Path("metrics/train.json"))
     from espejo.commands import model_card
 
-    files.write(model_card.card(found, numbers), model_card.CARD)
+    files.write(model_card.card(manifest, train_metrics), model_card.CARD)
     print(f"{model_card.CARD}: read it before you give the model to anybody.")
 
 
@@ -107,7 +104,7 @@ def novelty() -> None:
         f"{shares['repeated_turns']:.1%} of the author's turns longer than four words repeat "
         "another; above some 5 %, much was forwarded or copied.\n"
         f"{shares['fourgrams_in_train']:.1%} of the word 4-grams of the test replies stand in "
-        "train; some 5 % is usual, and far more means that the test rewards knowing by heart."
+        "train; some 5 % is usual, and far more means that the test rewards memorization."
     )
 
 
@@ -120,17 +117,17 @@ def blind(
     ] = None,
 ) -> None:
     """Let a person tell real replies from the model's: writes reports/blind.html and its key."""
-    from espejo.commands import blind as test
+    from espejo.commands import blind as blind_test
     from espejo.core.stage import params
     from espejo.report.config import ReportConfig
 
     if score is not None:
-        print(test.score(score, test.KEY))
+        print(blind_test.score(score, blind_test.KEY))
         return
-    number = test.write(Path(), params(ReportConfig).language, pairs, seed)
+    number = blind_test.write(Path(), params(ReportConfig).language, pairs, seed)
     print(
-        f"{test.PAGE}, conversations: {number}. Whoever answers it gives you answers.json; then "
-        f"run `espejo blind --score answers.json` here. Keep {test.KEY} to yourself."
+        f"{blind_test.PAGE}, conversations: {number}. Whoever answers it gives you answers.json; "
+        f"then run `espejo blind --score answers.json` here. Keep {blind_test.KEY} to yourself."
     )
 
 
@@ -142,20 +139,20 @@ def compare() -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from espejo.commands import compare as side
+    from espejo.commands import compare as comparison
 
-    found = side.experiments()
-    shown = Table(box=SIMPLE, pad_edge=False)
-    for at, head in enumerate(side.SHORT):
-        shown.add_column(head, overflow="fold", no_wrap=at > 2)  # names may break, numbers not
-    for row in side.short(found):
-        shown.add_row(*(Text(escaping.terminal(cell)) for cell in row))
-    Console().print(shown)
-    print(side.LEGEND)
-    side.write(found)
+    experiments = comparison.experiments()
+    rows = Table(box=SIMPLE, pad_edge=False)
+    for column, head in enumerate(comparison.SHORT):
+        rows.add_column(head, overflow="fold", no_wrap=column > 2)  # names may break, numbers not
+    for row in comparison.short_table(experiments):
+        rows.add_row(*(Text(escaping.terminal(cell)) for cell in row))
+    Console().print(rows)
+    print(comparison.LEGEND)
+    comparison.write(experiments)
     print(
-        f"With intervals, perplexity, sizes and what each replies: {side.PAGE}\n"
-        f"As a picture: {side.PICTURE}"
+        f"With intervals, perplexity, sizes and what each replies: {comparison.PAGE}\n"
+        f"As a picture: {comparison.PICTURE}"
     )
 
 
@@ -171,9 +168,9 @@ def estimate(
     ] = None,
 ) -> None:
     """Which models fit which graphics card: parameters and memory, with nothing downloaded."""
-    from espejo.commands.estimate import of_all_models, table
+    from espejo.commands.estimate import estimate_all, table
 
-    needs, refused = of_all_models(Path("conf").resolve(), settings or [])
+    needs, refused = estimate_all(Path("conf").resolve(), settings or [])
     print(table(needs))
     for name, reason in refused.items():
         print(f"{name}: not with these settings. {reason}")

@@ -1,9 +1,9 @@
-"""How much memory a config wants, for training and for chat, before anything is downloaded.
+"""How much memory training and chat need with some settings, before anything is downloaded.
 
-Parameters are counted on the meta device, where tensors have shapes and no contents. What a forward
-pass keeps for the backward pass is recorded there as well, so that any architecture counts as it
-is. The rest is arithmetic: bytes of weights, gradients, optimizer states, logits and the cache of a
-chat. Measured against a training on this machine in tests/commands/test_estimate.py.
+Parameters are counted on the meta device, where tensors have shapes and no contents. Activations
+that a forward pass saves for the backward pass are recorded there as well, so that no architecture
+is a special case. The rest is arithmetic: bytes of weights, gradients, optimizer states, logits and
+the KV cache of a chat. tests/commands/test_estimate.py compares it with a measured training.
 """
 
 import json
@@ -17,12 +17,17 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
+from peft import PeftModel
 from torch.autograd.graph import saved_tensors_hooks
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 from transformers.utils import logging
 
 from espejo.core import faults
+from espejo.core.config import checked
 from espejo.core.errors import UserError
+from espejo.dataset.filters import FilterConfig
+from espejo.formatting.config import FormatConfig
+from espejo.model.config import ModelConfig
 from espejo.model.hardware import AUTO
 from espejo.model.loading import needs_float32_adapters
 from espejo.training.config import TrainConfig
@@ -30,22 +35,23 @@ from espejo.training.distributed import split_batch
 from espejo.training.sft import add_lora
 
 CARDS = (8, 15, 24, 40, 80)  # GB of graphics cards; a T4 shows 15 of its 16
-_TILE = (4096, 32768)  # labels and tokens of the vocabulary of which TRL has logits at a time
-USABLE = 0.9  # of a card: the rest goes to its driver, and is lost between blocks
+USABLE = 0.9  # of a card: the rest goes to its driver and to fragmentation
 # The formatted demo has 3.0 (SmolLM2) and 2.7 (Gemma 3); fewer, to be safe.
 CHARS_PER_TOKEN = 2.5
 TEMPLATE_TOKENS = 64  # system text, roles, beginnings and ends
-LONGEST_REPLY = 1000  # characters, where no filter sets fewer
+MAX_REPLY_CHARS = 1000  # where the filter allows more
+_TILE = (4096, 32768)  # labels x tokens of the vocabulary whose logits TRL holds at a time
+_CONF = Path("conf")
 
-# Four bits and a float32 scale a block of 64 weights; with double quantization the scales are
-# bytes, with a float32 for each 256 of them (QLoRA, Dettmers et al., 2023).
+# Bytes of a weight: four bits, and a float32 scale for each block of 64 weights; with double
+# quantization the scales are bytes, with a float32 for 256 of them (QLoRA, Dettmers et al., 2023).
 _NF4 = 0.5 + 4 / 64
 _NF4_DOUBLE = 0.5 + 1 / 64 + 4 / (64 * 256)
 
 
 @dataclass(frozen=True)
 class Need:
-    """Weights, weights trained, tokens of the longest text, and bytes for training and chat."""
+    """Weights, trained weights, tokens of the longest text, and bytes for training and for chat."""
 
     parameters: int
     trained: int
@@ -55,15 +61,15 @@ class Need:
 
 
 def architecture(name: str) -> PretrainedConfig:
-    """The architecture of the model with the id `name`: as shipped with espejo, or from the cache.
+    """The architecture of the model with the id `name`, from architectures.json or the hub's cache.
 
     Raises UserError where it is in neither: nothing is downloaded.
     """
-    known = json.loads((files("espejo.commands") / "architectures.json").read_text("utf-8"))
-    if name in known:
-        return AutoConfig.for_model(**known[name]["config"])
+    shipped = json.loads((files("espejo.commands") / "architectures.json").read_text("utf-8"))
+    if name in shipped:
+        return AutoConfig.for_model(**shipped[name]["config"])
     try:
-        # Of a model that also sees or hears, what reads text.
+        # Of a multimodal model only the part that reads text.
         return AutoConfig.from_pretrained(name, local_files_only=True).get_text_config()
     except OSError as error:
         raise UserError(
@@ -73,56 +79,62 @@ def architecture(name: str) -> PretrainedConfig:
 
 
 def lengths(params: Mapping) -> tuple[int, int]:
-    """Tokens of the longest text that the params allow, and how many of them at most are learnt."""
-    form = params["format"]
-    reply = math.ceil(min(params["filter"]["max_reply_chars"], LONGEST_REPLY) / CHARS_PER_TOKEN)
-    tokens = TEMPLATE_TOKENS + math.ceil(form["max_context_chars"] / CHARS_PER_TOKEN) + reply
-    # Of several replies in one text nearly all may be the author's.
-    several = form["replies_per_text"] > 1 and (form["tags"] is None or form["tags"].get("closed"))
-    return tokens, tokens if several or params["train"]["loss"] == "text" else reply
+    """Tokens of the longest text that `params` (all sections) allow, and how many have labels."""
+    form = checked(FormatConfig, params["format"], _CONF)
+    max_reply_chars = checked(FilterConfig, params["filter"], _CONF).max_reply_chars
+    loss = checked(TrainConfig, params["train"], _CONF).loss
+    reply = math.ceil(min(max_reply_chars, MAX_REPLY_CHARS) / CHARS_PER_TOKEN)
+    tokens = TEMPLATE_TOKENS + math.ceil(form.max_context_chars / CHARS_PER_TOKEN) + reply
+    # In a text of several replies nearly all may be the author's.
+    several = form.replies_per_text > 1 and (form.tags is None or form.tags.closed)
+    return tokens, tokens if several or loss == "text" else reply
 
 
 def need(params: Mapping) -> Need:
-    """What the model of `params` (all sections of params.yaml) wants with their settings."""
-    model, train = params["model"], params["train"]
-    at_once, _ = split_batch(train["batch_size"], train["micro_batch_size"], 1)
-    config = architecture(model["id"])
-    # The estimate is for graphics cards, where auto is one of the halves and sdpa. float16 stands
-    # for four bits too: adapters beside either are float32 (loading.needs_float32_adapters).
-    half = torch.float16 if model["quantization"] else torch.bfloat16
-    dtype = getattr(torch, model["precision"], half)
+    """What training and chat need with `params`, all sections of params.yaml.
+
+    Raises UserError for a setting that is none, and as `architecture` does.
+    """
+    model = checked(ModelConfig, params["model"], _CONF)
+    train = checked(TrainConfig, params["train"], _CONF)
+    micro_batch, _ = split_batch(train.batch_size, train.micro_batch_size, 1)
+    config = architecture(model.id)
+    # The estimate is for graphics cards, where auto means half precision and sdpa. float16 stands
+    # for four bits too: beside either, adapters are float32 (loading.needs_float32_adapters).
+    half = torch.float16 if model.quantization else torch.bfloat16
+    dtype = getattr(torch, model.precision, half)
     size = dtype.itemsize
     tokens, learnt = lengths(params)
     tokens = min(tokens, config.max_position_embeddings)
-    fused = train["attention"] in (AUTO, "sdpa")
+    fused = train.attention in (AUTO, "sdpa")
     with torch.device("meta"):
-        bare = AutoModelForCausalLM.from_config(
+        base = AutoModelForCausalLM.from_config(
             config,
             dtype=dtype,
-            attn_implementation="eager" if fused else train["attention"],
+            attn_implementation="eager" if fused else train.attention,
         )
-        parameters = bare.num_parameters()
-        resting = _weights(bare, model, size)
+        parameters = base.num_parameters()
+        loaded = _weight_bytes(base, model, size)
         # What is not in four bits becomes float32 for training.
-        frozen = _weights(bare, model, 4 if model["quantization"] else size)
-        lora = train["method"] == "lora"
-        shaped = add_lora(bare, TrainConfig(**train)) if lora else bare.train()
-        if lora and not needs_float32_adapters(bare):
-            shaped.to(dtype)  # PEFT does so, but not on the meta device
-        kept = _kept(shaped, at_once, tokens, fused)
-    if train["gradient_checkpointing"]:  # only what goes into each layer, and one layer at a time
-        between = at_once * tokens * config.hidden_size * (4 if lora else size)
-        kept = kept / config.num_hidden_layers + between * config.num_hidden_layers
-    trained = shaped.num_parameters(only_trainable=True)
+        frozen = _weight_bytes(base, model, 4 if model.quantization else size)
+        lora = train.method == "lora"
+        trainable = add_lora(base, train) if lora else base.train()
+        if lora and not needs_float32_adapters(base):
+            trainable.to(dtype)  # PEFT does so, but not on the meta device
+        saved = float(_saved_bytes(trainable, micro_batch, tokens, fused))
+    if train.gradient_checkpointing:  # the input of every layer, and the activations of one
+        inputs = micro_batch * tokens * config.hidden_size * (4 if lora else size)
+        saved = saved / config.num_hidden_layers + inputs * config.num_hidden_layers
+    trained = trainable.num_parameters(only_trainable=True)
     # Weight, gradient, and Adam's two moments; all weights are trained in float32, with a copy in
     # half precision that autocast keeps.
-    of_each = 4 * (4 if model["quantization"] or not lora else size) + (0 if lora else size)
-    # Of the logits TRL has one tile at a time, and only where there is a label; beside it what goes
-    # into the head there, and its gradient in float32.
-    labels = at_once * min(learnt, tokens)
+    per_weight = 4 * (4 if model.quantization or not lora else size) + (0 if lora else size)
+    # TRL holds one tile of the logits at a time, only at labels; beside it the inputs of the head
+    # there, and their gradient in float32.
+    labels = micro_batch * min(learnt, tokens)
     columns = min(_TILE[1], config.vocab_size)
     head = min(_TILE[0], labels) * columns * size + labels * config.hidden_size * (4 + size)
-    if model["quantization"]:  # the head is float32 and is multiplied in half of that
+    if model.quantization:  # the head is float32; its product is computed in half precision
         head += columns * config.hidden_size * size
     if not lora:  # its gradient in float32, before it is added to that of the embeddings
         head += 4 * config.vocab_size * config.hidden_size
@@ -133,14 +145,14 @@ def need(params: Mapping) -> Need:
         parameters=parameters,
         trained=trained,
         tokens=tokens,
-        training=(frozen if lora else 0) + trained * of_each + kept + head,
-        # Beside an adapter the base is there anyway; all weights trained are a model of their own.
-        chat=(resting + trained * size if lora else 2 * resting) + cache + 4 * config.vocab_size,
+        training=(frozen if lora else 0) + trained * per_weight + saved + head,
+        # An adapter shares the base's weights; a model whose weights were all trained is a second.
+        chat=(loaded + trained * size if lora else 2 * loaded) + cache + 4 * config.vocab_size,
     )
 
 
-def of_all_models(conf: Path, settings: Sequence[str]) -> tuple[dict[str, Need], dict[str, str]]:
-    """What each model of the folder `conf` needs with the `settings`, as Hydra writes them.
+def estimate_all(conf: Path, settings: Sequence[str]) -> tuple[dict[str, Need], dict[str, str]]:
+    """What each model of the folder `conf` needs with the `settings`, written as for Hydra.
 
     Models that cannot be trained with them come second, each with the reason. Raises UserError
     where there is no model, or for settings that do not compose.
@@ -148,87 +160,90 @@ def of_all_models(conf: Path, settings: Sequence[str]) -> tuple[dict[str, Need],
     names = sorted(path.stem for path in (conf / "model").glob("[!_]*.yaml"))
     if not names:
         raise UserError("There is no conf/model/ here: run this in the folder of the project.")
-    logging.set_verbosity_error()  # on kernels that nothing here runs
+    logging.set_verbosity_error()  # it warns of missing kernels, which nothing here runs
     needs, refused = {}, {}
-    with faults.about(Path("conf")), initialize_config_dir(str(conf), version_base=None):
+    with faults.about(_CONF), initialize_config_dir(str(conf), version_base=None):
         for name in names:
             try:
                 composed = compose("config", [f"model={name}", *settings])
             except HydraException as error:
                 reason = " ".join(str(error).partition("Config search path")[0].split())
-                asked = " ".join([f"model={name}", *settings])
-                raise UserError(f"conf/ does not compose with {asked}: {reason}") from error
+                overrides = " ".join([f"model={name}", *settings])
+                raise UserError(f"conf/ does not compose with {overrides}: {reason}") from error
+            params = OmegaConf.to_container(composed, resolve=True)
+            assert isinstance(params, dict)
             try:
-                needs[name] = need(OmegaConf.to_container(composed, resolve=True))
+                needs[name] = need(params)
             except UserError as error:
                 refused[name] = str(error)
     return needs, refused
 
 
-def cards(bytes_needed: float) -> list[int]:
+def cards(needed_bytes: float) -> list[int]:
     """The sizes of CARDS, in GB, that hold so much."""
-    return [card for card in CARDS if bytes_needed <= card * USABLE * 1e9]
+    return [card for card in CARDS if needed_bytes <= card * USABLE * 1e9]
 
 
 def table(needs: Mapping[str, Need]) -> str:
-    """What each named config needs, as text."""
+    """What each named model needs, as text in columns."""
     head = ("model", "weights", "trained", "tokens", "training", "on cards of", "chat", "on cards")
     rows = [head] + [
         (
             name,
-            f"{one.parameters / 1e6:,.1f} M",
-            f"{one.trained / 1e6:,.1f} M",
-            str(one.tokens),
-            f"{one.training / 1e9:.1f} GB",
-            " ".join(map(str, cards(one.training))) or "none",
-            f"{one.chat / 1e9:.1f} GB",
-            " ".join(map(str, cards(one.chat))) or "none",
+            f"{need.parameters / 1e6:,.1f} M",
+            f"{need.trained / 1e6:,.1f} M",
+            str(need.tokens),
+            f"{need.training / 1e9:.1f} GB",
+            " ".join(map(str, cards(need.training))) or "none",
+            f"{need.chat / 1e9:.1f} GB",
+            " ".join(map(str, cards(need.chat))) or "none",
         )
-        for name, one in needs.items()
+        for name, need in needs.items()
     ]
-    widths = [max(len(row[at]) for row in rows) for at in range(len(head))]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     aligned = (
         [
-            cell.rjust(width) if at in (1, 2, 3, 4, 6) else cell.ljust(width)
-            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+            cell.rjust(width) if column in (1, 2, 3, 4, 6) else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         for row in rows
     )
     return "\n".join("  ".join(cells).rstrip() for cells in aligned)
 
 
-def _weights(model: PreTrainedModel, settings: Mapping, size: int) -> float:
-    """Bytes of the weights; `size` is that of one that is not quantized."""
+def _weight_bytes(model: PreTrainedModel, config: ModelConfig, size: int) -> float:
+    """Bytes of the weights; a weight that is not quantized has `size` bytes."""
     total = float(sum(weight.numel() for weight in model.parameters()) * size)
-    if settings["quantization"] == "nf4":
-        small = _NF4_DOUBLE if settings["double_quantization"] else _NF4
-        head = model.get_output_embeddings()  # bitsandbytes leaves it as it is
+    if config.quantization == "nf4":
+        quantized = _NF4_DOUBLE if config.double_quantization else _NF4
+        head = model.get_output_embeddings()  # bitsandbytes does not quantize it
         for module in model.modules():
             if isinstance(module, torch.nn.Linear) and module is not head:
-                total -= module.weight.numel() * (size - small)
+                total -= module.weight.numel() * (size - quantized)
     return total
 
 
-def _kept(model: PreTrainedModel, batch: int, tokens: int, fused: bool) -> int:
-    """Bytes that a forward pass keeps for the backward pass, weights left out.
+def _saved_bytes(model: PreTrainedModel | PeftModel, batch: int, tokens: int, fused: bool) -> int:
+    """Bytes of activations saved for the backward pass, excluding weights.
 
-    Fused attention keeps no matrix of tokens by tokens.
+    Fused attention saves no matrix of tokens x tokens.
     """
-    own = {weight.untyped_storage()._cdata for weight in model.parameters()}
-    seen: dict[int, torch.UntypedStorage] = {}
+    weights = {weight.untyped_storage()._cdata for weight in model.parameters()}
+    storages: dict[int, torch.UntypedStorage] = {}
 
-    def note(kept: torch.Tensor) -> torch.Tensor:
-        storage = kept.untyped_storage()
-        if storage._cdata not in own and not (fused and kept.shape[-2:] == (tokens, tokens)):
-            seen[storage._cdata] = storage  # held, so that no other gets its address
-        return kept
+    def record(saved: torch.Tensor) -> torch.Tensor:
+        storage = saved.untyped_storage()
+        if storage._cdata not in weights and not (fused and saved.shape[-2:] == (tokens, tokens)):
+            storages[storage._cdata] = storage  # held, so that no other gets its address
+        return saved
 
     ids = torch.zeros((batch, tokens), dtype=torch.long, device="meta")
-    mask = torch.ones_like(ids)
+    mask: torch.Tensor | dict[str, torch.Tensor | None] = torch.ones_like(ids)
     if "linear_attention" in (getattr(model.config, "layer_types", None) or ()):
-        # transformers would look at the mask's values, of which there are none: what it would make.
+        # transformers would read the mask's values, which the meta device does not have: these are
+        # the masks that it would make.
         scores = torch.zeros((batch, 1, tokens, tokens), dtype=model.dtype, device="meta")
         mask = {"full_attention": scores, "linear_attention": None}
-    with saved_tensors_hooks(note, lambda kept: kept):
+    with saved_tensors_hooks(record, lambda saved: saved):
         model(input_ids=ids, attention_mask=mask, use_cache=False, logits_to_keep=1)
-    return sum(storage.nbytes() for storage in seen.values())
+    return sum(storage.nbytes() for storage in storages.values())

@@ -1,4 +1,4 @@
-"""`espejo init`: asks, or takes from flags, what one's own chats need before the first run."""
+"""`espejo init`: asks for what the first run on one's own chats needs, or takes it from flags."""
 
 import os
 import shlex
@@ -26,8 +26,8 @@ from espejo.privacy import nicknames, people, people_file
 from espejo.privacy.people import Writers
 
 ENTER = "withhold"  # no answer is no consent
-ROWS = 40  # people in the table
-NAMED = 5  # files in a list
+MAX_ROWS = 40  # people in the table
+MAX_NAMES = 5  # files in a list
 GIT = """
 Once, before that: DVC keeps experiments as commits, on this machine, and git wants a name for them:
   git config --global user.name 'Your Name'
@@ -46,7 +46,7 @@ def by_hand() -> None:
         "3. Write your name and what the others allow into that file, and run it again\n"
         "In a terminal `espejo init` asks for all of this instead."
     )
-    if not own_chats.known_to_git():
+    if not own_chats.git_identity():
         _print(GIT)
 
 
@@ -103,7 +103,7 @@ def main(
             f"nothing is left to learn from. Ask them, and change {PEOPLE_YAML}.",
             "yellow",
         )
-    if not own_chats.known_to_git():
+    if not own_chats.git_identity():
         _print(GIT)
     _print_next(model)
 
@@ -132,7 +132,7 @@ def _need_terminal(missing: str) -> None:
 
 
 def _ask(question: str, parse: Callable[[str], T]) -> T:
-    """What `parse` makes of the line that somebody types; a UserError of its is said, and asked."""
+    """What `parse` makes of the line typed; after a UserError of it the question comes again."""
     while True:
         try:
             return parse(prompt(f"{escaping.terminal(question)} › ").strip())
@@ -146,7 +146,7 @@ def _ask(question: str, parse: Callable[[str], T]) -> T:
 
 
 def _exports(flags: Sequence[str], present: Sequence[Path]) -> list[Source]:
-    """The exports of the flags, else those that somebody names, without what is `present`."""
+    """The exports of the flags, or those typed in, without what is `present`."""
     new: list[Source] = []
     for flag in flags:
         new += _fresh(Path(os.path.expanduser(flag)), present, new)
@@ -168,7 +168,7 @@ def _exports(flags: Sequence[str], present: Sequence[Path]) -> list[Source]:
 
 
 def _typed(line: str, present: Sequence[Path], new: Sequence[Source]) -> list[Source] | None:
-    """The exports at the paths of a line; None for an empty line, where there are some already."""
+    """The exports at the paths of a line; None for an empty line, if there are some already."""
     if not line and not present and not new:
         raise UserError("Type the path of a folder, of a .txt or of a .zip.")
     more: list[Source] = []
@@ -179,16 +179,16 @@ def _typed(line: str, present: Sequence[Path], new: Sequence[Source]) -> list[So
 
 
 def paths_in(line: str) -> list[Path]:
-    """The paths in a line, as somebody types them or a terminal writes what is dragged into it.
+    """The paths in a line, as they are typed or as terminals write what is dragged into them.
 
-    That is with ~, in quotes, with backslashes before blanks, or as file://, and several at once.
+    That is with ~, in quotes, with backslashes before blanks, as file://, or several at once.
     """
     whole = Path(os.path.expanduser(line))
     if not line or os.path.exists(whole):
         return [whole] if line else []
     try:
         parts = [_dragged(part) for part in shlex.split(line)]
-    except ValueError:  # the apostrophe of a name
+    except ValueError:  # an apostrophe in a name
         return [whole]
     return parts if any(map(os.path.exists, parts)) else [whole]
 
@@ -212,12 +212,12 @@ def _fresh(path: Path, present: Sequence[Path], new: Sequence[Source]) -> list[S
 
 
 def _list(paths: Sequence[Path]) -> str:
-    shown = ", ".join(path.name for path in paths[:NAMED]) or "nothing new"
-    return shown + (f" and {len(paths) - NAMED} more" if len(paths) > NAMED else "")
+    named = ", ".join(path.name for path in paths[:MAX_NAMES]) or "nothing new"
+    return named + (f" and {len(paths) - MAX_NAMES} more" if len(paths) > MAX_NAMES else "")
 
 
 def _read(paths: Sequence[Path], root: Path) -> list[Source]:
-    """The exports among the files `paths` below `root`; those that are none are named.
+    """The exports among the files `paths` below `root`; it prints which are none.
 
     Raises UserError where there is no export, and for a file in data/raw/mine that is none.
     """
@@ -236,10 +236,10 @@ def _read(paths: Sequence[Path], root: Path) -> list[Source]:
                 left_out.append(str(error))
     if left_out and not sources:
         raise UserError(f"{root} holds no export of WhatsApp: {left_out[0]}")
-    for error in left_out[:NAMED]:
-        _print(f"Left out: {error}", "dim")
-    if len(left_out) > NAMED:
-        _print(f"… and {len(left_out) - NAMED} more files that are no exports.", "dim")
+    for reason in left_out[:MAX_NAMES]:
+        _print(f"Left out: {reason}", "dim")
+    if len(left_out) > MAX_NAMES:
+        _print(f"… and {len(left_out) - MAX_NAMES} more files that are no exports.", "dim")
     return sources
 
 
@@ -247,23 +247,23 @@ def _read(paths: Sequence[Path], root: Path) -> list[Source]:
 
 
 def _show(writers: Writers, table: pd.DataFrame) -> None:
-    """The people with their messages and chats, and what people.yaml says of them already."""
+    """Print the people with their messages and chats, and what people.yaml says of them."""
     keys = table["author"].map(names.key, na_action="ignore")
     chats = table.groupby(keys)["chat"].nunique()
-    shown = Table(box=SIMPLE, pad_edge=False)
+    rows = Table(box=SIMPLE, pad_edge=False)
     for head in ("", "name", "messages", "chats", ""):
-        shown.add_column(head, justify="left" if head == "name" else "right", overflow="fold")
-    for number, (name, messages) in enumerate(list(writers.messages.items())[:ROWS], 1):
-        so_far = "you" if name in writers.known.aliases else writers.known.consents.get(name, "")
-        cells = (number, escaping.terminal(name), f"{messages:,}", chats[names.key(name)], so_far)
-        shown.add_row(*(Text(str(cell)) for cell in cells))
-    console.print(shown)
-    if len(writers.messages) > ROWS:
-        _print(f"… and {len(writers.messages) - ROWS} more people, who wrote less.")
+        rows.add_column(head, justify="left" if head == "name" else "right", overflow="fold")
+    for number, (name, messages) in enumerate(list(writers.messages.items())[:MAX_ROWS], 1):
+        status = "you" if name in writers.known.aliases else writers.known.consents.get(name, "")
+        cells = (number, escaping.terminal(name), f"{messages:,}", chats[names.key(name)], status)
+        rows.add_row(*(Text(str(cell)) for cell in cells))
+    console.print(rows)
+    if len(writers.messages) > MAX_ROWS:
+        _print(f"… and {len(writers.messages) - MAX_ROWS} more people, who wrote less.")
 
 
 def _author(writers: Writers, flags: Sequence[str]) -> list[str]:
-    """Names of the person whose writing is learnt that people.yaml does not have yet."""
+    """Names of the author that people.yaml does not have yet."""
     own = [_named(flag, writers) for flag in flags]
     if not flags and writers.absent:
         _need_terminal(
@@ -278,7 +278,7 @@ def _author(writers: Writers, flags: Sequence[str]) -> list[str]:
 
 
 def chosen(line: str, writers: Writers) -> list[str]:
-    """The people that a line means: numbers of the table, or a name. Raises UserError."""
+    """The people named in a line: by numbers of the table, or by a name. Raises UserError."""
     ranked = list(writers.messages)
     numbers = line.replace(",", " ").split()
     if not all(map(str.isdecimal, numbers)):
@@ -305,7 +305,7 @@ def _named(name: str, writers: Writers) -> str:
 
 
 def _answer(text: str) -> str:
-    """An answer, of which the first letter will do. Raises UserError."""
+    """An answer, in full or its first letter. Raises UserError."""
     for answer in people.ANSWERS:
         if text.casefold() in (answer, answer[0]):
             return answer
@@ -322,7 +322,7 @@ def _consent_flag(flag: str) -> tuple[str, str]:
 def _answers(
     writers: Writers, author: Sequence[str], flags: Mapping[str, str], others: str | None
 ) -> dict[str, str]:
-    """What everybody allows of whom people.yaml does not say so."""
+    """What those people allow of whom people.yaml does not say it."""
     answers = {}
     for flag, answer in flags.items():
         name = _named(flag, writers)
@@ -370,7 +370,7 @@ def _model_named(name: str, models: Sequence[str]) -> str:
 
 
 def _model(models: Sequence[str]) -> str:
-    """The model that is proposed or, in a terminal, another one that somebody names."""
+    """The proposed model or, in a terminal, another one that is typed in."""
     with console.status("Looking at this machine …"):
         name, why = proposal.proposed(proposal.this_machine())
     _print(f"\nModel: {name}, since {why}")
@@ -380,15 +380,16 @@ def _model(models: Sequence[str]) -> str:
 
 
 def _print_next(model: str) -> None:
-    """The commands that follow, as they work in this shell."""
-    own = f"dvc exp run -S data=mine -S model={model}"
+    """Print the commands that come next, as they work in this shell."""
+    run = f"dvc exp run -S data=mine -S model={model}"
     commands = {
-        f"{own} -S experiment=smoke": "every stage in some minutes: does it run?",
-        own: "the real one",
+        f"{run} -S experiment=smoke": "every stage in some minutes: does it run?",
+        run: "the real one",
         "espejo chat": "talk to it",
     }
     activate = Path(".venv/bin/activate")
     if activate.exists() and os.environ.get("VIRTUAL_ENV") != str(Path(".venv").resolve()):
         commands = {f"source {activate}": "once a terminal", **commands}
     width = max(map(len, commands))
-    _print("\nNext:\n" + "\n".join(f"  {run:{width}}  # {what}" for run, what in commands.items()))
+    lines = [f"  {command:{width}}  # {purpose}" for command, purpose in commands.items()]
+    _print("\n".join(["\nNext:", *lines]))

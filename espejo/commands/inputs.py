@@ -1,6 +1,6 @@
-"""`make repro` begins here: what the pipeline will read, whether DVC can, and all settings.
+"""The first step of `make repro`: checks all settings, and whether DVC can read the chats.
 
-DVC reads every file of the chats' folder before any stage begins. At a pipe it waits for ever, and
+DVC reads every file of the chats' folder before any stage begins. At a pipe it waits forever, and
 of a name that is not UTF-8 it complains without saying which.
 """
 
@@ -36,7 +36,7 @@ CONFIGS: tuple[type[Section], ...] = (
 
 
 def check(folder: Path) -> None:
-    """Raise UserError for a folder of chats that is missing, or holds what DVC cannot read."""
+    """Raise UserError for a folder of chats that is missing, or with a file DVC cannot read."""
     if not folder.is_dir():
         raise UserError(
             f"{folder} is no folder: `make mine` makes data/raw/mine for your own chats, and "
@@ -56,7 +56,7 @@ def check(folder: Path) -> None:
 
 
 def main() -> None:
-    """Say which data and model params.yaml has, once the settings and the data were looked at."""
+    """Check settings and chats, then print which data and model params.yaml names."""
     path = Path("params.yaml")
     checked_all(files.mapping(path, yaml.safe_load), CONFIGS, path)
     raw, model = params(DataConfig).raw, params(ModelConfig).name

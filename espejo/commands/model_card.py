@@ -1,4 +1,4 @@
-"""The model card: what a model is, for whoever is given its folder. It names nobody."""
+"""The model card, for whoever is given the model's folder. It names nobody."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,8 +11,8 @@ from espejo.model import bundled, hardware
 CARD = Path("reports/model_card.md")
 
 
-def card(manifest: Mapping, numbers: Mapping[str, float]) -> str:
-    """The card in the hub's form, of a model's manifest (espejo.json) and metrics/train.json."""
+def card(manifest: Mapping, metrics: Mapping[str, float]) -> str:
+    """The card in the hub's format, from a manifest (espejo.json) and metrics/train.json."""
     model, train = manifest["model"], manifest["train"]
     adapter = train["method"] == "lora"
     package = bundled.PACKAGES.get(model["id"])
@@ -24,28 +24,28 @@ def card(manifest: Mapping, numbers: Mapping[str, float]) -> str:
         tags=["espejo", "sft"],
     )
     learnt = "the author's replies only" if train["loss"] == "reply" else "whole texts"
-    of_replies = f"{manifest['learnt_replies']:,} replies"
-    named = escaping.markdown(model["id"])
+    replies = f"{manifest['learnt_replies']:,} replies"
+    base = escaping.markdown(model["id"])
     rows = {
-        "base model": f"{named}, revision `{manifest['resolved_revision']}`",
+        "base model": f"{base}, revision `{manifest['resolved_revision']}`",
         "terms of the base model": package.terms if package else "those of its page on the hub",
         "method": f"LoRA, rank {train['rank']}, alpha {train['alpha']}"
         if adapter
         else "all weights",
         "quantization": escaping.markdown(model["quantization"] or "none"),
-        "learnt": f"{learnt}: {numbers['learnt_tokens_per_epoch']:,} tokens of {of_replies}",
-        "epochs and steps": f"{train['epochs']}, of which step {numbers['best_step']} is kept",
+        "learnt": f"{learnt}: {metrics['learnt_tokens_per_epoch']:,} tokens of {replies}",
+        "epochs and steps": f"{train['epochs']}, of which step {metrics['best_step']} is kept",
         "learning rate": f"{train['learning_rate']:g}, {escaping.markdown(train['scheduler'])}",
-        "validation loss": f"{numbers['loss_validation']:.3f} nats a token",
+        "validation loss": f"{metrics['loss_validation']:.3f} nats a token",
         "format": escaping.markdown(manifest["format"]["name"])
         + f", {manifest['history']} turns of context",
         "computed with": escaping.markdown(hardware.describe(manifest["hardware"])),
         "training table (SHA-256)": f"`{manifest['data_sha256']}`",
         "libraries": ", ".join(
-            f"{name} {number}" for name, number in manifest["libraries"].items()
+            f"{name} {version}" for name, version in manifest["libraries"].items()
         ),
     }
-    table = "\n".join(map(escaping.row, rows.items()))
+    table = escaping.table(["", ""], rows.items())
     text = f"""
 # A model that writes like one person
 
@@ -53,11 +53,9 @@ Fine-tuned by espejo on private WhatsApp messages of one person. Those who wrote
 here; **the weights may still hold what they wrote**. Whether this model repeats its training
 messages was measured: see the verdict in `metrics/eval.json` before it is given to anybody.
 
-| | |
-| --- | --- |
 {table}
 
-All settings stand in `espejo.json`. Talk to it with `espejo chat`. What it says need not be true,
+All settings are in `espejo.json`. Talk to it with `espejo chat`. What it says need not be true,
 and it is not to be passed off as the person it imitates.
 """
     return str(ModelCard(f"---\n{data.to_yaml()}\n---\n{text}"))

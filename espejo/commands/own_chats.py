@@ -1,6 +1,6 @@
-"""The files of one's own chats, all of them ignored by git: the exports, people.yaml, the settings.
+"""The files of one's own chats: the exports, people.yaml and the settings. Git ignores them all.
 
-`espejo init` asks for what goes into them.
+`espejo init` asks for their contents.
 """
 
 import filecmp
@@ -20,7 +20,7 @@ from espejo.privacy import people, people_file
 RAW = Path("data/raw/mine")
 PEOPLE_YAML = RAW / people.FILE
 CONF = Path("conf/data/mine.yaml")
-MOST_FILES = 500  # texts and zips of one folder
+MAX_FILES = 500  # texts and zips in one folder
 
 CONSENTS = {
     "train": "their words may be learnt from",
@@ -74,23 +74,23 @@ class Source:
 
 def present() -> list[Path]:
     """The exports that are in data/raw/mine already."""
-    some = any(
+    any_export = any(
         path.suffix.lower() in (".txt", ".zip") and not path.name.startswith(".")
         for path in RAW.rglob("*")
     )
-    return whatsapp.exports_in(RAW) if some else []
+    return whatsapp.exports_in(RAW) if any_export else []
 
 
 def files_at(path: Path) -> list[Path]:
-    """The file `path`, or what may be an export in the folder `path`.
+    """The file `path`, or the files in the folder `path` that may be exports.
 
-    Raises UserError where there is none, or where so many are that it cannot be a folder of chats.
+    Raises UserError where there is none, or so many that it cannot be a folder of chats.
     """
     if path.is_dir():
         if path.resolve() in (Path.home(), *Path.home().parents):
             raise UserError(f"{path} holds everything of yours: name the folder with the exports.")
         inside = whatsapp.exports_in(path)
-        if len(inside) > MOST_FILES:
+        if len(inside) > MAX_FILES:
             raise UserError(
                 f"{path} holds {len(inside):,} .txt and .zip files: name a folder with the exports "
                 "alone, or the files themselves."
@@ -105,10 +105,10 @@ def files_at(path: Path) -> list[Path]:
 
 def fresh(sources: Iterable[Source], paths: Iterable[Path]) -> list[Source]:
     """Those of `sources` whose content is in none of the files `paths`, each content once."""
-    known, new = list(paths), []
+    seen, new = list(paths), []
     for source in sources:
-        if not any(filecmp.cmp(source.path, path, shallow=False) for path in known):
-            known.append(source.path)
+        if not any(filecmp.cmp(source.path, path, shallow=False) for path in seen):
+            seen.append(source.path)
             new.append(source)
     return new
 
@@ -116,14 +116,14 @@ def fresh(sources: Iterable[Source], paths: Iterable[Path]) -> list[Source]:
 def write(sources: Iterable[Source], people_text: str) -> list[Path]:
     """Copy exports to data/raw/mine, write people.yaml, and the settings where there are none.
 
-    All of it, or nothing. Returns the copies; a file of that name that is there already stays, and
-    the copy gets a number, as another export of the same chat: parse merges the two.
+    All of it, or nothing. Returns the copies. A file that is there already stays: the copy gets a
+    number, like another export of the same chat, and parse merges the two.
     """
-    with _all_or_nothing() as made:
-        _folder(RAW, made)
-        copies = [_copied(source.path, made) for source in sources]
+    with _all_or_nothing() as created:
+        _create_folder(RAW, created)
+        copies = [_copy(source.path, created) for source in sources]
         if not CONF.exists():
-            made.append(CONF)
+            created.append(CONF)
             files.write(SETTINGS, CONF)
         if not PEOPLE_YAML.exists() or PEOPLE_YAML.read_bytes() != people_text.encode():
             with faults.about(PEOPLE_YAML):
@@ -136,14 +136,14 @@ def template() -> str:
     return people_file.with_salt(PEOPLE)
 
 
-def known_to_git() -> bool:
+def git_identity() -> bool:
     """Whether git has a name and an address here: without them `dvc exp run` fails."""
-    settings = [["git", "config", f"user.{what}"] for what in ("name", "email")]
-    return all(subprocess.run(command, capture_output=True).stdout.strip() for command in settings)
+    commands = [["git", "config", f"user.{key}"] for key in ("name", "email")]
+    return all(subprocess.run(command, capture_output=True).stdout.strip() for command in commands)
 
 
-def _copied(path: Path, made: list[Path]) -> Path:
-    # The text of an unpacked zip of an iPhone tells only by its folder whom the chat is with.
+def _copy(path: Path, created: list[Path]) -> Path:
+    # Of an unpacked iPhone export only the folder's name tells whom the chat is with.
     name = f"{path.resolve().parent.name}.txt" if path.name == "_chat.txt" else path.name
     name = os.fsencode(name).decode("utf-8", "replace")  # DVC reads no other name
     first = target = RAW / name.lstrip(".")
@@ -151,27 +151,27 @@ def _copied(path: Path, made: list[Path]) -> Path:
     while target.exists():
         target = first.with_stem(f"{first.stem} ({number})")
         number += 1
-    made.append(target)
+    created.append(target)
     with files.written(target) as draft:
         shutil.copyfile(path, draft)
     return target
 
 
-def _folder(path: Path, made: list[Path]) -> None:
+def _create_folder(path: Path, created: list[Path]) -> None:
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
-    made += reversed(missing)
+    created += reversed(missing)
     with faults.about(path):
         path.mkdir(parents=True, exist_ok=True)
 
 
 @contextmanager
 def _all_or_nothing() -> Iterator[list[Path]]:
-    """A list for the files and folders that are made inside: they go where it fails."""
-    made: list[Path] = []
+    """A list for the files and folders created inside, which are removed if it fails."""
+    created: list[Path] = []
     try:
-        yield made
+        yield created
     except BaseException:
-        for path in reversed(made):
-            with suppress(OSError):  # not there yet, or with something of others in it
+        for path in reversed(created):
+            with suppress(OSError):  # not created yet, or with other files in it
                 path.rmdir() if path.is_dir() else path.unlink()
         raise

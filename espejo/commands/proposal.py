@@ -1,4 +1,4 @@
-"""Which model of conf/model suits this machine: a proposal that `espejo init` makes."""
+"""Which model of conf/model suits this machine: what `espejo init` proposes."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,15 +8,15 @@ import psutil
 from espejo.core.errors import UserError
 
 DEFAULT, SMALL = "gemma3", "smollm2"
-LEAST_FREE = 4e9  # bytes of memory for the default
-# GB of graphics card from which on a model can be trained there (`espejo estimate`), none of which
-# asks for a licence to be accepted on the hub; the largest first.
+MIN_FREE_BYTES = 4e9  # of memory, for the default
+# From how many GB on a graphics card can train a model (`espejo estimate`); the largest first. None
+# of these models asks for a licence to be accepted on the hub.
 FOR_CARDS = {24: "smollm3", 15: "qwen3", 8: "phi3"}
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What decides: the first graphics card that torch can use ("" for none), and free memory."""
+    """The first graphics card that torch can use ("" for none), and free memory."""
 
     card: str
     card_bytes: int
@@ -29,13 +29,13 @@ def this_machine() -> Machine:
 
     card, size = "", 0
     if torch.cuda.is_available():
-        about = torch.cuda.get_device_properties(0)
-        card, size = about.name, about.total_memory
+        properties = torch.cuda.get_device_properties(0)
+        card, size = properties.name, properties.total_memory
     return Machine(card, size, psutil.virtual_memory().available)
 
 
 def proposed(machine: Machine) -> tuple[str, str]:
-    """The name of a model, and why, as one sentence."""
+    """The name of a model, and a sentence that says why."""
     for size, name in FOR_CARDS.items():
         if machine.card_bytes >= size * 1e9:
             return name, (
@@ -47,7 +47,7 @@ def proposed(machine: Machine) -> tuple[str, str]:
     else:
         small = "there is no graphics card that torch can use"
     free = f"{machine.free_bytes / 1e9:.1f} GB of memory are free"
-    if machine.free_bytes < LEAST_FREE:
+    if machine.free_bytes < MIN_FREE_BYTES:
         return SMALL, f"{small}, and only {free}. It is small, and better at English."
     return DEFAULT, f"{small}, and {free}. It knows Spanish, and needs no download."
 

@@ -27,14 +27,12 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.special import entr, rel_entr
 
-from espejo.core.text import ngrams, words
+from espejo.core.text import LAUGHTER, fold, ngrams, words
 
 Replies: TypeAlias = Sequence[Sequence[str]]  # lists of messages
 Pairs: TypeAlias = Sequence[tuple[np.ndarray, np.ndarray]]  # two samples of replies, as indices
 NUM_PAIRS = 1000  # of halves of the author's replies
-_LAUGHTER = re.compile(
-    r"\b(?:[aeiou]?(?:j[aeious]){2,}j?|[aeiou]?(?:h[aei]){2,}h?|k{3,}|l+o+l+|lmf?ao+|x+d+)\b"
-)
+_LAUGHTER = re.compile(LAUGHTER)
 # The most frequent words that carry grammar and no topic, with accents and without.
 _SPANISH = (
     "a al como con de del el ella en es esa ese eso esta este esto está fue ha hay la las le lo "
@@ -130,8 +128,8 @@ def _of_pairs(
         table[name] = {"distance": _jensen_shannon(*(side @ counts for side in sides))}
     for name, sizes in SIZES.items():
         # With 0 in front, so that the first of the sizes is always 0.
-        known, counts = _count_items([[0], *(sizes(reply) for reply in replies)])
-        table[name] = _wasserstein(np.array(known), *(side @ counts[1:] for side in sides))
+        values, counts = _count_items([[0], *(sizes(reply) for reply in replies)])
+        table[name] = _wasserstein(np.array(values), *(side @ counts[1:] for side in sides))
     words_of = [words(token) for token in tokens]
     texts = [
         [[*chain.from_iterable(words_of[index] for index in sample)] for sample in samples]
@@ -176,15 +174,15 @@ def _equal_size(first: int, second: int) -> int:
 
 def _numbered(lists: Sequence[Iterable]) -> tuple[list, list[np.ndarray]]:
     """The different items of the lists [n], sorted, and for each list the indices of its items."""
-    known = sorted(set(chain.from_iterable(lists)))
-    index_of = {item: index for index, item in enumerate(known)}
-    return known, [np.array([index_of[item] for item in items], int) for items in lists]
+    different = sorted(set(chain.from_iterable(lists)))
+    index_of = {item: index for index, item in enumerate(different)}
+    return different, [np.array([index_of[item] for item in items], int) for items in lists]
 
 
 def _count_items(lists: Sequence[Iterable]) -> tuple[list, csr_array]:
     """The different items of the lists [n], sorted [k], and their counts in each list: [n, k]."""
-    known, indices = _numbered(lists)
-    return known, _counts(indices, len(known))
+    different, indices = _numbered(lists)
+    return different, _counts(indices, len(different))
 
 
 def _counts(indices: Sequence[np.ndarray], size: int) -> csr_array:
@@ -268,7 +266,7 @@ def _function_words(text: str) -> list[str]:
 
 def _laughter(text: str) -> list[str]:
     """Kind and length of each laugh: "ja" for jaja, "ja+" for any longer one."""
-    laughs = _LAUGHTER.findall(text.casefold())
+    laughs = [word for word in words(fold(text)) if _LAUGHTER.fullmatch(word)]
     return [laugh[:2] + ("+" if len(laugh) > 4 else "") for laugh in laughs]
 
 

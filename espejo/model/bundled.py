@@ -110,7 +110,7 @@ def _convert(file: Path, target: Path) -> None:
         model = AutoModelForCausalLM.from_pretrained(
             file.parent, gguf_file=file.name, dtype=torch.float32
         )
-    # A model loaded from GGUF refuses to be saved as float32; a new one of its config does not.
+    # A model loaded from GGUF refuses to be saved; a new one of the same config does not.
     config = model.config
     del config.quantization_config
     # Otherwise the temporary folder's name would be saved in the config.

@@ -117,7 +117,7 @@ def load_base(
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=config.double_quantization,
             bnb_4bit_compute_dtype=compute,
-            # FSDP shards float tensors only: packed weights would be whole in each process.
+            # FSDP shards float tensors only: packed into bytes, weights would stay whole.
             bnb_4bit_quant_storage=compute if sharded else torch.uint8,
         )
     torch.set_num_threads(hardware.threads(config.threads))
@@ -128,8 +128,9 @@ def load_base(
         **options,
     )
     if config.added_tokens:  # only then: a tokenizer takes seconds to load
-        size = len(load_tokenizer(config))
-        if size > model.get_input_embeddings().weight.shape[0]:
+        size, embeddings = len(load_tokenizer(config)), model.get_input_embeddings()
+        assert isinstance(embeddings, torch.nn.Embedding)
+        if size > embeddings.num_embeddings:
             torch.manual_seed(0)  # the new rows are random
             model.resize_token_embeddings(size)
     return model.eval()

@@ -124,11 +124,17 @@ def _losses(model: PreTrainedModel, states: torch.Tensor, labels: torch.Tensor) 
     """
     labelled = labels != IGNORED
     targets = labels[labelled].to(states.device)
-    # Logits take the most memory: only those of labelled tokens, a few rows at a time.
     head = model.get_output_embeddings()
+    cap = getattr(model.config, "final_logit_softcapping", None)  # of Gemma 2 and 4
+
+    def logits(state: torch.Tensor) -> torch.Tensor:
+        raw = head(state).float()
+        return raw if cap is None else cap * torch.tanh(raw / cap)
+
+    # Logits take the most memory: only those of labelled tokens, a few rows at a time.
     loss = torch.cat(
         [
-            cross_entropy(head(state).float(), target, reduction="none")
+            cross_entropy(logits(state), target, reduction="none")
             for state, target in zip(
                 states[labelled.to(states.device)].split(LOGIT_ROWS),
                 targets.split(LOGIT_ROWS),

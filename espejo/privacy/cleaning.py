@@ -10,8 +10,11 @@ import pandas as pd
 
 from espejo.core import escaping
 from espejo.core.config import Members, Section, kind
-from espejo.privacy import people, pii, pseudonyms
+from espejo.privacy import pii
+from espejo.privacy.people import WITHHELD, People
+from espejo.privacy.pseudonyms import mentions
 
+Normalization = Literal["NFC", "NFD", "NFKC", "NFKD"]
 SHOWN = 5  # masked examples of a type on the page
 
 
@@ -25,14 +28,14 @@ class CleanConfig(Section):
 
     section = "clean"
     captions: bool
-    normalize: Literal["NFC", "NFD", "NFKC", "NFKD"]
+    normalize: Normalization
     pseudonyms: Annotated[str, kind("one word with {n} in it", _pseudonym)] | None
     pii: Literal["replace", "drop", "keep"]
     lowercase: bool
     characters: Members | None
 
 
-def written(messages: pd.DataFrame, normalize: str) -> pd.Series:
+def written(messages: pd.DataFrame, normalize: Normalization) -> pd.Series:
     """What people wrote: the text, of media the caption."""
     texts = messages["text"].where(messages["kind"].ne("media"), messages["caption"])
     return texts.map(lambda text: unicodedata.normalize(normalize, text)).str.strip()
@@ -41,7 +44,9 @@ def written(messages: pd.DataFrame, normalize: str) -> pd.Series:
 def personal_data(texts: pd.Series) -> pd.DataFrame:
     """The personal data in texts: one row a find, with message (index of `texts`), type, shown."""
     rows = [
-        (index, one.type, pii.mask(one)) for index, text in texts.items() for one in pii.find(text)
+        (index, match.type, pii.mask(match))
+        for index, text in texts.items()
+        for match in pii.find(text)
     ]
     return pd.DataFrame(rows, columns=["message", "type", "shown"])
 
@@ -58,7 +63,7 @@ def recipe(texts: pd.Series, lowercase: bool, characters: str | None) -> pd.Seri
 def clean(
     messages: pd.DataFrame,
     config: CleanConfig,
-    given: Mapping[str, str],
+    pseudonyms: Mapping[str, str],
     nicknames: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> tuple[pd.DataFrame, dict[str, int], pd.DataFrame]:
     """The messages (columns of tables.CLEAN) with words of their own; how many were dropped, by
@@ -68,11 +73,11 @@ def clean(
     called.
     """
     texts = written(messages, config.normalize)
-    if given:
-        texts = pd.Series(pseudonyms.mentions(texts, given, nicknames)[0], texts.index, dtype="str")
-    found = personal_data(texts[messages["kind"].isin(["message", "media"])])
+    if pseudonyms:
+        texts = pd.Series(mentions(texts, pseudonyms, nicknames)[0], texts.index, dtype="str")
+    personal = personal_data(texts[messages["kind"].isin(["message", "media"])])
     if config.pii == "replace":
-        touched = texts.index.isin(found["message"])
+        touched = texts.index.isin(personal["message"])
         texts = texts.mask(touched, texts[touched].map(lambda text: pii.replace(text)[0]))
     texts = recipe(texts, config.lowercase, config.characters)
 
@@ -81,33 +86,33 @@ def clean(
     if config.captions:
         reason = reason.mask(messages["kind"].eq("media") & texts.ne(""))
     if config.pii == "drop":
-        reason = reason.mask(reason.isna() & texts.index.isin(found["message"]), "personal_data")
+        reason = reason.mask(reason.isna() & texts.index.isin(personal["message"]), "personal_data")
     reason = reason.mask(reason.isna() & texts.eq("") & ~withheld, "empty")
     reason = reason.mask(reason.isna() & messages["timestamp"].isna(), "no_time")
     kept = messages.drop(columns="caption").assign(text=texts)[reason.isna()]
-    return kept.reset_index(drop=True), reason.value_counts().to_dict(), found
+    return kept.reset_index(drop=True), reason.value_counts().to_dict(), personal
 
 
-def renamed(messages: pd.DataFrame, who: people.People, given: Mapping[str, str]) -> pd.DataFrame:
+def renamed(messages: pd.DataFrame, people: People, pseudonyms: Mapping[str, str]) -> pd.DataFrame:
     """Messages with one name for each person: that of people.yaml, or what `given` has for it.
 
     With pseudonyms chats get numbers for names, which may hold a name.
     """
-    author = messages["author"].mask(messages["author"].isin(who.aliases), who.author)
-    if not given:
+    author = messages["author"].mask(messages["author"].isin(people.aliases), people.author)
+    if not pseudonyms:
         return messages.assign(author=author)
     return messages.assign(
-        author=author.map({**given, people.WITHHELD: people.WITHHELD}),
+        author=author.map({**pseudonyms, WITHHELD: WITHHELD}),
         chat="CHAT_" + pd.Series(pd.factorize(messages["chat"])[0] + 1).astype("str"),
     )
 
 
-def page(found: pd.DataFrame, done: str) -> str:
+def page(personal: pd.DataFrame, done: str) -> str:
     """The `personal_data` by type, as Markdown; examples are masked, `done` is params clean.pii."""
     rows = []
-    for name, finds in found.groupby("type"):
-        shown = " · ".join(finds["shown"].drop_duplicates().head(SHOWN))
-        rows.append((name, str(len(finds)), escaping.markdown(shown)))
+    for name, finds in personal.groupby("type"):
+        examples = " · ".join(finds["shown"].drop_duplicates().head(SHOWN))
+        rows.append((name, str(len(finds)), escaping.markdown(examples)))
     parts = [
         "# Personal data in the messages",
         f"What was done about it (`clean.pii`): {done}. Examples are masked.",

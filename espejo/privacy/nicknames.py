@@ -32,10 +32,10 @@ _OPENINGS = listed("""
 
 def proposed(table: pd.DataFrame, who: Sequence[str]) -> Mapping[str, Sequence[str]]:
     """For each name words that may be that person's too, the likeliest first (tables.MESSAGES)."""
-    said = table[table["kind"].eq("message") & table["author"].notna()]
-    known = {word for name in said["author"].unique() for word in names.words(name)}
-    alike = _alike(said["text"], known)
-    called = _called(said)
+    written = table[table["kind"].eq("message") & table["author"].notna()]
+    known = {word for name in written["author"].unique() for word in names.words(name)}
+    alike = _alike(written["text"], known)
+    called = _called(written)
     return {
         name: list(dict.fromkeys([*_beginning(name, alike), *called.get(name, ())]))[:MOST]
         for name in who
@@ -62,20 +62,20 @@ def _beginning(name: str, alike: Counter[str]) -> list[str]:
     ]
 
 
-def _called(said: pd.DataFrame) -> dict[str, list[str]]:
+def _called(written: pd.DataFrame) -> dict[str, list[str]]:
     """Author -> words that call whoever writes next, where that is mostly this author."""
     answered: dict[str, Counter[str]] = defaultdict(Counter)
     last = None
-    for chat, author, text in zip(said["chat"], said["author"], said["text"], strict=True):
+    for chat, author, text in zip(written["chat"], written["author"], written["text"], strict=True):
         if last and last[0] == chat and last[1] != author:
-            called = next(filter(None, (one.search(last[2]) for one in _CALLS)), None)
+            called = next(filter(None, (pattern.search(last[2]) for pattern in _CALLS)), None)
             if called:
                 answered[fold(called["word"])][author] += 1
         last = chat, author, text
-    found = defaultdict(list)
-    for word, counts in answered.items() if said["author"].nunique() > 2 else ():
+    words_of = defaultdict(list)
+    for word, counts in answered.items() if written["author"].nunique() > 2 else ():
         author, count = counts.most_common(1)[0]
         mostly = count >= _TIMES and 4 * count >= 3 * counts.total()
         if mostly and word not in _OPENINGS:
-            found[author].append(word)
-    return found
+            words_of[author].append(word)
+    return words_of

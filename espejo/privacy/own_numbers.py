@@ -43,7 +43,7 @@ def _git(*arguments: str) -> bytes:
 def own(staged: list[str]) -> list[str]:
     """Those of the staged files that are not the demo's."""
     lock = _git("show", ":dvc.lock").decode("utf-8", "replace")
-    if {folder for found in _READ.findall(lock) for folder in found if folder} - {DEMO}:
+    if {folder for match in _READ.findall(lock) for folder in match if folder} - {DEMO}:
         return staged
     known = set(_OUT.findall(lock))
 
@@ -60,12 +60,12 @@ def check() -> str:
     staged = os.fsdecode(listed).split("\0")[:-1]
     if not staged or _git("config", "--type=bool", "--get", YES).strip() == b"true":
         return ""
-    found = own(staged)
-    if not found:
+    numbers = own(staged)
+    if not numbers:
         return ""
-    more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+    more = f" and {len(numbers) - 3} more" if len(numbers) > 3 else ""
     return (
-        f"espejo: not committed, for these are numbers of your own chats: {', '.join(found[:3])}"
+        f"espejo: not committed, for these are numbers of your own chats: {', '.join(numbers[:3])}"
         f"{more}. Leave them out: git restore --staged {' '.join(PLACES)} - or put them in all the "
         f"same: git -c {YES}=yes commit - (the demo's, changed by hand, are mended by make repro)."
     )

@@ -47,7 +47,7 @@ class People:
 
     def who(self, answer: str) -> frozenset[str]:
         """The names of those who gave this answer."""
-        return frozenset(name for name, given in self.consents.items() if given == answer)
+        return frozenset(name for name, consent in self.consents.items() if consent == answer)
 
     def spelled(self, name: str) -> str:
         """A name of the chats as the file spells it, which may differ in what nobody sees."""
@@ -62,7 +62,7 @@ class People:
 
         `pattern` is params clean.pseudonyms, in which {n} stands for the number.
         """
-        others = {name: pattern.format(n=at) for at, name in enumerate(self.consents, 1)}
+        others = {name: pattern.format(n=number) for number, name in enumerate(self.consents, 1)}
         return dict.fromkeys(sorted(self.aliases), pattern.format(n=0)) | others
 
     def table(self) -> pd.DataFrame:
@@ -70,7 +70,7 @@ class People:
 
         Who withholds their words is in no later table, and so not in this one.
         """
-        others = {name: given for name, given in self.consents.items() if given != "withhold"}
+        others = {name: consent for name, consent in self.consents.items() if consent != "withhold"}
         names = [self.author, *others]
         return pd.DataFrame(
             {
@@ -84,9 +84,9 @@ class People:
         """The same people as the stage clean calls them (params clean.pseudonyms)."""
         if pattern is None:
             return self
-        given = self.pseudonyms(pattern)
-        author = given[self.author]
-        consents = {given[name]: answer for name, answer in self.consents.items()}
+        pseudonyms = self.pseudonyms(pattern)
+        author = pseudonyms[self.author]
+        consents = {pseudonyms[name]: answer for name, answer in self.consents.items()}
         return People(author, frozenset({author}), consents)
 
 
@@ -121,11 +121,11 @@ def _known(file: people_file.File, path: Path) -> People:
     first: dict[str, str] = {}
     consents: dict[str, str] = {}
     for entry in file.people:
-        given = _answer(entry, path)
+        consent = _answer(entry, path)
         if names.key(entry.name) in own:
             continue
         name = first.setdefault(names.key(entry.name), entry.name)
-        consents[name] = max(consents.get(name, ""), given, key=("", *ANSWERS).index)
+        consents[name] = max(consents.get(name, ""), consent, key=("", *ANSWERS).index)
     known = People(written[0], frozenset(written), consents)
     nicknames: dict[str, list[str]] = {}
     for entry in file.aliases:
@@ -135,18 +135,18 @@ def _known(file: people_file.File, path: Path) -> People:
                 f"{path} (line {entry.line}): {entry.name} has aliases and stands neither after "
                 "author nor under people; write the name as it stands there."
             )
-        nicknames.setdefault(name, []).extend(entry.given)
+        nicknames.setdefault(name, []).extend(entry.answer)
     return People(written[0], frozenset(written), consents, nicknames)
 
 
 def _answer(entry: Entry, path: Path) -> str:
-    given = entry.given.casefold()
-    if given not in ("", *ANSWERS):
+    answer = str(entry.answer).casefold()  # one word, of a person
+    if answer not in ("", *ANSWERS):
         raise UserError(
-            f"{path} (line {entry.line}) says {entry.given[:40]!r} after {entry.name}: "
+            f"{path} (line {entry.line}) says {entry.answer[:40]!r} after {entry.name}: "
             f"expected {MEANING}."
         )
-    return given
+    return answer
 
 
 def settled(
@@ -215,8 +215,8 @@ def completed(
     """
     text: str | None = file.text
     if unlisted:
-        found = proposed(unlisted)
-        text = people_file.added(file, {name: found.get(name, ()) for name in unlisted})
+        proposals = proposed(unlisted)
+        text = people_file.added(file, {name: proposals.get(name, ()) for name in unlisted})
     if text is None or not (author or answers):
         return text
     return people_file.answered(people_file.parsed(text, Path(FILE)), author, answers or {})
@@ -266,5 +266,5 @@ def no_author(writers: Writers, path: Path) -> str:
 
 def listed(ranked: Sequence[str], messages: Mapping[str, int]) -> str:
     """Names with their messages; of many the first twenty."""
-    shown = ", ".join(f"{name} ({messages[name]})" for name in ranked[:20])
-    return shown + (f" and {len(ranked) - 20} more" if len(ranked) > 20 else "")
+    counted = ", ".join(f"{name} ({messages[name]})" for name in ranked[:20])
+    return counted + (f" and {len(ranked) - 20} more" if len(ranked) > 20 else "")

@@ -42,7 +42,7 @@ class Entry:
     """A name as written, what stands after it ("" for nothing), and its line, from 1."""
 
     name: str
-    given: str | tuple[str, ...]
+    answer: str | tuple[str, ...]
     line: int
 
 
@@ -135,7 +135,7 @@ def _root(path: Path, text: str) -> Node | None:
     """The nodes of a text: no value is built, so that an alias costs nothing and a name stays."""
     text = _GAP.sub(lambda gap: " " * len(gap[0]), text.translate(_SIGNS))
     lines = text.split("\n")
-    deep = next((at for at, line in enumerate(lines) if _depth(line) > _DEEPEST), None)
+    deep = next((index for index, line in enumerate(lines) if _depth(line) > _DEEPEST), None)
     if deep is not None:
         raise _wrong(path, deep, "brackets within brackets")
     try:
@@ -143,12 +143,14 @@ def _root(path: Path, text: str) -> Node | None:
     except RecursionError:
         raise _wrong(path, None, "brackets within brackets") from None
     except ReaderError as error:
-        at = text.count("\n", 0, error.position)
-        raise _wrong(path, at, f"a sign that YAML does not know, U+{error.character:04X}") from None
+        index = text.count("\n", 0, error.position)
+        raise _wrong(
+            path, index, f"a sign that YAML does not know, U+{error.character:04X}"
+        ) from None
     except (YAMLError, ValueError) as error:
         # Without its space a line goes on in the next ones, and YAML complains of one of those.
-        tight = next((at for at, line in enumerate(lines) if _TIGHT.match(line)), None)
-        tab = next((at for at, line in enumerate(lines) if re.match(r" *\t", line)), None)
+        tight = next((index for index, line in enumerate(lines) if _TIGHT.match(line)), None)
+        tab = next((index for index, line in enumerate(lines) if re.match(r" *\t", line)), None)
         if tight is not None:
             raise _wrong(path, tight, "no space after a colon") from None
         if tab is not None:
@@ -160,8 +162,8 @@ def _root(path: Path, text: str) -> Node | None:
         raise _wrong(path, mark and min(mark.line, len(lines) - 1), what) from None
 
 
-def _wrong(path: Path, at: int | None, what: str) -> UserError:
-    where = "" if at is None else f" (line {at + 1})"
+def _wrong(path: Path, index: int | None, what: str) -> UserError:
+    where = "" if index is None else f" (line {index + 1})"
     return UserError(
         f"{path}{where} is not valid YAML, there or just before ({what}): expected `author: NAME` "
         "and, under people, lines `NAME: ANSWER`, with a space after each colon."
@@ -182,7 +184,9 @@ def _line(node: Node) -> str:
 
 
 def _kind(node: Node) -> str:
-    return {MappingNode: "a list of pairs", SequenceNode: "a list"}.get(type(node), "one word")
+    if isinstance(node, MappingNode):
+        return "a list of pairs"
+    return "a list" if isinstance(node, SequenceNode) else "one word"
 
 
 def _short(name: str) -> str:
@@ -191,18 +195,18 @@ def _short(name: str) -> str:
 
 def _pairs(node: MappingNode, path: Path) -> list[tuple[Entry, Node]]:
     """The pairs of a mapping; a name may stand there once, in the same signs."""
-    found: dict[str, int] = {}
+    lines_of: dict[str, int] = {}
     pairs = []
     for written, value in node.value:
         if not isinstance(written, ScalarNode) or not names.plain(written.value):
             raise UserError(f"{path}{_line(written)}: expected a name before the colon.")
         name, line = names.plain(written.value), written.start_mark.line + 1
-        if written.value in found:
+        if written.value in lines_of:
             raise UserError(
-                f"{path} (line {line}): {_short(name)} stands on line {found[written.value]} "
+                f"{path} (line {line}): {_short(name)} stands on line {lines_of[written.value]} "
                 "already; leave one of the two."
             )
-        found[written.value] = line
+        lines_of[written.value] = line
         pairs.append((Entry(name, "", line), value))
     return pairs
 
@@ -214,16 +218,16 @@ def _missing(node: Node) -> bool:
 
 def _author(node: Node | None, path: Path) -> list[Entry]:
     listed = node.value if isinstance(node, SequenceNode) else [] if node is None else [node]
-    for one in listed:
-        if not isinstance(one, ScalarNode):
+    for node in listed:
+        if not isinstance(node, ScalarNode):
             raise UserError(
-                f"{path}{_line(one)}: {_kind(one)} stands after author; expected a name, or a list "
-                "of the names of one person: [NAME, NAME]."
+                f"{path}{_line(node)}: {_kind(node)} stands after author; expected a name, or a "
+                "list of the names of one person: [NAME, NAME]."
             )
     return [
-        Entry(name, "", one.start_mark.line + 1)
-        for one in listed
-        if not _missing(one) and (name := names.plain(one.value))
+        Entry(name, "", node.start_mark.line + 1)
+        for node in listed
+        if not _missing(node) and (name := names.plain(node.value))
     ]
 
 
@@ -251,16 +255,16 @@ def _aliases(node: Node | None, path: Path) -> list[Entry]:
     wrong = "expected lines `NAME: [OTHER NAME, OTHER NAME]`, NAME as under people"
     if not isinstance(node, MappingNode):
         raise UserError(f"{path}{_line(node)}: {_kind(node)} stands under aliases; {wrong}.")
-    found = []
+    entries = []
     for entry, value in _pairs(node, path):
         listed = value.value if isinstance(value, SequenceNode) else [value]
-        if not all(isinstance(one, ScalarNode) for one in listed):
+        if not all(isinstance(node, ScalarNode) for node in listed):
             raise UserError(
                 f"{path} (line {entry.line}): not a name after {_short(entry.name)}; {wrong}."
             )
-        others = tuple(names.plain(one.value) for one in listed if not _missing(one))
-        found.append(Entry(entry.name, others, entry.line))
-    return found
+        others = tuple(names.plain(node.value) for node in listed if not _missing(node))
+        entries.append(Entry(entry.name, others, entry.line))
+    return entries
 
 
 def added(file: File, unlisted: Mapping[str, Sequence[str]]) -> str | None:
@@ -277,9 +281,10 @@ def added(file: File, unlisted: Mapping[str, Sequence[str]]) -> str | None:
     pairs = file.root.value if file.root else ()
     key, node = next((pair for pair in pairs if pair[0].value == "people"), (None, None))
     new = None
-    if node is None and (file.root is None or not file.root.flow_style):
-        start = "" if file.root else f"author:{feed}"
-        new = f"{text}{start}people:{feed}{_block(unlisted, '  ', feed)}"
+    if key is None or node is None:
+        if file.root is None or not file.root.flow_style:
+            start = "" if file.root else f"author:{feed}"
+            new = f"{text}{start}people:{feed}{_block(unlisted, '  ', feed)}"
     elif _missing(node) and not node.value:
         new = _inserted(lines, key.start_mark.line, _block(unlisted, "  ", feed))
     elif isinstance(node, MappingNode) and not node.flow_style:
@@ -289,20 +294,22 @@ def added(file: File, unlisted: Mapping[str, Sequence[str]]) -> str | None:
         column = " " * node.value[0][0].start_mark.column
         new = _inserted(lines, last, _block(unlisted, column, feed))
     elif isinstance(node, MappingNode):
-        at = node.end_mark.index - 1
+        end = node.end_mark.index - 1
         between = ", " if node.value else ""
-        new = text[:at] + between + ", ".join(f"{_quoted(name)}: " for name in unlisted) + text[at:]
+        new = (
+            text[:end] + between + ", ".join(f"{_quoted(name)}: " for name in unlisted) + text[end:]
+        )
     if new is None:
         return None
     try:
-        found = parsed(new, Path())
+        reparsed = parsed(new, Path())
     except UserError:
         return None
-    wanted = [(one.name, one.given) for one in file.people] + [
+    expected = [(entry.name, entry.answer) for entry in file.people] + [
         (names.plain(name), "") for name in unlisted
     ]
-    same = [(one.name, one.given) for one in found.people] == wanted and (
-        [one.name for one in found.author] == [one.name for one in file.author]
+    same = [(entry.name, entry.answer) for entry in reparsed.people] == expected and (
+        [entry.name for entry in reparsed.author] == [entry.name for entry in file.author]
     )
     return new if same else None
 
@@ -314,12 +321,13 @@ def answered(file: File, author: Sequence[str], answers: Mapping[str, str]) -> s
     None where the file is written in a way that has no place for them.
     """
     feed = "\r\n" if "\r\n" in file.text else "\n"
-    pairs = {key.value: (key, value) for key, value in file.root.value} if file.root else {}
+    root = file.root
+    pairs = {key.value: (key, value) for key, value in root.value} if root else {}
     edits = []  # start, end, what stands there then
     if author and "author" in pairs:
         edits.append(_more_names(*pairs["author"], file, author, feed))
-    elif author and pairs:
-        start = file.root.start_mark.index
+    elif author and root and pairs:
+        start = root.start_mark.index
         edits.append((start, start, f"author: {_value(author)}{feed}"))
     elif author:
         edits.append((len(file.text), len(file.text), f"{feed}author: {_value(author)}{feed}"))
@@ -338,15 +346,15 @@ def answered(file: File, author: Sequence[str], answers: Mapping[str, str]) -> s
         [entry.name for entry in result.author]
         == [*(entry.name for entry in file.author), *map(names.plain, author)]
         and _pairs_of(result.people)
-        == [(name, given or answers.get(name, "")) for name, given in _pairs_of(file.people)]
+        == [(name, answer or answers.get(name, "")) for name, answer in _pairs_of(file.people)]
         and _pairs_of(result.aliases) == _pairs_of(file.aliases)
-        and answers.keys() <= {entry.name for entry in file.people if not entry.given}
+        and answers.keys() <= {entry.name for entry in file.people if not entry.answer}
     )
     return text if as_meant else None
 
 
 def _pairs_of(entries: Sequence[Entry]) -> list[tuple[str, str | tuple[str, ...]]]:
-    return [(entry.name, entry.given) for entry in entries]
+    return [(entry.name, entry.answer) for entry in entries]
 
 
 def _after_colon(key: Node, value: Node, file: File, text: str) -> tuple[int, int, str]:

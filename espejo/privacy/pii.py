@@ -174,13 +174,14 @@ _NEEDS = {
 def _rules_of(numbers: Sequence[identifiers.Identifier]) -> list[_Rule]:
     return [
         _Rule(
-            one.type,
+            number.type,
             "digits",
-            (after(one.words, WHOSE, one.shape) if one.words else START + one.shape) + END,
-            one.accepts,
-            joined(one.shape) + END if one.words else "",
+            (after(number.words, WHOSE, number.shape) if number.words else START + number.shape)
+            + END,
+            number.accepts,
+            joined(number.shape) + END if number.words else "",
         )
-        for one in numbers
+        for number in numbers
     ]
 
 
@@ -237,38 +238,39 @@ def find(text: str, regions: Sequence[str] = REGIONS) -> list[Found]:
 
     A phone number without a country code is one if it is valid in any of `regions`.
     """
-    rest, places = text, range(len(text))  # places: of the characters of `rest` in `text`
+    rest = text
+    places: Sequence[int] = range(len(text))  # of the characters of `rest` in `text`
     if _UNSEEN.search(text):
-        places = [at for at, one in enumerate(text) if not _UNSEEN.match(one)]
-        rest = "".join(text[at] for at in places)
+        places = [index for index, sign in enumerate(text) if not _UNSEEN.match(sign)]
+        rest = "".join(text[index] for index in places)
     if not _SUSPECT.search(rest):
         return []
-    rest, found = rest.translate(_PLAIN), []
+    rest, matches = rest.translate(_PLAIN), []
     while claims := _claims(rest, regions):  # what is covered may lay bare something beside it
         rest = _covered(rest, claims)
-        found += claims
-    spans = ((places[start], places[end - 1] + 1, type_) for start, end, type_ in sorted(found))
+        matches += claims
+    spans = ((places[start], places[end - 1] + 1, type_) for start, end, type_ in sorted(matches))
     return [Found(type_, start, end, text[start:end]) for start, end, type_ in spans]
 
 
 def replace(text: str, regions: Sequence[str] = REGIONS) -> tuple[str, Counter[str]]:
     """`text` with <TYPE> in place of its personal data, and how many there were of each type."""
-    found = find(text, regions)
-    pieces, at = [], 0
-    for one in found:
-        pieces += [text[at : one.start], f"<{one.type}>"]
-        at = one.end
-    return "".join(pieces) + text[at:], Counter(one.type for one in found)
+    matches = find(text, regions)
+    pieces, end = [], 0
+    for match in matches:
+        pieces += [text[end : match.start], f"<{match.type}>"]
+        end = match.end
+    return "".join(pieces) + text[end:], Counter(match.type for match in matches)
 
 
-def mask(one: Found) -> str:
+def mask(match: Found) -> str:
     """Personal data as a report may show it: `+54 9 351 ***`, `j***@***`, `<CARD>`.
 
     A phone number loses its last seven digits: what is left is country and area.
     """
-    if one.type == "PHONE":
-        return re.sub(r"\W*(?:\d\D*){7}\Z", " ***", one.text).strip()
-    return f"{one.text[0]}***@***" if one.type == "EMAIL" else f"<{one.type}>"
+    if match.type == "PHONE":
+        return re.sub(r"\W*(?:\d\D*){7}\Z", " ***", match.text).strip()
+    return f"{match.text[0]}***@***" if match.type == "EMAIL" else f"<{match.type}>"
 
 
 def _claims(text: str, regions: Sequence[str]) -> list[_Span]:
@@ -304,8 +306,8 @@ def _accepted(match: re.Match[str], accepts: Callable[[str], object]) -> tuple[i
 
 
 def _covered(text: str, spans: Sequence[_Span]) -> str:
-    pieces, at = [], 0
+    pieces, done = [], 0
     for start, end, _ in spans:
-        pieces += [text[at:start], "\0" * (end - start)]
-        at = end
-    return "".join(pieces) + text[at:]
+        pieces += [text[done:start], "\0" * (end - start)]
+        done = end
+    return "".join(pieces) + text[done:]

@@ -78,8 +78,8 @@ def mentions(
     for name, nicks in nicknames.items():
         whole = sorted(map(names.whole, nicks), key=len, reverse=True)
         pattern, by = re.compile("|".join(whole)), pseudonyms[name]
-        for at, text in enumerate(texts if nicks else ()):
-            texts[at], count = names.replaced(text, pattern, by)
+        for index, text in enumerate(texts if nicks else ()):
+            texts[index], count = names.replaced(text, pattern, by)
             counted[by] += count
     parts = _parts(pseudonyms)
     return [_replaced(text, parts, counted) for text in texts], counted
@@ -105,26 +105,26 @@ def _parts(pseudonyms: Mapping[str, str]) -> dict[str, dict[str, int]]:
 
 
 def _replaced(text: str, parts: Mapping[str, Mapping[str, int]], counted: Counter[str]) -> str:
-    found: list[tuple[int, int, list[str]]] = []  # start, end, who it may be
+    spans: list[tuple[int, int, list[str]]] = []  # start, end, who it may be
     previous = ""
     for match in _WORD.finditer(text):
         word, key = match["word"], fold(match["word"])
         if not (forms := parts.get(key)):
             continue
-        if found and text[found[-1][1] : match.start()] == " " and not match["at"]:
+        if spans and text[spans[-1][1] : match.start()] == " " and not match["at"]:
             # The surname after the name: the same mention, and it tells one Juan from another.
-            same = [who for who in found[-1][2] if who in forms and key != previous]
+            same = [who for who in spans[-1][2] if who in forms and key != previous]
             if same:
-                found[-1], previous = (found[-1][0], match.end(), same), key
+                spans[-1], previous = (spans[-1][0], match.end(), same), key
                 continue
         titled = word.istitle() and match["inside"] is not None
         seen = _AT if match["at"] else _INSIDE if titled else _CAPITAL * word[0].isupper()
         if who := [who for who, needed in forms.items() if needed <= seen]:
-            found.append((match.start("word"), match.end(), who))
+            spans.append((match.start("word"), match.end(), who))
             previous = key
-    pieces, at = [], 0
-    for start, end, who in found:
-        pieces += [text[at:start], who[0]]
+    pieces, done = [], 0
+    for start, end, who in spans:
+        pieces += [text[done:start], who[0]]
         counted[who[0]] += 1
-        at = end
-    return "".join(pieces) + text[at:]
+        done = end
+    return "".join(pieces) + text[done:]

@@ -52,10 +52,10 @@ def withheld(table: pd.DataFrame, who: People) -> pd.DataFrame:
     Rows of theirs, and those of which nothing else is left, become of kind withheld, because group
     leaves out what answers them. Here and not in clean, so that no table of any stage holds them.
     """
-    wanted = who.who("withhold")
-    if not wanted:
+    withholders = who.who("withhold")
+    if not withholders:
         return table
-    theirs, notice = table["author"].isin(wanted), table["author"].isna()
+    theirs, notice = table["author"].isin(withholders), table["author"].isna()
     writings = Writings(who, _numbers(table.loc[notice, "text"], who))
     others = ~theirs & ~notice
     left = Left(writings, _said(table[theirs]), _said(table[others]))
@@ -82,12 +82,12 @@ def _numbers(notices: Iterable[str], who: People) -> list[str]:
     own = who.who("withhold")
     called = [*own, *(nick for name in own for nick in who.nicknames.get(name, ()))]
     known = [re.compile(names.number(name)) for name in called if names.is_number(name)]
-    found = []
+    numbers = []
     for notice in notices if known else ():
         pair = _NUMBER.findall(names.plain(notice))
-        if len(pair) == 2 and any(one.search(number) for one in known for number in pair):
-            found += [number for number in pair if who.spelled(number) not in who.consents]
-    return found
+        if len(pair) == 2 and any(pattern.search(number) for pattern in known for number in pair):
+            numbers += [number for number in pair if who.spelled(number) not in who.consents]
+    return numbers
 
 
 def _chats(table: pd.DataFrame, who: People, writings: Writings) -> Mapping[str, str]:
@@ -128,10 +128,10 @@ class Left:
             [
                 *(row for row in few if min(elsewhere[word] for word in row) <= RARE),
                 *(
-                    words[at : at + ROW]
+                    words[start : start + ROW]
                     for words in lines
                     if len(words) >= FEWEST
-                    for at in range(max(1, len(words) - ROW + 1))
+                    for start in range(max(1, len(words) - ROW + 1))
                 ),
             ]
         )
@@ -142,11 +142,11 @@ class Left:
         folded = [*map(fold, every)]
         held = self._held(folded)
         lines, theirs, named = [], False, False
-        for at, (line, low) in enumerate(zip(every, folded, strict=True)):
+        for index, (line, low) in enumerate(zip(every, folded, strict=True)):
             speaker = self._speaker(low)
             theirs = theirs if speaker is None else speaker
             quoted = low.lstrip().startswith(">")
-            gone = theirs or (quoted and named) or at in held or self._quoted(low)
+            gone = theirs or (quoted and named) or index in held or self._quoted(low)
             if not gone:
                 lines.append(self._writings.without(line))
             named = gone or lines[-1] != line
@@ -158,14 +158,16 @@ class Left:
     def _held(self, lines: Sequence[str]) -> set[int]:
         """Which folded lines hold words of theirs, or of ">" quote them; they may be wrapped."""
         words, of = [], []
-        for at, line in enumerate(lines):
-            found = _WORD.findall(line)
-            words += found
-            of += [at] * len(found)
-        held = {at for start, end in self._rows.within(words) for at in of[start:end]}
-        for quoted, block in groupby(enumerate(lines), lambda one: one[1].lstrip().startswith(">")):
-            numbers, said = zip(*block, strict=True)
-            if quoted and " ".join(_WORD.findall(" ".join(said))) in self._lines:
+        for index, line in enumerate(lines):
+            words_of_line = _WORD.findall(line)
+            words += words_of_line
+            of += [index] * len(words_of_line)
+        held = {index for start, end in self._rows.within(words) for index in of[start:end]}
+        for quoted, block in groupby(
+            enumerate(lines), lambda numbered_line: numbered_line[1].lstrip().startswith(">")
+        ):
+            numbers, lines_of_block = zip(*block, strict=True)
+            if quoted and " ".join(_WORD.findall(" ".join(lines_of_block))) in self._lines:
                 held.update(numbers)
         return held
 

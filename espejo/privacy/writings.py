@@ -83,9 +83,11 @@ class Writings:
         rest = sorted({word for name in others for word in names.words(name)[1:]})
         end = rf"(?!{GAP}(?:{'|'.join(map(re.escape, rest))})(?!{LETTER}))" if rest else ""
         called = sorted(map(names.whole, self.names), key=len, reverse=True)
-        self._mention = _any([rf"(?<=@)(?:{one}){end}" for one in called])
+        self._mention = _any([rf"(?<=@)(?:{pattern}){end}" for pattern in called])
         self._any_word = _any([*longest, *called, *map(names.written, ([w] for w in all_words))])
-        self._patterns = [one for one in (self._sure, self._mention, self._doubtful) if one]
+        self._patterns = [
+            pattern for pattern in (self._sure, self._mention, self._doubtful) if pattern
+        ]
         self._speakers = {tuple(names.words(name)) for name in (*self.names, *nicknames)}
         self._speakers |= {(word,) for word in own}
         self._speakers.discard(())
@@ -98,7 +100,7 @@ class Writings:
 
     def in_notice(self, text: str) -> bool:
         """Whether a notice of WhatsApp's may name them: any word of their names will do."""
-        return self._any_word.search(fold(text)) is not None
+        return bool(self._any_word and self._any_word.search(fold(text)))
 
     def is_called(self, name: str) -> bool:
         """Whether a name, of a chat or file, names them or is theirs, shared or not."""
@@ -107,7 +109,7 @@ class Writings:
     def without(self, text: str) -> str:
         """A text with PERSON in the place of their names."""
         low = fold(text)
-        if not any(one.search(low) for one in self._patterns):
+        if not any(pattern.search(low) for pattern in self._patterns):
             return text
         for pattern in filter(None, (self._sure, self._mention)):
             text = names.replaced(text, pattern, PERSON)[0]
@@ -145,19 +147,19 @@ def _alone(word: str, taken: Iterable[str]) -> str:
     """A pattern of a folded word by itself, which may go on where that makes nobody else's name."""
     if any(word in other for other in taken):
         return names.written([word])
-    found = names.written([word], _ENDING, inside=len(word) >= LONG)
+    pattern = names.written([word], _ENDING, inside=len(word) >= LONG)
     # Tinchito, for Tincho; not evita, for Eva.
     small = f"(?:it|inh){word[-1]}s?" if len(word) > LONGISH and word[-1] in "ao" else ""
-    return f"{found}|{names.written([word[:-1]], small)}" if small else found
+    return f"{pattern}|{names.written([word[:-1]], small)}" if small else pattern
 
 
 def _any(patterns: Iterable[str]) -> re.Pattern[str] | None:
-    found = "|".join(f"(?:{one})" for one in patterns)
-    return re.compile(found) if found else None
+    joined = "|".join(f"(?:{pattern})" for pattern in patterns)
+    return re.compile(joined) if joined else None
 
 
 def _together(words: Sequence[str], plain: Sequence[str]) -> str:
     """A pattern of words of one name that stand together, one of `plain` among them."""
     some = "|".join(map(re.escape, words))
-    one = "|".join(re.escape(word) for word in words if word in plain)
-    return rf"(?<!{LETTER})(?:(?:{some}){GAP})*(?:{one})(?:{GAP}(?:{some}))*(?!{LETTER})"
+    own_word = "|".join(re.escape(word) for word in words if word in plain)
+    return rf"(?<!{LETTER})(?:(?:{some}){GAP})*(?:{own_word})(?:{GAP}(?:{some}))*(?!{LETTER})"

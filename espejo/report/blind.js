@@ -1,9 +1,9 @@
 "use strict";
 
 const page = document.querySelector("main");
-const written = document.querySelector("#answers");
+const area = document.querySelector("#answers");
 
-function collected() {
+function collectAnswers() {
   const answers = {};
   for (const chosen of page.querySelectorAll("input:checked")) {
     answers[chosen.name] = chosen.value;
@@ -12,16 +12,16 @@ function collected() {
 }
 
 function show() {
-  const found = collected();
-  written.value = JSON.stringify(found, null, 2) + "\n";
-  document.querySelector("#count").textContent = Object.keys(found.answers).length;
+  const collected = collectAnswers();
+  area.value = JSON.stringify(collected, null, 2) + "\n";
+  document.querySelector("#count").textContent = Object.keys(collected.answers).length;
 }
 
 page.addEventListener("change", show);
 
 document.querySelector("#download").addEventListener("click", () => {
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([written.value], { type: "application/json" }));
+  link.href = URL.createObjectURL(new Blob([area.value], { type: "application/json" }));
   link.download = "answers.json";
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
@@ -29,7 +29,7 @@ document.querySelector("#download").addEventListener("click", () => {
 
 document.querySelector("#copy").addEventListener("click", () => {
   // The newer navigator.clipboard is not there for pages opened from a file.
-  written.select();
+  area.select();
   document.execCommand("copy");
 });
 

@@ -45,7 +45,7 @@ def likelihood(scores: Mapping, wording: Wording) -> Section:
             name: wording.number(scores[name]["legacy_perplexity"], 1) for name in ("base", "tuned")
         },
     )
-    blocks = [
+    blocks: list[Block] = [
         Text(wording.text("likelihood.text")),
         Table(title, wording.texts_in("likelihood.heads"), rows),
         Picture("base_against_tuned.png", wording.text("likelihood.alt")),
@@ -69,7 +69,7 @@ def sound(scores: Mapping, wording: Wording, giveaways: pd.DataFrame) -> Section
         for name, measure in style["author_score"].items()
     ]
     title = wording.text("style.title")
-    blocks = [
+    blocks: list[Block] = [
         Text(wording.text("style.text")),
         Table(title, wording.texts_in("style.heads"), rows),
         Heading(wording.text("style.habits.title")),
@@ -270,7 +270,7 @@ def impostors(scores: Mapping, wording: Wording, config: EvaluateConfig) -> Sect
             )
         )
     title = wording.text("controls.title")
-    blocks = [
+    blocks: list[Block] = [
         Text(wording.text("controls.text")),
         Table(title, wording.texts_in("controls.heads"), rows),
         Text(wording.text("controls.shuffled")),
@@ -304,7 +304,7 @@ def samples(replies: pd.DataFrame, tested: pd.DataFrame, wording: Wording) -> Se
         )
     ]
     in_scope = prompts["kind"].eq("prompt")
-    blocks = [
+    blocks: list[Block] = [
         Text(wording.text("samples.text")),
         Heading(wording.text("samples.prompts")),
         to_prompts(prompts[in_scope]),

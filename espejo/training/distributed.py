@@ -82,6 +82,8 @@ class ResumableTrainer(SFTTrainer):
     as float32, whatever they were trained as.
     """
 
+    model: torch.nn.Module  # the base class allows for None, before it has one
+
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler[int]:
         return self._epoch_sampler(train_dataset)
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from tqdm import tqdm
@@ -52,9 +52,7 @@ class ExpectedTime(TrainerCallback):
         args: TrainingArguments,
         state: TrainerState,
         control: TrainerControl,
-        *,
-        model: PreTrainedModel,
-        **_: object,
+        **kwargs: Any,  # noqa: ANN401 - the base class has it so
     ) -> None:
         """Start counting the work that goes through the model."""
         self._resumed = state.global_step > 0
@@ -64,7 +62,7 @@ class ExpectedTime(TrainerCallback):
                 labelled = int((batch["labels"] != IGNORED).sum())
                 self._work += batch["input_ids"].numel() + self._label_work * labelled
 
-        self._hook = model.register_forward_pre_hook(count, with_kwargs=True)
+        self._hook = kwargs["model"].register_forward_pre_hook(count, with_kwargs=True)
 
     def on_step_begin(self, *_: object, **__: object) -> None:
         """Start the clock."""

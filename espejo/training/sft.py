@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import pandas as pd
 import torch
@@ -221,7 +221,7 @@ def train(
     trainer.end()
     curve = _curve(trainer.state.log_history)
     best_checkpoint, best_loss = trainer.state.best_model_checkpoint, trainer.state.best_metric
-    assert best_checkpoint is not None  # the last step is always evaluated
+    assert best_checkpoint is not None  # there is an evaluation at the last step
     assert best_loss is not None
     best_step = _step_of(best_checkpoint)
     labels = sum(label != IGNORED for row in train_set for label in row["labels"])
@@ -273,10 +273,9 @@ class _Monitor(TrainerCallback):
         args: TrainingArguments,
         state: TrainerState,
         control: TrainerControl,
-        *,
-        logs: Mapping[str, float],
-        **_: object,
+        **kwargs: Any,  # noqa: ANN401 - the base class has it so
     ) -> None:
+        logs: Mapping[str, float] = kwargs["logs"]
         losses = [logs[key] for key in ("loss", "eval_loss") if key in logs]
         if not all(map(math.isfinite, losses)):
             raise UserError(
@@ -295,10 +294,9 @@ class _Monitor(TrainerCallback):
         args: TrainingArguments,
         state: TrainerState,
         control: TrainerControl,
-        *,
-        model: PreTrainedModel,
-        **_: object,
+        **kwargs: Any,  # noqa: ANN401
     ) -> None:
+        model: PreTrainedModel = kwargs["model"]
         model.eval()
         if state.is_world_process_zero:
             gpus = [torch.cuda.current_device()] if torch.cuda.is_available() else []

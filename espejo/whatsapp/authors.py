@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -55,8 +55,8 @@ def split(
     a colon without a space.
     """
     if long_names and first.startswith(long_names):
-        found = next(name for name in long_names if first.startswith(name))
-        return name(found[:-2]), first[len(found) :]
+        longest = next(name for name in long_names if first.startswith(name))
+        return name(longest[:-2]), first[len(longest) :]
     tight, colon, text = first.partition(":")
     if colon and tight in tight_names and not text.startswith(" "):
         return name(tight), text
@@ -72,7 +72,7 @@ def split(
 
 
 def notices_with_colon(
-    raws: list[str | None], codes: np.ndarray, said: pa.LargeStringArray
+    raws: list[str | None], codes: np.ndarray, bodies: pa.LargeStringArray
 ) -> frozenset[str]:
     """Those of `raws` that are the beginning of a notice of Android's, not a name.
 
@@ -85,7 +85,8 @@ def notices_with_colon(
     counts = np.bincount(codes, minlength=len(raws))
     used, firsts = np.unique(codes, return_index=True)
     people = {raws[code] for code in used.tolist() if counts[code] > 1}
-    found, likely = set(), []
+    names: set[str] = set()
+    likely: list[tuple[int, Callable[[str], bool]]] = []
     for code, row in zip(used.tolist(), firsts.tolist(), strict=True):
         raw, once = raws[code], counts[code] == 1
         if raw is None:
@@ -98,25 +99,27 @@ def notices_with_colon(
             (number and counts[code] < 3 and len(words) > 1 and _lower(words))
             or (once and len(_lower(rest)) > 3)
             or somebody_acts(f"{plain}: x")
-            or (len(words) == 1 and _are_strangers(said, codes, row))
+            or (len(words) == 1 and _are_strangers(bodies, codes, row))
         ):
-            found.add(raw)
+            names.add(raw)
         elif once and (_lower(rest) or (len(words) > 4 and len(_lower(words)) > 2)):
             likely.append((row, _is_title))
         elif once and len(words) == 1:
             likely.append((row, people.__contains__))
-    own = np.isin(codes, [code for code, raw in enumerate(raws) if raw is None or raw in found])
+    own = np.isin(codes, [code for code, raw in enumerate(raws) if raw is None or raw in names])
     for row, fits in likely:
-        text = _MARKS.sub("", said[row].as_py())
+        text = _MARKS.sub("", bodies[row].as_py())
         if own[max(row - 1, 0) : row + 2].any() and (fits(text) or _NUMBER.fullmatch(text)):
-            found.add(raws[codes[row]])
-    return frozenset(found)
+            names.add(raws[codes[row]])
+    return frozenset(names)
 
 
 def _behind(plain: str, people: Container[str]) -> list[str]:
     """The words behind a person with whom a text begins, where they go on as no name does."""
     words = plain.split(" ")
-    known = (at for at in range(1, min(len(words), 6)) if " ".join(words[:at]) in people)
+    known = (
+        length for length in range(1, min(len(words), 6)) if " ".join(words[:length]) in people
+    )
     rest = _WORD.findall(" ".join(words[next(known, len(words)) :]))
     return rest if len(rest) > 1 and rest[0] not in _SMALL else []
 
@@ -132,18 +135,19 @@ def _is_title(text: str) -> bool:
     return one_line and not text[:1].islower() and text[-1:] not in ".?!"
 
 
-def _are_strangers(said: pa.LargeStringArray, codes: np.ndarray, row: int) -> bool:
+def _are_strangers(bodies: pa.LargeStringArray, codes: np.ndarray, row: int) -> bool:
     """Whether all texts of a row's code are strangers' names, as WhatsApp writes them: ~ Kuba."""
-    if "~" not in said[row].as_py()[:3]:
+    if "~" not in bodies[row].as_py()[:3]:
         return False
     texts = (
-        _MARKS.sub("", text) for text in said.take(np.flatnonzero(codes == codes[row])).to_pylist()
+        _MARKS.sub("", text)
+        for text in bodies.take(np.flatnonzero(codes == codes[row])).to_pylist()
     )
     return all(re.fullmatch(r"~[\s\u00a0]\S[^\n]{,60}", text) for text in texts)
 
 
 def without_space(
-    raws: list[str | None], codes: np.ndarray, said: pa.LargeStringArray
+    raws: list[str | None], codes: np.ndarray, bodies: pa.LargeStringArray
 ) -> frozenset[str]:
     """Names with a bare colon behind (`Bob:Hi`), where that is how a file writes them."""
     counts = np.bincount(codes, minlength=len(raws))
@@ -151,7 +155,7 @@ def without_space(
     if None not in raws:
         return frozenset()
     rows = np.flatnonzero(codes == raws.index(None))
-    firsts = [text.partition("\n")[0] for text in said.take(rows).to_pylist()]
+    firsts = [text.partition("\n")[0] for text in bodies.take(rows).to_pylist()]
     spaced = int(counts.sum()) - len(rows) + sum(": " in first for first in firsts)
     usual = 2 * spaced > counts.sum()
     tight = Counter(
@@ -166,17 +170,19 @@ def without_space(
     )
 
 
-def with_colon(names_: list[str | None], codes: np.ndarray, said: pa.LargeStringArray) -> list[str]:
+def with_colon(
+    names_: list[str | None], codes: np.ndarray, bodies: pa.LargeStringArray
+) -> list[str]:
     """Names such as `Ana: work`, with `: ` after them; only WhatsApp's mark behind proves them.
 
     A caption that ends in a colon looks the same, so the name has to stand in all lines that
     begin like it, or before the mark more than once. `codes` index `names_`: what stands before
     each message's first colon, None when that is not simply a name.
     """
-    behind = [pc.match_substring(said, f": {mark}") for mark in OWN_MARKS]
+    behind = [pc.match_substring(bodies, f": {mark}") for mark in OWN_MARKS]
     rows = np.flatnonzero(pc.or_(*behind).to_numpy(zero_copy_only=False))
     marked: Counter[str] = Counter()
-    for row, text in zip(rows.tolist(), said.take(rows).to_pylist(), strict=True):
+    for row, text in zip(rows.tolist(), bodies.take(rows).to_pylist(), strict=True):
         first = whole(names_[codes[row]], text).partition("\n")[0]
         before, *behind = re.split(f": [{OWN_MARKS}]", first, maxsplit=1)
         if behind:
@@ -187,25 +193,25 @@ def with_colon(names_: list[str | None], codes: np.ndarray, said: pa.LargeString
         if not colon:
             continue
         if count > 1 or (
-            _always("", f"{rest}: ", codes == names_.index(short), said)
+            _always("", f"{rest}: ", codes == names_.index(short), bodies)
             if short in names_
-            else _always(f"{short}: ", f"{long_name}: ", codes == names_.index(None), said)
+            else _always(f"{short}: ", f"{long_name}: ", codes == names_.index(None), bodies)
         ):
             proven.append(f"{long_name}: ")
     return proven
 
 
-def _always(begun: str, start: str, mask: np.ndarray, said: pa.LargeStringArray) -> bool:
+def _always(begun: str, start: str, mask: np.ndarray, bodies: pa.LargeStringArray) -> bool:
     """Whether all masked texts that begin with `begun` have `start`; most show soon they do not."""
     rows = np.flatnonzero(mask)
     for some in (rows[:20], rows[20:]):
-        texts = said.take(some)
+        texts = bodies.take(some)
         texts = texts.filter(pc.starts_with(texts, begun))
         if not pc.all(pc.starts_with(texts, start), min_count=0).as_py():
             return False
     return True
 
 
-def whole(raw: str | None, said: str) -> str:
+def whole(raw: str | None, body: str) -> str:
     """A message's text with its name, as it stands behind the header."""
-    return said if raw is None else f"{raw}: {said}"
+    return body if raw is None else f"{raw}: {body}"

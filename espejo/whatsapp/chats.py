@@ -31,22 +31,26 @@ def joined(exports: Sequence[pd.DataFrame]) -> tuple[pd.DataFrame, int]:
     if len(exports) < 2:
         return pd.concat(exports, ignore_index=True), 0
     keys = [_keys(export) for export in exports]
-    chats, names, found = _chats(exports, keys), Counter(), []
-    for files in chats:
+    names: Counter[str] = Counter()
+    tables_of_chats = []
+    for files in _chats(exports, keys):
         # From the oldest on, whatever they are called: the result does not depend on names.
         files = sorted(
-            files, key=lambda at: (*_span(exports[at]), len(exports[at]), keys[at].sum())
+            files,
+            key=lambda index: (*_span(exports[index]), len(exports[index]), keys[index].sum()),
         )
-        tables = _same_names([exports[at] for at in files], [keys[at] for at in files])
+        tables = _same_names([exports[index] for index in files], [keys[index] for index in files])
         whole = tables[0]
         for more in tables[1:]:
             whole = _merged(whole, more)
-        name = _name([exports[at] for at in files])
+        name = _name([exports[index] for index in files])
         names[name] += 1
         if names[name] > 1:
             name = f"{name} ({names[name]})"
-        found.append(whole.assign(chat=pd.Series(name, whole.index, dtype=whole["chat"].dtype)))
-    table = pd.concat(found, ignore_index=True)
+        tables_of_chats.append(
+            whole.assign(chat=pd.Series(name, whole.index, dtype=whole["chat"].dtype))
+        )
+    table = pd.concat(tables_of_chats, ignore_index=True)
     return table, sum(map(len, exports)) - len(table)
 
 
@@ -62,9 +66,9 @@ def _keys(export: pd.DataFrame) -> np.ndarray:
     """
     words = export["text"].where(export["kind"].ne("media"), export["caption"])
     words = words.mask(export["kind"].isin(["deleted", "call"]), "")
-    said = pd.util.hash_array((export["kind"] + "\0" + words).to_numpy(object))
+    hashes = pd.util.hash_array((export["kind"] + "\0" + words).to_numpy(object))
     when = pd.util.hash_array(_minutes(export).to_numpy().astype(np.int64))
-    return said * np.uint64(0x9E3779B97F4A7C15) + when
+    return hashes * np.uint64(0x9E3779B97F4A7C15) + when
 
 
 def _minutes(export: pd.DataFrame) -> pd.Series:
@@ -75,46 +79,47 @@ def _chats(exports: Sequence[pd.DataFrame], keys: Sequence[np.ndarray]) -> list[
     """The exports (by number) of each chat."""
     people = [export["author"].notna().to_numpy() for export in exports]
     holders: dict[int, set[int]] = defaultdict(set)
-    for at, key in enumerate(keys):
-        for one in np.unique(key[people[at]]).tolist():
-            holders[one].add(at)
+    for index, key in enumerate(keys):
+        for first in np.unique(key[people[index]]).tolist():
+            holders[first].add(index)
     pairs = {
         pair for some in holders.values() if len(some) > 1 for pair in combinations(sorted(some), 2)
     }
     chat = list(range(len(exports)))
-    for one, other in sorted(pairs):
-        if chat[one] != chat[other] and _one_chat(
-            exports[one][people[one]],
-            exports[other][people[other]],
-            keys[one][people[one]],
-            keys[other][people[other]],
+    for first, second in sorted(pairs):
+        if chat[first] != chat[second] and _one_chat(
+            exports[first][people[first]],
+            exports[second][people[second]],
+            keys[first][people[first]],
+            keys[second][people[second]],
         ):
-            chat = [chat[one] if number == chat[other] else number for number in chat]
+            chat = [chat[first] if number == chat[second] else number for number in chat]
     return [
-        [at for at, number in enumerate(chat) if number == each] for each in dict.fromkeys(chat)
+        [index for index, number in enumerate(chat) if number == each]
+        for each in dict.fromkeys(chat)
     ]
 
 
-def _one_chat(one: pd.DataFrame, other: pd.DataFrame, a: np.ndarray, b: np.ndarray) -> bool:
+def _one_chat(first: pd.DataFrame, second: pd.DataFrame, a: np.ndarray, b: np.ndarray) -> bool:
     """Whether two exports' messages by people (and their keys) are of one chat.
 
     One message in common proves little: somebody sent a greeting to many. They have to agree in
     the time that both cover, and in who is there. Where one voice alone is heard in both and has
     an export to itself, it says many things in both, or the chats' names are one.
     """
-    times = _minutes(one), _minutes(other)
+    times = _minutes(first), _minutes(second)
     start, end = max(some.min() for some in times), min(some.max() for some in times)
     # Between, not at, its ends: a file may begin or stop in the middle of a minute.
     between = [some.between(start, end, inclusive="neither").to_numpy() for some in times]
     agree = np.isin(a[between[0]], b[between[1]]).sum()
     shared = np.isin(a, b).sum()
-    voices = _voices(one, other, a, b)
-    who = {voices.get(name, name) for name in one["author"].unique()}
-    others = set(other["author"])
+    voices = _voices(first, second, a, b)
+    who = {voices.get(name, name) for name in first["author"].unique()}
+    others = set(second["author"])
     alone = (who <= others or others <= who) and (
         min(len(who), len(others)) > 1
         or shared >= MANY
-        or one["chat"].iloc[0] == other["chat"].iloc[0]
+        or first["chat"].iloc[0] == second["chat"].iloc[0]
     )
     return bool(
         shared
@@ -123,40 +128,44 @@ def _one_chat(one: pd.DataFrame, other: pd.DataFrame, a: np.ndarray, b: np.ndarr
     )
 
 
-def _voices(one: pd.DataFrame, other: pd.DataFrame, a: np.ndarray, b: np.ndarray) -> dict[str, str]:
+def _voices(
+    first: pd.DataFrame, second: pd.DataFrame, a: np.ndarray, b: np.ndarray
+) -> dict[str, str]:
     """People of one export and what they are called in another: as in it, or otherwise now.
 
     Two people may say the same in one minute, so a name is another's only where most of what they
     share says so: some messages, or one where a number stands for a name.
     """
-    said = pd.DataFrame({"key": a, "old": one["author"]}).dropna()
-    heard = pd.DataFrame({"key": b, "new": other["author"]}).dropna()
-    both = said.drop_duplicates().merge(heard.drop_duplicates(), on="key")
-    found = {name: name for name in both.loc[both["old"].eq(both["new"]), "old"].unique()}
-    left = both[~both["old"].isin(found) & ~both["new"].isin(found)]
+    old_keys = pd.DataFrame({"key": a, "old": first["author"]}).dropna()
+    new_keys = pd.DataFrame({"key": b, "new": second["author"]}).dropna()
+    both = old_keys.drop_duplicates().merge(new_keys.drop_duplicates(), on="key")
+    renamed = {name: name for name in both.loc[both["old"].eq(both["new"]), "old"].unique()}
+    left = both[~both["old"].isin(renamed) & ~both["new"].isin(renamed)]
     for old, some in left.groupby("old"):
         name, count = some["new"].mode()[0], some["new"].value_counts().iloc[0]
         number = NUMBER.fullmatch(old) or NUMBER.fullmatch(name)
-        strange = name not in set(said["old"]) and old not in set(heard["new"])
+        strange = name not in set(old_keys["old"]) and old not in set(new_keys["new"])
         if count >= MOST * some["key"].nunique() and count >= (
             1 if number and strange else RENAMED
         ):
-            found[old] = name
-    return found
+            renamed[old] = name
+    return renamed
 
 
 def _same_names(
     tables: Sequence[pd.DataFrame], keys: Sequence[np.ndarray]
 ) -> Sequence[pd.DataFrame]:
     """The exports of a chat, with people called as in the newest: a number has got a name since."""
-    newest = max(range(len(tables)), key=lambda at: (_span(tables[at])[1], len(tables[at])))
+    newest = max(
+        range(len(tables)), key=lambda index: (_span(tables[index])[1], len(tables[index]))
+    )
     return [
         table.assign(
             author=table["author"].replace(
-                _voices(table, tables[newest], keys[at], keys[newest]) if at != newest else {}
+                _voices(table, tables[newest], keys[index], keys[newest]) if index != newest else {}
             )
         )
-        for at, table in enumerate(tables)
+        for index, table in enumerate(tables)
     ]
 
 
@@ -170,7 +179,7 @@ def _merged(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
         some = pd.DataFrame({"key": _keys(table), "who": names})
         some["again"] = some.groupby(["key", "who"]).cumcount()
         identities.append(list(some.itertuples(index=False, name=None)))
-    places = {identity: at for at, identity in enumerate(identities[0])}
+    places = {identity: index for index, identity in enumerate(identities[0])}
     in_second = set(identities[1])
     times, later = first["timestamp"].tolist(), second["timestamp"].tolist()
     order, done = [], 0  # rows of `first`, then (from len(first) on) of `second`

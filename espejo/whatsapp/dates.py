@@ -61,24 +61,27 @@ def day_of(written: str) -> Day | None:
             re.sub(rf"[{SPACES}]|{_ERA.pattern}", "", sign) for sign in re.split(r"\d+", plain)[1:3]
         )
         separator = first if first == other else first + other
-        lengths = tuple(map(len, runs))
+        first_length, second_length, third_length = map(len, runs)
+        lengths = first_length, second_length, third_length
         fits = lengths[2] in ((1, 2) if lengths[0] == 4 else (1, 2, 4)) and lengths[0] != 3
         fits |= era is not None or (separator in ("年月", "년월"))
         if separator not in _SIGNS or lengths[1] > 2 or not fits:
             return None
         if era:  # a year whatever its length
-            lengths = (4, *lengths[1:]) if era.start() < plain.index(runs[1]) else (*lengths[:2], 4)
-        return Day(tuple(numbers), lengths, separator, "", _ERAS[era[0]] if era else 0)
+            first_is_year = era.start() < plain.index(runs[1])
+            lengths = (4, *lengths[1:]) if first_is_year else (*lengths[:2], 4)
+        year, middle, day = numbers
+        return Day((year, middle, day), lengths, separator, "", _ERAS[era[0]] if era else 0)
     month = words.month_in(re.sub(r"\d+(?:st|nd|rd|th|er|º)?", " ", plain).strip(SPACES + ".,،/-"))
     if month is None or len(runs) not in (1, 2):
         return None
-    year = next((at for at, run in enumerate(runs) if len(run) == 4), len(runs) - 1)
+    year = next((index for index, run in enumerate(runs) if len(run) == 4), len(runs) - 1)
     if len(runs) == 1:
         year = -1
-        found = (-1, 0, numbers[0])
+        ordered = (-1, 0, numbers[0])
     else:
-        found = (numbers[year], 0, numbers[1 - year])
-    return Day(found, (4, 2, 2), "month", month, 0) if found[2] < 32 else None
+        ordered = (numbers[year], 0, numbers[1 - year])
+    return Day(ordered, (4, 2, 2), "month", month, 0) if ordered[2] < 32 else None
 
 
 def day_number(written: str, order: Order, months: Mapping[str, int]) -> int | None:
@@ -94,7 +97,7 @@ def day_number(written: str, order: Order, months: Mapping[str, int]) -> int | N
         if year < 0:
             return _since_1970(4, month, day_)  # a leap year, long before any message
     else:
-        year, month, day_ = (day.numbers[at] for at in order)
+        year, month, day_ = (day.numbers[index] for index in order)
         if day.digits[order[0]] < (4 if day.era else 2):
             return None  # no year has one digit
         year += day.era
@@ -118,18 +121,20 @@ def with_years(days: np.ndarray) -> np.ndarray:
     Phones left the year out of dates of the current one: each is the first such day since the
     message before. Before any date with a year nothing is known: NEVER.
     """
-    found, last = days.copy(), None
+    completed, last = days.copy(), None
     for row in np.flatnonzero(days != NEVER).tolist():
         if days[row] >= 0:
             last = int(days[row])
             continue
         plain = date.fromordinal(int(days[row]) + _EPOCH)
-        found[row] = NEVER
+        completed[row] = NEVER
         if last is not None:
             this = date.fromordinal(last + _EPOCH).year
             later = (_since_1970(year, plain.month, plain.day) for year in range(this, this + 9))
-            found[row] = last = next(day for day in later if day is not None and day >= last - 1)
-    return found
+            completed[row] = last = next(
+                day for day in later if day is not None and day >= last - 1
+            )
+    return completed
 
 
 def _persian(year: int, month: int, day: int) -> int:
@@ -143,6 +148,7 @@ def _persian(year: int, month: int, day: int) -> int:
 def time_of(written: str) -> tuple[int, int, int, str]:
     """Hour, minute and second as written, and the word for the part of the day (bare) or ""."""
     time = _TIME.search(written)
+    assert time  # the header was found by it
     hour, minute, second = (*map(int, re.findall(r"\d+", time[0])), 0)[:3]
     beside = (words.bare(written[: time.start()]), words.bare(written[time.end() :]))
     part = next((word for word in beside if word and word not in BESIDE), "")
@@ -190,12 +196,12 @@ def order_of(
         back[name] = int((np.diff(known) < 0).sum())
     cost = {name: 10 * impossible[name] + back[name] for name in ORDERS}
     numbers = [day.numbers for day in map(day_of, days) if day]
-    years, days_ = ({some[at] for some in numbers} for at in (0, 2))
+    years, days_ = ({some[index] for some in numbers} for index in (0, 2))
     least = min(cost["day first"], cost["month first"])
     # Where the last number has one digit somewhere it is a day: no need to look at the order.
     if cost["year first"] < least and (len(years) <= len(days_) or least > 9 * len(days)):
         return ORDERS["year first"], "year first, the only order in which time runs forward"
-    name, other = sorted(("day first", "month first"), key=cost.get)
+    name, other = sorted(("day first", "month first"), key=lambda name: cost[name])
     if impossible[name] < impossible[other]:
         why = f"with {other}, {impossible[other]} of {len(days)} dates are impossible"
     elif back[name] < back[other]:

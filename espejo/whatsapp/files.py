@@ -115,21 +115,21 @@ def contents(path: Path) -> list[Text]:
         sum(sum(map(bool, map(str.strip, text.split("\n")))) for text in plain),
         sum(map(len, plain)),
     )
-    found = []
+    texts: list[Text] = []
     for inner, data in chats:
         name = path.name + (f" ({inner})" if len(chats) > 1 else "")
         text = decoded(data)
-        found.append(
+        texts.append(
             Text(
                 source=_checked(Source(text.data), name),
                 inner=inner,
                 one_of_several=len(chats) > 1,
                 encoding=text.encoding,
                 replaced=text.replaced,
-                attached=(0, 0) if found else attached,
+                attached=(0, 0) if texts else attached,
             )
         )
-    return found
+    return texts
 
 
 def _checked(source: Source, name: str) -> Source:

@@ -34,8 +34,10 @@ class Folder:
         accounts = [export.account for export in self.exports]
         kept = len(self.messages)
         return {
-            "lines": _total("lines", [one.lines for one in accounts], "messages"),
-            "characters": _total("characters", [one.characters for one in accounts], "texts"),
+            "lines": _total("lines", [account.lines for account in accounts], "messages"),
+            "characters": _total(
+                "characters", [account.characters for account in accounts], "texts"
+            ),
             "messages": metrics.account(
                 *("messages", kept + self.exported_twice, kept),
                 {"exported_twice": self.exported_twice},

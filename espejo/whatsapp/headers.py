@@ -86,7 +86,7 @@ class Style(NamedTuple):
     separator: str  # in the date, "month" where a name stands for the number
     year_first: bool
     comma: str
-    at: str  # a word before the time
+    time_word: str  # a word before the time
     colon: str  # in the time
     seconds: bool
     half: str  # where AM or PM stands: before, after or ""
@@ -143,7 +143,9 @@ def _form(header: str) -> Form | None:
 
 def _style(header: re.Match[str], time_first: bool) -> Style | None:
     opening, written, middle, end = header.group("opening", "day", "middle", "end")
-    before, time, after = _IN_TIME.fullmatch(header["time"]).groups()
+    in_time = _IN_TIME.fullmatch(header["time"])
+    assert in_time  # the header was found by it
+    before, time, after = in_time.groups()
     before, after = bare(before), bare(after)
     day = day_of(written)
     bracket = next((sign for sign in opening if sign in "[("), "")
@@ -165,7 +167,7 @@ def _style(header: re.Match[str], time_first: bool) -> Style | None:
         separator=day.separator,
         year_first=day.year_first and not day.month,
         comma=comma,
-        at="" if half == "before" else before,
+        time_word="" if half == "before" else before,
         colon=time[len(first)].strip(S) + short,
         seconds=len(others) > 1,
         half=half,
@@ -200,7 +202,7 @@ def _any_digits(written: str, numeric: bool | None) -> str:
         )
         return f"{digit}{digit}?" if free and length < 3 else f"{digit}{{{length}}}"
 
-    parts = iter([digits(run, len(found)) for run, found in enumerate(runs)])
+    parts = iter([digits(run, len(length)) for run, length in enumerate(runs)])
     return re.sub(r"\d+", lambda _: next(parts), re.escape(written))
 
 
@@ -220,10 +222,11 @@ def quick_pattern(variants: Iterable[Variant]) -> re.Pattern[str] | None:
 
 def joint_pattern(several: Iterable[Iterable[Variant]]) -> re.Pattern[str] | None:
     """A pattern for several styles, that splits a text just as GENERAL does; None as above."""
-    found = [_parts(variants) for variants in several]
-    if not found or None in found:
+    parts_of_all = [_parts(variants) for variants in several]
+    usable = [parts for parts in parts_of_all if parts is not None]
+    if not usable or len(usable) < len(parts_of_all):
         return None
-    either = "|".join("".join(parts) for parts in found)
+    either = "|".join("".join(parts) for parts in usable)
     return re.compile(rf"\n([{M}{BOM}]{{,24}}(?:{either})){_NAME}")
 
 

@@ -150,19 +150,19 @@ def suspects(texts: pa.LargeStringArray) -> np.ndarray:
 
     Where WhatsApp's own words stand behind its mark, all others are people's plain words.
     """
-    found = pc.is_in(pc.utf8_slice_codeunits(texts, 0, 1), _BLANKS)
-    found = found.to_numpy(zero_copy_only=False).copy()
+    suspected = pc.is_in(pc.utf8_slice_codeunits(texts, 0, 1), _BLANKS)
+    suspected = suspected.to_numpy(zero_copy_only=False).copy()
     starts, data = _bytes(texts)
     for lead in {mark[0] for mark in _MARK_BYTES}:
-        at = np.flatnonzero(data == lead)
-        at = at[at >= starts[0]]
-        marks = np.zeros(len(at), bool)
+        positions = np.flatnonzero(data == lead)
+        positions = positions[positions >= starts[0]]
+        marks = np.zeros(len(positions), bool)
         for mark in _MARK_BYTES:
             if mark[0] == lead:
-                same = [data[at + i] == byte for i, byte in enumerate(mark)]
+                same = [data[positions + i] == byte for i, byte in enumerate(mark)]
                 marks |= np.logical_and.reduce(same)
-        found[np.searchsorted(starts, at[marks], "right") - 1] = True
-    return found
+        suspected[np.searchsorted(starts, positions[marks], "right") - 1] = True
+    return suspected
 
 
 def _bytes(texts: pa.LargeStringArray) -> tuple[np.ndarray, np.ndarray]:
@@ -174,17 +174,17 @@ def _bytes(texts: pa.LargeStringArray) -> tuple[np.ndarray, np.ndarray]:
 
 def unmarked_suspects(texts: pa.LargeStringArray, iphone: bool) -> np.ndarray:
     """Which texts may be WhatsApp's own words, or end in them, where it sets no mark (bool)."""
-    found = pc.is_in(pc.utf8_lower(pc.utf8_slice_codeunits(texts, 0, 6)), _LOW_STARTS)
+    suspected = pc.is_in(pc.utf8_lower(pc.utf8_slice_codeunits(texts, 0, 6)), _LOW_STARTS)
     if iphone:
         ends = pc.utf8_lower(pc.utf8_slice_codeunits(texts, -4))
-        found = pc.or_(found, pc.is_in(ends, _LOW_ENDS))
-    found = found.to_numpy(zero_copy_only=False).copy()
+        suspected = pc.or_(suspected, pc.is_in(ends, _LOW_ENDS))
+    suspected = suspected.to_numpy(zero_copy_only=False).copy()
     starts, data = _bytes(texts)
-    at = np.flatnonzero((data == ord("<")) | (data == ord("(")))
-    rows = np.unique(np.searchsorted(starts, at[at >= starts[0]], "right") - 1)
+    positions = np.flatnonzero((data == ord("<")) | (data == ord("(")))
+    rows = np.unique(np.searchsorted(starts, positions[positions >= starts[0]], "right") - 1)
     close = pc.match_substring_regex(texts.take(rows), _BRACKETED)
-    found[rows[close.to_numpy(zero_copy_only=False)]] = True
-    return found
+    suspected[rows[close.to_numpy(zero_copy_only=False)]] = True
+    return suspected
 
 
 def placeholders_among(texts: pa.LargeStringArray) -> frozenset[str]:
@@ -224,9 +224,9 @@ def groups_among(said_by: Sequence[tuple[str | None, str]]) -> frozenset[str]:
     write more than that.
     """
     total = Counter(author for author, _ in said_by)
-    notices, writers, long = set(), {None}, set()
+    notices, writers, long = set[str](), set[str](), set[str]()
     for author, text in said_by:
-        if author in writers:
+        if author is None or author in writers:
             continue
         words = text.split(" ")
         starts = (" ".join(words[:count]) for count in range(1, min(len(words), 5)))

@@ -21,7 +21,7 @@ class Messages:
 
     def __init__(self, pieces: Pieces, rows: np.ndarray, source: Source) -> None:
         self.pieces, self.rows, self.source = pieces, rows, source
-        self.said = pieces.said if len(rows) == len(pieces.lines) else pieces.said.take(rows)
+        self.bodies = pieces.bodies if len(rows) == len(pieces.lines) else pieces.bodies.take(rows)
         self.changed: dict[int, str] = {}  # by row: a text in place of the one in `said`
         self.known = Codes()  # the authors' names
         self.authors = np.zeros(0, np.int32)  # index of `known`, -1 for WhatsApp itself
@@ -35,9 +35,9 @@ class Messages:
     def find_authors(self, iphone: bool) -> None:
         """Decide who wrote each message: once for a name, one by one where a name is doubtful."""
         raws, codes = self.pieces.names.values, self.pieces.names.codes[self.rows]
-        long_names = authors.with_colon(raws, codes, self.said)
-        tight_names = authors.without_space(raws, codes, self.said)
-        notices = frozenset() if iphone else authors.notices_with_colon(raws, codes, self.said)
+        long_names = authors.with_colon(raws, codes, self.bodies)
+        tight_names = authors.without_space(raws, codes, self.bodies)
+        notices = frozenset() if iphone else authors.notices_with_colon(raws, codes, self.bodies)
         short = {name.partition(": ")[0] for name in long_names} | notices
         doubt = np.array([authors.doubtful(raw) or raw in short for raw in raws], bool)
         names = [
@@ -47,9 +47,9 @@ class Messages:
         self.authors = np.array(names, np.int32)[codes]
         self.written = np.array([len(raw or "") + 2 for raw in raws], np.int32)[codes]
         rows = np.flatnonzero(doubt[codes])
-        for row, said in zip(rows.tolist(), self.said.take(rows).to_pylist(), strict=True):
+        for row, body in zip(rows.tolist(), self.bodies.take(rows).to_pylist(), strict=True):
             raw = raws[codes[row]]
-            first, feed, rest = authors.whole(raw, said).partition("\n")
+            first, feed, rest = authors.whole(raw, body).partition("\n")
             author, text = None, first
             if raw not in notices:
                 author, text = authors.split(first, tuple(long_names), tight_names)
@@ -60,7 +60,7 @@ class Messages:
     @property
     def marked(self) -> np.ndarray:
         """Whether WhatsApp's mark stands before a message's words (bool)."""
-        starts = [pc.starts_with(self.said, mark) for mark in kinds.OWN_MARKS]
+        starts = [pc.starts_with(self.bodies, mark) for mark in kinds.OWN_MARKS]
         return pc.or_(*starts).to_numpy(zero_copy_only=False)
 
     def is_notice(self, row: int) -> bool:
@@ -74,7 +74,7 @@ class Messages:
             rows = np.flatnonzero(kept)
             new = {old: row for row, old in enumerate(rows.tolist())}
             self.changed = {new[row]: text for row, text in self.changed.items() if row in new}
-            self.said, self.rows = self.said.take(rows), self.rows[rows]
+            self.bodies, self.rows = self.bodies.take(rows), self.rows[rows]
             self.authors, self.written = self.authors[rows], self.written[rows]
         self.blank_ends = self.pieces.blank_ends[self.rows]
         after = np.append(self.rows[1:], len(self.pieces.lines))
@@ -87,26 +87,26 @@ class Messages:
 
     def text(self, row: int) -> str:
         """What a message says, before WhatsApp's own words are taken off."""
-        return self.changed[row] if row in self.changed else self.said[row].as_py()
+        return self.changed[row] if row in self.changed else self.bodies[row].as_py()
 
     def find_kinds(self, iphone: bool) -> None:
         """Decide what each message is, one by one where it may be more than plain words."""
         strict = iphone and kinds.marked(self.source.data)
-        close = kinds.suspects(self.said) | (self.authors < 0)
+        close = kinds.suspects(self.bodies) | (self.authors < 0)
         close[list(self.changed)] = True
         for place in kinds.PLACES:
             if place.encode() in self.source.data:
-                found = pc.match_substring(self.said, place)
-                close |= found.to_numpy(zero_copy_only=False)
+                places = pc.match_substring(self.bodies, place)
+                close |= places.to_numpy(zero_copy_only=False)
         if not strict:
-            close |= kinds.unmarked_suspects(self.said, iphone)
+            close |= kinds.unmarked_suspects(self.bodies, iphone)
         names = [*self.known, None]  # the last is number -1
         groups: frozenset[str] = frozenset()
         if iphone and not strict:
             said_by = list(
                 zip(
                     map(names.__getitem__, self.authors.tolist()),
-                    self.said.to_pylist(),
+                    self.bodies.to_pylist(),
                     strict=True,
                 )
             )
@@ -116,12 +116,12 @@ class Messages:
                 for author, text in said_by
             ]
         rows = np.flatnonzero(close)
-        suspected = self.said.take(rows).to_pylist()
+        suspected = self.bodies.take(rows).to_pylist()
         file = kinds.File(
             iphone=iphone,
             strict=strict,
             language="" if strict or not iphone else language("", "\n".join(suspected)),
-            placeholders=frozenset() if iphone else kinds.placeholders_among(self.said),
+            placeholders=frozenset() if iphone else kinds.placeholders_among(self.bodies),
             groups=groups,
             writers=self._writers() if strict else frozenset(),
             first=kinds.MARKS.sub("", self.text(0)),
@@ -131,8 +131,8 @@ class Messages:
         self.edited = np.zeros(len(self.rows), bool)
         self.taken_off = 0
         texts, captions = [], []
-        for row, said, lead in zip(rows.tolist(), suspected, led, strict=True):
-            body = self.changed.get(row, said)
+        for row, suspect, lead in zip(rows.tolist(), suspected, led, strict=True):
+            body = self.changed.get(row, suspect)
             author, kind, text, caption, edited = kinds.row(
                 names[self.authors[row]], body, lead, file
             )
@@ -142,9 +142,9 @@ class Messages:
             self.taken_off += len(body) - len(text)
             texts.append(text)
             captions.append(caption)
-        self.said = pc.replace_with_mask(self.said, close, pa.array(texts, self.said.type))
-        none = pa.repeat(pa.scalar("", self.said.type), len(self.said))
-        self.captions = pc.replace_with_mask(none, close, pa.array(captions, self.said.type))
+        self.bodies = pc.replace_with_mask(self.bodies, close, pa.array(texts, self.bodies.type))
+        none = pa.repeat(pa.scalar("", self.bodies.type), len(self.bodies))
+        self.captions = pc.replace_with_mask(none, close, pa.array(captions, self.bodies.type))
 
     def _writers(self) -> frozenset[str]:
         """The authors of whom there are words without WhatsApp's mark."""
@@ -160,7 +160,9 @@ class Messages:
         first = [mark.encode() for mark in kinds.OWN_MARKS]
         return np.logical_or.reduce(
             [
-                np.logical_and.reduce([data[starts + at] == byte for at, byte in enumerate(mark)])
+                np.logical_and.reduce(
+                    [data[starts + offset] == byte for offset, byte in enumerate(mark)]
+                )
                 for mark in first
             ]
         )
@@ -168,15 +170,17 @@ class Messages:
     def table(self, chat: str, times: np.ndarray) -> pd.DataFrame:
         """The table of `Export.messages`; `times` are seconds since 1970 of all pieces."""
         numbers = pa.array(self.authors, mask=self.authors < 0)
-        known = pa.array(list(self.known), self.said.type)
+        known = pa.array(list(self.known), self.bodies.type)
         return pd.DataFrame(
             {
-                "chat": _strings(pa.repeat(pa.scalar(chat, self.said.type), len(self.rows))),
+                "chat": _strings(pa.repeat(pa.scalar(chat, self.bodies.type), len(self.rows))),
                 "line": self.lines,
                 "timestamp": (times[self.rows] * 1_000_000).view("datetime64[us]"),
                 "author": _strings(known.take(numbers)),
-                "kind": _strings(pa.array(list(KINDS), self.said.type).take(pa.array(self.kinds))),
-                "text": _strings(self.said),
+                "kind": _strings(
+                    pa.array(list(KINDS), self.bodies.type).take(pa.array(self.kinds))
+                ),
+                "text": _strings(self.bodies),
                 "edited": self.edited,
                 "caption": _strings(self.captions),
             },
@@ -198,7 +202,7 @@ class Messages:
             },
             characters_in=characters_in(self.source) + text.attached[1],
             characters={
-                "texts": pc.sum(pc.utf8_length(self.said)).as_py(),
+                "texts": pc.sum(pc.utf8_length(self.bodies)).as_py(),
                 "authors": int(self.written.sum()),
                 "headers": int(pieces.headers[self.rows].sum()),
                 "marks_and_placeholders": self.taken_off,

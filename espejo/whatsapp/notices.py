@@ -25,8 +25,8 @@ def forms(*kinds: str) -> list[str]:
 def either(*kinds: str) -> str:
     """The forms of some kinds, without final full stop, as one regular expression."""
     parts = [re.split(r"(\{.+?\})", form.removesuffix(".")) for form in forms(*kinds)]
-    found = ["".join(_TOKENS.get(part) or re.escape(part) for part in form) for form in parts]
-    return "(?:" + "|".join(sorted(found, key=len, reverse=True)) + ")"
+    patterns = ["".join(_TOKENS.get(part) or re.escape(part) for part in form) for form in parts]
+    return "(?:" + "|".join(sorted(patterns, key=len, reverse=True)) + ")"
 
 
 def language(name: str, text: str) -> str:

@@ -75,10 +75,10 @@ class Column:
 
     def mapped(self, function: Callable, dtype: type, codes: np.ndarray) -> np.ndarray:
         """`function` of the values of some rows, called once for each distinct value."""
-        found = np.zeros(len(self._known), dtype)
+        values: np.ndarray = np.zeros(len(self._known), dtype)
         distinct = np.flatnonzero(np.bincount(codes))
-        found[distinct] = list(map(function, self.some(codes)))
-        return found[codes]
+        values[distinct] = list(map(function, self.some(codes)))
+        return values[codes]
 
 
 @dataclass
@@ -89,7 +89,9 @@ class Pieces:
     days: Column  # as written
     times: Column  # as written, with AM or PM
     names: Column  # what stands before the first colon, None when that is not simply a name
-    said: pa.LargeStringArray  # what follows, up to the next header, without line feeds at the end
+    bodies: (
+        pa.LargeStringArray
+    )  # what follows, up to the next header, without line feeds at the end
     headers: np.ndarray  # characters of the header
     lines: np.ndarray  # number of the first line, from 1
     blank_ends: np.ndarray  # line feeds cut from the end of `said`
@@ -109,13 +111,16 @@ class _Pass:
     def __init__(self, pattern: re.Pattern[str], style: Style | None) -> None:
         self.pattern = pattern
         self.style = style  # of all that the pattern finds, None for the general one
-        self.days, self.times, self.names, self.found = Column(), Column(), Column(), Column()
-        self.said, self.headers, self.lines, self.blank_ends = [], [], [], []
+        self.days, self.times, self.names, self.forms = Column(), Column(), Column(), Column()
+        self.bodies: list[pa.Array] = []
+        self.headers: list[np.ndarray] = []
+        self.lines: list[np.ndarray] = []
+        self.blank_ends: list[np.ndarray] = []
         self.before: str | None = None
         self.open: list[str] = []  # the message that may go on in the next chunk
         self.line = 1  # of the message in `open`
         self.typed_lines = 0
-        self.found_so_far = 0
+        self.count = 0
         self.seen: dict[Style, list] = {}  # below messages: how many headers, the first one's line
         self.variants: dict[Style, set[Variant]] = defaultdict(set)
 
@@ -126,27 +131,27 @@ class _Pass:
         if not pieces:
             return
         if self.style is None:
-            headers, names, said = pieces[::3], pieces[1::3], pieces[2::3]
+            headers, names, bodies = pieces[::3], pieces[1::3], pieces[2::3]
             forms = list(map(form_of, headers))
-            self.found.add([form and form.style for form in forms])
+            self.forms.add([form and form.style for form in forms])
             both = list(zip(headers, forms, strict=True))
             days = [header[form.day] if form else "" for header, form in both]
             times = [header[form.time] if form else "" for header, form in both]
         else:
-            headers, days, times, names, said = (pieces[at::5] for at in range(5))
+            headers, days, times, names, bodies = (pieces[field::5] for field in range(5))
             if self.style.time_first:
                 days, times = times, days
         self.days.add(days)
         self.times.add(times)
         self.names.add(names)
-        self.found_so_far += len(headers)
-        if self.found_so_far > MOST_MESSAGES:
+        self.count += len(headers)
+        if self.count > MOST_MESSAGES:
             raise TooManyError(MOST_MESSAGES)
         self.headers.append(np.fromiter(map(len, headers), np.int32, len(headers)))
-        self.close(said[:-1])
-        self.open = [said[-1]]
+        self.close(bodies[:-1])
+        self.open = [bodies[-1]]
 
-    def close(self, said: list[str]) -> None:
+    def close(self, bodies: list[str]) -> None:
         """The open message has ended, and so have these."""
         begun = "".join(self.open)
         if self.before is None:
@@ -154,21 +159,21 @@ class _Pass:
             self.line = self.below(begun, 0) + 1
             self.typed_lines = 0
         else:
-            said.insert(0, begun)
-        if not said:
+            bodies.insert(0, begun)
+        if not bodies:
             return
-        array = pa.array(said, pa.large_string())
+        array = pa.array(bodies, pa.large_string())
         feeds = pc.count_substring(array, "\n").to_numpy()
         starts = self.line + np.concatenate([[0], np.cumsum(feeds + 1)])
         self.line = int(starts[-1])
-        cut = np.zeros(len(said), np.int32)
+        cut = np.zeros(len(bodies), np.int32)
         for row in np.flatnonzero(feeds).tolist():
-            text = said[row]
+            text = bodies[row]
             self.below(text, int(starts[row]))
             if text[-1] == "\n":
-                said[row] = text.rstrip("\n")
-                cut[row] = len(text) - len(said[row])
-        self.said.append(pa.array(said, pa.large_string()) if cut.any() else array)
+                bodies[row] = text.rstrip("\n")
+                cut[row] = len(text) - len(bodies[row])
+        self.bodies.append(pa.array(bodies, pa.large_string()) if cut.any() else array)
         self.lines.append(starts[:-1])
         self.blank_ends.append(cut)
 
@@ -193,8 +198,8 @@ class _Pass:
         none = np.zeros(0, np.int64)
         lines = np.concatenate([none, *self.lines])
         if self.style is None:
-            codes = self.found.codes
-            for code, style in enumerate(self.found.values):
+            codes = self.forms.codes
+            for code, style in enumerate(self.forms.values):
                 if style:
                     rows = np.flatnonzero(codes == code)
                     self.seen[style] = [len(rows), int(lines[rows[0]])]
@@ -202,18 +207,18 @@ class _Pass:
             seen = self.seen.get(self.style, (0, lines[0]))
             self.seen[self.style] = [seen[0] + len(lines), min(seen[1], int(lines[0]))]
         return Pieces(
-            before=self.before,
+            before=self.before or "",
             days=self.days,
             times=self.times,
             names=self.names,
-            said=pa.chunked_array(self.said, pa.large_string()).combine_chunks(),
+            bodies=pa.chunked_array(self.bodies, pa.large_string()).combine_chunks(),
             headers=np.concatenate([none, *self.headers]),
             lines=lines,
             blank_ends=np.concatenate([none, *self.blank_ends]),
             typed_lines=self.typed_lines,
             lookalikes=sum(count for count, _ in self.seen.values()),
-            styles=self.found.values if self.style is None else [self.style],
-            style_codes=self.found.codes if self.style is None else np.zeros(len(lines), np.int32),
+            styles=self.forms.values if self.style is None else [self.style],
+            style_codes=self.forms.codes if self.style is None else np.zeros(len(lines), np.int32),
         )
 
 
@@ -264,4 +269,5 @@ def take_apart(source: Source) -> tuple[Pieces, Style] | None:
             break
         for seen, more in reader.variants.items():
             variants[seen] |= more
+    assert style  # else it was None in the loop
     return pieces, style

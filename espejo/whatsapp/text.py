@@ -142,11 +142,11 @@ class Source:
     @cached_property
     def ends(self) -> np.ndarray:
         """Where each line feed stands, in bytes, and one past the end (int64)."""
-        found = []
+        positions = []
         for start in range(0, len(self.data), CHUNK):
             part = np.frombuffer(self.data, np.uint8, min(CHUNK, len(self.data) - start), start)
-            found.append(np.flatnonzero(part == ord("\n")) + start)
-        return np.concatenate([*found, [len(self.data)]]).astype(np.int64)
+            positions.append(np.flatnonzero(part == ord("\n")) + start)
+        return np.concatenate([*positions, [len(self.data)]]).astype(np.int64)
 
     @cached_property
     def starts(self) -> np.ndarray:

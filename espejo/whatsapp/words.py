@@ -61,11 +61,11 @@ def _locales() -> dict[str, dict]:
 @cache
 def _meanings(kind: str) -> dict[str, set]:
     """What each word means in any locale."""
-    found: dict[str, set] = {}
+    by_word: dict[str, set] = {}
     for own in _locales().values():
         for word, meaning in own[kind].items():
-            found.setdefault(word, set()).add(meaning)
-    return found
+            by_word.setdefault(word, set()).add(meaning)
+    return by_word
 
 
 @lru_cache(maxsize=10_000)
@@ -94,11 +94,11 @@ def meaning(
     locales: list[int] = []  # how many mean each of `tries`
     for own in _locales().values():
         if all(word in own[kind] for word in words):
-            found = {word: own[kind][word] for word in words}
-            if found not in tries:
-                tries.append(found)
+            choice = {word: own[kind][word] for word in words}
+            if choice not in tries:
+                tries.append(choice)
                 locales.append(0)
-            locales[tries.index(found)] += 1
+            locales[tries.index(choice)] += 1
     if not tries:
         known = _meanings(kind)
         unknown = [word for word in words if word not in known]
@@ -110,11 +110,11 @@ def meaning(
         locales = [0] * len(tries)
     if len(tries) == 1:
         return tries[0]
-    costs = [(steps_back(found), -count) for found, count in zip(tries, locales, strict=True)]
-    best = [found for found, cost in zip(tries, costs, strict=True) if cost == min(costs)]
+    costs = [(steps_back(choice), -count) for choice, count in zip(tries, locales, strict=True)]
+    best = [choice for choice, cost in zip(tries, costs, strict=True) if cost == min(costs)]
     if len(best) > 1 and kind == "hours":
         # Meanings that differ in the edges of the night alone are as good as one.
-        best = list({tuple(map(_half, found.values())): found for found in best}.values())
+        best = list({tuple(map(_half, choice.values())): choice for choice in best}.values())
     return best[0] if len(best) == 1 else None
 
 
@@ -130,10 +130,11 @@ def hour_of(hour: int, part: Hours) -> int:
     first, last = part
     middle = (first + ((last - first) % 24 or 24) / 2) % 24
 
-    def away(at: int) -> tuple[bool, bool, float]:
-        inside = (at - first) % 24 < ((last - first) % 24 or 24)
+    def away(hour_24: int) -> tuple[bool, bool, float]:
+        inside = (hour_24 - first) % 24 < ((last - first) % 24 or 24)
         # "9 in the afternoon": there the word stands for a half of the day. Nights begin before 0.
-        other_half = hour < 12 and 0 < first < last and (at >= 12) != (middle >= 12)
-        return not inside, other_half, min((at + 0.5 - middle) % 24, (middle - at - 0.5) % 24)
+        other_half = hour < 12 and 0 < first < last and (hour_24 >= 12) != (middle >= 12)
+        distance = min((hour_24 + 0.5 - middle) % 24, (middle - hour_24 - 0.5) % 24)
+        return not inside, other_half, distance
 
     return min((hour % 12, hour % 12 + 12), key=away)

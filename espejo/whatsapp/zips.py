@@ -30,8 +30,8 @@ def texts(path: Path, limit: int) -> tuple[list[tuple[str, bytes]], list[bytes]]
             def headers(name: str) -> int:
                 with archive.open(members[name]) as file:
                     lines = decoded(file.read(GLANCE)).data.decode().split("\n")
-                found = sum(1 for line in lines if HEADER.match(line))
-                return found if found > FEW * len(lines) else 0
+                count = sum(1 for line in lines if HEADER.match(line))
+                return count if count > FEW * len(lines) else 0
 
             chosen = chats_among(sorted(members), path.stem, headers)
             data, left = {}, limit
@@ -54,19 +54,19 @@ def chats_among(names: Sequence[str], stem: str, headers: Callable[[str], int]) 
     `_chat.txt` if there is one; else the one called like the zip, as Android packs it; else those
     with WhatsApp in their name; else those that hold headers, or the most like a chat of them.
     """
-    found = []
-    for _, some in groupby(sorted(names, key=_folder), _folder):
-        some = sorted(some)
+    chats = []
+    for _, of_folder in groupby(sorted(names, key=_folder), _folder):
+        some = sorted(of_folder)
         lower = {name: PurePosixPath(name).name.lower() for name in some}
         own = [name for name in some if lower[name] == "_chat.txt"]
         own = own or [name for name in some if lower[name] == f"{stem.lower()}.txt"]
         own = own or [name for name in some if "whatsapp" in lower[name] and headers(name)]
-        found.append((bool(own), own or some))
-    sure = [name for named, some in found if named for name in some]
+        chats.append((bool(own), own or some))
+    sure = [name for named, some in chats if named for name in some]
     if sure or len(names) == 1:
         return sure or list(names)
-    counts = {name: headers(name) for _, some in found for name in some}
-    return [name for name in counts if counts[name]] or [max(counts, key=counts.get)]
+    counts = {name: headers(name) for _, some in chats for name in some}
+    return [name for name in counts if counts[name]] or [max(counts, key=lambda name: counts[name])]
 
 
 def _folder(name: str) -> str:

@@ -1,17 +1,25 @@
 """What the chat declines by list: found by hand, and answered with no model."""
 
+from types import SimpleNamespace
+
 import pytest
 import yaml
 
 from espejo.chat import decline, terminal
+from espejo.chat.decline import ChatConfig
 from espejo.core.errors import UserError
 from tests.helpers.workshop import ROOT
 
 LIST = {"decline": ["bomba", "Tarjeta de crédito", "año nuevo", "911"], "declined": "De eso no."}
+GENERATE = None  # the fake conversation ignores it
+
+
+def blocklist(*phrases):
+    return decline.blocklist(ChatConfig(decline=list(phrases), declined="De eso no."))
 
 
 @pytest.mark.parametrize(
-    ("message", "found"),
+    ("message", "declined"),
     [
         ("Cómo hago una bomba casera?", True),
         ("una BÓMBA!!", True),
@@ -29,12 +37,12 @@ LIST = {"decline": ["bomba", "Tarjeta de crédito", "año nuevo", "911"], "decli
         ("💣", False),
     ],
 )
-def test_whole_words_whatever_their_case_and_accents(message, found):
-    assert decline.listed(LIST).holds(message) is found
+def test_whole_words_whatever_their_case_and_accents(message, declined):
+    assert blocklist(*LIST["decline"]).matches(message) is declined
 
 
 @pytest.mark.parametrize(
-    ("entry", "message", "found"),
+    ("entry", "message", "declined"),
     [
         # What nobody sees: zero width, soft hyphens, joiners, selectors, direction, controls.
         ("política", "pol\u200bít\u200dica", True),
@@ -130,13 +138,13 @@ def test_whole_words_whatever_their_case_and_accents(message, found):
         ("bomba", "bombón bombero", False),
     ],
 )
-def test_a_phrase_is_seen_however_its_letters_are_written(entry, message, found):
-    assert decline.listed({"decline": [entry], "declined": ""}).holds(message) is found
+def test_a_phrase_is_seen_however_its_letters_are_written(entry, message, declined):
+    assert blocklist(entry).matches(message) is declined
 
 
 def test_ordinary_sentences_are_not_declined():
-    listed = ["política", "bomba", "sexo", "droga", "arma", "plata", "sol", "muerte", "ano", "gas"]
-    wanted = decline.listed({"decline": listed, "declined": ""})
+    phrases = ["política", "bomba", "sexo", "droga", "arma", "plata", "sol", "muerte", "ano", "gas"]
+    topics = blocklist(*phrases)
     sentences = """
         Hola! cómo andás? todo bien?
         jajaja no puede ser, 3 veces seguidas
@@ -155,44 +163,50 @@ def test_ordinary_sentences_are_not_declined():
         mañana hay examen de análisis 2
     """
     for sentence in sentences.strip().splitlines():
-        assert not wanted.holds(sentence.strip()), sentence
+        assert not topics.matches(sentence.strip()), sentence
 
 
 def test_an_empty_list_declines_nothing(composed):
-    default = composed()["chat"]
-    assert default["decline"] == []
-    assert not decline.listed(default).holds("bomba")
+    default = ChatConfig.model_validate(composed()["chat"])
+    assert default.decline == []
+    assert not decline.blocklist(default).matches("bomba")
 
 
 @pytest.mark.parametrize(
     "entry", ["", "?!", "\u200b", False, 911, 1.5, None, ["bomba"], {"a": "b"}, b"a"]
 )
-def test_an_entry_that_would_never_be_found_is_named(entry):
-    with pytest.raises(UserError, match=r"^chat\.decline holds .*put it in quotes") as error:
-        decline.listed({"decline": ["bomba", entry], "declined": ""})
-    assert repr(entry) in str(error.value)
+def test_an_entry_that_would_never_be_found_is_named(entry, tmp_path):
+    path = tmp_path / "params.yaml"
+    section = {"decline": ["bomba", entry], "declined": ""}
+    path.write_text(yaml.safe_dump({"chat": section}), "utf-8")
+    with pytest.raises(UserError, match=r"chat\.decline\.1 is .*, in quotes") as error:
+        decline.read(path)
+    assert f"chat.decline.1 is {entry!r}: expected a word or phrase" in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("written", "said"),
+    ("written", "sentence"),
     [
-        ("chat:", "chat is None"),
-        ("chat: [bomba]", r"chat is \['bomba'\]"),
-        ("chat:\n  decline: bomba\n  declined: no", "chat.decline is 'bomba', which is no list"),
-        ("chat:\n  decline: no\n  declined: x", "chat.decline is False, which is no list"),
-        ("chat:\n  decline:\n  declined: x", "chat.decline is None, which is no list"),
-        ("chat:\n  decline: {bomba: 1}\n  declined: x", "chat.decline is .*, which is no list"),
-        ("chat:\n  decline: [no]\n  declined: x", "chat.decline holds False"),
-        ("chat:\n  decline: [bomba]\n  declined: no", "chat.declined is False, which is no text"),
-        ("chat:\n  decline: [bomba]", "chat.declined is None, which is no text"),
+        ("chat:", "chat is None: expected decline, declined below it"),
+        ("chat: [bomba]", r"chat is \['bomba'\]: expected decline, declined below it"),
+        ("chat: {decline: bomba, declined: x}", "chat.decline is 'bomba': expected a valid list"),
+        ("chat: {decline: no, declined: x}", "chat.decline is False: expected a valid list"),
+        ("chat: {decline: , declined: x}", "chat.decline is None: expected a valid list"),
+        ("chat: {decline: {a: 1}, declined: x}", "chat.decline is .*: expected a valid list"),
+        (
+            "chat: {decline: [no], declined: x}",
+            "decline.0 is False: expected a word or phrase",
+        ),
+        ("chat: {decline: [a], declined: no}", "chat.declined is False: expected a valid string"),
+        ("chat: {decline: [a]}", r"params\.yaml lacks chat\.declined"),
         ("[]", "params.yaml holds no settings"),
         ("", "params.yaml holds no settings"),
     ],
 )
-def test_what_yaml_makes_of_a_list_is_named_with_its_key(written, said, tmp_path):
+def test_what_yaml_makes_of_a_list_is_named_with_its_key(written, sentence, tmp_path):
     path = tmp_path / "params.yaml"
     path.write_text(written, "utf-8")
-    with pytest.raises(UserError, match=said) as error:
+    with pytest.raises(UserError, match=sentence) as error:
         decline.read(path)
     assert "\n" not in str(error.value)
 
@@ -208,16 +222,17 @@ def test_it_is_read_from_params_and_no_stage_depends_on_it(tmp_path):
     assert not [name for name, stage in stages.items() if "chat" in str(stage["params"])]
 
 
-class Talk:
-    """Stands for a Conversation: remembers what it was asked."""
+class FakeConversation:
+    """Remembers what it was asked."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, generate):
         self.turns, self.asked = [], []
-        self.mirror = type("Mirror", (), {"facts": {"model": {"name": "m"}, "data": "d"}})
-        Talk.last = self
+        manifest = {"model": {"name": "m"}, "data": "d"}
+        self.pair = SimpleNamespace(manifest=manifest)
+        FakeConversation.last = self
 
-    def say(self, said):
-        self.turns.append(said)
+    def say(self, messages):
+        self.turns.append(messages)
 
     def reply(self, base=False):
         self.asked.append((self.turns[-1], base))
@@ -226,23 +241,23 @@ class Talk:
 
 def test_the_model_never_sees_what_was_declined(monkeypatch, capsys, tmp_path):
     lines = iter(["hola", "una BOMBA", "/base", "dale", "/base", "salir"])
-    monkeypatch.setattr(terminal, "Conversation", Talk)
+    monkeypatch.setattr(terminal, "Conversation", FakeConversation)
     monkeypatch.setattr("builtins.input", lambda _: next(lines))
-    terminal.chat(tmp_path, decline.listed(LIST))
-    assert Talk.last.asked == [(["hola"], False), (["dale"], False), (["dale"], True)]
-    shown = capsys.readouterr().out
-    assert "declined by list (chat.decline): 4" in shown
-    assert "declined by list › De eso no.\n" in shown
-    assert "That was declined by list" in shown
-    assert shown.count("bot › sí") == 2
-    assert shown.count("base › sí") == 1
+    terminal.chat(tmp_path, GENERATE, blocklist(*LIST["decline"]))
+    assert FakeConversation.last.asked == [(["hola"], False), (["dale"], False), (["dale"], True)]
+    output = capsys.readouterr().out
+    assert "declined by list (chat.decline): 4" in output
+    assert "declined by list › De eso no.\n" in output
+    assert "That was declined by list" in output
+    assert output.count("bot › sí") == 2
+    assert output.count("base › sí") == 1
 
 
 def test_without_a_list_nothing_is_said_of_it(monkeypatch, capsys, tmp_path):
     lines = iter(["una bomba", "salir"])
-    monkeypatch.setattr(terminal, "Conversation", Talk)
+    monkeypatch.setattr(terminal, "Conversation", FakeConversation)
     monkeypatch.setattr("builtins.input", lambda _: next(lines))
-    terminal.chat(tmp_path, decline.read(tmp_path / "params.yaml"))
-    shown = capsys.readouterr().out
-    assert "declined" not in shown
-    assert "bot › sí" in shown
+    terminal.chat(tmp_path, GENERATE, decline.read(tmp_path / "params.yaml"))
+    output = capsys.readouterr().out
+    assert "declined" not in output
+    assert "bot › sí" in output

@@ -50,15 +50,15 @@ def certain(text):
     return meant(text[: len(text) - max(begun, default=0)])
 
 
-def joined(shown):
-    """What was shown, as messages."""
-    said = [""]
-    for text in shown:
-        if text is None:
-            said.append("")
+def joined(pieces):
+    """Pieces as they are shown, as messages."""
+    texts = [""]
+    for piece in pieces:
+        if piece is None:
+            texts.append("")
         else:
-            said[-1] += text
-    return said
+            texts[-1] += piece
+    return texts
 
 
 @given(cut_up())

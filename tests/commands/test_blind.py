@@ -25,27 +25,29 @@ def folder(tmp_path, monkeypatch):
     splits = ["train"] * 3 + ["validation"] * 3 + ["test"] * (PAIRS + 1)
     rows = [
         {
-            "id": f"id-{at}",
+            "id": f"id-{number}",
             "chat": "c",
-            "session": at,
+            "session": number,
             "split": split,
             "group": False,
-            "context": [{"author": "Cami", "messages": [f"asked {at}?"]}],
-            "reply": [f"{split} real {at}", "<b>"],
+            "context": [{"author": "Cami", "messages": [f"asked {number}?"]}],
+            "reply": [f"{split} real {number}", "<b>"],
         }
-        for at, split in enumerate(splits)
+        for number, split in enumerate(splits)
     ]
     asked = [row["id"] for row in rows[3:-1]]  # the last of the test was not answered
-    said = [
-        {"id": name, "model": model, "messages": [f"{model} wrote {name[3:]}"]}
+    replies = [
+        {
+            **{"id": name, "kind": "held_out", "prompt": None, "model": model},
+            **{"messages": [f"{model} wrote {name[3:]}"], "finished": True},
+        }
         for model in ("base", "tuned")
         for name in asked
     ]
-    said[-1]["messages"] = []
+    replies[-1]["messages"] = []
     tables.write(pd.DataFrame(rows), tmp_path / "data" / "examples.parquet", tables.EXAMPLES)
-    replies = pd.DataFrame(said).assign(kind="held_out", prompt=None, finished=True)
-    tables.write(replies, tmp_path / "data" / "replies.parquet", tables.REPLIES)
-    (tmp_path / "params.yaml").write_text("report: {language: es}\n", "utf-8")
+    tables.write(pd.DataFrame(replies), tmp_path / "data" / "replies.parquet", tables.REPLIES)
+    (tmp_path / "params.yaml").write_text("report: {language: es, shown_contexts: 1}\n", "utf-8")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -56,23 +58,23 @@ class Page(HTMLParser):
     def __init__(self, text):
         super().__init__()
         self.name, self.options, self.bubbles, self.sources = None, [], [], []
-        self.said = None
+        self.texts = None
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):
-        given = dict(attrs)
-        self.name = given.get("data-page", self.name)
+        attributes = dict(attrs)
+        self.name = attributes.get("data-page", self.name)
         self.sources += [value for name, value in attrs if name in ("src", "href", "action")]
-        if tag == "label" and given.get("class"):
-            self.said = []
-        if given.get("class") == "bubble":
+        if tag == "label" and attributes.get("class"):
+            self.texts = []
+        if attributes.get("class") == "bubble":
             self.bubbles.append("")
         if tag == "input":
-            self.options.append((given["name"], given["value"], self.said))
+            self.options.append((attributes["name"], attributes["value"], self.texts))
 
     def handle_data(self, data):
-        if self.said is not None and data.strip():
-            self.said.append(data.strip())
+        if self.texts is not None and data.strip():
+            self.texts.append(data.strip())
 
 
 def written(folder, number=PAIRS, seed=7, language="en"):
@@ -83,15 +85,15 @@ def written(folder, number=PAIRS, seed=7, language="en"):
 
 def answered(folder, page, choose):
     """answers.json as the page's script writes it, `choose` saying which option is chosen."""
-    read = Page(page)
-    answers = {number: side for number, side, said in read.options if choose(side, said)}
+    parsed = Page(page)
+    answers = {number: side for number, side, texts in parsed.options if choose(side, texts)}
     path = folder / "answers.json"
-    path.write_text(json.dumps({"page": read.name, "answers": answers}), "utf-8")
+    path.write_text(json.dumps({"page": parsed.name, "answers": answers}), "utf-8")
     return path
 
 
-def is_real(_, said):
-    return said[0].startswith("test real")
+def is_real(_, texts):
+    return texts[0].startswith("test real")
 
 
 def test_every_pair_is_of_the_test_set_and_has_one_real_reply(folder):
@@ -99,7 +101,7 @@ def test_every_pair_is_of_the_test_set_and_has_one_real_reply(folder):
     options = Page(page).options
     assert len(options) == 2 * PAIRS
     for number, real in key["real"].items():
-        both = {side: said[0] for name, side, said in options if name == number}
+        both = {side: texts[0] for name, side, texts in options if name == number}
         assert both[real].startswith("test real")
         other = both["b" if real == "a" else "a"]
         assert other.startswith("tuned wrote") or other == "(nothing)"
@@ -116,7 +118,10 @@ def test_the_page_holds_no_key_and_loads_nothing(folder):
     # Real and generated replies look alike but for their words, whichever side they are on.
     shape = re.sub(r"(test real|tuned wrote) \d+|asked \d+|name=.\d+|Conversation \d+", "", page)
     fieldsets = re.findall(r"<fieldset.*?</fieldset>", shape, re.DOTALL)
-    bare = {re.sub(r'<span class="(bubble|empty)">.*?</span>\s*', "", one) for one in fieldsets}
+    bare = {
+        re.sub(r'<span class="(bubble|empty)">.*?</span>\s*', "", fieldset)
+        for fieldset in fieldsets
+    }
     assert len(bare) == 1
     assert json.dumps(key["real"])[1:-1] not in page
     policy = re.search(r'Security-Policy" content="([^"]*)"', page)[1]
@@ -144,21 +149,23 @@ def test_the_same_seed_gives_the_same_page_and_another_another(folder):
 )
 def test_what_the_answers_come_to(folder, choose, result, means):
     page, _ = written(folder)
-    said = blind.score(answered(folder, page, choose), folder / blind.KEY)
-    assert result in said
-    assert means in said
+    sentence = blind.score(answered(folder, page, choose), folder / blind.KEY)
+    assert result in sentence
+    assert means in sentence
 
 
 def test_half_of_them_right_is_a_coin(folder):
     _, key = written(folder)
     other = {"a": "b", "b": "a"}
-    given = {at: side if int(at) % 2 else other[side] for at, side in key["real"].items()}
+    answers = {
+        number: side if int(number) % 2 else other[side] for number, side in key["real"].items()
+    }
     path = folder / "answers.json"
-    path.write_text(json.dumps({"page": key["page"], "answers": given}), "utf-8")
-    said = blind.score(path, folder / blind.KEY)
+    path.write_text(json.dumps({"page": key["page"], "answers": answers}), "utf-8")
+    sentence = blind.score(path, folder / blind.KEY)
     # Wilson by hand: 0.5 ± 1.96 / (1 + 1.96² / 12) * sqrt(0.25 / 12 + 1.96² / 576) = 0.5 ± 0.246
-    assert "in 6 of 12 answered (12 on the page): 0.50 [0.25, 0.75]" in said
-    assert "neither that the replies can be told nor that they cannot" in said
+    assert "in 6 of 12 answered (12 on the page): 0.50 [0.25, 0.75]" in sentence
+    assert "neither that the replies can be told nor that they cannot" in sentence
 
 
 def test_only_answered_conversations_count(folder):
@@ -176,7 +183,7 @@ def test_only_answered_conversations_count(folder):
     ("content", "message"),
     [
         ("{", "is not JSON"),
-        ("[]", "is not a file of the blind test's"),
+        ("[]", "is not a file of the blind test"),
         ('{"page": "other", "answers": {"1": "a"}}', "answers another page"),
         ('{"page": PAGE, "answers": {}}', "holds no answer"),
         ('{"page": PAGE, "answers": {"99": "a"}}', "not as the page wrote it"),

@@ -17,16 +17,15 @@ from tests.helpers.workshop import run
 
 STAGE = {
     "cmd": "true",
-    "params": ["model", "predict", "data"],
+    "params": ["model", "data"],
     "outs": ["data/replies.parquet", "model", {"metrics/eval.json": {"cache": False}}],
 }
 
 
-def results(folder, model, tuned, said, verdict):
+def results(folder, model, tuned, text, verdict):
     """What a run of the pipeline leaves behind."""
     params = {
         "model": {"name": model},
-        "predict": {"prompts": ["Hola", "y | vos?"]},
         "data": {"raw": "data/raw/demo"},
     }
     (folder / "params.yaml").write_text(yaml.safe_dump(params), "utf-8")
@@ -35,12 +34,14 @@ def results(folder, model, tuned, said, verdict):
     scores = reported.likelihoods(tuned=tuned) | {"style": style, "memory": memory}
     metrics.write(scores, folder / "metrics" / "eval.json")
     rows = [
-        {"id": f"prompt-{number}", "prompt": text, "model": name, "messages": messages}
-        for number, text in enumerate(params["predict"]["prompts"], 1)
-        for name, messages in (("base", []), ("tuned", [f"{said} {number}", "x | y"]))
+        {
+            **{"id": f"prompt-{number}", "kind": "prompt", "prompt": prompt},
+            **{"model": name, "messages": messages, "finished": True},
+        }
+        for number, prompt in enumerate(("Hola", "y | vos?"), 1)
+        for name, messages in (("base", []), ("tuned", [f"{text} {number}", "x | y"]))
     ]
-    replies = pd.DataFrame(rows).assign(kind="prompt", finished=True)
-    tables.write(replies, folder / "data" / "replies.parquet", tables.REPLIES)
+    tables.write(pd.DataFrame(rows), folder / "data" / "replies.parquet", tables.REPLIES)
     (folder / "model").mkdir(exist_ok=True)
     (folder / "model" / "weights").write_bytes(b"0" * 1_500_000)
 
@@ -66,10 +67,10 @@ def repository(tmp_path_factory):
 
 def test_the_table_and_the_replies_of_every_experiment(repository, monkeypatch):
     monkeypatch.chdir(repository)
-    found = compare.experiments()
+    experiments = compare.experiments()
     # The workspace is the experiment that was saved.
-    assert [one.name for one in found] == ["main", "other"]
-    assert compare.table(found) == [
+    assert [experiment.name for experiment in experiments] == ["main", "other"]
+    assert compare.table(experiments) == [
         (
             *("main", "smollm2", "demo", "88.2 → 75.0", "2.94 → 2.50"),
             *("0.80 [0.75, 0.85]", "0.48 [0.43, 0.53]", "pass", "1.5"),
@@ -79,7 +80,7 @@ def test_the_table_and_the_replies_of_every_experiment(repository, monkeypatch):
             *("0.80 [0.75, 0.85]", "0.48 [0.43, 0.53]", "pass_with_doubts", "1.5"),
         ),
     ]
-    page = compare.page(found)
+    page = compare.page(experiments)
     assert "| prompt | main, base | main, tuned | other, base | other, tuned |" in page
     assert (
         r"| y \| vos? | *(nothing)* | main says 2<br>x \| y | *(nothing)* "
@@ -119,7 +120,7 @@ def test_the_table_in_the_terminal_fits_80_columns(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("memory", "shown"),
+    ("memory", "verdict"),
     [
         ({"verdict": "pass", "members": 32}, "pass"),
         ({"verdict": "pass"}, "pass?"),  # of before there were doubts: by values alone
@@ -128,18 +129,18 @@ def test_the_table_in_the_terminal_fits_80_columns(monkeypatch, tmp_path):
         ({}, "–"),
     ],
 )
-def test_the_verdict_is_that_of_the_evaluation(memory, shown):
-    assert compare.Experiment("one", "0", {}, {"memory": memory}, None).verdict == shown
+def test_the_verdict_is_that_of_the_evaluation(memory, verdict):
+    assert compare.Experiment("one", "0", {}, {"memory": memory}, None).verdict == verdict
 
 
 def test_the_picture_shows_values_and_intervals():
     style = {"author_score": {"base": reported.few(0.2), "tuned": reported.interval(0.8)}}
     scores = reported.likelihoods(base=2.94, tuned=2.5) | {"style": style}
-    found = [
+    experiments = [
         compare.Experiment("first", "0", {"model": {"name": "a"}}, scores, None),
         compare.Experiment("older", "1", {"model": {"name": "b"}}, {}, None),
     ]
-    figure = compare.picture(found)
+    figure = compare.picture(experiments)
     bits, score = figure.axes
 
     def drawn(panel):
@@ -171,8 +172,8 @@ def test_where_there_is_no_repository(tmp_path):
 
 
 def test_where_nothing_was_evaluated(monkeypatch):
-    shown = json.dumps([{"rev": "workspace", "name": None, "data": None, "experiments": None}])
-    done = subprocess.CompletedProcess([], 0, shown, "")
+    output = json.dumps([{"rev": "workspace", "name": None, "data": None, "experiments": None}])
+    done = subprocess.CompletedProcess([], 0, output, "")
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: done)
     with pytest.raises(UserError, match="run `make repro` first"):
         compare.experiments()

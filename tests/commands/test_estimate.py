@@ -46,7 +46,7 @@ def test_counts_are_the_published_ones(needs):
 
 
 @pytest.mark.parametrize("name", sorted(bundled.PACKAGES))
-def test_the_shipped_sizes_are_those_of_the_embedded_models(name):
+def test_the_shipped_sizes_are_those_of_the_bundled_models(name):
     try:
         config = json.loads((bundled.folder(name) / "config.json").read_text("utf-8"))
     except UserError:
@@ -91,8 +91,8 @@ def test_the_longest_text_follows_the_settings(composed):
 
 
 def test_estimates_are_what_a_card_was_seen_to_take(needs):
-    found = json.loads((ROOT / "docs" / "results" / "gpu.json").read_text("utf-8"))
-    rows = found["checks"]["memory"]["rows"]
+    results = json.loads((ROOT / "docs" / "results" / "gpu.json").read_text("utf-8"))
+    rows = results["checks"]["memory"]["rows"]
     assert {row["case"] for row in rows} < set(MODELS)  # some came later: they are estimates only
     for row in rows:
         estimated = needs[row["case"]].training / 1e9
@@ -102,7 +102,7 @@ def test_estimates_are_what_a_card_was_seen_to_take(needs):
 
 
 def test_large_models_are_all_those_above_one_and_a_half_billion(needs):
-    assert set(LARGE) == {name for name, one in needs.items() if one.parameters > 1.5e9}
+    assert set(LARGE) == {name for name, need in needs.items() if need.parameters > 1.5e9}
 
 
 @pytest.mark.parametrize("name", LARGE)
@@ -136,19 +136,19 @@ def test_an_unknown_architecture_says_where_it_goes():
 
 def test_the_command_lists_every_config():
     command = (sys.executable, "-m", "espejo.commands.cli", "estimate", "-S", "train=qlora-8gb")
-    said = run(*command, cwd=ROOT).stdout.splitlines()
-    listed = [line.split()[0] for line in said if line[:1].islower()]
+    lines = run(*command, cwd=ROOT).stdout.splitlines()
+    listed = [line.split()[0] for line in lines if line[:1].islower()]
     # GPT-2 calls its layers otherwise, and is too small to need it.
     trainable = [name for name in MODELS if name != "gpt2-spanish"]
     assert listed == ["model", *trainable, "gpt2-spanish:"]
-    llama3 = next(line for line in said if line.startswith("llama3 "))
+    llama3 = next(line for line in lines if line.startswith("llama3 "))
     assert "GB  15 24 40 80" in llama3
-    assert all(f"-S train=qlora-{size}gb" in said[-1] for size in (15, 8))
+    assert all(f"-S train=qlora-{size}gb" in lines[-1] for size in (15, 8))
 
 
 def test_settings_that_there_are_none_of_end_in_a_sentence():
     with pytest.raises(UserError, match=r"does not compose with .*train=qlora-9gb.*qlora-8gb"):
-        estimate.of_all_models(ROOT / "conf", ["train=qlora-9gb"])
+        estimate.estimate_all(ROOT / "conf", ["train=qlora-9gb"])
 
 
 # What training needs, without the holes that the heap keeps as models.py has it (on a processor
@@ -158,7 +158,9 @@ import ctypes, json, re, resource, sys
 from pathlib import Path
 from espejo.commands import estimate
 from espejo.model import loading
+from espejo.model.config import ModelConfig
 from espejo.training import sft
+from espejo.training.config import TrainConfig
 
 for option, value in ((-4, 65536), (-3, 1 << 20), (-1, 1 << 20)):  # M_MMAP_MAX and thresholds
     ctypes.CDLL(None).mallopt(option, value)
@@ -167,13 +169,14 @@ def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 params = json.loads(sys.argv[1])
+model, train = ModelConfig(**params["model"]), TrainConfig(**params["train"])
 tokens, learnt = estimate.lengths(params)
-tokenizer = loading.load_tokenizer(params["model"])
+tokenizer = loading.load_tokenizer(model)
 ids = [(7 * at) % 40_000 + 100 for at in range(tokens)]
 row = {"input_ids": ids, "labels": [-100] * (tokens - learnt) + ids[-learnt:], "kinds": []}
 before = resident()
-base = loading.load_base(params["model"])
-sft.train(base, tokenizer, [row] * 8, [row], params["train"], Path(sys.argv[2]))
+base = loading.load_base(model)
+sft.train(base, tokenizer, [row] * 8, [row], train, Path(sys.argv[2]))
 # Not getrusage: it counts what the process that started this one had.
 peak = re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]
 print(json.dumps(int(peak) * 1024 - before))

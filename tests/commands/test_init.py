@@ -423,7 +423,7 @@ def test_a_whole_home_or_thousands_of_files_are_not_read(project, downloads, mon
     monkeypatch.setenv("HOME", str(downloads))
     with pytest.raises(UserError, match="name the folder with the exports"):
         flagged(downloads.parent)
-    monkeypatch.setattr(own_chats, "MOST_FILES", 0)
+    monkeypatch.setattr(own_chats, "MAX_FILES", 0)
     monkeypatch.setenv("HOME", "/nowhere")
     with pytest.raises(UserError, match=r"holds 1 \.txt and \.zip files: name a folder with"):
         flagged(downloads)
@@ -485,7 +485,7 @@ def test_a_model_is_proposed_for_the_smallest_card_that_holds_its_training(compo
         assert estimate.cards(estimate.need(params).training)[0] == size, name
     assert composed()["model"]["name"] == proposal.DEFAULT
     on_processor = estimate.need(composed(f"model={proposal.DEFAULT}")).training
-    assert 1.5 * on_processor < proposal.LEAST_FREE  # README: half as much again
+    assert 1.5 * on_processor < proposal.MIN_FREE_BYTES  # README: half as much again
     assert estimate.need(composed(f"model={proposal.SMALL}")).training < on_processor
 
 

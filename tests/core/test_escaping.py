@@ -16,16 +16,16 @@ from rich.console import Console
 
 from espejo.chat import terminal
 from espejo.commands import cli, compare, model_card
-from espejo.core import escaping, stage
+from espejo.core import escaping, stage, tables
 from espejo.core.errors import UserError
 from espejo.plots import evaluation as evaluation_plots
 from espejo.plots.style import axes_with, save
 from espejo.privacy import cleaning
 from espejo.report import page, samples
-from espejo.report.blocks import Exchanges, Said, Section, Table, Text
+from espejo.report.blocks import Exchanges, Section, Table, Text, Turn
 from espejo.report.wording import Wording
 from espejo.statistics.page import measures, ranking
-from espejo.training.epoch_samples import Diary
+from espejo.training.epoch_samples import EpochSamples
 from stages import parse
 from tests.helpers.workshop import PEOPLE, chat
 
@@ -154,28 +154,39 @@ def test_what_is_written_is_still_read_easily():
     )
 
 
+def replies_to(text, ids):
+    """Table REPLIES of the base and the tuned model, to fixed prompts and contexts."""
+    rows = [
+        (id_, kind, text if kind == "prompt" else None, model, [text], True)
+        for id_, kind in zip(ids, ("prompt", "held_out"), strict=False)
+        for model in ("base", "tuned")
+    ]
+    return pd.DataFrame(rows, columns=tables.REPLIES.names)
+
+
 def markdown_pages(text, folder):
     """Every Markdown page with `text` wherever people, or names, have a say."""
-    replies = {"base": [[text]] * 2, "tuned": [[text, text]] * 2}
-    tested = pd.DataFrame({"context": [[{"author": text, "messages": [text]}]], "reply": [[text]]})
-    samples.write(folder / "samples.md", [text], replies, tested, 1)
-    yield (folder / "samples.md").read_text("utf-8")
+    tested = pd.DataFrame(
+        {"id": ["a"], "context": [[{"author": text, "messages": [text]}]], "reply": [[text]]}
+    )
+    yield samples.page(replies_to(text, ["prompt-1", "a"]), tested)
     found = pd.DataFrame({"message": [0], "type": ["EMAIL"], "shown": [text]})
     yield cleaning.page(found, "replace")
     yield measures((text,), [{"samples": 3}])
     yield ranking({text: {text: 2}}, 1)
-    diary = Diary(folder, [text], None, {}, 7)
+    asked = EpochSamples(folder, [text], None, 7)
     (folder / "replies-1.json").write_text(f"[[{json.dumps(text)}]]", "utf-8")
-    yield diary.page()
+    yield asked.page()
     yield page.markdown(Wording("es"), *report(text))
     params = {"model": {"name": text}, "data": {"raw": "x"}, "evaluate": {"prompts": [text]}}
     experiment = compare.Experiment(text, None, params, {"base": {}, "tuned": {}}, None)
     yield compare.page([experiment])
-    made = {
+    manifest = {
         "model": {"id": text, "quantization": None},
         "resolved_revision": "abc",
         "format": {"name": text},
         "history": 4,
+        "learnt_replies": 1,
         "train": {
             **{"method": "lora", "loss": "reply", "rank": 1, "alpha": 2, "epochs": 1},
             **{"learning_rate": 0.1, "scheduler": text},
@@ -185,8 +196,7 @@ def markdown_pages(text, folder):
         "libraries": {"torch": "1"},
     }
     counts = {"learnt_tokens_per_epoch": 1, "best_step": 1, "loss_validation": 1.0}
-    model_card.write(folder, made, 1, counts)
-    yield (folder / "README.md").read_text("utf-8").split("\n---\n", 1)[1]
+    yield model_card.card(manifest, counts).split("\n---\n", 1)[1]
 
 
 def report(text):
@@ -194,7 +204,7 @@ def report(text):
     lead = Wording("es").text(
         "page.lead", model=escaping.markdown(text), confidence="95 %", often="95"
     )
-    said = Exchanges([text], [([Said(text, [text])], [Said("x", [text, text])])])
+    said = Exchanges([text], [([Turn(text, [text])], [Turn("x", [text, text])])])
     blocks = [Text("`a` and *b*"), Table("t", ["a"], [[text], [text]]), said]
     return lead, [], [Section("s", "s", [*blocks[:2], Exchanges(["a", "b"], said.rows)])]
 
@@ -202,8 +212,7 @@ def report(text):
 @pytest.mark.parametrize("text", IN_PAGES)
 def test_every_markdown_page_has_the_structure_it_has_with_plain_words(text, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    tables = {"id": ["prompt-1"] * 2, "model": ["base", "tuned"], "messages": [[text], []]}
-    monkeypatch.setattr(compare.Experiment, "replies", lambda _: pd.DataFrame(tables))
+    monkeypatch.setattr(compare.Experiment, "replies", lambda _: replies_to(text, ["prompt-1"]))
     for hostile, plain in zip(
         markdown_pages(text, tmp_path), markdown_pages("x", tmp_path), strict=True
     ):
@@ -233,7 +242,7 @@ def html_pages(text):
     yield page.html(wording, *report(text), {})
     pairs = [{"context": [{"author": text, "messages": [text]}], "a": [text], "b": [text]}]
     named = {"name": "0", "style_digest": "", "script_digest": "", "styles": "", "script": ""}
-    yield page.filled("blind.html", True, wording=wording, pairs=pairs, **named)
+    yield page.render("blind.html", True, wording=wording, pairs=pairs, **named)
 
 
 @pytest.mark.parametrize("text", IN_PAGES)
@@ -297,8 +306,9 @@ def test_a_reply_reaches_the_terminal_without_controls_and_is_no_markup(capsys):
 
 
 def test_no_picture_shows_the_source_of_a_formula():
-    replies = dict.fromkeys(("base", "tuned", "real"), [["x" * n] for n in range(1, 200)])
-    figure = evaluation_plots.lengths(evaluation_plots.lengths_table(replies))
+    lengths = {name: [1.0, 9.0, 199.0] for name in ("base", "tuned", "real")}
+    table = pd.DataFrame({"percentile": [0, 50, 100], **lengths})
+    figure = evaluation_plots.reply_lengths(table, Wording("es"))
     figure.canvas.draw()
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert labels == ["0", "10", "100"]
@@ -308,3 +318,8 @@ def test_a_name_in_a_picture_is_no_formula(tmp_path):
     figure, _ = axes_with(r"$\nothing{$ de $x$", "x", "y")
     save(figure, tmp_path / "a.png")
     assert plt.rcParams["text.parse_math"] is False
+
+
+def test_a_table_of_markdown():
+    table = escaping.table(("a", "**b**"), [("1", "2"), ("3", "")])
+    assert table == "| a | **b** |\n| --- | --- |\n| 1 | 2 |\n| 3 |  |"

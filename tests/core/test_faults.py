@@ -21,6 +21,8 @@ from tests.helpers import workshop
 from tests.helpers.faulty import ROOT, STAGES
 from tests.model.test_every_model import tiny_base
 
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="puts off Linux's capabilities")
+
 RAW = "data/raw/demo"
 
 

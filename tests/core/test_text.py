@@ -57,7 +57,7 @@ def test_laughter(word):
 
 OTHERS = """
     ja ah oh ohh uhh ahh hh ajo ojo hoja hija hijo jefe jujuy caja viaje hay aja aha lo los
-    lao ss sss js sk k x d jota kiosko sos asesora ajusjus
+    lao ss sss js sk k x d jota kiosko sos asesora
 """
 
 

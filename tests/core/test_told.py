@@ -143,7 +143,7 @@ def test_a_key_that_a_file_lacks_is_named_with_its_place(tmp_path):
 
 PROGRAM = """
 import sys
-from espejo import stage
+from espejo.core import stage
 
 def main():
     {body}
@@ -294,6 +294,7 @@ def test_what_is_no_file_among_the_chats(make, name, chats, monkeypatch):
         inputs.check(Path())
 
 
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS makes no file of such a name")
 def test_a_name_that_is_not_utf_8(chats):
     Path(os.fsdecode(os.fsencode(chats / "chat") + b"\xff.txt")).touch()
     with pytest.raises(UserError, match="chat\udcff.txt: the name is not in UTF-8, .* rename"):

@@ -56,6 +56,19 @@ def test_each_repetition_and_each_fourgram_counts_as_often_as_it_occurs():
     assert shares == {"repeated_turns": 2 / 4, "fourgrams_in_train": 3 / 4}
 
 
+def test_case_and_punctuation_do_not_count():
+    shares = novelty.of_author(
+        turned(
+            ("Juli", "train", "hoy no llego ni a palos"),
+            ("Juli", "train", "¡Hoy, no llego...", "ni a palos! 😂"),
+            ("Juli", "test", "hoy no llego, ni ahí"),
+        ),
+        "Juli",
+    )
+    # Of the 4-grams "hoy no llego ni" and "no llego ni ahí" the first stands in train.
+    assert shares == {"repeated_turns": 1 / 3, "fourgrams_in_train": 1 / 2}
+
+
 @pytest.mark.parametrize("said", ["dale", "si dale nos vemos"])
 def test_an_author_of_short_turns_only_repeats_nothing(said):
     shares = novelty.of_author(turned(("Juli", "train", said), ("Juli", "train", said)), "Juli")

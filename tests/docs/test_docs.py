@@ -137,3 +137,20 @@ def test_every_model_is_in_the_table_of_models():
     listed = column(page, "| name | what | needs |")
     models = [path.stem for path in (ROOT / "conf" / "model").glob("[!_]*.yaml")]
     assert sorted(name for cell in listed for name in cell) == sorted(models)
+
+
+def test_a_model_needs_the_smallest_card_that_the_estimate_lists():
+    page = (ROOT / "docs" / "models-and-hardware.md").read_text("utf-8")
+    recorded = (ROOT / "docs" / "outputs" / "estimate.txt").read_text("utf-8")
+    smallest = dict(re.findall(r"^([\w.-]+) .*?[\d.]+ GB  (\d+) ", recorded, re.MULTILINE))
+    table = page.split("| name | what | needs |\n", 1)[1].split("\n\n", 1)[0]
+    said = dict(re.findall(r"^\| `([\w.-]+)` .*a GPU with (\d+) GB \|$", table, re.MULTILINE))
+    assert len(said) >= 11
+    assert said == {name: smallest[name] for name in said}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["estimate.txt", "estimate-8gb.txt"])
+def test_the_estimates_are_those_that_the_command_gives(name):
+    command, _, recorded = (ROOT / "docs" / "outputs" / name).read_text("utf-8").partition("\n")
+    assert recorded in run(*command.removeprefix("$ ").split(), cwd=ROOT).stdout

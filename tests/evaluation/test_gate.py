@@ -29,7 +29,7 @@ def demo():
         lowercase=False,
         characters=None,
     )
-    kept, _, _ = clean(messages, config, given={})
+    kept, _, _ = clean(messages, config, pseudonyms={})
     grouped = turns(kept, "1h", "3h").drop(columns="withheld")
     table = examples(split(grouped, "Juli", 0.1, 0.1, at_least=50), "Juli", history=4)
     long = table[table["reply"].map(lambda said: 30 < sum(map(len, said)) < 120)]

@@ -80,6 +80,7 @@ def test_empty_and_endless_replies_are_counted():
         ("jaja Jajajaja JEJE", ["ja", "ja+", "je"]),
         ("ajajaj lol LOOOL xD xdd", ["aj+", "lo", "lo+", "xd", "xd"]),
         ("haha jsjsjs kkkk", ["ha", "js+", "kk"]),
+        ("ksksks jjjj _jaja_ jajsja", ["ks+", "jj", "ja", "ja+"]),  # as statistics counts them
         ("hijo jarra hoja bajaron ajo", []),
     ],
 )

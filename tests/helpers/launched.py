@@ -1,9 +1,8 @@
 """The train stage on a tiny model, for a launcher to start: `-m tests.helpers.launched`.
 
-It reads params.yaml, formatted.parquet and the model tiny/ where it stands. Each process writes
-into a folder named after its rank, so that it shows which of them wrote. `seen-RANK.json` holds the
-rows that it was given, step by step, as numbers of their tokens, and how many of the model's
-weights were sharded.
+It reads params.yaml, formatted.parquet and the model tiny/ in the current folder. Each process has
+an output folder named after its rank, which shows which of them wrote. `seen-RANK.json` holds the
+lengths in tokens of the rows that it got, step by step, and how many weights were sharded.
 """
 
 import json
@@ -25,15 +24,15 @@ TOKENIZER = tiny.tokenizer(["<|im_start|>", "<|im_end|>"], "<|im_end|>", tiny.CH
 
 
 def shard_on_processors():
-    """accelerate shards on GPUs only; torch does on processors as well. Tell it these are GPUs."""
-    begin = PartialState.__init__
+    """accelerate shards on GPUs only, torch on CPUs as well: tell it that these are GPUs."""
+    init = PartialState.__init__
 
-    def begun(self, *arguments, **named):
-        begin(self, *arguments, **named)
+    def patched(self, *arguments, **named):
+        init(self, *arguments, **named)
         if self.distributed_type == DistributedType.MULTI_CPU:
             self.distributed_type = DistributedType.MULTI_GPU
 
-    PartialState.__init__ = begun
+    PartialState.__init__ = patched
 
 
 def main():
@@ -43,7 +42,7 @@ def main():
     seen = {"rows": []}
     step = SFTTrainer.training_step
 
-    def watched(self, model, inputs, *arguments, **named):
+    def recorded(self, model, inputs, *arguments, **named):
         seen["rows"].append(inputs["attention_mask"].sum(1).tolist())
         weights = list(self.model.parameters())
         seen["weights"], seen["sharded"] = (
@@ -52,21 +51,20 @@ def main():
         )
         return step(self, model, inputs, *arguments, **named)
 
-    SFTTrainer.training_step = watched
+    SFTTrainer.training_step = recorded
     loading.locate = lambda model: ("tiny", "main")
     loading.load_tokenizer = lambda model: TOKENIZER
-    mine = Path(rank)
-    (mine / "plots").mkdir(parents=True, exist_ok=True)
+    folder = Path(rank)
     train.main(
         Path("formatted.parquet"),
-        mine / "model",
-        mine / "train.json",
-        mine / "plots",
-        mine / "epochs.md",
+        folder / "model",
+        folder / "train.json",
+        folder / "loss.csv",
+        folder / "epochs.md",
     )
     Path(f"seen-{rank}.json").write_text(json.dumps(seen), "utf-8")
 
 
 if __name__ == "__main__":
-    with distributed.one_voice():
+    with distributed.only_rank_0_prints():
         run(main)

@@ -6,6 +6,7 @@ import yaml
 
 from espejo.core import metrics, tables
 from espejo.evaluation import controls, questions, second_name, two_sample
+from tests.helpers.configs import EVALUATE, changed, typed
 from tests.helpers.synthetic import chats
 from tests.helpers.workshop import ROOT
 
@@ -81,55 +82,49 @@ def examples_of(turns, author):
     return pd.DataFrame(rows)
 
 
-def replies_to(examples, turns, author, asked):
+def replies_to(examples, turns, author, config):
     """Table REPLIES: base writes as the others do, tuned as the author did in training.
 
-    `asked` is the params section predict.
+    `config` is the params section predict.
     """
-    drawn = np.random.default_rng(1)
+    random = np.random.default_rng(1)
     held_out = examples.loc[examples["split"].ne("train"), "id"]
     others = turns.loc[turns["author"].ne(author), "messages"].tolist()
     own = examples.loc[examples["split"].eq("train"), "reply"].tolist()
     fixed = [
         (f"{kind}-{number}", kind, text)
-        for kind, texts in {"prompt": asked["prompts"], **asked["out_of_scope"]}.items()
+        for kind, texts in {"prompt": config.prompts, **config.out_of_scope}.items()
         for number, text in enumerate(texts, 1)
     ]
     contexts = [(name, "held_out", None) for name in held_out]
     rows = []
-    for model, source, everything in (
+    for model, source, questions_asked in (
         ("base", others, [*fixed, *contexts]),
         ("examples", others, contexts),
         ("tuned", own, [*fixed, *contexts]),
     ):
-        for name, kind, prompt in everything:
-            said = source[drawn.integers(len(source))]
-            row = {"id": name, "kind": kind, "prompt": prompt, "model": model, "messages": said}
+        for name, kind, prompt in questions_asked:
+            reply = source[random.integers(len(source))]
+            row = {"id": name, "kind": kind, "prompt": prompt, "model": model, "messages": reply}
             rows.append({**row, "finished": True})
     return pd.DataFrame(rows)
 
 
-def scores_of(turns, examples, replies, author, wanted):
+def scores_of(turns, examples, replies, author, config):
     """What stands in metrics/eval.json for these tables."""
     held_out = examples[examples["split"].ne("train")].reset_index(drop=True)
     train = examples[examples["split"].eq("train")].reset_index(drop=True)
     return likelihoods() | {
-        "style": questions.evaluate_style(replies, held_out, turns, author, wanted),
+        "style": questions.evaluate_style(replies, held_out, turns, author, config),
         "memory": {
             "members": 32,
             **questions.evaluate_memorization(
-                replies, held_out, train["reply"].tolist(), interval(0.61), wanted
+                replies, held_out, train["reply"].tolist(), interval(0.61), config
             ),
         },
         "outside": questions.count_out_of_scope(replies),
-        "controls": controls.evaluate(turns, held_out, train, author, wanted),
+        "controls": controls.evaluate(turns, held_out, train, author, config),
     }
-
-
-def wanted():
-    """The params section evaluate, with fewer resamples."""
-    params = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))
-    return params["evaluate"] | {"bootstrap": 60}
 
 
 def of_pictures():
@@ -164,22 +159,24 @@ def of_pictures():
 def workplace(folder):
     """Everything that the stage reads, in `folder`; returns its arguments."""
     params = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))
-    params |= {"evaluate": wanted(), "report": params["report"] | {"language": "es"}}
+    config = changed(EVALUATE, bootstrap=60)
+    params |= {"evaluate": config.model_dump(), "report": params["report"] | {"language": "es"}}
     (folder / "params.yaml").write_text(yaml.safe_dump(params), "utf-8")
     turns = chats()
     examples = examples_of(turns, "Juli")
-    replies = replies_to(examples, turns, "Juli", params["predict"])
+    replies = replies_to(examples, turns, "Juli", typed(params).predict)
     held_out = examples[examples["split"].ne("train")]
-    said = questions.messages_of(replies, "tuned", held_out["id"])
+    real = held_out["reply"].tolist()
+    generated = questions.messages_of(replies, "tuned", held_out["id"])
     for name, schema, table in (
         ("examples", tables.EXAMPLES, examples),
         ("replies", tables.REPLIES, replies),
-        ("giveaways", tables.GIVEAWAYS, two_sample.giveaways(held_out["reply"].tolist(), said)),
-        ("second_names", tables.SECOND_NAMES, second_name.suspects(turns, "Juli", wanted())),
+        ("giveaways", tables.GIVEAWAYS, two_sample.giveaways(real, generated)),
+        ("second_names", tables.SECOND_NAMES, second_name.suspects(turns, "Juli", config)),
         ("words", tables.WORDS, pd.DataFrame({"word": ["asado", "mate"], "count": [9, 4]})),
     ):
         tables.write(table, folder / "data" / f"{name}.parquet", schema)
-    scores = scores_of(turns, examples, replies, "Juli", params["evaluate"])
+    scores = scores_of(turns, examples, replies, "Juli", config)
     accounts = {"eval": scores, "statistics": {"whole": {"replies": splits(examples)}}}
     units = {"clean": "messages", "group": "turns", "filter": "train"}
     for stage in ("parse", "clean", "group", "filter", "format"):

@@ -16,8 +16,8 @@ def computed(name, ids, **shape):
     model = tiny.llama(40, **shape).train()
     model.set_attn_implementation(name)
     ids = torch.tensor(ids)
-    there = ids != 0
-    logits = model(input_ids=ids, attention_mask=there.long()).logits[there]
+    mask = ids != 0
+    logits = model(input_ids=ids, attention_mask=mask.long()).logits[mask]
     logits.logsumexp(-1).sum().backward()
     return logits.detach(), {name: weight.grad for name, weight in model.named_parameters()}
 
@@ -26,33 +26,33 @@ def computed(name, ids, **shape):
 @pytest.mark.parametrize("groups", [1, 2, 4])  # of 4 heads
 def test_it_computes_what_eager_computes(ids, groups):
     logits, gradients = computed(attention.NAME, ids, num_key_value_heads=groups)
-    expected, wanted = computed("eager", ids, num_key_value_heads=groups)
+    expected, expected_gradients = computed("eager", ids, num_key_value_heads=groups)
     torch.testing.assert_close(logits, expected)
-    assert gradients.keys() == wanted.keys()
+    assert gradients.keys() == expected_gradients.keys()
     for name, gradient in gradients.items():
-        torch.testing.assert_close(gradient, wanted[name], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(gradient, expected_gradients[name], rtol=1e-4, atol=1e-5)
 
 
 def test_a_later_word_changes_nothing_before_it():
-    one, _ = computed(attention.NAME, [[5, 6, 7, 8]])
-    other, _ = computed(attention.NAME, [[5, 6, 7, 9]])
-    torch.testing.assert_close(one[:3], other[:3], rtol=0, atol=0)
-    assert not torch.allclose(one[3], other[3])
+    first, _ = computed(attention.NAME, [[5, 6, 7, 8]])
+    second, _ = computed(attention.NAME, [[5, 6, 7, 9]])
+    torch.testing.assert_close(first[:3], second[:3], rtol=0, atol=0)
+    assert not torch.allclose(first[3], second[3])
 
 
-def test_it_writes_on_from_a_cache_as_from_the_whole_text():
+def test_it_continues_from_a_cache_as_from_the_whole_text():
     torch.manual_seed(3)
     model = tiny.llama(40, num_key_value_heads=2).eval()
     model.set_attn_implementation(attention.NAME)
     whole = torch.tensor(LEFT)
-    there = (whole != 0).long()
-    asked = {"max_new_tokens": 5, "min_new_tokens": 5, "do_sample": False, "pad_token_id": 0}
-    cached, anew = (
-        model.generate(input_ids=whole, attention_mask=there, use_cache=use, **asked)
+    mask = (whole != 0).long()
+    options = {"max_new_tokens": 5, "min_new_tokens": 5, "do_sample": False, "pad_token_id": 0}
+    cached, uncached = (
+        model.generate(input_ids=whole, attention_mask=mask, use_cache=use, **options)
         for use in (True, False)
     )
     assert cached.shape == (2, 11)
-    assert torch.equal(cached, anew)
+    assert torch.equal(cached, uncached)
 
 
 def test_weights_are_dropped_in_training_only():

@@ -23,12 +23,14 @@ from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from espejo.chat.conversation import Conversation
 from espejo.commands import estimate
-from espejo.evaluation import likelihood
 from espejo.formatting import labels, prompts
 from espejo.model import generation, hardware, loading
-from espejo.model.generation import settings
+from espejo.model.config import GenerateConfig
+from espejo.model.generation import generation_config
+from espejo.prediction import losses
 from espejo.training import sft
 from tests.helpers import tiny
+from tests.helpers.configs import typed
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = sorted(path.stem for path in (ROOT / "conf" / "model").glob("[!_]*.yaml"))
@@ -118,7 +120,7 @@ FAMILIES |= {
     "meta-llama/Llama-3.2-1B-Instruct": FAMILIES["meta-llama/Llama-3.1-8B-Instruct"],
 }
 
-# Two examples; one reply has two messages, one begins with what no vocabulary has in one piece.
+# Two examples; one reply has two messages, the other begins with what no vocabulary has whole.
 EXAMPLES = [
     ([{"author": "Flor", "messages": ["¿venís hoy?"]}], ["dale, voy", "llevo pan"]),
     (
@@ -167,7 +169,7 @@ def tiny_base(params, folder):
         tie_word_embeddings=real.tie_word_embeddings,
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=None,  # its row would be of zeros, and where it is the end's never foretold
+        pad_token_id=None,  # its row would be zeros, and if it is the end token, never predicted
         **narrowed(real.model_type),
     )
     torch.manual_seed(0)
@@ -192,17 +194,17 @@ CHOICES = [
 
 @pytest.fixture(params=CHOICES, ids=lambda choice: "+".join(choice))
 def ready(request, composed, tmp_path, monkeypatch):
-    """The params of one choice, hastened and with certain replies, and its tiny base in place."""
+    """The configs of one choice, with a short training and greedy replies; its base is tiny."""
     params = composed(*request.param)
     base = tmp_path / "base"
     tiny_base(params, base)
     monkeypatch.setattr(loading, "locate", lambda model: (str(base), "main"))
-    params["model"]["generate"] = params["generate"] | {
+    params["generate"] |= {
         "temperature": 0,
         "repetition_penalty": 1.0,
         "max_new_tokens": 80,
     }
-    params["model"]["threads"] = 1  # two wait for each other more than such small sums take
+    params["model"]["threads"] = 1  # with two, most of the time goes into waiting for each other
     if params["model"]["name"] != "smollm2-qlora":  # that one as it is
         params["model"]["precision"] = "float32"
     params["train"] |= {
@@ -216,80 +218,80 @@ def ready(request, composed, tmp_path, monkeypatch):
         "log_steps": 30,
         "weight_decay": 0.0,
     }
-    return params
+    return typed(params)
 
 
-def encode(params, tokenizer, write):
+def encode(tokenizer, prompter, loss):
     """The two examples, formatted and tokenized as the stages do it."""
     texts, rows, spans = [], [], []
     for context, reply in EXAMPLES:
-        text, marks = write.example(context, reply, "Juli")
-        never = write.where((), context, "Juli")
+        text, marks = prompter.example(context, reply, "Juli")
+        masked = prompter.where((), context, "Juli")
         texts.append(text)
         spans.append(marks)
-        rows.append(labels.encode(tokenizer, text, marks, params["train"]["loss"], never))
+        rows.append(labels.encode(tokenizer, text, marks, loss, masked))
     return texts, rows, spans
 
 
 def test_a_config_goes_all_the_way(ready, tmp_path):
-    model, wanted = ready["model"], ready["train"]
+    model, train = ready.model, ready.train
     tokenizer = loading.load_tokenizer(model)
-    write = prompts.prompter(tokenizer, model, ready["format"])
-    how = settings(tokenizer, write.end, model["generate"])
-    texts, rows, spans = encode(ready, tokenizer, write)
+    prompter = prompts.prompter(tokenizer, model, ready.format)
+    greedy = generation_config(tokenizer, prompter.end, ready.generate)
+    texts, rows, spans = encode(tokenizer, prompter, train.loss)
 
     # What is learnt: the reply and the token that ends it, which stops generation as well.
     for (context, reply), text, row in zip(EXAMPLES, texts, rows, strict=True):
-        asked = write.prompt(context, "Juli")
-        assert text.startswith(asked)
-        opening = ready["format"]["tags"] and ready["format"]["tags"]["reply"]
-        assert asked.endswith(opening or FAMILIES[model["id"]].answer)
-        assert asked.count("<think>") == asked.count("</think>")
-        ids = tokenizer(asked, add_special_tokens=False)["input_ids"]
+        prompt = prompter.prompt(context, "Juli")
+        assert text.startswith(prompt)
+        opening = ready.format.tags and ready.format.tags.reply
+        assert prompt.endswith(opening or FAMILIES[model.id].answer)
+        assert prompt.count("<think>") == prompt.count("</think>")
+        ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
         assert row["input_ids"][: len(ids)] == ids  # the same tokens in training and in chat
-        if wanted["loss"] == "reply":
+        if train.loss == "reply":
             assert set(row["labels"][: len(ids)]) == {labels.IGNORED}
         learnt = row["labels"][len(ids) :]
         assert learnt == row["input_ids"][len(ids) :]
-        assert learnt[-1] in how.eos_token_id
-        said = tokenizer.decode(learnt[:-1]).strip()
-        assert said == model["separator"].join(reply)
+        assert learnt[-1] in greedy.eos_token_id
+        assert tokenizer.decode(learnt[:-1]).strip() == model.separator.join(reply)
 
-    # A batch is padded with labels that count for nothing; the ends stay, whatever pads.
+    # Padding has no labels; the end tokens keep theirs, whatever the padding token.
     batch = DataCollatorForLanguageModeling(pad_token_id=tokenizer.pad_token_id)(
         [{key: row[key] for key in ("input_ids", "labels")} for row in rows]
     )
     assert (batch["labels"][batch["attention_mask"] == 0] == labels.IGNORED).all()
     ends = [row["labels"][-1] for row in rows]
-    assert [batch["labels"][at, len(row["labels"]) - 1] for at, row in enumerate(rows)] == ends
+    last = [len(row["labels"]) - 1 for row in rows]
+    assert batch["labels"][range(len(rows)), last].tolist() == ends
 
-    dtype = "float32" if wanted["method"] == "full" else None
-    base = loading.load_base(model, dtype=dtype)
-    trained = sft.train(base, tokenizer, rows, rows, wanted, tmp_path / "checkpoints")
-    if model["quantization"]:  # models.upcast: whatever TRL prefers
+    base = loading.load_base(model, "float32" if train.method == "full" else None)
+    trained = sft.train(base, tokenizer, rows, rows, train, tmp_path / "checkpoints")
+    if model.quantization:  # loading.needs_float32_adapters: whatever TRL prefers
         learnt = [weight for weight in trained.model.parameters() if weight.requires_grad]
         assert {weight.dtype for weight in learnt} == {torch.float32}
-    if wanted["method"] == "lora":
+    if train.method == "lora":
         touched = {
             name.split(".")[-2]
             for name, _ in trained.model.named_modules()
             if name.endswith("lora_A")
         }
-        assert touched == set(wanted["targets"])
+        assert touched == set(train.targets)
     folder = tmp_path / "model"
-    facts = {"data": "x", "model": model, "format": ready["format"], "history": 4, "train": wanted}
+    manifest = {"data": "x", "history": 4}
+    manifest |= {name: getattr(ready, name).model_dump() for name in ("model", "format", "train")}
 
-    def answers(tuned):
-        return [answer(tuned, tokenizer, write, how, context) for context, _ in EXAMPLES]
+    def replies(tuned):
+        return [generated(tuned, tokenizer, prompter, greedy, context) for context, _ in EXAMPLES]
 
     expected = [reply for _, reply in EXAMPLES]
-    assert answers(trained.model.eval()) == expected
-    loading.save(trained.model, tokenizer, folder, facts)
+    assert replies(trained.model.eval()) == expected
+    loading.save(trained.model, tokenizer, folder, manifest)
 
-    conversation = Conversation(folder)
-    mirror = conversation.mirror
-    with mirror.tuned() as tuned:
-        assert answers(tuned) == expected
+    conversation = Conversation(folder, ready.generate)
+    pair = conversation.pair
+    with pair.tuned() as tuned:
+        assert replies(tuned) == expected
     for context, reply in EXAMPLES:
         conversation.turns = [
             {**turn, "author": "bot" if turn["author"] == "Juli" else "person"} for turn in context
@@ -297,42 +299,44 @@ def test_a_config_goes_all_the_way(ready, tmp_path):
         list(conversation.reply())
         assert conversation.turns[-1] == {"author": "bot", "messages": reply}
 
-    losses = {}
-    for name, one in mirror.both():
-        every = [labels.encode(tokenizer, *pair, "text") for pair in zip(texts, spans, strict=True)]
-        scored = likelihood.of_reply(likelihood.token_losses(one, every, 4096), every)
-        sums = likelihood.per_example(scored, every, spans)
+    nats = {}
+    whole = [labels.encode(tokenizer, *row, "text") for row in zip(texts, spans, strict=True)]
+    for name, either in pair.both():
+        of_replies = losses.of_reply(losses.token_losses(either, whole, 4096), whole)
+        sums = losses.per_example(of_replies, whole, spans)
         # "dale, voy" + separator + "llevo pan" + end; "🙂 re bien" + end
         assert sums["chars"].tolist() == [20, 10]
         assert sums["own_chars"].tolist() == [18, 9]
-        losses[name] = sums["nats"].sum() / sums["tokens"].sum()
-    assert losses["tuned"] < 0.2
-    assert losses["base"] > 2
+        nats[name] = sums["nats"].sum() / sums["tokens"].sum()
+    assert nats["tuned"] < 0.2
+    assert nats["base"] > 2
 
 
-def answer(model, tokenizer, write, how, context):
+def generated(model, tokenizer, prompter, greedy, context):
     """The bubbles of a reply that must have ended by itself."""
-    asked = tokenizer(write.prompt(context, "Juli"), add_special_tokens=False, return_tensors="pt")
+    prompt = prompter.prompt(context, "Juli")
+    inputs = tokenizer(prompt, add_special_tokens=False, return_tensors="pt")
     with torch.inference_mode():
-        written = model.generate(**asked, generation_config=how)[0, asked["input_ids"].shape[1] :]
-    assert written[-1] in how.eos_token_id
-    assert len(written) < how.max_new_tokens
-    return write.bubbles(tokenizer.decode(written[:-1]).removesuffix(write.end))
+        whole = model.generate(**inputs, generation_config=greedy)[0]
+    reply = whole[inputs["input_ids"].shape[1] :]
+    assert reply[-1] in greedy.eos_token_id
+    assert len(reply) < greedy.max_new_tokens
+    return prompter.bubbles(tokenizer.decode(reply[:-1]).removesuffix(prompter.end))
 
 
-# Some of these carry a state on that is not keys and values alone, or see a window of them.
+# Some have a state beyond keys and values, or a sliding window of them.
 @pytest.fixture(params=[*{estimate.architecture(id_).model_type: id_ for id_ in FAMILIES}.values()])
 def tiny_pair(request, tmp_path):
     """A tiny model, drawn at random, and its tokenizer: one of each architecture."""
     tiny_base({"model": {"id": request.param}}, tmp_path)
     model = AutoModelForCausalLM.from_pretrained(tmp_path).eval()
-    model.set_attn_implementation(hardware.attention("auto", model.config))
+    model.set_attn_implementation(hardware.resolve_attention("auto", model.config))
     tokenizer = AutoTokenizer.from_pretrained(tmp_path)
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
     return model, tokenizer
 
 
-def test_of_a_model_that_also_sees_what_reads_text_is_loaded(composed, tmp_path, monkeypatch):
+def test_of_a_model_that_also_sees_what_reads_text_is_loaded(configs, tmp_path, monkeypatch):
     # As the hub has Qwen3.5: a composite, whose text model AutoModelForCausalLM takes out.
     whole = Qwen3_5ForConditionalGeneration(
         Qwen3_5Config(
@@ -343,7 +347,7 @@ def test_of_a_model_that_also_sees_what_reads_text_is_loaded(composed, tmp_path,
     ).eval()
     whole.save_pretrained(tmp_path)
     monkeypatch.setattr(loading, "locate", lambda model: (str(tmp_path), "main"))
-    text = loading.load_base(composed("model=qwen3.5-2b")["model"] | {"precision": "float32"})
+    text = loading.load_base(configs("model=qwen3.5-2b").model, "float32")
     assert text.num_parameters() < whole.num_parameters()
     ids = torch.arange(3, 40)[None]
     with torch.inference_mode():
@@ -354,8 +358,8 @@ PROMPTS = ["hola", "che ¿bien? todo bien ¿y vos? re bien", "dale, voy llevo pa
 
 
 def behind(prompt, number):
-    """So many texts that go on from `prompt` (ids), each otherwise; their labels are the rest."""
-    rests = [[(31 * size + 17 * at) % 300 + 40 for at in range(size)] for size in range(3, 99)]
+    """`number` different continuations of `prompt` (ids), which are labelled."""
+    rests = [[(31 * size + 17 * n) % 300 + 40 for n in range(size)] for size in range(3, 99)]
     return [
         {
             "input_ids": prompt + rest,
@@ -369,52 +373,55 @@ def behind(prompt, number):
 @torch.inference_mode()
 def losses_of_whole_texts(model, rows):
     """By transformers alone: each text by itself, from its first token on, without a cache."""
-    losses = []
+    expected = []
     for row in rows:
         ids = torch.tensor([row["input_ids"]])
         logits = model(input_ids=ids, use_cache=False).logits[0, :-1]
         every = torch.nn.functional.cross_entropy(logits, ids[0, 1:], reduction="none")
-        losses.append(every[[label != labels.IGNORED for label in row["labels"][1:]]].numpy())
-    return losses
+        expected.append(every[[label != labels.IGNORED for label in row["labels"][1:]]].numpy())
+    return expected
 
 
-def test_what_texts_begin_with_is_read_once_and_scored_as_in_whole_texts(tiny_pair):
+def test_a_shared_beginning_is_read_once_and_scored_as_in_whole_texts(tiny_pair):
     model, _ = tiny_pair
-    long, short = ([(7 * at) % 300 + 40 for at in range(size)] for size in (40, 23))
+    long, short = ([(7 * n) % 300 + 40 for n in range(size)] for size in (40, 23))
     rows = behind(long, 6)
-    found = likelihood.token_losses(model, rows, 4096)
-    for losses, expected in zip(found, losses_of_whole_texts(model, rows), strict=True):
-        assert losses == pytest.approx(expected, abs=1e-3)
+    scored = losses.token_losses(model, rows, 4096)
+    for of_text, expected in zip(scored, losses_of_whole_texts(model, rows), strict=True):
+        assert of_text == pytest.approx(expected, abs=1e-3)
     # Two prompts together, the shorter padded on its left.
-    asked = [behind(long, 4), behind(short, 4)]
-    expected = [[losses.sum() for losses in losses_of_whole_texts(model, rows)] for rows in asked]
-    found = likelihood.of_candidates(model, asked, 4096)
-    assert found == pytest.approx(np.array(expected), abs=1e-3)
+    candidates = [behind(long, 4), behind(short, 4)]
+    expected = [
+        [of_text.sum() for of_text in losses_of_whole_texts(model, rows)] for rows in candidates
+    ]
+    sums = losses.of_candidates(model, candidates, 4096)
+    assert sums == pytest.approx(np.array(expected), abs=1e-3)
 
 
 def test_replies_together_are_those_of_each_prompt_alone(tiny_pair):
     model, tokenizer = tiny_pair
-    greedy = {"temperature": 0, "top_k": 0, "top_p": 1.0, "repetition_penalty": 1.3}
-    how = settings(tokenizer, tokenizer.eos_token, greedy | {"max_new_tokens": 30})
+    greedy = GenerateConfig(
+        temperature=0, top_k=0, top_p=1, repetition_penalty=1.3, max_new_tokens=30
+    )
+    config = generation_config(tokenizer, tokenizer.eos_token, greedy)
     alone = []
     for prompt in PROMPTS:
-        asked = tokenizer(prompt, add_special_tokens=False, return_tensors="pt")
+        inputs = tokenizer(prompt, add_special_tokens=False, return_tensors="pt")
         with torch.inference_mode():
-            written = model.generate(**asked, generation_config=how, use_cache=False)
-        alone.append(tokenizer.decode(written[0, asked["input_ids"].shape[1] :]))
-    # The first reply is over with its first character, and the others go on without it.
+            whole = model.generate(**inputs, generation_config=config, use_cache=False)
+        alone.append(tokenizer.decode(whole[0, inputs["input_ids"].shape[1] :]))
+    # The first reply ends with its first character, and the others continue without it.
     stops = [alone[0].strip()[0], tokenizer.eos_token]
-    together = generation.reply_all(model, tokenizer, PROMPTS, how, stops, seed=7)
-    assert together == [generation.ended(text, stops) for text in alone]
+    together = generation.reply_all(model, tokenizer, PROMPTS, config, stops, seed=7)
+    assert together == [generation.cut_at_stop(text, stops) for text in alone]
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_the_formatted_text_is_the_same_on_another_day(composed, name, tmp_path, monkeypatch):
     params = composed(f"model={name}")
-    tiny_base_tokenizer = tmp_path / "base"
-    tiny_base(params, tiny_base_tokenizer)
-    monkeypatch.setattr(loading, "locate", lambda model: (str(tiny_base_tokenizer), "main"))
-    written = []
+    tiny_base(params, tmp_path)
+    monkeypatch.setattr(loading, "locate", lambda model: (str(tmp_path), "main"))
+    texts, config = [], typed(params)
     for day in (1, 2):
 
         class Clock(datetime.datetime):
@@ -423,13 +430,12 @@ def test_the_formatted_text_is_the_same_on_another_day(composed, name, tmp_path,
                 return cls(2031, 3, day)
 
         monkeypatch.setattr("transformers.utils.chat_template_utils.datetime", Clock)
-        write = prompts.prompter(
-            loading.load_tokenizer(params["model"]), params["model"], params["format"]
-        )
-        written.append(write.example(*EXAMPLES[0], "Juli")[0])
-    assert written[0] == written[1]
-    assert "2031" not in written[0]
-    dated = re.search(r"Today Date: (.*)\n", written[0])
+        tokenizer = loading.load_tokenizer(config.model)
+        prompter = prompts.prompter(tokenizer, config.model, config.format)
+        texts.append(prompter.example(*EXAMPLES[0], "Juli")[0])
+    assert texts[0] == texts[1]
+    assert "2031" not in texts[0]
+    dated = re.search(r"Today Date: (.*)\n", texts[0])
     assert (dated[1] if dated else None) == {
         "smollm3": "08 July 2025",
         "llama3": "26 Jul 2024",

@@ -7,12 +7,14 @@ import sys
 
 import pytest
 import torch
+from pydantic import ValidationError
 from sentence_transformers.util import get_device_name
 from transformers import Gemma2Config, LlamaConfig
 
 from espejo.core.errors import UserError
 from espejo.dataset import similarity
 from espejo.model import attention, hardware
+from tests.helpers.configs import changed
 from tests.helpers.workshop import ROOT
 
 LLAMA = LlamaConfig()
@@ -24,7 +26,7 @@ def cost(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
 
     def put(factor):
-        hardware._say_slow.cache_clear()
+        hardware._warn_slow.cache_clear()
         monkeypatch.setattr(hardware, "bfloat16_cost", lambda: factor)
 
     return put
@@ -39,14 +41,14 @@ def test_a_processor_takes_what_it_multiplies_clearly_faster(cost, factor, expec
     assert hardware.dtype_of("auto") == hardware.dtype_of("wide") == expected
 
 
-def test_a_fixed_precision_is_obeyed_and_a_slow_one_remarked_upon_once(cost, capsys):
+def test_a_fixed_precision_is_obeyed_with_one_warning_where_it_is_slow(cost, capsys):
     cost(6.42)
     assert hardware.dtype_of("bfloat16") == torch.bfloat16
     assert hardware.dtype_of("bfloat16") == torch.bfloat16
-    said = capsys.readouterr().out
-    assert said.count("\n") == 1
-    assert "6.4 times slower in bfloat16" in said
-    assert "model.precision=auto" in said
+    output = capsys.readouterr().out
+    assert output.count("\n") == 1
+    assert "6.4 times slower in bfloat16" in output
+    assert "model.precision=auto" in output
     assert hardware.dtype_of("float32") == torch.float32
     cost(0.2)
     assert hardware.dtype_of("float32") == torch.float32
@@ -62,9 +64,9 @@ def test_a_card_takes_bfloat16_where_it_has_it_and_float16_where_not(gpu):
     assert hardware.dtype_of("float32") == torch.float32
 
 
-def test_a_model_that_float16_cannot_hold_is_never_computed_in_it(gpu, composed):
+def test_a_model_that_float16_cannot_hold_is_never_computed_in_it(gpu, configs):
     # In Gemma 3 states between layers go to 104,000, and float16 ends at 65,504: its loss was NaN.
-    precision = composed("model=gemma3")["model"]["precision"]
+    precision = configs("model=gemma3").model.precision
     gpu(False)
     assert hardware.dtype_of(precision) == torch.float32
     gpu(True)
@@ -73,34 +75,31 @@ def test_a_model_that_float16_cannot_hold_is_never_computed_in_it(gpu, composed)
 
 def test_attention_follows_the_device_and_the_architecture(gpu, cost):
     cost(1.0)
-    assert hardware.attention("auto", LLAMA) == attention.NAME
-    assert hardware.attention("auto", Gemma2Config()) == "eager"  # it caps its scores
-    assert hardware.attention("eager", LLAMA) == "eager"
+    assert hardware.resolve_attention("auto", LLAMA) == attention.NAME
+    assert hardware.resolve_attention("auto", Gemma2Config()) == "eager"  # it caps its scores
+    assert hardware.resolve_attention("eager", LLAMA) == "eager"
     gpu(True)
-    assert hardware.attention("auto", LLAMA) == "sdpa"
-    assert hardware.attention("grouped", LLAMA) == "grouped"
+    assert hardware.resolve_attention("auto", LLAMA) == "sdpa"
+    assert hardware.resolve_attention("grouped", LLAMA) == "grouped"
 
 
 @pytest.mark.parametrize("precision", ["bloat16", "BFLOAT16", "int8", "", None])
-def test_a_precision_that_is_none_is_refused_with_those_there_are(precision):
-    with pytest.raises(UserError) as error:
-        hardware.dtype_of(precision)
-    assert str(error.value) == (
-        f"model.precision is {precision!r}: it can be auto, wide, bfloat16, float16 or float32."
-    )
+def test_an_unknown_precision_is_refused(smollm2, precision):
+    with pytest.raises(ValidationError, match="'auto', 'wide', 'bfloat16', 'float16' or 'float32'"):
+        changed(smollm2, precision=precision)
 
 
-@pytest.mark.parametrize("wanted", ["nothing", "flash", ""])
-def test_an_attention_that_is_none_is_refused(wanted):
+@pytest.mark.parametrize("name", ["nothing", "flash", ""])
+def test_an_unknown_attention_is_refused(name):
     with pytest.raises(UserError, match=r"train\.attention is .* auto, sdpa, eager or grouped"):
-        hardware.attention(wanted, LLAMA)
-    assert hardware.attention("grouped", LLAMA) == "grouped"
+        hardware.resolve_attention(name, LLAMA)
+    assert hardware.resolve_attention("grouped", LLAMA) == "grouped"
 
 
-@pytest.mark.parametrize("wanted", [0, -2, "many", "", 1.5, None])
-def test_a_number_of_threads_that_is_none_is_refused(wanted):
-    with pytest.raises(UserError, match=r"model\.threads is .* auto or a number from 1 on"):
-        hardware.threads(wanted)
+@pytest.mark.parametrize("threads", [0, -2, "many", "", 1.5, None])
+def test_an_invalid_number_of_threads_is_refused(smollm2, threads):
+    with pytest.raises(ValidationError, match="expected auto or a number from 1 on"):
+        changed(smollm2, threads=threads)
 
 
 def in_child(code, **environment):
@@ -118,12 +117,12 @@ def in_child(code, **environment):
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity on this system")
 def test_threads_are_the_cores_that_the_process_may_use():
-    mine = len(os.sched_getaffinity(0))
-    assert 1 <= int(in_child("print(hardware.threads('auto'))")) <= mine
-    one = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); "
-    assert in_child(f"{one}print(hardware.threads('auto'))") == "1"
+    allowed = len(os.sched_getaffinity(0))
+    assert 1 <= int(in_child("print(hardware.threads('auto'))")) <= allowed
+    pinned = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); "
+    assert in_child(f"{pinned}print(hardware.threads('auto'))") == "1"
     assert in_child("print(hardware.threads('auto'))", LOKY_MAX_CPU_COUNT="1") == "1"
-    assert in_child(f"{one}print(hardware.threads(3))") == "3"
+    assert in_child(f"{pinned}print(hardware.threads(3))") == "3"
 
 
 def test_hyperthreads_of_one_core_count_once(monkeypatch):
@@ -150,44 +149,44 @@ def test_processes_of_a_launcher_share_the_cores(monkeypatch):
 
 @pytest.fixture
 def probed(monkeypatch, tmp_path):
-    """probed(0.5) is the cost that is found where the probe would give 0.5."""
+    """probed(0.5) is the cost that is returned where a measurement would give 0.5."""
     monkeypatch.setattr(hardware, "user_cache_path", lambda name: tmp_path)
 
-    def found(answer):
+    def cost(answer):
         hardware.bfloat16_cost.cache_clear()  # as in a process of its own
-        monkeypatch.setattr(hardware, "_timed_cost", lambda: answer)
+        monkeypatch.setattr(hardware, "_measured_cost", lambda: answer)
         return hardware.bfloat16_cost()
 
-    yield found
+    yield cost
     hardware.bfloat16_cost.cache_clear()
 
 
-def test_the_probe_is_asked_once_a_machine_and_cannot_flip(probed, monkeypatch, tmp_path):
+def test_a_machine_is_measured_once_and_the_cost_cannot_flip(probed, monkeypatch, tmp_path):
     assert probed(0.5) == 0.5
     assert probed(7.0) == 0.5
     monkeypatch.setattr(hardware, "_machine", lambda: "another processor")
     assert probed(7.0) == 7.0
     monkeypatch.undo()
-    kept = json.loads((tmp_path / "bfloat16_cost.json").read_text("utf-8"))
-    assert sorted(kept.values()) == [0.5, 7.0]
+    costs = json.loads((tmp_path / "bfloat16_cost.json").read_text("utf-8"))
+    assert sorted(costs.values()) == [0.5, 7.0]
     assert [path.name for path in tmp_path.iterdir()] == ["bfloat16_cost.json"]
 
 
 @pytest.mark.parametrize("content", ["", "[1]", "{", '{"x": "y"}', '{"x": null}'])
-def test_a_broken_cache_is_written_anew(probed, tmp_path, content):
+def test_a_damaged_cache_is_replaced(probed, tmp_path, content):
     (tmp_path / "bfloat16_cost.json").write_text(content, "utf-8")
     assert probed(3.0) == 3.0
     assert list(json.loads((tmp_path / "bfloat16_cost.json").read_text("utf-8")).values()) == [3.0]
 
 
-def test_without_a_cache_folder_it_is_probed_each_time(probed, monkeypatch, tmp_path):
+def test_without_a_cache_folder_each_run_measures(probed, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("", "utf-8")
     monkeypatch.setattr(hardware, "user_cache_path", lambda name: tmp_path / "file" / "below")
     assert probed(3.0) == 3.0
     assert probed(4.0) == 4.0
 
 
-def test_the_machine_is_known_by_processor_torch_and_limits(monkeypatch):
+def test_the_machine_is_identified_by_processor_torch_and_limits(monkeypatch):
     for name in hardware._LIMITS:
         monkeypatch.delenv(name, raising=False)
     plain = hardware._machine()
@@ -197,9 +196,9 @@ def test_the_machine_is_known_by_processor_torch_and_limits(monkeypatch):
     assert hardware._machine() == f"{plain} ONEDNN_MAX_CPU_ISA=AVX2"
 
 
-def test_the_probe_times_products_in_both_precisions():
+def test_products_are_timed_in_both_precisions():
     # Whatever the processor, one of them takes no more than a hundred times the other.
-    assert 0.01 < hardware._timed_cost() < 100
+    assert 0.01 < hardware._measured_cost() < 100
 
 
 def test_a_mac_computes_on_its_processor(apple):

@@ -1,4 +1,4 @@
-"""Loading: the embedded model, 4-bit weights, and a hub that does not answer."""
+"""Loading: bundled models, 4-bit weights, and a hub that does not answer."""
 
 import hashlib
 import os
@@ -16,7 +16,7 @@ from espejo.training import sft
 from tests.helpers import tiny
 
 
-def test_the_embedded_model_is_the_trained_one(smollm2):
+def test_the_bundled_model_is_the_pretrained_one(smollm2):
     tokenizer, model = loading.load_tokenizer(smollm2), loading.load_base(smollm2)
     assert model.num_parameters() == 134_515_008
     assert model.dtype == hardware.dtype_of("auto")
@@ -28,9 +28,9 @@ def test_the_embedded_model_is_the_trained_one(smollm2):
         assert model(input_ids=ids, labels=ids).loss < 5
 
 
-def test_four_bit_weights_are_really_in_four_bits(composed):
-    qlora = composed("model=smollm2-qlora")["model"]
-    small, large = loading.load_base(qlora), loading.load_base(composed("model=smollm2")["model"])
+def test_four_bit_weights_are_really_in_four_bits(configs, smollm2):
+    qlora = configs("model=smollm2-qlora").model
+    small, large = loading.load_base(qlora), loading.load_base(smollm2)
     # Linear layers hold 106 of 135 million weights: half a byte each in place of two.
     assert small.get_memory_footprint() < 0.5 * large.get_memory_footprint()
     assert type(small.model.layers[0].self_attn.q_proj).__name__ == "Linear4bit"
@@ -41,9 +41,9 @@ def test_torch_gets_all_threads_it_asks_for(first, dynamic):
     openmp = next((Path(torch.__path__[0]) / "lib").glob("libgomp*"), None)
     if openmp is None:
         pytest.skip("this build of torch brings another OpenMP")
-    asked = f"import {first}, torch, ctypes; print(ctypes.CDLL({str(openmp)!r}).omp_get_dynamic())"
+    code = f"import {first}, torch, ctypes; print(ctypes.CDLL({str(openmp)!r}).omp_get_dynamic())"
     ran = subprocess.run(
-        [sys.executable, "-c", asked],
+        [sys.executable, "-c", code],
         env=os.environ | {"OMP_DYNAMIC": "true"},
         capture_output=True,
         text=True,
@@ -53,35 +53,35 @@ def test_torch_gets_all_threads_it_asks_for(first, dynamic):
 
 
 def test_mixed_precision_follows_the_device_and_what_is_trained(gpu):
-    assert sft.mixed("lora", "bfloat16") == {"bf16": False, "fp16": False}
-    assert sft.mixed("full", "bfloat16") == {"bf16": True, "fp16": False}
-    assert sft.mixed("full", "float32") == {"bf16": False, "fp16": False}
+    assert sft.mixed_precision("lora", "bfloat16") == {"bf16": False, "fp16": False}
+    assert sft.mixed_precision("full", "bfloat16") == {"bf16": True, "fp16": False}
+    assert sft.mixed_precision("full", "float32") == {"bf16": False, "fp16": False}
     gpu(True)
-    assert sft.mixed("lora", "bfloat16") == {"bf16": True, "fp16": False}
-    assert sft.mixed("full", "float32") == {"bf16": False, "fp16": False}
+    assert sft.mixed_precision("lora", "bfloat16") == {"bf16": True, "fp16": False}
+    assert sft.mixed_precision("full", "float32") == {"bf16": False, "fp16": False}
 
 
-def test_a_card_without_bfloat16_computes_and_trains_in_float16(gpu, composed, monkeypatch):
+def test_a_card_without_bfloat16_computes_and_trains_in_float16(gpu, configs, monkeypatch):
     gpu(False)
-    assert sft.mixed("lora", "bfloat16") == {"bf16": False, "fp16": True}
-    seen = {}
+    assert sft.mixed_precision("lora", "bfloat16") == {"bf16": False, "fp16": True}
+    options = {}
 
-    def load(name, **settings):
-        seen.update(settings)
+    def load(name, **named):
+        options.update(named)
         return tiny.llama(50_000)
 
     monkeypatch.setattr(loading.AutoModelForCausalLM, "from_pretrained", load)
-    loading.load_base(composed("model=smollm2-qlora")["model"])
-    assert seen["dtype"] == torch.float16
-    how = seen["quantization_config"]
-    assert (how.bnb_4bit_quant_type, how.bnb_4bit_use_double_quant) == ("nf4", True)
-    assert how.bnb_4bit_compute_dtype == torch.float16
+    loading.load_base(configs("model=smollm2-qlora").model)
+    assert options["dtype"] == torch.float16
+    nf4 = options["quantization_config"]
+    assert (nf4.bnb_4bit_quant_type, nf4.bnb_4bit_use_double_quant) == ("nf4", True)
+    assert nf4.bnb_4bit_compute_dtype == torch.float16
 
 
-def test_adapters_beside_float16_weights_are_float32(composed):
-    wanted = composed()["train"]
+def test_adapters_beside_float16_weights_are_float32(configs):
+    config = configs().train
     for dtype, expected in ((torch.float16, torch.float32), (torch.bfloat16, torch.bfloat16)):
-        model = sft.adapted(tiny.llama(40).to(dtype), wanted)
+        model = sft.add_lora(tiny.llama(40).to(dtype), config)
         trained = {weight.dtype for weight in model.parameters() if weight.requires_grad}
         assert trained == {expected}
 
@@ -134,29 +134,29 @@ def test_two_processes_that_convert_at_once_end_with_one_model(monkeypatch, tmp_
         both_convert.wait()  # neither has renamed yet: this really is the race
 
     monkeypatch.setattr(bundled, "_convert", convert)
-    found = []
+    folders = []
     workers = [
-        threading.Thread(target=lambda: found.append(bundled.folder("smollm2"))) for _ in range(2)
+        threading.Thread(target=lambda: folders.append(bundled.folder("smollm2"))) for _ in range(2)
     ]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
-    assert len(found) == 2
-    assert found[0] == found[1]
-    assert [path.name for path in found[0].parent.iterdir()] == [found[0].name]
-    assert (found[0] / "model.safetensors").read_bytes() == b"weights"
+    assert len(folders) == 2
+    assert folders[0] == folders[1]
+    assert [path.name for path in folders[0].parent.iterdir()] == [folders[0].name]
+    assert (folders[0] / "model.safetensors").read_bytes() == b"weights"
 
 
 @pytest.mark.parametrize("name", ["smollm3", "llama2", "gpt2-spanish"])
-def test_a_hub_model_without_a_network_stops_with_one_sentence(composed, name, monkeypatch):
+def test_a_hub_model_without_a_network_stops_with_one_sentence(configs, name, monkeypatch):
     # An address on this machine where nothing listens: as good as no network, and as quick.
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", "/nonexistent")
-    model = composed(f"model={name}")["model"]
+    model = configs(f"model={name}").model
     with pytest.raises(UserError) as error:
         loading.load_tokenizer(model)
     text = str(error.value)
-    assert text.startswith(f"The model {model['id']} is not on this machine")
-    assert f"hf download {model['id']}" in text
+    assert text.startswith(f"The model {model.id} is not on this machine")
+    assert f"hf download {model.id}" in text
     assert "\n" not in text

@@ -1,4 +1,4 @@
-"""A model that was trained in one precision is read, scored and gone on with in the other."""
+"""A model trained in one precision is loaded, scored and used in the other."""
 
 import json
 
@@ -8,17 +8,19 @@ import torch
 import yaml
 
 from espejo.core import tables
-from espejo.evaluation import likelihood
 from espejo.formatting import prompts
 from espejo.model import hardware, loading
+from espejo.model.pair import ModelPair
+from espejo.prediction import losses
 from espejo.training import checkpoints, sft
 from stages import train
+from tests.helpers.configs import typed
 from tests.model.test_every_model import EXAMPLES, encode, tiny_base
 
 
 @pytest.fixture
 def processor(monkeypatch):
-    """processor("bfloat16") makes this machine one that multiplies fastest in it."""
+    """processor("bfloat16") makes this machine multiply fastest in bfloat16."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
 
     def put(precision):
@@ -41,53 +43,51 @@ def params(composed, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("first", "second"), [("float32", "bfloat16"), ("bfloat16", "float32")], ids=str
 )
-def test_what_one_processor_trained_another_reads_and_scores(
+def test_what_one_processor_trained_another_loads_and_scores(
     params, processor, tmp_path, first, second
 ):
-    model, wanted = params["model"], params["train"]
-    assert (model["precision"], wanted["attention"], model["threads"]) == ("wide", "auto", "auto")
+    config = typed(params)
+    model, train = config.model, config.train
+    assert (model.precision, train.attention, model.threads) == ("wide", "auto", "auto")
     processor(first)
     tokenizer = loading.load_tokenizer(model)
-    texts, rows, spans = encode(
-        params, tokenizer, prompts.prompter(tokenizer, model, params["format"])
-    )
+    prompter = prompts.prompter(tokenizer, model, config.format)
+    _, rows, spans = encode(tokenizer, prompter, train.loss)
     base = loading.load_base(model)
     assert str(base.dtype) == f"torch.{first}"
-    trained = sft.train(base, tokenizer, rows, rows, wanted, tmp_path / "checkpoints")
-    facts = {"data": "x", "model": model, "format": params["format"], "history": 4, "train": wanted}
-    loading.save(trained.model, tokenizer, tmp_path / "model", facts)
+    trained = sft.train(base, tokenizer, rows, rows, train, tmp_path / "checkpoints")
+    manifest = {"data": "x", "history": 4}
+    manifest |= {name: params[name] for name in ("model", "format", "train")}
+    loading.save(trained.model, tokenizer, tmp_path / "model", manifest)
 
-    def bits():
+    def nats_per_character(precision):
+        processor(precision)
         found = {}
-        for name, each in loading.Mirror(tmp_path / "model").both():
-            assert str(each.dtype) == f"torch.{current}"
-            sums = likelihood.per_example(likelihood.token_losses(each, rows, 512), rows, spans)
+        for name, either in ModelPair(tmp_path / "model").both():
+            assert str(either.dtype) == f"torch.{precision}"
+            sums = losses.per_example(losses.token_losses(either, rows, 512), rows, spans)
             found[name] = sums["nats"].sum() / sums["chars"].sum()
         return found
 
-    current = first
-    there = bits()
-    processor(second)
-    current = second
-    here = bits()
-    assert here["tuned"] < 0.5 * here["base"]  # what was learnt is there
+    there, here = nats_per_character(first), nats_per_character(second)
+    assert here["tuned"] < 0.5 * here["base"]  # it has learnt
     assert here == pytest.approx(there, rel=0.03)
 
 
-def test_what_was_chosen_is_in_the_checkpoints_key(params, processor, tmp_path, monkeypatch):
+def test_the_chosen_precision_is_in_the_checkpoints_key(params, processor, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), "utf-8")
-    write = prompts.prompter(
-        loading.load_tokenizer(params["model"]), params["model"], params["format"]
-    )
-    written = [write.example(context, reply, "Juli") for context, reply in EXAMPLES]
+    config = typed(params)
+    tokenizer = loading.load_tokenizer(config.model)
+    prompter = prompts.prompter(tokenizer, config.model, config.format)
+    examples = [prompter.example(context, reply, "Juli") for context, reply in EXAMPLES]
     table = pd.DataFrame(
         {
             "id": ["a", "b"],
             "session": [0, 1],
             "split": ["train", "validation"],
-            "text": [text for text, _ in written],
-            "spans": [spans for _, spans in written],
+            "text": [text for text, _ in examples],
+            "spans": [spans for _, spans in examples],
             "masked": [[], []],
         }
     )
@@ -95,17 +95,17 @@ def test_what_was_chosen_is_in_the_checkpoints_key(params, processor, tmp_path, 
     keys = []
 
     def stop(settings, files):
-        keys.append(place(settings, files))
+        keys.append(folder(settings, files))
         raise KeyboardInterrupt
 
-    place = checkpoints.place
-    monkeypatch.setattr(checkpoints, "place", stop)
-    outs = (tmp_path / name for name in ("model", "train.json", "plots", "epochs.md"))
-    outs = [tmp_path / "formatted.parquet", *outs]
+    folder = checkpoints.folder
+    monkeypatch.setattr(checkpoints, "folder", stop)
+    paths = ("formatted.parquet", "model", "train.json", "loss.csv", "epochs.md")
+    paths = [tmp_path / name for name in paths]
     for precision in ("float32", "bfloat16", "float32"):
         processor(precision)
         with pytest.raises(KeyboardInterrupt):
-            train.main(*outs)
+            train.main(*paths)
     assert keys[0] == keys[2] != keys[1]
 
 

@@ -64,6 +64,12 @@ def test_a_model_is_a_few_lines():
         assert len(lines) <= 15, name
 
 
+def test_the_example_of_the_page_on_adding_a_model_is_one_of_them():
+    page = (ROOT / "docs" / "adding-a-model.md").read_text("utf-8")
+    example = page.split("```yaml\n")[1].split("```")[0]
+    assert example == (ROOT / "conf" / "model" / "eurollm-1.7b.yaml").read_text("utf-8")
+
+
 CARDS = ("train=qlora-15gb", "train=qlora-8gb")
 SET_BY_CARDS = {
     "model": ("quantization", "double_quantization"),
@@ -198,3 +204,28 @@ def test_own_chats_have_pseudonyms_whatever_else_is_chosen(tmp_path, monkeypatch
         params = yaml.safe_load((tmp_path / "params.yaml").read_text("utf-8"))
         assert params["clean"]["pseudonyms"] == "PERSON_{n}", chosen
         assert params["data"]["raw"] == "data/raw/mine"
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("train.epoch=1", "train.epoch is no setting; the nearest is train.epochs."),
+        ("evaluate.share.membership=1", "evaluate.share is called evaluate.sharing_limits now."),
+        ("model.generate.top_k=1", "model.generate is called generate now."),
+        ("evalaute.seed=1", "evalaute.seed is no setting; the nearest is evaluate."),
+        ("format.tags.zz=1", "format.tags.zz is no setting; there are start, other, author, "),
+        ("experiment=smok", "Could not find 'experiment/smok'; there are audit, original, pairs,"),
+        ("train.epochs", "Error parsing override 'train.epochs'."),
+    ],
+)
+def test_what_does_not_compose_is_one_sentence(asked, said, monkeypatch):
+    import compose
+
+    before = (ROOT / "params.yaml").read_bytes()
+    monkeypatch.setattr("sys.argv", ["conf/compose.py", asked])
+    with pytest.raises(SystemExit) as refused:
+        compose.main()
+    assert str(refused.value).startswith(f"conf/ does not compose with {asked}: ")
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert (ROOT / "params.yaml").read_bytes() == before

@@ -113,7 +113,7 @@ def test_the_demo_shows_every_form_of_an_export(exports, messages):
 
 def test_the_demo_cannot_be_learnt_by_heart(messages):
     wanted = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))["clean"]
-    kept, _, found = clean(messages, CleanConfig(**wanted), given={})
+    kept, _, found = clean(messages, CleanConfig(**wanted), pseudonyms={})
     assert found.empty  # everybody is invented, and so would be their numbers
     parted = split(turns(kept, "1h", "3h"), "Juli", validation=0.1, test=0.1, at_least=50)
     shares = novelty.of_author(parted, "Juli")

@@ -1,4 +1,4 @@
-"""`dvc repro` that is killed, and killed inside a save, ends as one that never was."""
+"""`dvc repro` that is killed, and killed in a save, has the result of an uninterrupted run."""
 
 import signal
 import subprocess
@@ -31,15 +31,15 @@ def prepared(folder):
     return folder
 
 
-def made(folder):
-    """What the stage train left, as DVC's hashes."""
+def outs(folder):
+    """The outputs of the stage train, as DVC's hashes."""
     return yaml.safe_load((folder / "dvc.lock").read_text("utf-8"))["stages"]["train"]["outs"]
 
 
 def saves(folder):
-    """The checkpoints begun, and whether each is whole."""
-    found = folder.glob("checkpoints/*/checkpoint-*")
-    return {path.name: (path / "trainer_state.json").is_file() for path in found}
+    """The checkpoints by name, and whether each is complete."""
+    paths = folder.glob("checkpoints/*/checkpoint-*")
+    return {path.name: (path / "trainer_state.json").is_file() for path in paths}
 
 
 def kill_when(folder, due):
@@ -51,37 +51,35 @@ def kill_when(folder, due):
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    until = time.monotonic() + 600
+    deadline = time.monotonic() + 600
     while not due(saves(folder)):  # without a pause: a save is short
         assert pipeline.poll() is None, "it ended before it could be killed"
-        assert time.monotonic() < until
-    below = psutil.Process(pipeline.pid).children(recursive=True)
-    assert any("stages.train" in process.cmdline() for process in below)
-    for process in below:
+        assert time.monotonic() < deadline
+    children = psutil.Process(pipeline.pid).children(recursive=True)
+    assert any("stages.train" in process.cmdline() for process in children)
+    for process in children:
         process.kill()
     pipeline.kill()
     assert pipeline.wait() == -signal.SIGKILL
-    psutil.wait_procs(below)
+    psutil.wait_procs(children)
 
 
 @pytest.mark.slow
-def test_a_pipeline_that_is_killed_goes_on_and_ends_the_same(tmp_path):
+def test_a_killed_pipeline_resumes_and_ends_the_same(tmp_path):
     whole = prepared(tmp_path / "whole")
-    assert "Going on" not in run("dvc", "repro", "train", cwd=whole).stdout
+    assert "Resuming" not in run("dvc", "repro", "train", cwd=whole).stdout
     folder = prepared(tmp_path / "killed")
 
-    kill_when(folder, lambda begun: any(begun.values()))
+    kill_when(folder, lambda complete: any(complete.values()))
     first = sft.last_checkpoint(next(folder.glob("checkpoints/*")))
     assert first.name != f"checkpoint-{STEPS}"  # it came before the last step
 
     kept = set(saves(folder))
-    kill_when(
-        folder, lambda begun: any(not done for name, done in begun.items() if name not in kept)
-    )
+    kill_when(folder, lambda complete: any(not complete[name] for name in complete.keys() - kept))
     assert f"checkpoint-{STEPS}" not in saves(folder)
     assert not (folder / "model" / "adapter_model.safetensors").exists()
 
     again = run("dvc", "repro", "train", cwd=folder)
-    assert "Going on from checkpoints/" in again.stdout
-    assert made(folder) == made(whole)
+    assert "Resuming from checkpoints/" in again.stdout
+    assert outs(folder) == outs(whole)
     assert not list(folder.glob("checkpoints/*"))

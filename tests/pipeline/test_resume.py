@@ -1,4 +1,4 @@
-"""A training that is killed, and killed again, ends as one that never was."""
+"""A training that is killed, once or twenty times, has the result of an uninterrupted one."""
 
 import json
 import multiprocessing
@@ -10,13 +10,14 @@ import time
 
 import pytest
 import torch
-import yaml
 from transformers import TrainerCallback
 
 from espejo.core.errors import UserError
+from espejo.core.stage import params
 from espejo.training import checkpoints, sft
+from espejo.training.config import TrainConfig
 from tests.helpers import tiny
-from tests.helpers.workshop import ROOT
+from tests.helpers.configs import changed
 from tests.training.test_sft import PAIRS, VOCABULARY
 
 # 8 examples in batches of 2, 20 epochs: 80 steps, a checkpoint after every fourth.
@@ -24,58 +25,60 @@ STEPS = 80
 FORK = multiprocessing.get_context("fork")
 
 
-def settings():
-    wanted = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))["train"]
-    hastened = {"epochs": 20, "batch_size": 2, "evals_per_run": 20, "log_steps": 2, "dropout": 0.1}
-    return wanted | hastened
+CONFIG = changed(
+    params(TrainConfig), epochs=20, batch_size=2, evals_per_run=20, log_steps=2, dropout=0.1
+)
 
 
 def trained(
     folder,
     after_epoch=lambda model, epoch: None,
-    wanted=None,
-    watchers=(),
+    config=CONFIG,
+    callbacks=(),
     precision=torch.float32,
 ):
     torch.set_num_threads(1)
     model = tiny.llama(VOCABULARY).to(precision)
     tokenizer = tiny.tokenizer(["<s>", "</s>"], "</s>")
-    wanted = wanted or settings()
-    return sft.train(model, tokenizer, PAIRS, PAIRS, wanted, folder, after_epoch, watchers=watchers)
+    return sft.train(
+        model, tokenizer, PAIRS, PAIRS, config, folder, after_epoch, callbacks=callbacks
+    )
 
 
-def result(done):
-    """Adapter and loss curve as plain values that compare bit for bit."""
+def result(training):
+    """Adapter, loss curve and metrics as plain values that compare bit for bit."""
     adapter = {
         name: weight.detach().clone()
-        for name, weight in done.model.named_parameters()
+        for name, weight in training.model.named_parameters()
         if "lora" in name
     }
-    return adapter, done.curve.to_json(double_precision=15), done.facts
+    return adapter, training.curve.to_json(double_precision=15), training.metrics
 
 
-def same(one, other):
-    assert one[0].keys() == other[0].keys()
-    assert all(torch.equal(one[0][name], other[0][name]) for name in one[0])
-    assert one[1:] == other[1:]
+def assert_same(first, second):
+    assert first[0].keys() == second[0].keys()
+    assert all(torch.equal(first[0][name], second[0][name]) for name in first[0])
+    assert first[1:] == second[1:]
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
+def uninterrupted(tmp_path_factory):
     return result(trained(tmp_path_factory.mktemp("whole")))
 
 
-def test_ctrl_c_keeps_what_was_learnt_and_the_next_run_ends_the_same(undisturbed, tmp_path):
+def test_ctrl_c_keeps_what_was_learnt_and_the_next_run_ends_the_same(uninterrupted, tmp_path):
     def interrupt(model, epoch):
         if epoch == 7:
             raise KeyboardInterrupt
 
-    with pytest.raises(UserError, match=r"Stopped at step 28; the next run goes on"):
+    with pytest.raises(UserError, match=r"Stopped at step 28; the next run resumes"):
         trained(tmp_path, interrupt)
     assert sft.last_checkpoint(tmp_path).name == "checkpoint-28"
     finished = []
-    same(result(trained(tmp_path, lambda model, epoch: finished.append(epoch))), undisturbed)
-    assert finished[0] == 8  # it did not begin anew
+    assert_same(
+        result(trained(tmp_path, lambda model, epoch: finished.append(epoch))), uninterrupted
+    )
+    assert finished[0] == 8  # it did not start from the beginning
     assert finished[-1] == 20
 
 
@@ -92,25 +95,27 @@ class Stop(TrainerCallback):
 
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("step", [3, 27])  # in the first epoch, and in a later one
-def test_a_run_that_goes_on_inside_an_epoch_ends_the_same(tmp_path, step, precision):
-    wanted = settings() | {"evals_per_run": 40}  # a checkpoint after every second step of four
-    whole = trained(tmp_path / "whole", wanted=wanted, precision=precision)
+def test_a_run_that_resumes_inside_an_epoch_ends_the_same(tmp_path, step, precision):
+    config = changed(CONFIG, evals_per_run=40)  # a checkpoint after every second step of four
+    whole = trained(tmp_path / "whole", config=config, precision=precision)
     assert {weight.dtype for weight in result(whole)[0].values()} == {precision}
     with pytest.raises(UserError, match=f"Stopped at step {step}"):
-        trained(tmp_path / "stopped", wanted=wanted, watchers=[Stop(step)], precision=precision)
+        trained(tmp_path / "stopped", config=config, callbacks=[Stop(step)], precision=precision)
     last = sft.last_checkpoint(tmp_path / "stopped")
     assert last.name == f"checkpoint-{step - 1}"
-    same(result(trained(tmp_path / "stopped", wanted=wanted, precision=precision)), result(whole))
+    assert_same(
+        result(trained(tmp_path / "stopped", config=config, precision=precision)), result(whole)
+    )
 
 
-def test_a_part_of_a_checkpoint_is_passed_over(tmp_path):
-    going_on, ended = (
+def test_an_incomplete_checkpoint_is_skipped(tmp_path):
+    running, ended = (
         json.dumps(
             {"stateful_callbacks": {"TrainerControl": {"args": {"should_training_stop": end}}}}
         )
         for end in (False, True)
     )
-    for step, content in ((4, going_on), (8, going_on[:-9]), (12, None), (16, ended)):
+    for step, content in ((4, running), (8, running[:-9]), (12, None), (16, ended)):
         (tmp_path / f"checkpoint-{step}").mkdir()
         if content is not None:
             (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text(content)
@@ -124,36 +129,36 @@ def test_a_checkpoint_belongs_to_its_settings_data_and_code(tmp_path, monkeypatc
     data, code = tmp_path / "data", tmp_path / "code.py"
     data.write_text("a")
     code.write_text("b")
-    first = checkpoints.place({"rank": 16}, [data, code])
-    assert checkpoints.place({"rank": 16}, [data, code]) == first
-    assert checkpoints.place({"rank": 8}, [data, code]) != first
+    first = checkpoints.folder({"rank": 16}, [data, code])
+    assert checkpoints.folder({"rank": 16}, [data, code]) == first
+    assert checkpoints.folder({"rank": 8}, [data, code]) != first
     code.write_text("c")
-    assert checkpoints.place({"rank": 16}, [data, code]) != first
+    assert checkpoints.folder({"rank": 16}, [data, code]) != first
 
 
 def test_early_stopping_keeps_the_best_state(tmp_path):
-    # At this rate the loss soon rises: training ends before its last step.
-    wanted = settings() | {"patience": 2, "learning_rate": 0.5}
-    done = trained(tmp_path, wanted=wanted)
-    seen = done.curve.dropna(subset="validation")
-    assert done.facts["steps"] < STEPS
-    assert done.facts["loss_validation"] == pytest.approx(seen["validation"].min())
-    assert done.facts["best_step"] == seen.loc[seen["validation"].idxmin(), "step"]
-    assert done.facts["steps"] == done.facts["best_step"] + 2 * 4
+    # At this learning rate the loss soon rises: training ends before its last step.
+    config = changed(CONFIG, patience=2, learning_rate=0.5)
+    done = trained(tmp_path, config=config)
+    evaluated = done.curve.dropna(subset="validation")
+    assert done.metrics["steps"] < STEPS
+    assert done.metrics["loss_validation"] == pytest.approx(evaluated["validation"].min())
+    assert done.metrics["best_step"] == evaluated.loc[evaluated["validation"].idxmin(), "step"]
+    assert done.metrics["steps"] == done.metrics["best_step"] + 2 * 4
 
 
 @pytest.mark.parametrize(
-    "settled",
+    "settings",
     [
         {"max_steps": 6, "evals_per_run": 3},  # ends inside an epoch
         {"patience": 2, "learning_rate": 0.5},  # ends early
     ],
 )
-def test_a_training_that_was_killed_after_its_last_step_takes_no_other(tmp_path, settled):
-    wanted = settings() | settled
-    ended = result(trained(tmp_path, wanted=wanted))
+def test_a_training_that_was_killed_after_its_last_step_takes_no_other(tmp_path, settings):
+    config = changed(CONFIG, **settings)
+    ended = result(trained(tmp_path, config=config))
     assert ended[2]["steps"] < STEPS
-    same(result(trained(tmp_path, wanted=wanted)), ended)
+    assert_same(result(trained(tmp_path, config=config)), ended)
 
 
 def test_out_of_memory_is_one_sentence(tmp_path, monkeypatch):
@@ -165,7 +170,7 @@ def test_out_of_memory_is_one_sentence(tmp_path, monkeypatch):
         trained(tmp_path)
 
 
-def test_a_full_disk_is_one_sentence_and_the_next_run_goes_on(undisturbed, tmp_path, monkeypatch):
+def test_a_full_disk_is_one_sentence_and_the_next_run_goes_on(uninterrupted, tmp_path, monkeypatch):
     save, saves = sft.SFTTrainer._save_checkpoint, []
 
     def full(self, *arguments, **named):
@@ -180,11 +185,11 @@ def test_a_full_disk_is_one_sentence_and_the_next_run_goes_on(undisturbed, tmp_p
         trained(tmp_path)
     monkeypatch.undo()
     assert saves == [4, 8, 12, 16]
-    same(result(trained(tmp_path)), undisturbed)
+    assert_same(result(trained(tmp_path)), uninterrupted)
 
 
-class Told(TrainerCallback):
-    """Tells another process of each step."""
+class StepCounter(TrainerCallback):
+    """Shares the number of each step with another process."""
 
     def __init__(self, step):
         self._step = step
@@ -194,26 +199,26 @@ class Told(TrainerCallback):
 
 
 def _work(folder, end, step):
-    done = trained(folder, watchers=[Told(step)])
+    done = trained(folder, callbacks=[StepCounter(step)])
     torch.save(result(done), end)
     os._exit(0)
 
 
-def killed(folder, end, rng, at, inside_a_save):
-    """Start a training in a process of its own, kill it some time after step `at`, or in a save.
+def killed(folder, end, rng, kill_step, inside_a_save):
+    """Start a training in a process of its own and kill it soon after `kill_step`, or in a save.
 
-    The step that it can go on from, and whether a part of a checkpoint was left.
+    Returns the step from which it can resume, and whether an incomplete checkpoint is left.
     """
-    begun, step = {path.name for path in folder.glob("checkpoint-*")}, FORK.Value("i", 0)
+    before, step = {path.name for path in folder.glob("checkpoint-*")}, FORK.Value("i", 0)
     process = FORK.Process(target=_work, args=(folder, end, step))
     process.start()
     if inside_a_save:
         while process.is_alive():
-            fresh = [p for p in folder.glob("checkpoint-*") if p.name not in begun]
+            fresh = [p for p in folder.glob("checkpoint-*") if p.name not in before]
             if any(not (p / "trainer_state.json").exists() for p in fresh):
                 break
     else:
-        while process.is_alive() and step.value < at:
+        while process.is_alive() and step.value < kill_step:
             pass
         time.sleep(rng.uniform(0, 0.05))
     os.kill(process.pid, signal.SIGKILL)
@@ -226,20 +231,20 @@ def killed(folder, end, rng, at, inside_a_save):
 
 
 @pytest.mark.slow
-def test_twenty_kills_leave_the_result_of_a_run_that_was_never_killed(undisturbed, tmp_path):
+def test_after_twenty_kills_the_result_is_that_of_an_uninterrupted_run(uninterrupted, tmp_path):
     rng, end = random.Random(5), tmp_path / "end.pt"
     reached = []
     for number in range(20):
-        at = 3 * number + rng.randint(0, 3)  # 60 of 80 at most, however quick the machine is
-        step, partial = killed(tmp_path, end, rng, at, inside_a_save=number % 4 == 3)
+        kill_step = 3 * number + rng.randint(0, 3)  # 60 of 80 at most, however fast the machine
+        step, partial = killed(tmp_path, end, rng, kill_step, inside_a_save=number % 4 == 3)
         reached.append((step, partial))
         assert step < STEPS
-    assert sum(partial for _, partial in reached) >= 3  # some came inside a save
+    assert sum(partial for _, partial in reached) >= 3  # some were inside a save
     steps = [step for step, _ in reached]
     assert steps == sorted(steps)
-    assert steps[-1] > 0  # later runs did go on
+    assert steps[-1] > 0  # later runs did resume
     process = FORK.Process(target=_work, args=(tmp_path, end, FORK.Value("i", 0)))
     process.start()
     process.join(300)
-    same(torch.load(end, weights_only=False), undisturbed)
-    assert json.loads(undisturbed[1])
+    assert_same(torch.load(end, weights_only=False), uninterrupted)
+    assert json.loads(uninterrupted[1])

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text("utf-8"))["stages"]
 # From the ground up: a room imports those before it.
 ROOMS = (
-    *("core", "whatsapp", "privacy", "dataset", "formatting", "model", "training", "prediction"),
+    *("core", "whatsapp", "privacy", "dataset", "model", "formatting", "training", "prediction"),
     *("evaluation", "statistics", "report", "plots", "chat", "commands"),
 )
 

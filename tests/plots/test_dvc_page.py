@@ -14,15 +14,15 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory):
+def html_path(tmp_path_factory):
     """The page that DVC writes of this folder's plots."""
-    folder = tmp_path_factory.mktemp("shown")
+    folder = tmp_path_factory.mktemp("plots")
     run("dvc", "plots", "show", "--out", str(folder), cwd=ROOT)
     return folder / "index.html"
 
 
-def test_dvc_fills_the_page_and_it_loads_nothing(shown):
-    text = shown.read_text("utf-8")
+def test_dvc_fills_the_page_and_it_loads_nothing(html_path):
+    text = html_path.read_text("utf-8")
     assert not re.findall(r"<(?:script|link|img)[^>]*(?:src|href)\s*=\s*[\"']?(?:https?:)?//", text)
     assert "cdn.jsdelivr.net/npm/vega@" not in text
     assert text.count("vegaEmbed('#") >= 5  # one for each plot of dvc.yaml that is no picture
@@ -36,7 +36,7 @@ def test_the_template_holds_each_place_once():
 
 
 @pytest.fixture(scope="module")
-def drawn(shown):
+def drawn(html_path):
     """What a browser without a network makes of it."""
     if CHROMIUM is None:
         pytest.skip("needs chromium")
@@ -44,7 +44,7 @@ def drawn(shown):
         [
             *(CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu"),
             *("--host-resolver-rules=MAP * ~NOTFOUND", "--virtual-time-budget=20000"),
-            *("--dump-dom", shown.as_uri()),
+            *("--dump-dom", html_path.as_uri()),
         ],
         capture_output=True,
         text=True,
@@ -53,8 +53,8 @@ def drawn(shown):
     return done.stdout
 
 
-def test_a_browser_without_a_network_draws_every_plot(shown, drawn):
-    assert drawn.count('class="marks"') == shown.read_text("utf-8").count("vegaEmbed('#")
+def test_a_browser_without_a_network_draws_every_plot(html_path, drawn):
+    assert drawn.count('class="marks"') == html_path.read_text("utf-8").count("vegaEmbed('#")
 
 
 def test_a_step_without_a_validation_has_no_point(drawn):

@@ -38,8 +38,8 @@ def wording(request):
 def words_of(figure):
     """All that is written on a figure, once it is drawn."""
     figure.canvas.draw()
-    found = {text.get_text() for text in figure.findobj(Text) if text.get_visible()}
-    return found - {""}
+    texts = {text.get_text() for text in figure.findobj(Text) if text.get_visible()}
+    return texts - {""}
 
 
 def scores():
@@ -49,7 +49,7 @@ def scores():
         "style": {
             "replies": 31,
             "author_score": {
-                **{name: interval(at, bundles=20) for name, at in places.items()},
+                **{name: interval(value, bundles=20) for name, value in places.items()},
                 "tuned": few(0.81, n=4, bundles=7),
             },
             "told_apart": {"base": interval(0.91), "examples": few(n=0), "tuned": interval(0.72)},
@@ -68,14 +68,14 @@ def scores():
 @pytest.mark.parametrize("name", DRAWN)
 def test_a_picture_of_a_table_speaks_the_language_of_the_report(name):
     table = reported.of_pictures()[name]
-    said = [words_of(DRAWN[name](table, Wording(language))) for language in LANGUAGES]
+    texts = [words_of(DRAWN[name](table, Wording(language))) for language in LANGUAGES]
     titles = [
-        Wording(language).get(f"plots.{name}").get("title")
+        Wording(language).group(f"plots.{name}").get("title")
         or Wording(language).text(f"plots.{name}.turns.title")
         for language in LANGUAGES
     ]
-    for title, there, other in zip(titles, said, said[::-1], strict=True):
-        assert title in there
+    for title, own, other in zip(titles, texts, texts[::-1], strict=True):
+        assert title in own
         assert title not in other
 
 
@@ -85,9 +85,9 @@ def test_curves_are_named_with_their_end_and_without_what_was_not_measured(wordi
     train, validation = figure.axes[0].get_lines()
     assert train.get_xydata().tolist() == [[5, 4.5], [10, 3.25]]
     assert validation.get_xydata().tolist() == [[10, 3.75]]
-    said = words_of(figure)
+    texts = words_of(figure)
     for name, end in (("train", 3.25), ("validation", 3.75)):
-        assert wording.text(f"plots.loss.{name}", end=wording.number(end)) in said
+        assert wording.text(f"plots.loss.{name}", end=wording.number(end)) in texts
     alone = training.loss(curve.assign(validation=float("nan")), wording)
     assert len(alone.axes[0].get_lines()) == 1
 
@@ -104,12 +104,12 @@ def test_bars_of_every_model_with_their_numbers(wording):
 
 
 def test_at_a_glance_says_what_was_not_measured_or_on_little_and_the_verdict(wording):
-    said = words_of(evaluation.at_a_glance(scores(), wording))
-    assert wording.text("unmeasured") in said
-    assert wording.text("plots.few_bundles", value=wording.number(0.81), n=4, bundles=7) in said
-    assert {wording.number(value) for value in (0.91, 0.72, 0.97, 0.34, 0.63)} <= said
+    texts = words_of(evaluation.at_a_glance(scores(), wording))
+    assert wording.text("unmeasured") in texts
+    assert wording.text("plots.few_bundles", value=wording.number(0.81), n=4, bundles=7) in texts
+    assert {wording.number(value) for value in (0.91, 0.72, 0.97, 0.34, 0.63)} <= texts
     verdict = wording.name("verdicts", "pass_with_doubts")
-    (title,) = [text for text in said if verdict in text]
+    (title,) = [text for text in texts if verdict in text]
     assert "31" in title
     assert "17" in title
 
@@ -120,9 +120,9 @@ def test_the_funnel_goes_down_and_names_steps_in_the_language(wording):
     assert [bar.get_width() for bar in figure.axes[0].patches] == [12345, 67]
     tops = [bar.get_y() for bar in figure.axes[0].patches]
     assert tops[0] > tops[1]
-    said = words_of(figure)
-    assert f" {wording.number(12345)}" in said
-    assert wording.get("plots.funnel.steps")["messages exported"] in said
+    texts = words_of(figure)
+    assert f" {wording.number(12345)}" in texts
+    assert wording.name("plots.funnel.steps", "messages exported") in texts
 
 
 def test_slices_are_named_with_how_many_replies_they_hold(wording):
@@ -140,7 +140,7 @@ def test_hours_and_days_stand_in_their_place(wording):
     assert counts.shape == (7, 24)
     assert counts[3, 5] == 15  # day times hour
     days = [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
-    assert days == wording.get("plots.weekdays")
+    assert days == wording.texts_in("plots.weekdays")
 
 
 @pytest.mark.parametrize(
@@ -153,14 +153,14 @@ def test_hours_and_days_stand_in_their_place(wording):
 def test_weeks_and_months_are_said_to_be_them(wording, periods, unit, day):
     table = pd.DataFrame({"period": periods, "author": [1, 0, 2], "others": [3, 4, 0]})
     figure = activity.messages_over_time(table, wording)
-    said = words_of(figure)
-    assert wording.text(f"plots.messages_over_time.{unit}") in said
-    months = "|".join(wording.get("plots.months")[1:6])
+    texts = words_of(figure)
+    assert wording.text(f"plots.messages_over_time.{unit}") in texts
+    months = "|".join(wording.texts_in("plots.months")[1:6])
     ticks = [tick.get_text() for tick in figure.axes[0].get_xticklabels()]
     assert ticks
     assert all(re.fullmatch(rf"{day}({months})\n2025", tick) for tick in ticks), ticks
     # The others' bars stand on the author's.
-    author, others = (figure.axes[0].containers[at].patches for at in (0, 1))
+    author, others = (figure.axes[0].containers[index].patches for index in (0, 1))
     assert [bar.get_height() for bar in author] == [1, 0, 2]
     assert [bar.get_y() for bar in others] == [1, 0, 2]
 

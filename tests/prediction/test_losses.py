@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
+from transformers import Gemma3ForCausalLM, Gemma3TextConfig
 
 from espejo.core.errors import UserError
 from espejo.prediction.losses import of_candidates, of_reply, per_example, token_losses
@@ -207,3 +208,23 @@ def test_sums_count_a_separator_and_an_end_as_one_character_each():
         "own_tokens": 2,
         "own_chars": 6,
     }
+
+
+def test_logits_that_a_model_caps_are_scored_capped():
+    # No model of conf/ does so, but Gemma 2 and 4 do, which somebody may add.
+    torch.manual_seed(0)
+    config = Gemma3TextConfig(
+        vocab_size=50,
+        hidden_size=32,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=16,
+        initializer_range=0.5,
+        final_logit_softcapping=2.0,
+    )
+    model = Gemma3ForCausalLM(config).eval()
+    (row,) = rows([12], first_label=4)
+    (losses,) = token_losses(model, [row], 64)
+    assert losses.tolist() == pytest.approx(one_by_one(model, row), abs=1e-3)

@@ -51,9 +51,9 @@ def table(*rows):
     )
 
 
-def clean(messages, given=None, **other):
+def clean(messages, pseudonyms=None, **other):
     """What the stage keeps and drops by the default settings, but for `other`."""
-    kept, dropped, _ = cleaning.clean(messages, CleanConfig(**DEFAULT | other), given or {})
+    kept, dropped, _ = cleaning.clean(messages, CleanConfig(**DEFAULT | other), pseudonyms or {})
     return kept, dropped
 
 

@@ -4,6 +4,7 @@ import copy
 import math
 import re
 import shutil
+from functools import partial
 from html.parser import HTMLParser
 from itertools import pairwise, product
 
@@ -13,6 +14,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from espejo.commands.inputs import CONFIGS
 from espejo.core import metrics, tables
 from espejo.core.errors import UserError
 from espejo.evaluation import controls, habits, memorization, second_name, two_sample
@@ -21,19 +23,14 @@ from espejo.report import page, sections, verdicts
 from espejo.report.wording import FOLDER, Wording
 from stages import report as stage
 from tests.helpers import reported
+from tests.helpers.configs import EVALUATE, PREDICT, changed
 from tests.helpers.reported import few, interval
 from tests.helpers.synthetic import chats
 from tests.helpers.workshop import ROOT
 
 SHARES = ("copied_beyond_own", "whole_beyond_own")
-LIMITS = {**dict.fromkeys(SHARES, 0.05), "membership": 0.7, "personal_data": 0}
-WANTED = {
-    "sharing_limits": LIMITS,
-    "margins": {"author_score": 0.1, "told_apart": 0.1},
-    "confidence": 0.95,
-    "seed": 7,
-}
-PREDICTED = {"shots": 3, "shot_chars": 120}
+ASKED = changed(PREDICT, shots=3, shot_chars=120)
+verdict_of = partial(memorization.verdict, limits=EVALUATE.sharing_limits)
 LANGUAGES = ("en", "es")
 BOTH = [Wording(language) for language in LANGUAGES]
 # What a verdict claims: nothing, something, all (the author's own voice, and suspiciously so).
@@ -55,7 +52,7 @@ def quick():
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def ran(tmp_path_factory):
     """A folder in which the stage ran, and its arguments."""
     folder = tmp_path_factory.mktemp("report")
     arguments = reported.workplace(folder)
@@ -66,18 +63,18 @@ def made(tmp_path_factory):
 
 
 @pytest.fixture
-def elsewhere(made, tmp_path, monkeypatch):
+def elsewhere(ran, tmp_path, monkeypatch):
     """A copy of that folder to change."""
-    folder, arguments = made
+    folder, arguments = ran
     copied = shutil.copytree(folder, tmp_path / "report")
     monkeypatch.chdir(copied)
     return copied, [copied / path.relative_to(folder) for path in arguments]
 
 
 @pytest.fixture(scope="module")
-def measured(made):
-    """metrics/eval.json of `made`."""
-    return metrics.read(made[0] / "metrics" / "eval.json")
+def measured(ran):
+    """metrics/eval.json of `ran`."""
+    return metrics.read(ran[0] / "metrics" / "eval.json")
 
 
 @pytest.fixture
@@ -87,8 +84,8 @@ def scores(measured):
         "style": measured["style"]
         | {
             "author_score": {
-                name: interval(at, bundles=20)
-                for name, at in {
+                name: interval(value, bundles=20)
+                for name, value in {
                     **{"floor": 0.1, "nearest": 0.2, "base": 0.3},
                     **{"examples": 0.4, "tuned": 0.8, "ceiling": 0.82},
                 }.items()
@@ -98,11 +95,11 @@ def scores(measured):
         "memory": {
             **{"replies": 200, "members": 32},
             "overlap": {
-                who: {
+                source: {
                     **{"longest_mean": interval(2.0), "longest_max": 4, "long": 120},
                     **{"copied": interval(0.02, 0.01), "whole": interval(0.02, 0.01)},
                 }
-                for who in ("author", "tuned")
+                for source in ("author", "tuned")
             },
             **{name: interval(0.0, 0.02) for name in SHARES},
             "membership": interval(0.6),
@@ -135,6 +132,16 @@ def test_both_languages_have_the_same_keys_and_the_same_numbers_in_them():
         if isinstance(english, list):
             assert len(english) == len(spanish), key
             assert {type(head) for head in [*english, *spanish]} == {str}, key
+
+
+def test_every_setting_that_a_text_names_exists():
+    sections_by_name = {config.section: config for config in CONFIGS}
+    for language in LANGUAGES:
+        texts = " ".join(str(text) for _, text in leaves(Wording(language).texts))
+        settings_named = re.findall(r"`(\w+)\.(\w+)`", texts)
+        assert ("predict", "generated_replies") in settings_named
+        for section, key in settings_named:
+            assert key in sections_by_name[section].model_fields, f"{section}.{key}"
 
 
 def test_a_language_that_is_not_there_is_named():
@@ -194,9 +201,9 @@ def test_the_ends_of_an_interval_look_different(ends):
     low, high = ends
     measure = {"value": low, "low": low, "high": high, "n": 20}
     for wording in BOTH:
-        for write in (wording.shares, wording.points, wording.interval):
-            one, other = re.findall(r"\[(.*?)[,;] (.*)\]", write(measure))[0]
-            assert one != other
+        for written in (wording.shares, wording.points, wording.interval):
+            first, last = re.findall(r"\[(.*?)[,;] (.*)\]", written(measure))[0]
+            assert first != last
 
 
 def test_differences_of_shares_are_in_points_and_bundles_are_called_so(wording):
@@ -210,7 +217,7 @@ def test_differences_of_shares_are_in_points_and_bundles_are_called_so(wording):
 
 
 @pytest.mark.parametrize(
-    ("measure", "other", "margin", "found"),
+    ("measure", "other", "margin", "where"),
     [
         # Of two intervals of 0.05 to both sides the difference has 0.0707: the root of 0.05² twice.
         (interval(0.8), interval(0.72), 0.0, "above"),
@@ -233,8 +240,8 @@ def test_differences_of_shares_are_in_points_and_bundles_are_called_so(wording):
         (few(math.nan), 0.0, 0.1, "missing"),
     ],
 )
-def test_where_a_measure_is_from_another(measure, other, margin, found):
-    assert relation(measure, other, margin) == found
+def test_where_a_measure_is_from_another(measure, other, margin, where):
+    assert relation(measure, other, margin) == where
 
 
 @pytest.mark.parametrize(
@@ -251,9 +258,9 @@ def test_from_few_data_nothing_is_alike(scores, wording, high, verdict, sentence
         "ceiling": {"value": 0.975, "low": 0.969, "high": 0.981, "n": 16, "bundles": 16},
     }
     scores["style"]["told_apart"]["tuned"] = {"value": 0.72, "low": 0.49, "high": 0.93, "n": 12}
-    found = verdicts.sound(scores, wording, WANTED)
-    assert found.verdict == verdict
-    text = " ".join(found.sentences)
+    answer = verdicts.sound(scores, wording, EVALUATE)
+    assert answer.verdict == verdict
+    text = " ".join(answer.sentences)
     assert sentence in text
     assert "tells its replies from yours cannot be said: AUC 0.72 [0.49, 0.93]" in text
 
@@ -268,9 +275,9 @@ PLACES = list(
 )
 
 
-def with_ever_less(values, drawn):
+def with_ever_less(values, random):
     """Measures by name for each of WIDTHS; some of them are three times as wide as others."""
-    times = dict(zip(values, drawn.choice([1, 3], len(values)), strict=True))
+    times = dict(zip(values, random.choice([1, 3], len(values)), strict=True))
     return [
         {
             name: few(value) if width is None else interval(value, width * times[name])
@@ -282,12 +289,12 @@ def with_ever_less(values, drawn):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_less_data_never_turns_an_answer_into_a_more_favourable_one(seed):
-    drawn = np.random.default_rng(seed)
-    for at in drawn.permutation(len(PLACES))[:150]:
-        floor, base, examples, ceiling, gain, rank = PLACES[at]
+    random = np.random.default_rng(seed)
+    for index in random.permutation(len(PLACES))[:150]:
+        floor, base, examples, ceiling, gain, rank = PLACES[index]
         values = {"floor": floor, "nearest": floor, "base": base, "examples": examples}
         values |= {"tuned": 0.8, "ceiling": ceiling, "gain": gain, "rank": rank, "told": 0.5}
-        claims = [claimed(measures) for measures in with_ever_less(values, drawn)]
+        claims = [claimed(measures) for measures in with_ever_less(values, random)]
         for more, less in pairwise(claims):
             fewer = (after <= before for before, after in zip(more, less, strict=True))
             assert all(fewer), (values, claims)
@@ -304,28 +311,29 @@ def claimed(score):
         "told_apart": {"tuned": score["told"]},
         "habits": {"base": table, "tuned": table},
     }
-    said = (
-        verdicts.sound(scores, BOTH[0], WANTED),
+    answers = (
+        verdicts.sound(scores, BOTH[0], EVALUATE),
         verdicts.answer(scores, BOTH[0]),
-        verdicts.worth(scores, BOTH[0], WANTED, PREDICTED),
+        verdicts.worth(scores, BOTH[0], EVALUATE, ASKED),
     )
     row = dict.fromkeys(controls.COPIES, interval(0.5)) | {"score": score["tuned"]}
-    held = [
-        controls.holds(name, row, score["ceiling"], WANTED)
+    impostors = [
+        controls.holds(name, row, score["ceiling"], EVALUATE)
         for name in ("friend", "shuffled", "copy")
     ]
     alike = relation(score["told"], 0.5, 0.1) == "alike"
-    return [*(CLAIMS.get(one.verdict, 0) for one in said), *(came is True for came in held), alike]
+    claims = (CLAIMS.get(answer.verdict, 0) for answer in answers)
+    return [*claims, *(holds is True for holds in impostors), alike]
 
 
 def test_less_data_never_passes_what_more_data_did_not():
-    order, drawn = ("fail", "pass_with_doubts", "pass"), np.random.default_rng(1)
+    order, random = ("fail", "pass_with_doubts", "pass"), np.random.default_rng(1)
     seen = set()
     for places in product((-0.1, 0.0, 0.03, 0.1), (0.0, 0.04, 0.05), (0.5, 0.66, 0.72)):
         names = ("copied_beyond_own", "whole_beyond_own", "membership")
         judged = [
-            order.index(memorization.verdict({**measured, "personal_data": 0}, LIMITS)["verdict"])
-            for measured in with_ever_less(dict(zip(names, places, strict=True)), drawn)
+            order.index(verdict_of({**measured, "personal_data": 0})["verdict"])
+            for measured in with_ever_less(dict(zip(names, places, strict=True)), random)
         ]
         assert judged == sorted(judged, reverse=True)
         seen |= set(judged)
@@ -356,9 +364,9 @@ def test_less_data_never_passes_what_more_data_did_not():
 )
 def test_does_it_sound_like_you(scores, wording, changed, verdict, sentence):
     scores["style"]["author_score"] |= changed
-    found = verdicts.sound(scores, wording, WANTED)
-    assert found.verdict == verdict
-    assert sentence in " ".join(found.sentences)
+    answer = verdicts.sound(scores, wording, EVALUATE)
+    assert answer.verdict == verdict
+    assert sentence in " ".join(answer.sentences)
 
 
 @pytest.mark.parametrize(
@@ -376,9 +384,9 @@ def test_does_it_sound_like_you(scores, wording, changed, verdict, sentence):
 def test_whether_replies_are_told_apart(scores, wording, auc, verdict, sentence):
     """What the author score calls alike sounds like the author only where this agrees."""
     scores["style"]["told_apart"]["tuned"] = auc
-    found = verdicts.sound(scores, wording, WANTED)
-    assert found.verdict == verdict
-    assert sentence in " ".join(found.sentences)
+    answer = verdicts.sound(scores, wording, EVALUATE)
+    assert answer.verdict == verdict
+    assert sentence in " ".join(answer.sentences)
 
 
 @pytest.mark.parametrize(
@@ -400,10 +408,10 @@ def test_whether_replies_are_told_apart(scores, wording, auc, verdict, sentence)
 def test_does_it_answer(scores, wording, tuned, gain, verdict, sentences):
     scores["relevance"]["tuned"] |= {"mrr": tuned}
     scores["relevance"]["gain"] |= {"mrr": gain}
-    found = verdicts.answer(scores, wording)
-    assert found.verdict == verdict
+    answer = verdicts.answer(scores, wording)
+    assert answer.verdict == verdict
     for sentence in sentences:
-        assert sentence in " ".join(found.sentences)
+        assert sentence in " ".join(answer.sentences)
 
 
 def test_training_is_judged_context_by_context(scores, wording):
@@ -446,19 +454,19 @@ def test_training_is_judged_context_by_context(scores, wording):
     ],
 )
 def test_did_fine_tuning_earn_its_place(scores, wording, numbers, verdict, sentences):
-    found = verdicts.worth(scores | reported.likelihoods(**numbers), wording, WANTED, PREDICTED)
-    assert found.verdict == verdict
+    answer = verdicts.worth(scores | reported.likelihoods(**numbers), wording, EVALUATE, ASKED)
+    assert answer.verdict == verdict
     for sentence in sentences:
-        assert sentence in " ".join(found.sentences)
+        assert sentence in " ".join(answer.sentences)
 
 
 def test_without_bits_there_is_no_advice(scores, wording):
     """As of an author who wrote nothing but what the pipeline takes for no words."""
     for name in ("base", "tuned"):
         scores[name]["own_bits_per_character"] = few(n=0)
-    found = verdicts.worth(scores, wording, WANTED, PREDICTED)
-    assert found.verdict == "unmeasured"
-    assert "Measured" in found.sentences[-1] or "measured" in found.sentences[-1]
+    answer = verdicts.worth(scores, wording, EVALUATE, ASKED)
+    assert answer.verdict == "unmeasured"
+    assert "Measured" in answer.sentences[-1] or "measured" in answer.sentences[-1]
 
 
 @pytest.mark.parametrize(
@@ -474,9 +482,9 @@ def test_without_bits_there_is_no_advice(scores, wording):
 )
 def test_style_against_examples_in_the_prompt(scores, wording, examples, verdict, sentence):
     scores["style"]["author_score"]["examples"] = examples
-    found = verdicts.worth(scores, wording, WANTED, PREDICTED)
-    assert found.verdict == verdict
-    assert sentence in " ".join(found.sentences)
+    answer = verdicts.worth(scores, wording, EVALUATE, ASKED)
+    assert answer.verdict == verdict
+    assert sentence in " ".join(answer.sentences)
 
 
 NONE_OF_32 = {"value": 0.0, "low": 0.0, "high": 0.1089, "n": 32}
@@ -538,18 +546,18 @@ def test_is_it_safe_to_share(scores, wording, changed, verdict, sentences):
     for name, measure in changed.items():
         (tuned if name in tuned else scores["memory"])[name] = measure
     judged = {name: scores["memory"][name] for name in (*SHARES, "membership")}
-    scores["memory"] |= memorization.verdict({**judged, "personal_data": 0}, LIMITS)
-    found = verdicts.safe(scores, wording, WANTED)
-    assert found.verdict == verdict
+    scores["memory"] |= verdict_of({**judged, "personal_data": 0})
+    answer = verdicts.safe(scores, wording, EVALUATE)
+    assert answer.verdict == verdict
     for sentence in sentences:
-        assert sentence in " ".join(found.sentences)
+        assert sentence in " ".join(answer.sentences)
 
 
 def test_copies_among_long_replies_and_whole_ones_stand_beside_the_authors(scores, wording):
-    for who, copied, whole, long in (("author", 0.1, 0.2, 90), ("tuned", 0.3, 0.4, 80)):
-        found = {"copied": interval(copied, 0.02), "whole": interval(whole, 0.02), "long": long}
-        scores["memory"]["overlap"][who] |= found
-    text = " ".join(verdicts.safe(scores, wording, WANTED).sentences)
+    for source, copied, whole, long in (("author", 0.1, 0.2, 90), ("tuned", 0.3, 0.4, 80)):
+        measures = {"copied": interval(copied, 0.02), "whole": interval(whole, 0.02), "long": long}
+        scores["memory"]["overlap"][source] |= measures
+    text = " ".join(verdicts.safe(scores, wording, EVALUATE).sentences)
     assert "Of its 80 replies of eight words or more, 30% [28%, 32%] repeat" in text
     assert "of your 90 new ones of that length, 10% [8%, 12%] do" in text
     assert "Of all its replies, 40% [38%, 42%] say again, whole" in text
@@ -570,18 +578,18 @@ def test_each_answer_ends_with_what_it_was_measured_on(scores, wording):
         "worth": {"85", "18", "31"},
         "safe": {"31", "17", "27"},
     }
-    for found in verdicts.four(scores, wording, WANTED, PREDICTED):
-        last = found.sentences[-1]
-        assert numbers[found.name] <= set(re.findall(r"\d+", last)), last
+    for answer in verdicts.four_answers(scores, wording, EVALUATE, ASKED):
+        last = answer.sentences[-1]
+        assert numbers[answer.name] <= set(re.findall(r"\d+", last)), last
         assert last.startswith("*")
-    lead = wording.get("page.lead")
+    lead = wording.texts["page"]["lead"]
     assert "replies}" not in lead
     assert "true value" in lead
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_verdict_has_words_and_a_tone(language):
-    for verdict in Wording(language).get("verdicts"):
+    for verdict in Wording(language).group("verdicts"):
         assert verdicts.Answer("", verdict, []).tone in ("good", "bad", "mixed", "unknown")
 
 
@@ -602,26 +610,26 @@ def test_habits_that_are_off_come_furthest_first():
 def test_beside_the_habits_that_are_off_stands_how_many_chance_alone_makes(scores, wording):
     row = {"own": 0.05, "own_high": 0.1, "alarm": 0.05}
     off, never = row | {"distance": 0.2}, row | {"distance": 0.0, "own_high": 0.0, "alarm": 0.0}
-    table = {f"habit_{at}": off for at in range(10)} | {"never": never}
+    table = {f"habit_{number}": off for number in range(10)} | {"never": never}
     scores["style"]["habits"] = {"base": table, "tuned": table}
-    text = " ".join(verdicts.sound(scores, wording, WANTED).sentences)
+    text = " ".join(verdicts.sound(scores, wording, EVALUATE).sentences)
     assert "Of 11 habits measured, 10 are further" in text
     assert "By chance alone 0.5 are to be expected." in text  # ten times 0.05
 
 
 def test_the_measures_see_through_the_impostors(measured):
-    found, ceiling = measured["controls"], measured["style"]["author_score"]["ceiling"]
-    assert {name: controls.holds(name, row, ceiling, WANTED) for name, row in found.items()} == {
+    rows, ceiling = measured["controls"], measured["style"]["author_score"]["ceiling"]
+    assert {name: controls.holds(name, row, ceiling, EVALUATE) for name, row in rows.items()} == {
         "friend": True,
         "shuffled": True,
         "copy": True,
     }
-    assert found["friend"]["told"]["low"] > 0.8
-    assert found["shuffled"]["copied_beyond_own"]["value"] == 0
+    assert rows["friend"]["told"]["low"] > 0.8
+    assert rows["shuffled"]["copied_beyond_own"]["value"] == 0
 
 
 @pytest.mark.parametrize(
-    ("name", "score", "copied", "whole", "held"),
+    ("name", "score", "copied", "whole", "holds"),
     [
         ("friend", interval(0.76), few(), few(), False),  # fooled: as high as the author
         ("friend", interval(0.9), few(), few(), False),
@@ -641,14 +649,14 @@ def test_the_measures_see_through_the_impostors(measured):
         ("base", few(0.2), few(), few(), None),
     ],
 )
-def test_a_measure_that_its_impostor_fools_is_said_to_be(name, score, copied, whole, held):
+def test_a_measure_that_its_impostor_fools_is_said_to_be(name, score, copied, whole, holds):
     row = {"score": score, **dict(zip(controls.COPIES, (copied, whole), strict=True))}
-    assert controls.holds(name, row, interval(0.75), WANTED) is held
+    assert controls.holds(name, row, interval(0.75), EVALUATE) is holds
 
 
 def likely(turns, author):
     """The names in table SECOND_NAMES."""
-    return second_name.suspects(turns, author, WANTED)["name"].tolist()
+    return second_name.suspects(turns, author, EVALUATE)["name"].tolist()
 
 
 def under_two_names(turns, which):
@@ -671,7 +679,7 @@ def test_a_second_name_of_the_author_is_noticed(which, scores):
     assert likely(turns, "Juli") == ["J. del trabajo"]
     for language in LANGUAGES:
         wording = Wording(language)
-        text = " ".join(verdicts.sound(scores, wording, WANTED, ["J. del trabajo"]).sentences)
+        text = " ".join(verdicts.sound(scores, wording, EVALUATE, ["J. del trabajo"]).sentences)
         assert "J. del trabajo" in text
         assert "people.yaml" in text
 
@@ -680,7 +688,7 @@ def test_the_page_names_them(elsewhere):
     folder, arguments = elsewhere
     assert "escribe como vos" not in (folder / "reports" / "report.md").read_text("utf-8")
     two = under_two_names(chats(), lambda turns: turns["session"] % 2 == 0)
-    names = second_name.suspects(two, "Juli", WANTED)
+    names = second_name.suspects(two, "Juli", EVALUATE)
     tables.write(names, folder / "data" / "second_names.parquet", tables.SECOND_NAMES)
     stage.main(*arguments)
     for name in ("report.html", "report.md"):
@@ -711,8 +719,8 @@ def test_who_is_alone_with_the_author_is_another_person():
 
 def test_too_little_makes_nobody_a_second_name():
     turns = under_two_names(chats(), lambda turns: turns["session"] % 2 == 0)
-    said = turns["author"].eq("J. del trabajo") & turns["split"].ne("train")
-    little = turns[~said | (said.cumsum() <= 15)]  # 15 turns of two messages or so: two bundles
+    second = turns["author"].eq("J. del trabajo") & turns["split"].ne("train")
+    little = turns[~second | (second.cumsum() <= 15)]  # 15 turns of two messages or so: two bundles
     assert likely(little, "Juli") == []
     assert likely(turns[turns["turn"] < 3], "Juli") == []
 
@@ -741,17 +749,21 @@ class Reader(HTMLParser):
 def loads(text):
     """What a page would load: sources, links to other files, imports."""
     reader = Reader(text)
-    found = [
+    addresses = [
         value
         for _, name, value in reader.attributes
         if name in ("src", "href", "srcset", "action", "data", "poster") and value
     ]
-    found += re.findall(r"url\(([^)]*)\)|@import\s+(\S+)", text)
-    return [one for one in found if not str(one).startswith(("data:image/png;base64,", "#"))]
+    addresses += re.findall(r"url\(([^)]*)\)|@import\s+(\S+)", text)
+    return [
+        address
+        for address in addresses
+        if not str(address).startswith(("data:image/png;base64,", "#"))
+    ]
 
 
-def test_the_page_is_whole_and_loads_nothing(made):
-    text = (made[0] / "reports" / "report.html").read_text("utf-8")
+def test_the_page_is_whole_and_loads_nothing(ran):
+    text = (ran[0] / "reports" / "report.html").read_text("utf-8")
     reader = Reader(text)
     assert (reader.open, reader.wrong) == ([], [])
     assert loads(text) == []
@@ -769,9 +781,9 @@ def test_the_page_is_whole_and_loads_nothing(made):
     assert all(value for tag, name, value in reader.attributes if (tag, name) == ("img", "alt"))
 
 
-def test_it_opens_with_the_four_answers(made):
+def test_it_opens_with_the_four_answers(ran):
     for name in ("report.html", "report.md"):
-        text = (made[0] / "reports" / name).read_text("utf-8")
+        text = (ran[0] / "reports" / name).read_text("utf-8")
         wording = Wording("es")
         places = [
             text.index(wording.text(f"{question}.question"))
@@ -781,27 +793,27 @@ def test_it_opens_with_the_four_answers(made):
         assert places[-1] < text.index(wording.text("glance.title"))
 
 
-def test_two_runs_give_the_same_bytes(made, monkeypatch):
-    folder, arguments = made
+def test_two_runs_give_the_same_bytes(ran, monkeypatch):
+    folder, arguments = ran
     monkeypatch.chdir(folder)
     again = folder / "again"
-    drawn = {path: path.read_bytes() for path in (folder / "plots").iterdir()}
+    pictures = {path: path.read_bytes() for path in (folder / "plots").iterdir()}
     stage.main(*arguments[:-1], again)
     for name in ("report.html", "report.md", "samples.md", "wordcloud.png"):
         assert (again / name).read_bytes() == (folder / "reports" / name).read_bytes()
-    assert {path: path.read_bytes() for path in (folder / "plots").iterdir()} == drawn
+    assert {path: path.read_bytes() for path in (folder / "plots").iterdir()} == pictures
 
 
-def test_english_by_setting_and_marks_in_messages_stay_text(made, elsewhere):
+def test_english_by_setting_and_marks_in_messages_stay_text(ran, elsewhere):
     folder, arguments = elsewhere
     settings = (folder / "params.yaml").read_text("utf-8")
     (folder / "params.yaml").write_text(settings.replace("language: es", "language: en"), "utf-8")
     path = folder / "data" / "replies.parquet"
     replies = tables.read(path, tables.REPLIES)
     nasty = ["<script>alert(1)</script>", "a | b\n# no *title*", "{{ 7 * 7 }}"]
-    said = {("prompt-1", "tuned"): nasty, ("prompt-2", "tuned"): [], ("prompt-2", "base"): []}
+    written = {("prompt-1", "tuned"): nasty, ("prompt-2", "tuned"): [], ("prompt-2", "base"): []}
     replies["messages"] = [
-        said.get((row.id, row.model), row.messages) for row in replies.itertuples()
+        written.get((row.id, row.model), row.messages) for row in replies.itertuples()
     ]
     tables.write(replies, path, tables.REPLIES)
     stage.main(*arguments)
@@ -810,7 +822,7 @@ def test_english_by_setting_and_marks_in_messages_stay_text(made, elsewhere):
     assert '<html lang="en">' in text
     for name in reported.PICTURES:  # they have words as well
         picture = f"plots/{name}.png"
-        assert (folder / picture).read_bytes() != (made[0] / picture).read_bytes(), picture
+        assert (folder / picture).read_bytes() != (ran[0] / picture).read_bytes(), picture
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
     assert "{{ 7 * 7 }}" in text
     assert "(nothing)" in text
@@ -846,12 +858,14 @@ def test_almost_nothing_measured_still_makes_a_page(elsewhere):
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_planted_secrets_are_in_the_section_on_memory_where_there_are_any(measured, language):
     wording = Wording(language)
-    plain = sections.memory(measured, wording, LIMITS)
+    plain = sections.memorization(measured, wording, EVALUATE.sharing_limits)
     bits = {"mean": 1.5, "max": 3.25, "possible": 10.0, "n": 4}
     both = {"base": bits, "tuned": bits | {"mean": 9.75, "max": 10.0}}
-    found = {role: {"1": both, "16": both} for role in ("author", "partner")}
-    planted = measured | {"memory": measured["memory"] | {"canaries": {"chance": 1.4379, **found}}}
-    section = sections.memory(planted, wording, LIMITS)
+    by_role = {role: {"1": both, "16": both} for role in ("author", "partner")}
+    planted = measured | {
+        "memory": measured["memory"] | {"canaries": {"chance": 1.4379, **by_role}}
+    }
+    section = sections.memorization(planted, wording, EVALUATE.sharing_limits)
     assert section.blocks[: len(plain.blocks)] == plain.blocks
     heading, text, table = section.blocks[len(plain.blocks) :]
     assert heading.text == table.title == wording.text("memory.canaries.title")
@@ -864,15 +878,15 @@ def test_planted_secrets_are_in_the_section_on_memory_where_there_are_any(measur
 
 
 def luminance(colour):
-    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    parts = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
     linear = [
         part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
     ]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def contrast(one, other):
-    low, high = sorted((luminance(one), luminance(other)))
+def contrast(*colours):
+    low, high = sorted(map(luminance, colours))
     return (high + 0.05) / (low + 0.05)
 
 
@@ -892,22 +906,22 @@ def test_every_colour_of_text_can_be_read_on_what_it_stands_on(scheme):
             assert contrast(colours[ground], colours[text]) >= 4.5, (ground, text)
 
 
-def test_the_stage_depends_on_its_texts_its_templates_and_what_it_reads(made):
+def test_the_stage_depends_on_its_texts_its_templates_and_what_it_reads(ran):
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text("utf-8"))["stages"]
     deps = set(stages["report"]["deps"])
     assert FOLDER.relative_to(ROOT).as_posix() in deps
-    folder, _ = made
-    given = [*(folder / "data").iterdir(), *(folder / "metrics").iterdir()]
-    given += [folder / "plots" / f"{name}.csv" for name in reported.of_pictures()]
-    there = {path.relative_to(folder).as_posix() for path in given}
+    folder, _ = ran
+    inputs = [*(folder / "data").iterdir(), *(folder / "metrics").iterdir()]
+    inputs += [folder / "plots" / f"{name}.csv" for name in reported.of_pictures()]
+    there = {path.relative_to(folder).as_posix() for path in inputs}
     assert there == {path for path in deps if path.startswith(("data/", "metrics/", "plots/"))}
 
 
-def test_the_stage_draws_every_picture_that_dvc_expects(made):
+def test_the_stage_draws_every_picture_that_dvc_expects(ran):
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text("utf-8"))["stages"]
     outs = [out if isinstance(out, str) else next(iter(out)) for out in stages["report"]["outs"]]
     expected = {f"plots/{name}.png" for name in reported.PICTURES}
     assert {path for path in outs if path.startswith("plots/") and path.endswith("png")} == expected
-    written = {f"plots/{path.name}" for path in (made[0] / "plots").glob("*.png")}
+    written = {f"plots/{path.name}" for path in (ran[0] / "plots").glob("*.png")}
     assert written == expected
-    assert all((made[0] / path).is_file() for path in outs)
+    assert all((ran[0] / path).is_file() for path in outs)

@@ -12,7 +12,7 @@ def contexts(*rows):
     """Rows of the table EXAMPLES from (context, reply)."""
     return pd.DataFrame(
         {
-            "id": [f"example-{at}" for at in range(len(rows))],
+            "id": [f"example-{index}" for index in range(len(rows))],
             "context": [row[0] for row in rows],
             "reply": [row[1] for row in rows],
         }
@@ -27,12 +27,12 @@ def rows_of(page, heading):
 
 def written(prompts, base, tuned, examples):
     """The page; the replies are those to the `prompts`, then those to the contexts."""
-    asked = [(f"prompt-{at}", "prompt", text) for at, text in enumerate(prompts, 1)]
-    asked += [(name, "held_out", None) for name in examples["id"]]
+    questions = [(f"prompt-{number}", "prompt", text) for number, text in enumerate(prompts, 1)]
+    questions += [(name, "held_out", None) for name in examples["id"]]
     rows = [
-        {"id": name, "kind": kind, "prompt": text, "model": model, "messages": said}
+        {"id": name, "kind": kind, "prompt": text, "model": model, "messages": reply}
         for model, replies in (("base", base), ("tuned", tuned))
-        for (name, kind, text), said in zip(asked, replies, strict=True)
+        for (name, kind, text), reply in zip(questions, replies, strict=True)
     ]
     return samples.page(pd.DataFrame(rows), examples)
 
@@ -57,13 +57,13 @@ def test_pipes_line_breaks_and_empty_replies_stay_inside_their_cells():
         assert len(re.findall(r"(?<!\\)\|", line)) in (0, 4, 5)  # of three and of four columns
 
 
-@pytest.mark.parametrize("shown", [0, 2, 3])
-def test_every_prompt_and_every_context_given_is_printed_beside_its_own_replies(shown):
+@pytest.mark.parametrize("number", [0, 2, 3])
+def test_every_prompt_and_every_context_given_is_printed_beside_its_own_replies(number):
     page = written(
         prompts=["hola", "chau"],
-        base=[[f"base {n}"] for n in range(2 + shown)],
-        tuned=[[f"tuned {n}"] for n in range(2 + shown)],
-        examples=contexts(*(([], [f"real {n}"]) for n in range(shown))),
+        base=[[f"base {n}"] for n in range(2 + number)],
+        tuned=[[f"tuned {n}"] for n in range(2 + number)],
+        examples=contexts(*(([], [f"real {n}"]) for n in range(number))),
     )
     assert rows_of(page, "The fixed prompts") == [
         "| hola | base 0 | tuned 0 |",
@@ -76,12 +76,12 @@ def test_every_prompt_and_every_context_given_is_printed_beside_its_own_replies(
             "| *(nothing)* | real 0 | base 2 | tuned 2 |",
             "| *(nothing)* | real 1 | base 3 | tuned 3 |",
             "| *(nothing)* | real 2 | base 4 | tuned 4 |",
-        ][:shown]
+        ][:number]
     )
 
 
 def test_a_context_that_a_model_did_not_answer_is_refused():
-    one = contexts(([], ["x"]))
+    example = contexts(([], ["x"]))
     with pytest.raises(KeyError, match="example-1"):
         samples.page(
             pd.DataFrame(
@@ -93,5 +93,5 @@ def test_a_context_that_a_model_did_not_answer_is_refused():
                     "messages": [["a"], ["b"]],
                 }
             ),
-            one.assign(id="example-1"),
+            example.assign(id="example-1"),
         )

@@ -1,4 +1,4 @@
-"""The line before a long work: how long it will take, told from the first two steps."""
+"""The estimated duration of a training, from its first two steps."""
 
 from types import SimpleNamespace
 
@@ -21,28 +21,28 @@ from tests.helpers import tiny
         (7800, "2 h 10 min"),
     ],
 )
-def test_durations_read_as_people_say_them(seconds, expected):
+def test_durations_are_written_for_people(seconds, expected):
     assert duration(seconds) == expected
 
 
-def test_a_long_training_says_what_to_do(monkeypatch):
+def test_a_long_training_comes_with_advice(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert sentence(360, "79 steps") == "about 6 minutes on this processor; 79 steps"
-    said = sentence(4000, "900 steps")
-    assert said.startswith("about 1 h 7 min on this processor; 900 steps. ")
-    for way in ("experiment=smoke", "train.epochs", "GPU"):
-        assert way in said
+    advice = sentence(4000, "900 steps")
+    assert advice.startswith("about 1 h 7 min on this processor; 900 steps. ")
+    for words in ("experiment=smoke", "train.epochs", "GPU"):
+        assert words in advice
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert sentence(360, "79 steps") == "about 6 minutes on this GPU; 79 steps"
 
 
 class Clocked:
-    """Feeds the callback with steps of so many tokens and seconds, on a clock of its own."""
+    """Runs the callback through steps of given tokens and seconds, with a clock of its own."""
 
     def __init__(self, monkeypatch, callback, max_steps, from_step=0, first=True):
         self.now = 100.0
         monkeypatch.setattr(expected_time.time, "perf_counter", lambda: self.now)
-        self.model = Silent()
+        self.model = DummyModel()
         self.state = SimpleNamespace(
             max_steps=max_steps, global_step=from_step, is_world_process_zero=first
         )
@@ -51,28 +51,28 @@ class Clocked:
 
     def step(self, tokens, labels, seconds):
         self.callback.on_step_begin(None, self.state, None)
-        self.read(tokens, labels, seconds)
+        self.forward(tokens, labels, seconds)
         self.state.global_step += 1
         self.callback.on_step_end(None, self.state, None)
 
-    def read(self, tokens, labels, seconds):
+    def forward(self, tokens, labels, seconds):
         ids = torch.zeros(1, tokens, dtype=torch.long)
         self.model(input_ids=ids, labels=torch.tensor([[-100] * (tokens - labels) + [1] * labels]))
         self.now += seconds
 
 
-class Silent(torch.nn.Module):
+class DummyModel(torch.nn.Module):
     def forward(self, **_):
         return None
 
 
-def test_the_rest_is_counted_in_tokens_and_labels(monkeypatch, capsys):
-    # A label is two tokens' work; 1,000 in the 10 steps of each of two epochs; 400 of validation,
-    # twice, at half the price.
+def test_the_remaining_work_is_counted_in_tokens_and_labels(monkeypatch, capsys):
+    # A label is the work of two tokens; an epoch of 10 steps is 1,000, and there are two; the
+    # validation is 400, twice, at half the cost.
     clock = Clocked(monkeypatch, ExpectedTime(2.0, 1000, 10, 400, 2, "lora", 1), max_steps=20)
     clock.step(180, 10, 100)
     assert capsys.readouterr().out == ""
-    clock.read(500, 100, 50)  # a validation between two steps: counts neither as time nor as work
+    clock.forward(500, 100, 50)  # a validation between two steps does not count
     clock.step(40, 30, 20)  # in all 200 + 100 in 120 s: 0.4 s each
     # 18 steps of 100 and 18/20 of 800 / 2: (1800 + 360) * 0.4 = 864 s
     assert capsys.readouterr().out == f"train: {sentence(864, '20 steps')}\n"
@@ -80,7 +80,7 @@ def test_the_rest_is_counted_in_tokens_and_labels(monkeypatch, capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_a_training_that_goes_on_counts_what_is_left(monkeypatch, capsys):
+def test_a_resumed_training_counts_the_remaining_steps(monkeypatch, capsys):
     callback = ExpectedTime(0.0, 1000, 10, 0, 2, "full", 1)
     clock = Clocked(monkeypatch, callback, max_steps=20, from_step=15)
     clock.step(100, 10, 60)
@@ -88,7 +88,7 @@ def test_a_training_that_goes_on_counts_what_is_left(monkeypatch, capsys):
     assert capsys.readouterr().out == f"train: {sentence(3 * 60, '3 of 20 steps left')}\n"
 
 
-def test_processes_share_the_work_and_the_first_speaks(monkeypatch, capsys):
+def test_processes_share_the_work_and_the_first_prints(monkeypatch, capsys):
     def steps(first):
         callback = ExpectedTime(0.0, 1000, 10, 0, 1, "lora", 2)
         clock = Clocked(monkeypatch, callback, max_steps=10, first=first)
@@ -100,14 +100,14 @@ def test_processes_share_the_work_and_the_first_speaks(monkeypatch, capsys):
     assert steps(first=False) == ""
 
 
-def test_two_steps_need_no_forecast(monkeypatch, capsys):
+def test_two_steps_need_no_estimate(monkeypatch, capsys):
     clock = Clocked(monkeypatch, ExpectedTime(0.0, 100, 2, 0, 1, "lora", 1), max_steps=2)
     clock.step(50, 10, 60)
     clock.step(50, 10, 60)
     assert capsys.readouterr().out == ""
 
 
-def test_a_label_costs_the_head_by_the_layers():
+def test_the_work_of_a_label_is_that_of_the_head_over_the_layers():
     model = tiny.llama(50)
     # Two layers of q and o 32 x 32, k and v 32 x 16, and three of 32 x 64; the head 50 x 32.
     layers = 2 * (2 * 32 * 32 + 2 * 32 * 16 + 3 * 32 * 64)

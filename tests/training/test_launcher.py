@@ -1,7 +1,7 @@
-"""Several processes: they are as many as asked, learn what one learns, and the first one writes.
+"""Several processes: as many as asked for, with the result of one, and only the first writes.
 
-There are no GPUs here: two processes on the processor stand for them. For FSDP accelerate has to be
-told that these are GPUs' processes (tests/helpers/launched.py); what it then does is its own.
+Without GPUs: two processes on the CPU stand for them. For FSDP accelerate is told that they run on
+GPUs (tests/helpers/launched.py); the rest is its own code.
 """
 
 import json
@@ -71,7 +71,7 @@ def launched(composed, tmp_path_factory):
             "train.learning_rate=0.02",
             "model.threads=1",
             "model.precision=float32",
-            "model.generate.max_new_tokens=4",
+            "generate.max_new_tokens=4",
             *overrides,
         )
         (folder / "params.yaml").write_text(yaml.safe_dump(params), "utf-8")
@@ -107,23 +107,25 @@ def together(launched):
 
 
 def seen(folder, rank):
-    """The rows that a process was given, as lengths, batch by batch; those of a blank left out."""
-    given = json.loads((folder / f"seen-{rank}.json").read_text("utf-8"))["rows"]
-    return [[size for size in batch if size > len(distributed.BLANK["labels"])] for batch in given]
+    """The rows that a process got, as lengths, batch by batch, without dummies."""
+    batches = json.loads((folder / f"seen-{rank}.json").read_text("utf-8"))["rows"]
+    return [
+        [size for size in batch if size > len(distributed.DUMMY["labels"])] for batch in batches
+    ]
 
 
 def curve(folder):
-    return pd.read_csv(folder / "0" / "plots" / "loss.csv")
+    return pd.read_csv(folder / "0" / "loss.csv")
 
 
-def apart(one, other):
-    """How far apart two adapters are, each matrix against its own size; the farthest.
+def distance(*folders):
+    """The largest relative distance between a matrix of one adapter and that of the other.
 
-    Not number by number: the first steps of Adam are as large for a gradient that is all rounding
-    as for any other.
+    Not element by element: Adam's first steps are as large for a gradient of rounding errors as for
+    any other.
     """
     first, second = (
-        load_file(folder / "0" / "model" / "adapter_model.safetensors") for folder in (one, other)
+        load_file(folder / "0" / "model" / "adapter_model.safetensors") for folder in folders
     )
     assert first.keys() == second.keys()
     return max(((first[name] - second[name]).norm() / first[name].norm()).item() for name in first)
@@ -131,9 +133,9 @@ def apart(one, other):
 
 def test_there_are_as_many_processes_as_asked(alone, together):
     for (folder, _), count in ((alone, 1), (together, 2)):
-        facts = json.loads((folder / "0" / "train.json").read_text("utf-8"))
-        assert facts["processes"] == count
-        assert facts["steps"] == 9  # ten rows by four, thrice
+        metrics = json.loads((folder / "0" / "train.json").read_text("utf-8"))
+        assert metrics["processes"] == count
+        assert metrics["steps"] == 9  # ten rows by four, thrice
 
 
 def test_two_take_the_batches_that_one_takes(alone, together):
@@ -151,58 +153,56 @@ def test_two_learn_what_one_learns(alone, together):
     assert one["train"].iloc[0] - one["train"].iloc[-1] > 0.2  # something was learnt
     assert one["validation"].notna().sum() == EPOCHS
     np.testing.assert_allclose(two.to_numpy(), one.to_numpy(), rtol=0, atol=1e-3)
-    assert apart(alone[0], together[0]) < 0.02
+    assert distance(alone[0], together[0]) < 0.02
 
 
 @pytest.mark.parametrize("launcher", ["single", "cpu2"])
-def test_a_training_that_ends_early_names_what_it_did_not_come_to(launched, launcher):
+def test_a_training_that_ends_early_lists_the_texts_it_did_not_see(launched, launcher):
     folder = launched(f"train.launcher={launcher}", "train.max_steps=2")[0]
-    read = [
+    lengths = [
         size
         for file in folder.glob("seen-*.json")
         for batch in seen(folder, file.stem.removeprefix("seen-"))
         for size in batch
     ]
-    assert len(set(read)) == 8  # two steps of four
-    facts = json.loads((folder / "0" / "model" / "espejo.json").read_text("utf-8"))
+    assert len(set(lengths)) == 8  # two steps of four
+    manifest = json.loads((folder / "0" / "model" / "espejo.json").read_text("utf-8"))
     # Row 0 has one word, and one a word more: words, as many spaces, the reply and its end.
-    named = [f"train-{row}" for row in range(TRAIN) if 2 * (row + 1) + 2 not in read]
-    assert facts["unlearnt"] == named
+    unseen = [f"train-{row}" for row in range(TRAIN) if 2 * (row + 1) + 2 not in lengths]
+    assert manifest["unlearnt"] == unseen
 
 
-def test_a_training_that_comes_to_all_names_nothing(alone):
-    facts = json.loads((alone[0] / "0" / "model" / "espejo.json").read_text("utf-8"))
-    assert facts["unlearnt"] == []
+def test_a_whole_training_has_seen_all_texts(alone):
+    manifest = json.loads((alone[0] / "0" / "model" / "espejo.json").read_text("utf-8"))
+    assert manifest["unlearnt"] == []
 
 
-def test_what_it_was_computed_with_is_said_first_and_stands_beside_the_model(alone):
+def test_the_hardware_is_printed_first_and_recorded_beside_the_model(alone):
     folder, ran = alone
-    facts = json.loads((folder / "0" / "model" / "espejo.json").read_text("utf-8"))
-    assert facts["hardware"] == {
+    manifest = json.loads((folder / "0" / "model" / "espejo.json").read_text("utf-8"))
+    assert manifest["hardware"] == {
         "device": hardware.processor(),
         "precision": "float32",
         "attention": "grouped",
         "threads": 1,
     }
-    assert facts["train"]["attention"] == "auto"  # the setting stays what it was
+    assert manifest["train"]["attention"] == "auto"  # the setting stays what it was
     assert ran.stdout.splitlines()[0] == (
         "train: smollm2 (the Apache License 2.0) in float32, grouped attention, threads: 1, "
         f"on {hardware.processor()}"
     )
-    card = (folder / "0" / "model" / "README.md").read_text("utf-8")
-    assert f"float32, grouped attention, threads: 1, on {hardware.processor()}" in card
     numbers = (folder / "0" / "train.json").read_text("utf-8")
     assert "float32" not in numbers
 
 
-def test_the_first_process_alone_writes_and_speaks(together):
+def test_only_the_first_process_writes_and_prints(together):
     folder, ran = together
     written = {path.name for path in folder.iterdir()}
     assert {"0", "1"} <= written
     assert {path.name for path in (folder / "0").iterdir()} == {
         "model",
         "train.json",
-        "plots",
+        "loss.csv",
         "epochs.md",
     }
     assert [path for path in (folder / "1").rglob("*") if path.is_file()] == []
@@ -217,26 +217,26 @@ def test_the_first_process_alone_writes_and_speaks(together):
     ("model", "within"),
     [("smollm2", 1e-3), ("smollm2-qlora", 1e-2)],
 )
-def test_a_model_that_is_sharded_learns_what_a_whole_one_learns(launched, model, within):
-    # One look at the end: on a processor bitsandbytes repacks its weights at a look.
+def test_a_sharded_model_learns_what_a_whole_one_learns(launched, model, within):
+    # One evaluation at the end: on a CPU bitsandbytes repacks its weights in an evaluation.
     settings = [f"model={model}", "train.evals_per_run=1"]
     whole, sharded = (
         launched(*settings, f"train.launcher={launcher}")[0] for launcher in ("single", "fsdp")
     )
     for rank in (0, 1):
-        facts = json.loads((sharded / f"seen-{rank}.json").read_text("utf-8"))
-        assert facts["sharded"] == facts["weights"] > 0
+        recorded = json.loads((sharded / f"seen-{rank}.json").read_text("utf-8"))
+        assert recorded["sharded"] == recorded["weights"] > 0
     one, two = curve(whole), curve(sharded)
     np.testing.assert_allclose(two.to_numpy(), one.to_numpy(), rtol=0, atol=within)
-    assert apart(whole, sharded) < 20 * within
+    assert distance(whole, sharded) < 20 * within
     page = (sharded / "0" / "epochs.md").read_text("utf-8")
     assert "Nothing was asked: the model was sharded" in page
     assert [path for path in (sharded / "1").rglob("*") if path.is_file()] == []
 
 
 @pytest.mark.slow
-def test_processes_that_drop_out_other_weights_still_share_the_rows(launched):
-    # An order drawn after dropout differs from process to process, from the second epoch on.
+def test_processes_with_different_dropout_still_share_the_rows(launched):
+    # An order drawn after dropout would differ between processes from the second epoch on.
     folder, _ = launched("train.launcher=cpu2", "train.dropout=0.3")
     whole = [size for rank in (0, 1) for batch in seen(folder, rank) for size in batch]
     assert sorted(whole) == sorted([2 * words + 2 for words in range(1, TRAIN + 1)] * EPOCHS)
@@ -264,13 +264,13 @@ def test_a_step_that_cannot_be_shared_ends_all_with_one_sentence(launched):
     ],
 )
 def test_a_step_is_shared_evenly(batch_size, micro_batch_size, count, expected):
-    assert distributed.shares(batch_size, micro_batch_size, count) == expected
+    assert distributed.split_batch(batch_size, micro_batch_size, count) == expected
 
 
 @pytest.mark.parametrize("count", [3, 8])
 def test_a_step_is_not_shared_unevenly(count):
     with pytest.raises(UserError, match=f"make it a multiple of {count}"):
-        distributed.shares(4, 1, count)
+        distributed.split_batch(4, 1, count)
 
 
 @pytest.mark.parametrize(
@@ -300,8 +300,8 @@ def test_what_the_page_sets_composes(composed):
     assert len(commands) == 4
     for line in commands:
         words = shlex.split(line)
-        given = [words[at + 1] for at, word in enumerate(words) if word == "-S"]
-        chosen = [value for value in given if value != "data=mine"]  # a user's own
+        values = [words[index + 1] for index, word in enumerate(words) if word == "-S"]
+        chosen = [value for value in values if value != "data=mine"]  # a user's own
         chosen = [value for value in chosen if "," not in value]  # a sweep, which DVC takes apart
         assert composed(*chosen)["launch"]["command"] != "python"
 
@@ -318,10 +318,10 @@ def test_the_slurm_job_is_a_script(tmp_path):
 def test_torchrun_reads_its_commands(composed):
     for launcher, each in (("cpu2", "2"), ("ddp", "gpu")):
         words = shlex.split(composed(f"train.launcher={launcher}")["launch"]["command"])
-        given = words[words.index("torchrun") + 1 :]
-        read = get_args_parser().parse_args([*given, "-m", "stages.train", "model"])
-        assert (read.nproc_per_node, read.standalone, read.module) == (each, True, True)
-        assert (read.training_script, read.training_script_args) == ("stages.train", ["model"])
+        options = words[words.index("torchrun") + 1 :]
+        parsed = get_args_parser().parse_args([*options, "-m", "stages.train", "model"])
+        assert (parsed.nproc_per_node, parsed.standalone, parsed.module) == (each, True, True)
+        assert (parsed.training_script, parsed.training_script_args) == ("stages.train", ["model"])
 
 
 def test_accelerate_reads_its_file(composed, monkeypatch):
@@ -329,11 +329,13 @@ def test_accelerate_reads_its_file(composed, monkeypatch):
     file = "conf/launch/fsdp.yaml"
     assert load_config_from_file(file).distributed_type == DistributedType.FSDP
     words = shlex.split(composed("train.launcher=fsdp")["launch"]["command"])
-    monkeypatch.setattr(sys, "argv", ["accelerate"])  # it looks there for what was given by hand
-    read = launch_command_parser().parse_args([*words[2:], "-m", "stages.train", "model"])
-    read, _, _ = _validate_launch_command(read)
-    assert (read.use_fsdp, read.num_processes, read.module) == (True, 2, True)
-    for name, value in prepare_multi_gpu_env(read).items():
+    monkeypatch.setattr(
+        sys, "argv", ["accelerate"]
+    )  # it looks there for options on the command line
+    parsed = launch_command_parser().parse_args([*words[2:], "-m", "stages.train", "model"])
+    parsed, _, _ = _validate_launch_command(parsed)
+    assert (parsed.use_fsdp, parsed.num_processes, parsed.module) == (True, 2, True)
+    for name, value in prepare_multi_gpu_env(parsed).items():
         if name.startswith(("FSDP_", "ACCELERATE_")):
             monkeypatch.setenv(name, value)
     plugin = FullyShardedDataParallelPlugin()
@@ -345,30 +347,30 @@ def test_accelerate_reads_its_file(composed, monkeypatch):
     assert distributed.sharded()
 
 
-def test_four_bits_that_are_sharded_are_stored_in_the_type_they_compute_in(
-    composed, monkeypatch, smollm2
+def test_sharded_4_bit_weights_are_stored_in_the_dtype_they_compute_in(
+    configs, monkeypatch, smollm2
 ):
-    # PEFT's guide to FSDP with QLoRA wants both types equal.
-    asked = {}
+    # PEFT's guide to FSDP with QLoRA wants both dtypes equal.
+    options = {}
     monkeypatch.setattr(loading, "locate", lambda model: ("nowhere", "0"))
 
-    def stop(name, **settings):
-        asked.update(settings)
+    def stop(name, **named):
+        options.update(named)
         raise InterruptedError
 
     monkeypatch.setattr(loading.AutoModelForCausalLM, "from_pretrained", stop)
-    section = composed("model=smollm2-qlora")["model"]
+    qlora = configs("model=smollm2-qlora").model
     computed = hardware.dtype_of("auto")
     for sharded, storage in ((True, computed), (False, torch.uint8)):
         with pytest.raises(InterruptedError):
-            loading.load_base(section, sharded=sharded)
-        config = asked["quantization_config"]
-        assert config.bnb_4bit_quant_storage == storage
-        assert config.bnb_4bit_compute_dtype == computed
-        assert asked["device_map"] == torch.device("cpu")
+            loading.load_base(qlora, sharded=sharded)
+        nf4 = options["quantization_config"]
+        assert nf4.bnb_4bit_quant_storage == storage
+        assert nf4.bnb_4bit_compute_dtype == computed
+        assert options["device_map"] == torch.device("cpu")
     with pytest.raises(InterruptedError):
         loading.load_base(smollm2, sharded=True)
-    assert asked["device_map"] is None
+    assert options["device_map"] is None
 
 
 def test_each_process_has_its_own_gpu(monkeypatch):
