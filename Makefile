@@ -74,8 +74,8 @@ test-slow: setup  ## the long tests
 test-without-model: setup  ## the tests that take under a minute and run no language model
 	@pytest -q -m "not slow and not model"
 
-check: setup  ## lint, format, params.yaml in step with conf/
-	@ruff check . && ruff format --check . && python conf/compose.py --check
+check: setup  ## lint, format, types, params.yaml in step with conf/
+	@ruff check . && ruff format --check . && mypy && python conf/compose.py --check
 
 demo: setup  ## write the demo chats from their screenplays
 	@python -m demo.render

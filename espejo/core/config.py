@@ -183,7 +183,7 @@ def _expected(config: type[Section], error: Mapping) -> str:
 def _at(config: type[Section], loc: Iterable[str | int]) -> type[Section]:
     """The settings of which `loc` is the place inside a section."""
     for key in loc:
-        annotation = config.model_fields[key].annotation
+        annotation = config.model_fields[str(key)].annotation
         options = (annotation, *get_args(annotation))  # of `Tags | None` too
         groups = (option for option in options if isinstance(option, type))
         config = next(group for group in groups if issubclass(group, Section))

@@ -208,7 +208,7 @@ def guard(name: str) -> None:
         os.write(2, f"\n{name}: {STOPPED}\n\n".encode())
         os._exit(130)
 
-    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType) -> None:
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         _end(name, error)
         sys.__excepthook__(kind, error, trace)
 

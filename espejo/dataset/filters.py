@@ -1,6 +1,6 @@
 """Which training examples are not worth learning, and why."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pandas as pd
@@ -8,7 +8,9 @@ import pandas as pd
 from espejo.core.config import Count, Keep, Pattern, Section, Share, Word
 from espejo.dataset import duplicates, leaks
 
-Rule = Callable[[pd.DataFrame], Sequence[bool]]  # of what `joined` gives: which rows break it
+Rule = Callable[
+    [pd.DataFrame], pd.Series | np.ndarray
+]  # of what `joined` gives: which rows break it
 
 
 class Similarity(Section):

@@ -25,7 +25,7 @@ def encoder(name: str) -> SentenceTransformer:
     if name == EMBEDDED:
         # The package's own code is not run: all it holds for us is a folder.
         spec = importlib.util.find_spec(_PACKAGE)
-        if spec is None:
+        if spec is None or not spec.submodule_search_locations:
             raise UserError("The embedded encoder is not installed: run `make setup`.")
         name = str(Path(spec.submodule_search_locations[0]) / "model")
     try:

@@ -191,7 +191,7 @@ class Prompter:
 
     @cached_property
     def _start(self) -> str:
-        if self.tags.start is not None:
+        if self.tags and self.tags.start is not None:
             return self.tags.start
         first = self.tokenizer("")["input_ids"][:1]
         return self.tokenizer.bos_token if first == [self.tokenizer.bos_token_id] else ""
@@ -279,13 +279,15 @@ class Prompter:
         else:
             first = {"role": "user", "content": f"{self.system}\n\n{roles[0]['content']}"}
             messages = [first, *roles[1:]]
-        return self.tokenizer.apply_chat_template(
+        text = self.tokenizer.apply_chat_template(
             messages,
             tokenize=False,
             add_generation_prompt=add_generation_prompt,
             chat_template=self._template,
             **self.template_args,
         )
+        assert isinstance(text, str)  # for a conversation that is not to be tokenized
+        return text
 
     @cached_property
     def _template(self) -> str:
@@ -301,9 +303,10 @@ class Prompter:
                 "The chat template prints today's date, so the same chats would give other data "
                 "tomorrow: set model.date to a fixed one (YYYY-MM-DD)."
             )
-        return _CLOCK.sub(
-            lambda call: repr(date.fromisoformat(self.date).strftime(call["form"])), template
-        )
+        if self.date is None:
+            return template
+        today = date.fromisoformat(self.date)
+        return _CLOCK.sub(lambda call: repr(today.strftime(call["form"])), template)
 
 
 def begun(text: str, mark: str) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 
 import pandas as pd
 
-from espejo.core.tables import Turn
+from espejo.core.tables import Span, Turn
 from espejo.dataset import leaks
 from espejo.formatting.prompts import Prompter, trim
 
@@ -34,7 +34,7 @@ def training_texts(
     written: list[Turn] = []  # all that stands in the last of `rows`
     replies = 0
     for row in examples.itertuples():
-        context, text, spans = list(row.context), "", []
+        context, text, spans = list(row.context), "", list[Span]()
         joined = bool(rows) and rows[-1]["session"] == row.session and replies < limit
         if joined:
             longer = continued(written, context)

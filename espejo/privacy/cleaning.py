@@ -14,6 +14,7 @@ from espejo.privacy import pii
 from espejo.privacy.people import WITHHELD, People
 from espejo.privacy.pseudonyms import mentions
 
+Normalization = Literal["NFC", "NFD", "NFKC", "NFKD"]
 SHOWN = 5  # masked examples of a type on the page
 
 
@@ -27,14 +28,14 @@ class CleanConfig(Section):
 
     section = "clean"
     captions: bool
-    normalize: Literal["NFC", "NFD", "NFKC", "NFKD"]
+    normalize: Normalization
     pseudonyms: Annotated[str, kind("one word with {n} in it", _pseudonym)] | None
     pii: Literal["replace", "drop", "keep"]
     lowercase: bool
     characters: Members | None
 
 
-def written(messages: pd.DataFrame, normalize: str) -> pd.Series:
+def written(messages: pd.DataFrame, normalize: Normalization) -> pd.Series:
     """What people wrote: the text, of media the caption."""
     texts = messages["text"].where(messages["kind"].ne("media"), messages["caption"])
     return texts.map(lambda text: unicodedata.normalize(normalize, text)).str.strip()

@@ -140,7 +140,7 @@ def _known(file: people_file.File, path: Path) -> People:
 
 
 def _answer(entry: Entry, path: Path) -> str:
-    answer = entry.given.casefold()
+    answer = str(entry.given).casefold()  # one word, of a person
     if answer not in ("", *ANSWERS):
         raise UserError(
             f"{path} (line {entry.line}) says {entry.given[:40]!r} after {entry.name}: "

@@ -184,7 +184,9 @@ def _line(node: Node) -> str:
 
 
 def _kind(node: Node) -> str:
-    return {MappingNode: "a list of pairs", SequenceNode: "a list"}.get(type(node), "one word")
+    if isinstance(node, MappingNode):
+        return "a list of pairs"
+    return "a list" if isinstance(node, SequenceNode) else "one word"
 
 
 def _short(name: str) -> str:
@@ -279,9 +281,10 @@ def added(file: File, unlisted: Mapping[str, Sequence[str]]) -> str | None:
     pairs = file.root.value if file.root else ()
     key, node = next((pair for pair in pairs if pair[0].value == "people"), (None, None))
     new = None
-    if node is None and (file.root is None or not file.root.flow_style):
-        start = "" if file.root else f"author:{feed}"
-        new = f"{text}{start}people:{feed}{_block(unlisted, '  ', feed)}"
+    if key is None or node is None:
+        if file.root is None or not file.root.flow_style:
+            start = "" if file.root else f"author:{feed}"
+            new = f"{text}{start}people:{feed}{_block(unlisted, '  ', feed)}"
     elif _missing(node) and not node.value:
         new = _inserted(lines, key.start_mark.line, _block(unlisted, "  ", feed))
     elif isinstance(node, MappingNode) and not node.flow_style:
@@ -318,12 +321,13 @@ def answered(file: File, author: Sequence[str], answers: Mapping[str, str]) -> s
     None where the file is written in a way that has no place for them.
     """
     feed = "\r\n" if "\r\n" in file.text else "\n"
-    pairs = {key.value: (key, value) for key, value in file.root.value} if file.root else {}
+    root = file.root
+    pairs = {key.value: (key, value) for key, value in root.value} if root else {}
     edits = []  # start, end, what stands there then
     if author and "author" in pairs:
         edits.append(_more_names(*pairs["author"], file, author, feed))
-    elif author and pairs:
-        start = file.root.start_mark.index
+    elif author and root and pairs:
+        start = root.start_mark.index
         edits.append((start, start, f"author: {_value(author)}{feed}"))
     elif author:
         edits.append((len(file.text), len(file.text), f"{feed}author: {_value(author)}{feed}"))

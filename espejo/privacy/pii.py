@@ -238,7 +238,8 @@ def find(text: str, regions: Sequence[str] = REGIONS) -> list[Found]:
 
     A phone number without a country code is one if it is valid in any of `regions`.
     """
-    rest, places = text, range(len(text))  # places: of the characters of `rest` in `text`
+    rest = text
+    places: Sequence[int] = range(len(text))  # of the characters of `rest` in `text`
     if _UNSEEN.search(text):
         places = [index for index, sign in enumerate(text) if not _UNSEEN.match(sign)]
         rest = "".join(text[index] for index in places)

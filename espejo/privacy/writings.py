@@ -100,7 +100,7 @@ class Writings:
 
     def in_notice(self, text: str) -> bool:
         """Whether a notice of WhatsApp's may name them: any word of their names will do."""
-        return self._any_word.search(fold(text)) is not None
+        return bool(self._any_word and self._any_word.search(fold(text)))
 
     def is_called(self, name: str) -> bool:
         """Whether a name, of a chat or file, names them or is theirs, shared or not."""

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -85,7 +85,8 @@ def notices_with_colon(
     counts = np.bincount(codes, minlength=len(raws))
     used, firsts = np.unique(codes, return_index=True)
     people = {raws[code] for code in used.tolist() if counts[code] > 1}
-    names, likely = set(), []
+    names: set[str] = set()
+    likely: list[tuple[int, Callable[[str], bool]]] = []
     for code, row in zip(used.tolist(), firsts.tolist(), strict=True):
         raw, once = raws[code], counts[code] == 1
         if raw is None:

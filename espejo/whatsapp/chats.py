@@ -31,8 +31,9 @@ def joined(exports: Sequence[pd.DataFrame]) -> tuple[pd.DataFrame, int]:
     if len(exports) < 2:
         return pd.concat(exports, ignore_index=True), 0
     keys = [_keys(export) for export in exports]
-    chats, names, tables_of_chats = _chats(exports, keys), Counter(), []
-    for files in chats:
+    names: Counter[str] = Counter()
+    tables_of_chats = []
+    for files in _chats(exports, keys):
         # From the oldest on, whatever they are called: the result does not depend on names.
         files = sorted(
             files,

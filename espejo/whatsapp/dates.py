@@ -61,14 +61,17 @@ def day_of(written: str) -> Day | None:
             re.sub(rf"[{SPACES}]|{_ERA.pattern}", "", sign) for sign in re.split(r"\d+", plain)[1:3]
         )
         separator = first if first == other else first + other
-        lengths = tuple(map(len, runs))
+        first_length, second_length, third_length = map(len, runs)
+        lengths = first_length, second_length, third_length
         fits = lengths[2] in ((1, 2) if lengths[0] == 4 else (1, 2, 4)) and lengths[0] != 3
         fits |= era is not None or (separator in ("年月", "년월"))
         if separator not in _SIGNS or lengths[1] > 2 or not fits:
             return None
         if era:  # a year whatever its length
-            lengths = (4, *lengths[1:]) if era.start() < plain.index(runs[1]) else (*lengths[:2], 4)
-        return Day(tuple(numbers), lengths, separator, "", _ERAS[era[0]] if era else 0)
+            first_is_year = era.start() < plain.index(runs[1])
+            lengths = (4, *lengths[1:]) if first_is_year else (*lengths[:2], 4)
+        year, middle, day = numbers
+        return Day((year, middle, day), lengths, separator, "", _ERAS[era[0]] if era else 0)
     month = words.month_in(re.sub(r"\d+(?:st|nd|rd|th|er|º)?", " ", plain).strip(SPACES + ".,،/-"))
     if month is None or len(runs) not in (1, 2):
         return None
@@ -145,6 +148,7 @@ def _persian(year: int, month: int, day: int) -> int:
 def time_of(written: str) -> tuple[int, int, int, str]:
     """Hour, minute and second as written, and the word for the part of the day (bare) or ""."""
     time = _TIME.search(written)
+    assert time  # the header was found by it
     hour, minute, second = (*map(int, re.findall(r"\d+", time[0])), 0)[:3]
     beside = (words.bare(written[: time.start()]), words.bare(written[time.end() :]))
     part = next((word for word in beside if word and word not in BESIDE), "")
@@ -197,7 +201,7 @@ def order_of(
     # Where the last number has one digit somewhere it is a day: no need to look at the order.
     if cost["year first"] < least and (len(years) <= len(days_) or least > 9 * len(days)):
         return ORDERS["year first"], "year first, the only order in which time runs forward"
-    name, other = sorted(("day first", "month first"), key=cost.get)
+    name, other = sorted(("day first", "month first"), key=lambda name: cost[name])
     if impossible[name] < impossible[other]:
         why = f"with {other}, {impossible[other]} of {len(days)} dates are impossible"
     elif back[name] < back[other]:

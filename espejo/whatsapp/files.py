@@ -115,7 +115,7 @@ def contents(path: Path) -> list[Text]:
         sum(sum(map(bool, map(str.strip, text.split("\n")))) for text in plain),
         sum(map(len, plain)),
     )
-    texts = []
+    texts: list[Text] = []
     for inner, data in chats:
         name = path.name + (f" ({inner})" if len(chats) > 1 else "")
         text = decoded(data)

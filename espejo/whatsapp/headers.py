@@ -143,7 +143,9 @@ def _form(header: str) -> Form | None:
 
 def _style(header: re.Match[str], time_first: bool) -> Style | None:
     opening, written, middle, end = header.group("opening", "day", "middle", "end")
-    before, time, after = _IN_TIME.fullmatch(header["time"]).groups()
+    in_time = _IN_TIME.fullmatch(header["time"])
+    assert in_time  # the header was found by it
+    before, time, after = in_time.groups()
     before, after = bare(before), bare(after)
     day = day_of(written)
     bracket = next((sign for sign in opening if sign in "[("), "")
@@ -221,9 +223,10 @@ def quick_pattern(variants: Iterable[Variant]) -> re.Pattern[str] | None:
 def joint_pattern(several: Iterable[Iterable[Variant]]) -> re.Pattern[str] | None:
     """A pattern for several styles, that splits a text just as GENERAL does; None as above."""
     parts_of_all = [_parts(variants) for variants in several]
-    if not parts_of_all or None in parts_of_all:
+    usable = [parts for parts in parts_of_all if parts is not None]
+    if not usable or len(usable) < len(parts_of_all):
         return None
-    either = "|".join("".join(parts) for parts in parts_of_all)
+    either = "|".join("".join(parts) for parts in usable)
     return re.compile(rf"\n([{M}{BOM}]{{,24}}(?:{either})){_NAME}")
 
 

@@ -224,9 +224,9 @@ def groups_among(said_by: Sequence[tuple[str | None, str]]) -> frozenset[str]:
     write more than that.
     """
     total = Counter(author for author, _ in said_by)
-    notices, writers, long = set(), {None}, set()
+    notices, writers, long = set[str](), set[str](), set[str]()
     for author, text in said_by:
-        if author in writers:
+        if author is None or author in writers:
             continue
         words = text.split(" ")
         starts = (" ".join(words[:count]) for count in range(1, min(len(words), 5)))

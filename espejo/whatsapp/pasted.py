@@ -5,8 +5,10 @@ notices come days early or late. Something else has to speak for text: the form 
 line ends, or a voice that is heard nowhere else.
 """
 
+import operator
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -123,15 +125,16 @@ def in_line(
     count = Counter(authors.tolist())
 
     def run(row: int, step: int, far: Callable[[int], bool]) -> list[int]:
-        rows_of_run = []
+        rows_of_run: list[int] = []
         while 0 <= row < len(times) and far(times[row]) and len(rows_of_run) <= MOST_TYPED:
             rows_of_run.append(row)
             row += step
         return rows_of_run
 
     for fall in falls.tolist():
-        ahead = run(fall, -1, lambda time, after=times[fall + 1]: time > after + DAY)
-        back = run(fall + 1, 1, lambda time, before=times[fall]: time < before - DAY)
+        late, early = times[fall] - DAY, times[fall + 1] + DAY
+        ahead = run(fall, -1, partial(operator.lt, early))
+        back = run(fall + 1, 1, partial(operator.gt, late))
         for rows in (ahead, back):
             before, after = min(rows) - 1, max(rows) + 1
             if before < 0 or after >= len(times) or len(rows) > MOST_TYPED:

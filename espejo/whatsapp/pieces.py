@@ -75,7 +75,7 @@ class Column:
 
     def mapped(self, function: Callable, dtype: type, codes: np.ndarray) -> np.ndarray:
         """`function` of the values of some rows, called once for each distinct value."""
-        values = np.zeros(len(self._known), dtype)
+        values: np.ndarray = np.zeros(len(self._known), dtype)
         distinct = np.flatnonzero(np.bincount(codes))
         values[distinct] = list(map(function, self.some(codes)))
         return values[codes]
@@ -112,7 +112,10 @@ class _Pass:
         self.pattern = pattern
         self.style = style  # of all that the pattern finds, None for the general one
         self.days, self.times, self.names, self.forms = Column(), Column(), Column(), Column()
-        self.bodies, self.headers, self.lines, self.blank_ends = [], [], [], []
+        self.bodies: list[pa.Array] = []
+        self.headers: list[np.ndarray] = []
+        self.lines: list[np.ndarray] = []
+        self.blank_ends: list[np.ndarray] = []
         self.before: str | None = None
         self.open: list[str] = []  # the message that may go on in the next chunk
         self.line = 1  # of the message in `open`
@@ -204,7 +207,7 @@ class _Pass:
             seen = self.seen.get(self.style, (0, lines[0]))
             self.seen[self.style] = [seen[0] + len(lines), min(seen[1], int(lines[0]))]
         return Pieces(
-            before=self.before,
+            before=self.before or "",
             days=self.days,
             times=self.times,
             names=self.names,
@@ -266,4 +269,5 @@ def take_apart(source: Source) -> tuple[Pieces, Style] | None:
             break
         for seen, more in reader.variants.items():
             variants[seen] |= more
+    assert style  # else it was None in the loop
     return pieces, style

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -125,7 +126,7 @@ def _read(text: Text, path: Path) -> Export:
                 times[rows[left]],
                 messages.authors[left],
                 marked[left],
-                lambda row, left=left: messages.is_notice(left[row]),
+                partial(_is_notice, messages, left),
             )
     messages.keep(kept)
     messages.find_kinds(style.iphone)
@@ -143,11 +144,15 @@ def _read(text: Text, path: Path) -> Export:
     )
 
 
+def _is_notice(messages: Messages, rows: np.ndarray, row: int) -> bool:
+    return messages.is_notice(rows[row])
+
+
 def _doubtful(pieces: Pieces, rows: np.ndarray, source: Source) -> tuple[tuple[int, str], ...]:
     """Header-like lines that are in no form of the file's but occur often: number and text."""
-    others = np.ones(len(pieces.lines), bool)
-    others[rows] = False
-    others = [row for row in np.flatnonzero(others).tolist() if pieces.style_of(row)]
+    left = np.ones(len(pieces.lines), bool)
+    left[rows] = False
+    others = [row for row in np.flatnonzero(left).tolist() if pieces.style_of(row)]
     often = {
         style for style, count in Counter(map(pieces.style_of, others)).items() if count >= OFTEN
     }
@@ -162,6 +167,7 @@ def _times(pieces: Pieces, code: int, name: str, source: Source) -> tuple[np.nda
     beside dates and times tell nothing, which the last string says.
     """
     style = pieces.styles[code]
+    assert style  # of a form, not of what only looks like one
     rows = np.flatnonzero(pieces.style_codes == code)
     moments = np.full(len(pieces.lines), NEVER)
     months: Mapping[str, int] = {}
@@ -188,12 +194,13 @@ def _times(pieces: Pieces, code: int, name: str, source: Source) -> tuple[np.nda
         return int((np.diff(times[times != NEVER]) < 0).sum()) + 10 * int((times == NEVER).sum())
 
     if style.separator == "month":
-        written = map(day_of, pieces.days.some(days))
-        named = sorted({day.month for day in written if day})
+        read = map(day_of, pieces.days.some(days))
+        named = sorted({day.month for day in read if day})
         first = (2, 1, 0)
-        months = words.meaning("months", named, lambda some: back(in_days(first, some)))
-        if months is None:
+        meant = words.meaning("months", named, lambda some: back(in_days(first, some)))
+        if meant is None:
             return moments, "", f"the months ({', '.join(named)}) are of no language that is known"
+        months = meant
     changes = days[np.flatnonzero(np.diff(days, prepend=-1))]
     written = pieces.days.values
     order, why = order_of(
@@ -205,11 +212,12 @@ def _times(pieces: Pieces, code: int, name: str, source: Source) -> tuple[np.nda
     named = sorted({time_of(time)[3] for time in pieces.times.some(pieces.times.codes[rows])})
     parts: Mapping = {}
     if named := [word for word in named if word]:
-        parts = words.meaning("hours", named, lambda some: back(seconds(order, months, some)))
-        if parts is None:
+        meant = words.meaning("hours", named, lambda some: back(seconds(order, months, some)))
+        if meant is None:
             listed = ", ".join(named[:9])
             problem = f"the words beside the time ({listed}) do not tell the half of the day"
             return moments, "", problem
+        parts = meant
     moments[rows] = seconds(order, months, parts)
     if months and (moments == NEVER).all():
         return moments, "", "no date has a year; write one behind the first (5 Mar 2014)"

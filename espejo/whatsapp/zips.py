@@ -55,8 +55,8 @@ def chats_among(names: Sequence[str], stem: str, headers: Callable[[str], int]) 
     with WhatsApp in their name; else those that hold headers, or the most like a chat of them.
     """
     chats = []
-    for _, some in groupby(sorted(names, key=_folder), _folder):
-        some = sorted(some)
+    for _, of_folder in groupby(sorted(names, key=_folder), _folder):
+        some = sorted(of_folder)
         lower = {name: PurePosixPath(name).name.lower() for name in some}
         own = [name for name in some if lower[name] == "_chat.txt"]
         own = own or [name for name in some if lower[name] == f"{stem.lower()}.txt"]
@@ -66,7 +66,7 @@ def chats_among(names: Sequence[str], stem: str, headers: Callable[[str], int]) 
     if sure or len(names) == 1:
         return sure or list(names)
     counts = {name: headers(name) for _, some in chats for name in some}
-    return [name for name in counts if counts[name]] or [max(counts, key=counts.get)]
+    return [name for name in counts if counts[name]] or [max(counts, key=lambda name: counts[name])]
 
 
 def _folder(name: str) -> str:
