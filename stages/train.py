@@ -12,7 +12,7 @@ from pathlib import Path
 
 import espejo
 from espejo.core import escaping, files, metrics, tables
-from espejo.core.config import DataConfig
+from espejo.core.config import DataConfig, GroupConfig
 from espejo.core.stage import params, run
 from espejo.formatting import labels, prompts
 from espejo.formatting.config import FormatConfig
@@ -50,7 +50,7 @@ def main(
         "model": model.model_dump(),
         "resolved_revision": loading.locate(model)[1],
         "format": form.model_dump(),
-        "history": params("group")["history"],
+        "history": params(GroupConfig).history,
         "train": config.model_dump(),
         "hardware": hardware.resolve(model, config.attention, base.config),
     }
