@@ -50,7 +50,7 @@ def rows(split, count):
                 {"start": len(prompt), "end": end, "kind": "message"},
                 {"start": end, "end": end + len("<|im_end|>"), "kind": "end"},
             ],
-            "never": [],
+            "masked": [],
         }
 
 
