@@ -212,8 +212,8 @@ def _fresh(path: Path, present: Sequence[Path], new: Sequence[Source]) -> list[S
 
 
 def _list(paths: Sequence[Path]) -> str:
-    named = ", ".join(path.name for path in paths[:MAX_NAMES]) or "nothing new"
-    return named + (f" and {len(paths) - MAX_NAMES} more" if len(paths) > MAX_NAMES else "")
+    first = ", ".join(path.name for path in paths[:MAX_NAMES]) or "nothing new"
+    return first + (f" and {len(paths) - MAX_NAMES} more" if len(paths) > MAX_NAMES else "")
 
 
 def _read(paths: Sequence[Path], root: Path) -> list[Source]:

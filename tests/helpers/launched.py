@@ -1,8 +1,8 @@
 """The train stage on a tiny model, for a launcher to start: `-m tests.helpers.launched`.
 
-It reads params.yaml, formatted.parquet and the model tiny/ in the current folder. Each process has
-an output folder named after its rank, which shows which of them wrote. `seen-RANK.json` holds the
-lengths in tokens of the rows that it got, step by step, and how many weights were sharded.
+It reads params.yaml, formatted.parquet and the model tiny/ in the current folder. Each process
+writes into a folder named after its rank. `seen-RANK.json` holds the lengths in tokens of the rows
+that it got, step by step, and how many weights were sharded.
 """
 
 import json

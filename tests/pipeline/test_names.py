@@ -16,17 +16,18 @@ from tests.helpers.workshop import ROOT
 READ_OLD_NAMES = ("espejo/model/manifest.py", "espejo/core/config.py")
 MAY_HOLD_OLD_NAMES = (*READ_OLD_NAMES, "CHANGELOG.md", "docs/results/", "tests/", "dvc.lock")
 # Names that something is bound to: variables, parameters, functions, classes, modules.
-IDENTIFIERS = frozenset(
-    "wanted made facts said found shown given one at foreseen known_by_heart mirror Mirror exam Exam "
-    "findings diary Diary".split()
-)
-MODULES = frozenset(
-    "exam findings scores apart memory answers details diary shots sequences embedded processes fit "
-    "card mine plots_page exam_plots activity_plots overview talk facts models settings samples_page".split()
-)
+IDENTIFIERS = {
+    *("wanted", "made", "facts", "said", "found", "shown", "given", "one", "at", "foreseen"),
+    *("known_by_heart", "mirror", "Mirror", "exam", "Exam", "findings", "diary", "Diary"),
+}
+MODULES = {
+    *("exam", "findings", "scores", "apart", "memory", "answers", "details", "diary", "shots"),
+    *("sequences", "embedded", "processes", "fit", "card", "mine", "plots_page", "exam_plots"),
+    *("overview", "talk", "facts", "models", "settings"),
+}
 SETTINGS = (
     r"format\.(together|silence)|evaluate\.(share|outside|legacy_examples|shown_contexts)\b"
-    r"|audit\.others|train\.(evaluations|prompts|gradient_accumulation)\b|model\.generate\b(?!\()"
+    r"|audit\.others|train\.(evaluations|prompts|gradient_accumulation)\b|model\.generate\.\w"
     r"|evaluate\.(generated_replies|shots|shot_chars|candidates|ranked_contexts|membership_replies|prompts)\b"
 )
 COMMANDS = r"espejo fit\b|espejo\.mine\b|espejo/(scores|talk)/"

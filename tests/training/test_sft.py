@@ -309,9 +309,9 @@ def test_saving_twice_gives_the_same_bytes_and_no_path(config, tokenizer, tmp_pa
     )
     assert first == second
     assert "adapter_model.safetensors" in first
-    config = json.loads(first["adapter_config.json"])
-    assert config["target_modules"] == sorted(config.targets)
-    assert config["base_model_name_or_path"] == "tiny"
+    saved = json.loads(first["adapter_config.json"])
+    assert saved["target_modules"] == sorted(config.targets)
+    assert saved["base_model_name_or_path"] == "tiny"
     assert not [name for name, content in first.items() if str(tmp_path).encode() in content]
 
 
