@@ -4,7 +4,7 @@ import pytest
 
 from espejo.core.errors import UserError
 from espejo.formatting.prompts import Prompter, Tags, prompter, trim
-from espejo.model.generation import ended
+from espejo.model.generation import cut_at_stop
 from tests.helpers import tiny
 
 PHI3 = ["<|system|>", "<|user|>", "<|assistant|>", "<|end|>", "<|endoftext|>"]
@@ -199,13 +199,13 @@ def test_plain_text_between_tags_ends_with_the_tokenizers_end(composed, name, wr
     assert text == written
     # An untrained model goes on with the next turn: its reply is over there.
     tag = written.split("\n")[0]
-    assert ended(f"voy\n{tag}\nche", write.stops).text.strip() == "voy"
+    assert cut_at_stop(f"voy\n{tag}\nche", write.stops).text.strip() == "voy"
 
 
 def test_a_separator_that_is_a_token_does_not_end_a_reply():
     tokenizer = tiny.tokenizer([*PHI3, "<|msg_sep|>"], "<|end|>", tiny.template("phi3"))
     write = Prompter(tokenizer, "SYS", "…", "<|msg_sep|>", 1000)
-    assert ended("dale<|msg_sep|>voy<|end|>", write.stops).text == "dale<|msg_sep|>voy"
+    assert cut_at_stop("dale<|msg_sep|>voy<|end|>", write.stops).text == "dale<|msg_sep|>voy"
 
 
 def test_trim_drops_whole_turns_oldest_first():
