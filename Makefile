@@ -65,8 +65,9 @@ forget:  ## remove all that was made from chats (tables, model, reports, numbers
 	@rm -rf "$$(dvc doctor 2>/dev/null | sed -n 's/^Repo.site_cache_dir: //p')"  # DVC's list of files it has read
 	git for-each-ref --format='delete %(refname)' refs/exps | git update-ref --stdin
 
-test: setup  ## every test that takes under a minute
-	@pytest -q -m "not slow"
+test: setup  ## every test that takes under a minute, and how much of each room they reach
+	@pytest -q -m "not slow" --cov --cov-report=
+	@python -m tests.helpers.branches
 
 test-slow: setup  ## the long tests
 	@pytest -q -m slow

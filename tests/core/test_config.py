@@ -1,6 +1,7 @@
 """Settings of params.yaml that are none: one sentence, whichever it is and wherever it is read."""
 
 import copy
+import re
 from pathlib import Path
 
 import pytest
@@ -98,7 +99,7 @@ def test_every_setting_has_a_kind(section, key):
         ("train", {"epochs": 1.5}, "train.epochs is 1.5: expected a valid integer"),
         ("train", {"batch_size": 0}, "train.batch_size is 0: expected greater than or equal to 1"),
         ("train", {"learning_rate": "1e-3"}, "train.learning_rate is '1e-3': expected a valid num"),
-        ("train", {"alpha": float("nan")}, "train.alpha is nan: expected a finite number"),
+        ("train", {"weight_decay": float("nan")}, "weight_decay is nan: expected a finite number"),
         ("predict", {"out_of_scope": {"a": "b"}}, "out_of_scope.a is 'b': expected a valid list"),
         (
             "evaluate",
@@ -176,10 +177,12 @@ def test_a_setting_of_another_name_is_told_its_new_one_by_whatever_stage_is_firs
     found[section][key] = 1
     path = tmp_path / "params.yaml"
     path.write_text(yaml.safe_dump(found), "utf-8")
-    with pytest.raises(UserError, match=rf"params.yaml: {old} is called {new} now\. Rename it"):
+    with pytest.raises(
+        UserError, match=rf"params.yaml: {re.escape(f'{old} is called {new} now. Rename it')}"
+    ):
         params(CleanConfig, path)
     assert old not in KNOWN
-    assert new in KNOWN
+    assert new.split(" (")[0] in KNOWN
 
 
 def test_a_stage_reads_its_params_through_it(tmp_path):

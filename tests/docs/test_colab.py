@@ -84,7 +84,7 @@ def test_the_cells_train_report_save_and_chat_and_a_second_session_goes_on(tmp_p
     values = {"DRIVE": drive, "EXPORTS": drive / "exports", "ME": AUTHOR}
     values["OPTIONS"] = "-S model=smollm2 -S experiment=smoke"
 
-    first = workshop.clone(tmp_path / "first")
+    first, second = (workshop.clone(tmp_path / name) for name in ("first", "second"))
     monkeypatch.chdir(first)
     printed = executed(ENGLISH, values)
     assert "Running stage 'train'" in printed
@@ -94,7 +94,6 @@ def test_the_cells_train_report_save_and_chat_and_a_second_session_goes_on(tmp_p
     assert (drive / "saved" / "reports" / "report.html").is_file()
     assert any((drive / "cache").iterdir())
 
-    second = workshop.clone(tmp_path / "second")
     monkeypatch.chdir(second)
     printed = executed(SPANISH, values)
     assert "Running stage" not in printed

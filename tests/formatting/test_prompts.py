@@ -192,9 +192,9 @@ def test_tags_inside_one_user_turn_of_the_template(composed):
         ("turns", "[OTRO]\nhola\n[YO]\nvoy</s>"),
     ],
 )
-def test_plain_text_between_tags_ends_with_the_tokenizers_end(composed, name, written):
-    params = composed(f"format={name}")
-    write = prompter(tiny.tokenizer(["<s>", "</s>"], "</s>"), params["model"], params["format"])
+def test_plain_text_between_tags_ends_with_the_tokenizers_end(configs, name, written):
+    params = configs(f"format={name}")
+    write = prompter(tiny.tokenizer(["<s>", "</s>"], "</s>"), params.model, params.format)
     text, _spans = write.example([turn("Flor", "hola")], ["voy"], "Juli")
     assert text == written
     # An untrained model goes on with the next turn: its reply is over there.
@@ -253,10 +253,10 @@ def test_bubbles_leave_out_a_separator_that_the_limit_of_tokens_left_unfinished(
     assert phi3().bubbles("dale <3") == ["dale <3"]
 
 
-def test_the_prompter_of_the_params_uses_tags_where_there_are_some(composed):
-    params = composed("model=gemma3")
+def test_the_prompter_of_the_params_uses_tags_where_there_are_some(configs):
+    params = configs("model=gemma3")
     tokenizer = tiny.tokenizer(["<bos>", "<eos>"], "<eos>")
-    write = prompter(tokenizer, params["model"], params["format"])
+    write = prompter(tokenizer, params.model, params.format)
     context = [turn("Flor", "hola"), turn("Juli", "che", "qué"), turn("Flor", "venís?")]
     text, _spans = write.example(context, ["voy"], "Juli")
     # The author's earlier turn ends as the reply does, the other's do not.
@@ -267,10 +267,10 @@ def test_the_prompter_of_the_params_uses_tags_where_there_are_some(composed):
     assert text.startswith(first)
 
 
-def test_a_model_without_a_template_says_what_to_choose(composed):
-    params = composed("model=gemma3", "format=chat")
+def test_a_model_without_a_template_says_what_to_choose(configs):
+    params = configs("model=gemma3", "format=chat")
     tokenizer = tiny.tokenizer(["<bos>", "<eos>"], "<eos>")
-    write = prompter(tokenizer, params["model"], params["format"])
+    write = prompter(tokenizer, params.model, params.format)
     with pytest.raises(UserError, match="no chat template.*format=turns"):
         write.example([turn("Flor", "hola")], ["voy"], "Juli")
 

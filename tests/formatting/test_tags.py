@@ -11,9 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from espejo.formatting.config import FormatConfig
 from espejo.formatting.labels import encode
 from espejo.formatting.prompts import prompter
 from espejo.model import loading
+from espejo.model.config import ModelConfig
 from tests.model.test_every_model import MODELS, ROOT, tiny_base
 
 FORMS = sorted(path.stem for path in (ROOT / "conf" / "format").glob("*.yaml"))
@@ -32,7 +34,7 @@ class Asked:
     def __init__(self, params, tokenizer):
         self.tokenizer = tokenizer
         form = params["format"] | {"max_context_chars": 10**9}
-        self.write = prompter(self.tokenizer, params["model"], form)
+        self.write = prompter(self.tokenizer, ModelConfig(**params["model"]), FormatConfig(**form))
         added = {
             at: one.content
             for at, one in self.tokenizer.added_tokens_decoder.items()
@@ -88,7 +90,7 @@ def embedded(request, composed):
     """The prompters of an embedded model: one a form that it can be written in."""
     forms = [form for form in FORMS if request.param == "smollm2" or form not in ("chat", "tagged")]
     model = f"model={request.param}"
-    tokenizer = loading.load_tokenizer(composed(model)["model"])
+    tokenizer = loading.load_tokenizer(ModelConfig(**composed(model)["model"]))
     return {form: Asked(composed(model, f"format={form}"), tokenizer) for form in forms}
 
 
@@ -141,7 +143,7 @@ def test_every_tag_is_a_word_to_the_tokenizer_of_every_model(name, composed, tmp
     params = composed(f"model={name}")
     tiny_base(params, tmp_path)
     monkeypatch.setattr(loading, "locate", lambda model: (str(tmp_path), "main"))
-    asked = Asked(params, loading.load_tokenizer(params["model"]))
+    asked = Asked(params, loading.load_tokenizer(ModelConfig(**params["model"])))
     checked(asked, "".join(asked.tags))
     for tag in asked.tags:
         checked(asked, tag)
@@ -152,6 +154,6 @@ def test_a_tag_inside_a_tag_and_one_that_the_space_makes(composed, monkeypatch, 
     tiny_base(params, tmp_path)
     monkeypatch.setattr(loading, "locate", lambda model: (str(tmp_path), "main"))
     params["model"]["added_tokens"] = ["<go>", "< go>", "<  go>"]
-    asked = Asked(params, loading.load_tokenizer(params["model"]))
+    asked = Asked(params, loading.load_tokenizer(ModelConfig(**params["model"])))
     assert checked(asked, "<|im_<|im_end|>end|>") == "< |im_< |im_end|>end|>"
     assert checked(asked, "<go>") == "<   go>"

@@ -42,7 +42,7 @@ def together(*args, **kwargs):
 
 
 def test_a_session_is_one_text_and_each_reply_is_marked_where_it_stands():
-    rows = training_texts(table(0, TALK, history=2), phi3(), "Juli", set(), most=8)
+    rows = training_texts(table(0, TALK, history=2), phi3(), "Juli", set(), limit=8)
     assert rows["id"].tolist() == ["s0t1"]
     assert rows["text"].tolist() == [
         "<|system|>\nSYS<|end|>\n<|user|>\nhola<|end|>\n<|assistant|>\nche<|msg_sep|>vos<|end|>\n"
@@ -55,7 +55,7 @@ def test_a_session_is_one_text_and_each_reply_is_marked_where_it_stands():
 
 
 def test_a_text_holds_so_many_replies_and_the_next_begins_with_its_own_history():
-    texts, spans = together(table(0, TALK, history=2), phi3(), "Juli", set(), most=2)
+    texts, spans = together(table(0, TALK, history=2), phi3(), "Juli", set(), limit=2)
     assert learnt((texts, spans)) == [
         ["che", "<|msg_sep|>", "vos", "<|end|>", "dale", "<|end|>"],
         ["voy", "<|end|>"],
@@ -68,46 +68,46 @@ def test_a_text_holds_so_many_replies_and_the_next_begins_with_its_own_history()
 
 def test_one_reply_a_text_is_each_example_by_itself():
     rows = table(0, TALK)
-    texts, spans = together(rows, phi3(), "Juli", set(), most=1)
+    texts, spans = together(rows, phi3(), "Juli", set(), limit=1)
     alone = [phi3().example(row.context, row.reply, "Juli") for row in rows.itertuples()]
     assert list(zip(texts, spans, strict=True)) == alone
 
 
 def test_sessions_stay_apart():
     rows = pd.concat([table(0, TALK[:2]), table(1, TALK[:4])], ignore_index=True)
-    assert training_texts(rows, phi3(), "Juli", set(), most=8)["session"].tolist() == [0, 1]
+    assert training_texts(rows, phi3(), "Juli", set(), limit=8)["session"].tolist() == [0, 1]
 
 
 def test_a_reply_that_a_filter_dropped_is_read_and_not_learnt():
     rows = table(0, TALK).drop(index=1)
-    texts, spans = together(rows, phi3(), "Juli", set(), most=8)
+    texts, spans = together(rows, phi3(), "Juli", set(), limit=8)
     assert learnt((texts, spans)) == [["che", "<|msg_sep|>", "vos", "<|end|>", "voy", "<|end|>"]]
     assert texts[0].count("dale") == 1
 
 
 def test_replies_further_apart_than_the_history_stay_apart():
     rows = table(0, TALK, history=1).drop(index=1)
-    assert len(training_texts(rows, phi3(), "Juli", set(), most=8)) == 2
+    assert len(training_texts(rows, phi3(), "Juli", set(), limit=8)) == 2
 
 
 def test_above_the_limit_of_characters_a_new_text_begins():
     # Before the last reply stand hola, che, vos, bien, dale, voy: 21 characters.
     for limit, count in ((21, 1), (20, 2)):
         writer = phi3(max_context_chars=limit)
-        assert len(training_texts(table(0, TALK), writer, "Juli", set(), most=8)) == count
+        assert len(training_texts(table(0, TALK), writer, "Juli", set(), limit=8)) == count
 
 
 def test_a_form_that_writes_earlier_turns_otherwise_keeps_replies_apart():
     tags = Tags(
         start="", other="[OTRO]", author="[YO]", turn_end="\n", reply="[YO]", end="<|endoftext|>"
     )
-    texts, _ = together(table(0, TALK), phi3(tags=tags), "Juli", set(), most=8)
+    texts, _ = together(table(0, TALK), phi3(tags=tags), "Juli", set(), limit=8)
     assert len(texts) == 3
 
 
 def test_the_words_of_who_may_only_be_read_are_marked_in_all_of_the_text():
     said = [*TALK[:4], ("Tincho", "bien"), ("Juli", "dale")]
-    rows = training_texts(table(0, said, group=True), phi3(), "Juli", {"Tincho"}, most=8)
+    rows = training_texts(table(0, said, group=True), phi3(), "Juli", {"Tincho"}, limit=8)
     (text,), (never,) = rows["text"], rows["masked"]
     assert [text[span["start"] : span["end"]] for span in never] == ["Tincho: bien"]
     assert never[0]["start"] > text.index("dale")

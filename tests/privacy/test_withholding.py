@@ -295,7 +295,7 @@ def test_the_longest_message_takes_seconds_not_minutes(unit):
 @pytest.fixture
 def raw(tmp_path, monkeypatch):
     """A folder of exports, read as the stage does."""
-    monkeypatch.setattr(parse, "params", lambda _: {"min_understood": 0.98})
+    monkeypatch.setattr(parse, "params", lambda config: config(min_understood=0.98))
     lines = [
         f"1/2/2025, 10:{at:02} - {line}\n"
         for at, line in enumerate(
