@@ -33,6 +33,7 @@ from transformers import PreTrainedModel, TrainerCallback
 from benchmarks.training import best_of, composed, texts
 from espejo.formatting.labels import IGNORED, Encoded, encode_table
 from espejo.prediction import losses
+from tests.helpers.configs import changed, typed
 
 STEPS = 14  # of training unless told otherwise, spread over the lengths of the demo's texts ...
 WARM_UP = 2  # ... of which the first ones are not counted
@@ -98,14 +99,14 @@ class Steps(TrainerCallback):
 def measure(overrides: Sequence[str], steps: int) -> dict[str, dict[str, float]]:
     """Both kinds of work with the settings `overrides`, and with what was chosen here."""
     params = composed(overrides)
-    model, wanted = params["model"], params["train"]
+    config = typed(params)
     parts = texts(params, share=1.0)
-    tokenizer = loading.load_tokenizer(model)
-    base = loading.load_base(model)
-    here = hardware.chosen(model, wanted, base.config)
+    tokenizer = loading.load_tokenizer(config.model)
+    base = loading.load_base(config.model)
+    here = hardware.resolve(config.model, config.train.attention, base.config)
     base.set_attn_implementation(here["attention"])
 
-    test, most = encode_table(tokenizer, parts["test"]), params["evaluate"]["batch_tokens"]
+    test, most = encode_table(tokenizer, parts["test"]), config.predict.batch_tokens
     sizes = [len(row["input_ids"]) for row in test]
     order = sorted(range(len(test)), key=sizes.__getitem__)
     batches = [[test[at] for at in batch] for batch in losses.batches(order, sizes, most)]
@@ -115,9 +116,9 @@ def measure(overrides: Sequence[str], steps: int) -> dict[str, dict[str, float]]
     spent = time.process_time() - began
     scoring = work(batches, spent, floor(base, batches, back=False))
 
-    learnt = encode_table(tokenizer, parts["train"], wanted["loss"])
+    learnt = encode_table(tokenizer, parts["train"], config.train.loss)
     learnt.sort(key=lambda row: len(row["input_ids"]))
-    size = wanted["batch_size"]
+    size = config.train.batch_size
     places = [round(step * (len(learnt) - size) / (steps - 1)) for step in range(steps)]
     batches = [learnt[place : place + size] for place in places]
     clock = Steps()
@@ -127,9 +128,9 @@ def measure(overrides: Sequence[str], steps: int) -> dict[str, dict[str, float]]
             tokenizer,
             [row for batch in batches for row in batch],
             learnt[:1],
-            wanted | {"epochs": 1, "micro_batch_size": None, "evals_per_run": 1, "max_steps": -1},
+            changed(config.train, epochs=1, micro_batch_size=None, evals_per_run=1, max_steps=-1),
             Path(scratch),
-            watchers=[clock],
+            callbacks=[clock],
         )
     # Which of the batches came first, chance decided: a mean step stands for those left out.
     spent = sum(clock.spent[WARM_UP:]) / len(clock.spent[WARM_UP:]) * steps

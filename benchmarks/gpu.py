@@ -54,9 +54,11 @@ from transformers import (
 from benchmarks.training import ROOT, composed, flops
 from espejo.core.errors import UserError
 from espejo.formatting.labels import IGNORED, Encoded, encode
-from espejo.model.generation import reply_all, settings
+from espejo.model.generation import generation_config, reply_all
+from espejo.model.pair import ModelPair
 from espejo.prediction.losses import per_example, token_losses
 from espejo.training import frozen_head
+from tests.helpers.configs import changed, typed
 from tests.helpers.launched import TOKENIZER
 from tests.model.test_every_model import NARROW, NARROW_GPT2, tiny_base
 
@@ -155,17 +157,17 @@ def base(params: Mapping, share: float = 1.0) -> PreTrainedModel:
 
     It may take a `share` of the card.
     """
-    model = params["model"]
-    dtype = "float32" if params["train"]["method"] == "full" else None
+    model = typed(params).model
+    precision = "float32" if params["train"]["method"] == "full" else None
     fresh()
-    if ON_GPU and model["source"] == "embedded":
+    if ON_GPU and model.source == "embedded":
         fresh(share)
-        return loading.load_base(model, dtype)
+        return loading.load_base(model, precision)
     config = shape(params)
     kind = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
 
     def load(name: None, revision: str | None = None, **how: object) -> PreTrainedModel:
-        weights = drawn(config, hardware.dtype_of(model["precision"]))
+        weights = drawn(config, hardware.dtype_of(model.precision))
         fresh(share)  # of what the drawing took
         return kind.from_pretrained(name, config=config, state_dict=weights, **how)
 
@@ -173,7 +175,7 @@ def base(params: Mapping, share: float = 1.0) -> PreTrainedModel:
         mock.patch.object(loading, "locate", return_value=(None, NO_COMMIT)),
         mock.patch.object(loading.AutoModelForCausalLM, "from_pretrained", load),
     ):
-        return loading.load_base({**model, "added_tokens": []}, dtype)
+        return loading.load_base(changed(model, added_tokens=[]), precision)
 
 
 def texts(params: Mapping, number: int) -> list[Encoded]:
@@ -199,7 +201,7 @@ def trained(
     params: Mapping, rows: Sequence[Encoded], steps: int, share: float = 1.0
 ) -> tuple[Row, Clock]:
     """Train on `rows` as the params say, for so many steps; figures, and the clock."""
-    wanted, size = params["train"], at_once(params)
+    train, size = typed(params).train, at_once(params)
     most = products(hardware.dtype_of(params["model"]["precision"]))
     untrained = base(params, share)
     load, held = peak(), 0.0
@@ -213,15 +215,15 @@ def trained(
             TOKENIZER,
             rows,
             rows[:1] * 4 * size,  # a whole batch of validation, which takes memory as well
-            wanted | {"epochs": steps, "max_steps": steps, "evals_per_run": 1, "log_steps": 1},
+            changed(train, epochs=steps, max_steps=steps, evals_per_run=1, log_steps=1),
             Path(scratch),
             precision=params["model"]["precision"],
-            watchers=[clock],
+            callbacks=[clock],
         )
     losses = end.curve["train"].dropna()
     timed = clock.spent[WARM_UP:]
     seconds = sum(timed) / len(timed)
-    tokens = wanted["batch_size"] * len(rows[0]["input_ids"])
+    tokens = train.batch_size * len(rows[0]["input_ids"])
     labels = tokens * sum(label != IGNORED for label in rows[0]["labels"]) // len(rows[0]["labels"])
     with torch.device("meta"):
         bare = AutoModelForCausalLM.from_config(shape(params))
@@ -231,7 +233,7 @@ def trained(
         "training_gb": peak(),
         "reserved_gb": torch.cuda.max_memory_reserved() / 1e9 if ON_GPU else 0.0,
         "tokens_per_second": tokens / seconds,
-        "share_of_peak": flops(bare, tokens, labels, wanted["method"]) / seconds / most,
+        "share_of_peak": flops(bare, tokens, labels, train.method) / seconds / most,
         "loss": [losses.iloc[0], losses.iloc[-1]],
         "finite": bool(np.isfinite(losses).all()),
     }
@@ -288,8 +290,7 @@ def halves(name: str) -> Row:
 
 def attention(kind: str) -> Row:
     """SmolLM3-3B with adapters on bfloat16 weights, and each implementation of attention."""
-    wanted = ("model=smollm3", "model.quantization=null", f"train.attention={kind}")
-    params = composed(wanted)
+    params = composed(("model=smollm3", "model.quantization=null", f"train.attention={kind}"))
     return trained(params, texts(params, 4), STEPS if ON_GPU else WARM_UP + 1)[0]
 
 
@@ -342,17 +343,17 @@ def replies(kind: str) -> Row:
     if batch == 1:
         number = 10
     prompts = ["hola dale voy che bien " * (20 + at % 10) for at in range(number)]
-    how = settings(TOKENIZER, TURN_END, params["model"]["generate"])
-    reply_all(model, TOKENIZER, prompts[:2], how, ["\0"], seed=1)
+    config = generation_config(TOKENIZER, TURN_END, typed(params).generate)
+    reply_all(model, TOKENIZER, prompts[:2], config, ["\0"], seed=1)
     began = now()
-    reply_all(model, TOKENIZER, prompts, how, ["\0"], seed=1, batch=batch)
+    reply_all(model, TOKENIZER, prompts, config, ["\0"], seed=1, batch=batch)
     seconds = now() - began
     return {
         "precision": params["model"]["quantization"] or str(model.dtype).removeprefix("torch."),
         "replies": number,
         "seconds": seconds,
         "replies_per_second": number / seconds,
-        "tokens_per_second": number * how.max_new_tokens / seconds,
+        "tokens_per_second": number * config.max_new_tokens / seconds,
         "peak_gb": peak(),
     }
 
@@ -366,15 +367,10 @@ def workplace(overrides: Sequence[str]) -> Iterator[tuple[Path, dict, dict[str, 
             params = composed(overrides)
         (place / "params.yaml").write_text(yaml.safe_dump(params), "utf-8")
         (place / "data").mkdir()
-        for name in ("filtered", "examples", "turns"):
+        for name in ("filtered", "examples", "turns", "people"):
             (place / "data" / f"{name}.parquet").symlink_to(ROOT / "data" / f"{name}.parquet")
         (place / "data" / "raw").symlink_to(ROOT / "data" / "raw")
         (place / "conf").symlink_to(ROOT / "conf")
-        metrics = place / "metrics"
-        metrics.mkdir()
-        for name in ("clean", "group", "filter"):
-            (metrics / f"{name}.json").symlink_to(ROOT / "metrics" / f"{name}.json")
-        (place / "plots").mkdir()
         bins = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         around = {"PATH": bins, "PYTHONPATH": f"{ROOT}{os.pathsep}{os.getenv('PYTHONPATH', '')}"}
         if params["model"]["source"] == "hub":  # a narrow twin where the hub's cache would be
@@ -397,23 +393,25 @@ def ran(place: Path, around: Mapping[str, str], *command: str, said: str = "") -
     return done.stdout, time.perf_counter() - began
 
 
-FORMAT = ("-m", "stages.format", "data/filtered.parquet", "data/raw/demo/people.yaml")
+FORMAT = ("-m", "stages.format", "data/filtered.parquet", "data/people.parquet")
 FORMAT += ("data/formatted.parquet", "metrics/format.json")
-TRAIN = ("-m", "stages.train", "data/formatted.parquet", "model", "metrics/train.json", "plots")
-TRAIN += ("reports/epochs.md",)
-EVALUATE = ("-m", "stages.evaluate", "data/formatted.parquet", "data/examples.parquet")
-EVALUATE += ("data/turns.parquet", "data/raw/demo/people.yaml", "model", "data/replies.parquet")
-EVALUATE += ("metrics", "plots", "reports")
+TRAIN = ("-m", "stages.train", "data/formatted.parquet", "model", "metrics/train.json")
+TRAIN += ("plots/loss.csv", "reports/epochs.md")
+PREDICT = ("-m", "stages.predict", "data/formatted.parquet", "data/filtered.parquet")
+PREDICT += ("data/people.parquet", "model")
+PREDICT += tuple(f"data/{name}.parquet" for name in ("learnt", "losses", "ranks", "canaries"))
+PREDICT += ("data/replies.parquet",)
+EVALUATE = ("-m", "stages.evaluate", "data", "metrics/eval.json", "plots")
 SCORE = "from benchmarks.gpu import bits; print(bits('model', 'data/formatted.parquet'))"
 
 
 def bits(folder: str, formatted: str) -> float:
     """Bits per character of the first test replies, by the model in `folder`."""
-    mirror = loading.Mirror(Path(folder))
+    pair = ModelPair(Path(folder))
     table = tables.read(Path(formatted), tables.FORMATTED)
     test = table[table["split"] == "test"].head(20)
-    rows = [encode(mirror.tokenizer, row.text, row.spans) for row in test.itertuples()]
-    with mirror.tuned() as model:
+    rows = [encode(pair.tokenizer, row.text, row.spans) for row in test.itertuples()]
+    with pair.tuned() as model:
         losses = token_losses(model, rows, 1024)
     sums = per_example(losses, rows, test["spans"])
     return float(sums["nats"].sum() / sums["chars"].sum() / math.log(2))
@@ -428,21 +426,21 @@ def pipeline(name: str) -> Row:
     with workplace(overrides) as (place, _, around):
         ran(place, around, python, *FORMAT)
         _, training_seconds = ran(place, around, python, *TRAIN)
-        _, evaluation_seconds = ran(place, around, python, *EVALUATE)
+        seconds = [ran(place, around, python, *stage)[1] for stage in (PREDICT, EVALUATE)]
         chat = ("-m", "espejo.commands.cli", "chat", "--model", "model", "--seed", "1")
         talk, _ = ran(place, around, python, *chat, said="hola\n/base\nsalir\n")
         here, _ = ran(place, around, python, "-c", SCORE)
         alone = {**around, "CUDA_VISIBLE_DEVICES": ""}
         there, _ = ran(place, alone, python, "-c", SCORE)
         loss = pd.read_csv(place / "plots" / "loss.csv")["train"].dropna()
-        facts = json.loads((place / "model" / "espejo.json").read_text("utf-8"))
+        manifest = json.loads((place / "model" / "espejo.json").read_text("utf-8"))
         scores = json.loads((place / "metrics" / "eval.json").read_text("utf-8"))
     found = [float(text.split()[-1]) for text in (here, there)]
     return {
-        "chosen": hardware.described(facts["hardware"]),
+        "chosen": hardware.describe(manifest["hardware"]),
         "loss": [loss.iloc[0], loss.iloc[-1]],
         "train_seconds": training_seconds,
-        "evaluate_seconds": evaluation_seconds,
+        "evaluate_seconds": sum(seconds),
         "chat": talk.count("› "),
         "bits_tuned": scores["tuned"]["bits_per_character"]["value"],
         "bits_here": found[0],
@@ -493,15 +491,15 @@ def launched(kind: str) -> Row:
             if process.returncode != -signal.SIGKILL:
                 raise RuntimeError("the training was over before it could be killed")
             said, seconds = ran(place, around, sys.executable, *TRAIN)
-            if "Going on from" not in said:
+            if "Resuming from" not in said:
                 raise RuntimeError("it began anew")
         else:
             command = shlex.split(params["launch"][launcher])
             _, seconds = ran(place, around, *command, *TRAIN)
         other = curve(place)
-        facts = json.loads((place / "metrics" / "train.json").read_text("utf-8"))
+        metrics = json.loads((place / "metrics" / "train.json").read_text("utf-8"))
     return {
-        "processes": facts["processes"],
+        "processes": metrics["processes"],
         "seconds": seconds,
         "loss": [alone["train"].iloc[0], alone["train"].iloc[-1]],
         "apart": float((alone - other).abs().max().max()),

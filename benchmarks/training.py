@@ -13,7 +13,6 @@ docs/training-cost.md. Times on shared machines are noisy: compare within one ru
 # Before torch: espejo says how its threads wait, as in the pipeline.
 from espejo.core import metrics, tables
 from espejo.model import hardware, loading
-from espejo.privacy import people
 from espejo.training import sft
 
 # isort: split
@@ -42,6 +41,7 @@ from espejo.formatting.labels import IGNORED, Encoded, encode_table
 from espejo.formatting.prompts import prompter
 from espejo.formatting.training_texts import training_texts
 from espejo.prediction.losses import per_example, token_losses
+from tests.helpers.configs import typed
 
 T = TypeVar("T")
 
@@ -87,15 +87,14 @@ def some(rows: pd.DataFrame, share: float) -> pd.DataFrame:
 
 def texts(params: Mapping, share: float) -> dict[str, pd.DataFrame]:
     """Each split of that share of the demo, as the stage format writes it (tables.FORMATTED)."""
-    who = people.read(ROOT / params["data"]["raw"]).under(params["clean"]["pseudonyms"])
-    write = prompter(loading.load_tokenizer(params["model"]), params["model"], params["format"])
-    together = {
-        "train": params["format"]["replies_per_text"],
-        "validation": params["format"]["replies_per_text"],
-    }
+    config = typed(params)
+    people = tables.read(ROOT / "data" / "people.parquet", tables.PEOPLE)
+    author, read_only = tables.author_of(people), tables.names_with(people, "context")
+    write = prompter(loading.load_tokenizer(config.model), config.model, config.format)
+    several = config.format.replies_per_text
     return {
         split: training_texts(
-            some(rows, share), write, who.author, who.who("context"), together.get(split, 1)
+            some(rows, share), write, author, read_only, 1 if split == "test" else several
         )
         for split, rows in tables.read(DATA, tables.EXAMPLES).groupby("split")
     }
@@ -183,20 +182,19 @@ def bits(model: PreTrainedModel, test: Sequence[Encoded], table: pd.DataFrame) -
 def train(overrides: Sequence[str], share: float) -> dict:
     """Train one recipe in this process: its time, work, memory, and its curve on the test."""
     params = composed([MODEL, *overrides])
-    wanted, model = params["train"], params["model"]
+    config, model = typed(params).train, typed(params).model
     parts = texts(params, share)
     tokenizer = loading.load_tokenizer(model)
     sets = {
-        name: encode_table(tokenizer, part, wanted["loss"])
+        name: encode_table(tokenizer, part, config.loss)
         for name, part in parts.items()
         if name != "test"
     }
     test = encode_table(tokenizer, parts["test"])
-    full = wanted["method"] == "full"
-    base = loading.load_base(model, dtype="float32" if full else None)
+    base = loading.load_base(model, "float32" if config.method == "full" else None)
     tokens = sum(len(row["input_ids"]) for row in sets["train"])
     learnt = sum(label != IGNORED for row in sets["train"] for label in row["labels"])
-    work = wanted["epochs"] * flops(base, tokens, learnt, wanted["method"])
+    work = config.epochs * flops(base, tokens, learnt, config.method)
     clock = Clock(lambda trained: bits(trained, test, parts["test"]), LOOKS)
     padded = _Padded()
     with tempfile.TemporaryDirectory() as scratch:
@@ -205,23 +203,23 @@ def train(overrides: Sequence[str], share: float) -> dict:
             tokenizer,
             sets["train"],
             sets["validation"],
-            wanted,
+            config,
             Path(scratch),
-            precision=model["precision"],
-            watchers=[clock, padded],
+            precision=model.precision,
+            callbacks=[clock, padded],
         )
     return {
         "overrides": " ".join(overrides),
         "texts": len(sets["train"]),
-        "epochs": wanted["epochs"],
-        "steps": trained.facts["steps"],
-        "trained_parameters": trained.facts["trainable_parameters"],
-        "precision": str(hardware.dtype_of(model["precision"])).removeprefix("torch."),
+        "epochs": config.epochs,
+        "steps": trained.metrics["steps"],
+        "trained_parameters": trained.metrics["trainable_parameters"],
+        "precision": str(hardware.dtype_of(model.precision)).removeprefix("torch."),
         "seconds": clock.seconds,
-        "tokens": tokens * wanted["epochs"],
-        "learnt_tokens": learnt * wanted["epochs"],
-        "padding": 1 - tokens * wanted["epochs"] / padded.tokens,
-        "tokens_per_second": tokens * wanted["epochs"] / clock.seconds,
+        "tokens": tokens * config.epochs,
+        "learnt_tokens": learnt * config.epochs,
+        "padding": 1 - tokens * config.epochs / padded.tokens,
+        "tokens_per_second": tokens * config.epochs / clock.seconds,
         "gflops_per_second": work / clock.seconds / 1e9,
         "peak_memory_gb": peak_memory() / 1e9,
         "bits_per_character": list(clock.curve.values())[-1],
@@ -254,7 +252,7 @@ def peak_memory() -> int:
 
 def matmul_peak() -> dict[str, float]:
     """GFLOP/s of the quickest product of two square matrices, by precision."""
-    torch.set_num_threads(hardware.threads(composed([MODEL])["model"]["threads"]))
+    torch.set_num_threads(hardware.threads(typed(composed([MODEL])).model.threads))
     return {
         precision: max(_product(size, getattr(torch, precision)) for size in (1024, 2048, 4096))
         for precision in ("bfloat16", "float32")
@@ -309,16 +307,17 @@ def both_ways(model: PreTrainedModel, rows: Sequence[Encoded], batch_tokens: int
 def scoring(share: float) -> dict:
     """Test replies scored both ways, by precision: the replies alone, and all of their texts."""
     params = composed([MODEL])
-    model = params["model"]
+    config = typed(params)
     test = texts(params, share)["test"].iloc[:SCORED]
-    tokenizer = loading.load_tokenizer(model)
+    tokenizer = loading.load_tokenizer(config.model)
     found: dict[str, dict] = {"replies": {}, "texts": {}}
     for precision in ("bfloat16", "float32"):
-        base = loading.load_base(model, dtype=precision)
-        base.set_attn_implementation(hardware.attention(params["train"]["attention"], base.config))
+        base = loading.load_base(config.model, precision)
+        attention = hardware.resolve_attention(config.train.attention, base.config)
+        base.set_attn_implementation(attention)
         for what, loss in (("replies", "reply"), ("texts", "text")):
             rows = encode_table(tokenizer, test, loss)
-            found[what][precision] = both_ways(base, rows, params["evaluate"]["batch_tokens"])
+            found[what][precision] = both_ways(base, rows, config.predict.batch_tokens)
     return {"n": len(test), **found}
 
 
@@ -394,7 +393,7 @@ def main() -> None:
         "share": options.share,
         "machine": {
             "processor": hardware.processor(),
-            "threads": hardware.threads(composed([MODEL])["model"]["threads"]),
+            "threads": hardware.threads(typed(composed([MODEL])).model.threads),
             "torch": torch.__version__,
         },
         **compare(options.originals, options.share),

@@ -86,8 +86,8 @@ def main(
     formatted = tables.read(data / "formatted.parquet", tables.FORMATTED)
 
     labels, cut = measures.numbered(raw, who, config.people), measures.Cutter(count)
-    given = who.pseudonyms(pattern) if pattern else {}
-    later = {given.get(name, name): label for name, label in labels.items()}
+    pseudonyms = who.pseudonyms(pattern) if pattern else {}
+    later = {pseudonyms.get(name, name): label for name, label in labels.items()}
     steps = {
         "raw": measures.of_messages(raw, labels, cut),
         "clean": measures.of_messages(cleaned, later, cut),
@@ -107,12 +107,12 @@ def main(
     lengths = activity.lengths(cleaned, turned, author)
     tables.write_csv(lengths, plots_dir / "turn_lengths.csv")
 
-    said = {
+    texts_of = {
         "the author, clean": cleaned.loc[mine, "text"],
         "the author, after the filter": [text for reply in final["reply"] for text in reply],
         "the others, clean": cleaned.loc[~mine, "text"],
     }
-    ranked = {head: measures.counted(texts) for head, texts in said.items()}
+    ranked = {head: measures.counted(texts) for head, texts in texts_of.items()}
     telling = {head: measures.telling(counts, stop) for head, counts in ranked.items()}
     called = {label: name for name, label in labels.items() if label != "author"}
     everybody = {"author": who.author, **called}

@@ -135,15 +135,15 @@ def _known(file: people_file.File, path: Path) -> People:
                 f"{path} (line {entry.line}): {entry.name} has aliases and stands neither after "
                 "author nor under people; write the name as it stands there."
             )
-        nicknames.setdefault(name, []).extend(entry.given)
+        nicknames.setdefault(name, []).extend(entry.answer)
     return People(written[0], frozenset(written), consents, nicknames)
 
 
 def _answer(entry: Entry, path: Path) -> str:
-    answer = str(entry.given).casefold()  # one word, of a person
+    answer = str(entry.answer).casefold()  # one word, of a person
     if answer not in ("", *ANSWERS):
         raise UserError(
-            f"{path} (line {entry.line}) says {entry.given[:40]!r} after {entry.name}: "
+            f"{path} (line {entry.line}) says {entry.answer[:40]!r} after {entry.name}: "
             f"expected {MEANING}."
         )
     return answer

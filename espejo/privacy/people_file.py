@@ -42,7 +42,7 @@ class Entry:
     """A name as written, what stands after it ("" for nothing), and its line, from 1."""
 
     name: str
-    given: str | tuple[str, ...]
+    answer: str | tuple[str, ...]
     line: int
 
 
@@ -305,10 +305,10 @@ def added(file: File, unlisted: Mapping[str, Sequence[str]]) -> str | None:
         reparsed = parsed(new, Path())
     except UserError:
         return None
-    expected = [(entry.name, entry.given) for entry in file.people] + [
+    expected = [(entry.name, entry.answer) for entry in file.people] + [
         (names.plain(name), "") for name in unlisted
     ]
-    same = [(entry.name, entry.given) for entry in reparsed.people] == expected and (
+    same = [(entry.name, entry.answer) for entry in reparsed.people] == expected and (
         [entry.name for entry in reparsed.author] == [entry.name for entry in file.author]
     )
     return new if same else None
@@ -348,13 +348,13 @@ def answered(file: File, author: Sequence[str], answers: Mapping[str, str]) -> s
         and _pairs_of(result.people)
         == [(name, answer or answers.get(name, "")) for name, answer in _pairs_of(file.people)]
         and _pairs_of(result.aliases) == _pairs_of(file.aliases)
-        and answers.keys() <= {entry.name for entry in file.people if not entry.given}
+        and answers.keys() <= {entry.name for entry in file.people if not entry.answer}
     )
     return text if as_meant else None
 
 
 def _pairs_of(entries: Sequence[Entry]) -> list[tuple[str, str | tuple[str, ...]]]:
-    return [(entry.name, entry.given) for entry in entries]
+    return [(entry.name, entry.answer) for entry in entries]
 
 
 def _after_colon(key: Node, value: Node, file: File, text: str) -> tuple[int, int, str]:

@@ -314,8 +314,8 @@ def safe(scores: Mapping, wording: Wording, config: EvaluateConfig) -> Answer:
     )
     private = scores["outside"].get("private", {}).get("tuned", {})
     if private.get("replies"):
-        replies, found = (wording.number(private[name]) for name in ("replies", "personal_data"))
-        sentences.append(wording.text("safe.private", replies=replies, found=found))
+        replies, pieces = (wording.number(private[name]) for name in ("replies", "personal_data"))
+        sentences.append(wording.text("safe.private", replies=replies, found=pieces))
     sentences.append(
         wording.text(
             "safe.measured",

@@ -1,34 +1,47 @@
 """The model card holds what a reader needs and names nobody."""
 
+import json
+
+import pytest
 from huggingface_hub import ModelCard
+from typer.testing import CliRunner
 
 from espejo.commands import model_card
+from espejo.commands.cli import commands
+from espejo.model import manifest as manifests
 
 
-def test_a_card_says_what_the_model_is(composed):
+@pytest.fixture
+def manifest(composed):
+    """What stands beside a model's weights."""
     params = composed("model=smollm2")
-    manifest = {
+    return {
         "data": "data/raw/vera",
         "model": params["model"],
         "resolved_revision": "abc123",
         "format": params["format"],
         "history": 4,
         "train": params["train"],
-        "learnt_replies": 656,
         "hardware": {
             "device": "Pocket calculator",
             "precision": "float32",
             "attention": "grouped",
             "threads": 2,
         },
+        "learnt_replies": 656,
         "data_sha256": "0f" * 32,
         "libraries": {"torch": "2.13.0", "peft": "0.21.2"},
     }
-    counts = {"learnt_tokens_per_epoch": 17766, "best_step": 164, "loss_validation": 4.0709}
-    card = ModelCard(model_card.card(manifest, counts))
-    assert card.data.base_model == "smollm2"
-    assert card.data.library_name == "peft"
-    assert card.data.license == "apache-2.0"
+
+
+COUNTS = {"learnt_tokens_per_epoch": 17766, "best_step": 164, "loss_validation": 4.0709}
+
+
+def test_a_card_says_what_the_model_is(manifest, composed):
+    read = ModelCard(model_card.card(manifest, COUNTS))
+    assert read.data.base_model == "smollm2"
+    assert read.data.library_name == "peft"
+    assert read.data.license == "apache-2.0"
     for line in (
         "| base model | smollm2, revision `abc123` |",
         "| terms of the base model | the Apache License 2.0 |",
@@ -40,9 +53,21 @@ def test_a_card_says_what_the_model_is(composed):
         f"| training table (SHA-256) | `{'0f' * 32}` |",
         "| libraries | torch 2.13.0, peft 0.21.2 |",
     ):
-        assert line in card.text
-    assert "vera" not in card.content
+        assert line in read.text
+    assert "vera" not in read.content
     gemma = manifest | {"model": composed("model=gemma3")["model"]}
-    card = ModelCard(model_card.card(gemma, counts))
-    assert card.data.license == "gemma"
-    assert "Gemma Terms of Use, ai.google.dev/gemma/terms" in card.text
+    read = ModelCard(model_card.card(gemma, COUNTS))
+    assert read.data.license == "gemma"
+    assert "Gemma Terms of Use, ai.google.dev/gemma/terms" in read.text
+
+
+def test_the_command_writes_it_to_reports(manifest, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    manifests.write(manifest, tmp_path / "model")
+    (tmp_path / "metrics").mkdir()
+    (tmp_path / "metrics" / "train.json").write_text(json.dumps(COUNTS), "utf-8")
+    ran = CliRunner().invoke(commands, ["card"])
+    assert ran.exit_code == 0, ran.output
+    assert "reports/model_card.md" in ran.output
+    written = (tmp_path / "reports" / "model_card.md").read_text("utf-8")
+    assert written == model_card.card(manifest, COUNTS)
