@@ -8,8 +8,8 @@ Numbers with intervals and the verdict on sharing, from the tables of `predict`;
 from pathlib import Path
 
 from espejo.core import metrics, tables
+from espejo.core.config import GroupConfig
 from espejo.core.stage import params, run
-from espejo.dataset.turns import GroupConfig
 from espejo.evaluation import (
     controls,
     legacy,

@@ -7,9 +7,10 @@
 from pathlib import Path
 
 from espejo.core import metrics, tables
+from espejo.core.config import GroupConfig
 from espejo.core.stage import params, run
 from espejo.dataset import novelty
-from espejo.dataset.turns import GroupConfig, examples, left_out, split, turns
+from espejo.dataset.turns import examples, left_out, split, turns
 
 
 def main(

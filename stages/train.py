@@ -12,7 +12,7 @@ from pathlib import Path
 
 import espejo
 from espejo.core import escaping, files, metrics, tables
-from espejo.core.config import DataConfig
+from espejo.core.config import DataConfig, GroupConfig
 from espejo.core.stage import params, run
 from espejo.formatting import labels, prompts
 from espejo.formatting.config import FormatConfig
@@ -45,14 +45,15 @@ def main(
         if name != "test"
     }
     base = loading.load_base(model, "float32" if config.method == "full" else None, sharded=sharded)
+    computed_with = hardware.resolve(model, config.attention, base.config)
     manifest = {
         "data": params(DataConfig).raw,
         "model": model.model_dump(),
         "resolved_revision": loading.locate(model)[1],
         "format": form.model_dump(),
-        "history": params("group")["history"],
+        "history": params(GroupConfig).history,
         "train": config.model_dump(),
-        "hardware": hardware.resolve(model, config.attention, base.config),
+        "hardware": computed_with,
     }
     checkpoint_dir = checkpoints.folder(manifest, [formatted, Path(__file__), *CODE])
     prompter = prompts.prompter(tokenizer, model, form)
@@ -60,8 +61,8 @@ def main(
     if first:
         package = bundled.PACKAGES.get(model.id)
         terms = f" ({package.terms})" if package else ""
-        here = hardware.describe(manifest["hardware"])
-        print(escaping.terminal(f"train: {model.name}{terms} in {here}"), flush=True)
+        summary = f"train: {model.name}{terms} in {hardware.describe(computed_with)}"
+        print(escaping.terminal(summary), flush=True)
     trained = sft.train(
         base,
         tokenizer,

@@ -11,12 +11,11 @@ import yaml
 
 from espejo.chat.decline import ChatConfig
 from espejo.core import faults, files
-from espejo.core.config import DataConfig, Section, checked_all
+from espejo.core.config import DataConfig, GroupConfig, Section, checked_all
 from espejo.core.errors import UserError
 from espejo.core.stage import params
 from espejo.dataset.canaries import AuditConfig
 from espejo.dataset.filters import FilterConfig
-from espejo.dataset.turns import GroupConfig
 from espejo.evaluation.config import EvaluateConfig
 from espejo.formatting.config import FormatConfig
 from espejo.model.config import GenerateConfig, ModelConfig

@@ -99,6 +99,18 @@ class DataConfig(Section):
     raw: Word
 
 
+class GroupConfig(Section):
+    """What a turn, a session, a context and a split are."""
+
+    section = "group"
+    turn_gap: Duration
+    session_gap: Duration
+    history: Some
+    validation: Share
+    test: Share
+    min_replies: Count
+
+
 def checked(config: type[Config], settings: Mapping, path: Path) -> Config:
     """The section `settings` of the file `path` as a `config`.
 

@@ -3,8 +3,6 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from pkgutil import resolve_name
-from typing import overload
 
 import typer
 import yaml
@@ -13,37 +11,19 @@ from espejo.core import faults, files, runtime
 from espejo.core.config import Config, checked, refuse_renamed
 from espejo.core.errors import UserError
 
-# Sections that some stages still read by name, as a dictionary: until those take the config itself.
-_BY_NAME = {
-    "clean": "espejo.privacy.cleaning:CleanConfig",
-    "group": "espejo.dataset.turns:GroupConfig",
-    "format": "espejo.formatting.config:FormatConfig",
-    "data": "espejo.core.config:DataConfig",
-    "report": "espejo.report.config:ReportConfig",
-    "model": "espejo.model.config:ModelConfig",
-    "predict": "espejo.prediction.config:PredictConfig",
-    "evaluate": "espejo.evaluation.config:EvaluateConfig",
-}
 
-
-@overload
-def params(config: type[Config], path: Path = ...) -> Config: ...
-@overload
-def params(config: str, path: Path = ...) -> dict: ...
-def params(config: type[Config] | str, path: Path = Path("params.yaml")) -> Config | dict:
-    """The section of params.yaml that `config` describes; by name, it as a checked dictionary.
+def params(config: type[Config], path: Path = Path("params.yaml")) -> Config:
+    """The section of params.yaml that `config` describes.
 
     `@hydra.main` is not used: it would not see `dvc exp run -S`. Raises UserError where the section
     is missing, or a setting in it is none.
     """
-    typed = resolve_name(_BY_NAME[config]) if isinstance(config, str) else config
-    everything = files.mapping(path, yaml.safe_load)
-    refuse_renamed(everything, path)  # a setting of the last stage need not wait for it
-    settings = everything[typed.section]
-    if not isinstance(settings, dict):
-        raise UserError(f"{path}: {typed.section} holds no settings; {faults.again(path)}.")
-    parsed = checked(typed, settings, path)
-    return settings if isinstance(config, str) else parsed
+    sections = files.mapping(path, yaml.safe_load)
+    refuse_renamed(sections, path)  # also those that only a later stage reads
+    section = sections[config.section]
+    if not isinstance(section, dict):
+        raise UserError(f"{path}: {config.section} holds no settings; {faults.again(path)}.")
+    return checked(config, section, path)
 
 
 def run(main: Callable) -> None:

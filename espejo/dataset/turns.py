@@ -8,20 +8,7 @@ that no test reply can stand in a training context.
 
 import pandas as pd
 
-from espejo.core.config import Count, Duration, Section, Share, Some
 from espejo.core.errors import UserError
-
-
-class GroupConfig(Section):
-    """What a turn, a session, a context and a split are."""
-
-    section = "group"
-    turn_gap: Duration
-    session_gap: Duration
-    history: Some
-    validation: Share
-    test: Share
-    min_replies: Count
 
 
 def turns(messages: pd.DataFrame, turn_gap: str, session_gap: str) -> pd.DataFrame:

@@ -14,8 +14,6 @@ from espejo.commands.inputs import CONFIGS
 from espejo.core.config import Section
 from tests.pipeline.test_rooms import ROOT
 
-# Read as dictionaries by stages that are not typed yet: there a key counts wherever it stands.
-BY_NAME = {"model", "generate", "train", "predict", "evaluate", "report"}
 CODE = [
     ast.parse(file.read_text("utf-8"))
     for place in ("espejo", "stages")
@@ -92,19 +90,19 @@ class Reads:
         return next(iter(sections_in(of.model_fields[node.attr])), None)
 
 
-def keys_in(modules, section=None):
-    """What stands in quotes between brackets: a key of some dictionary, or of ["section"]."""
+def keys_in(modules, section):
+    """What stands in quotes in brackets behind ["section"]."""
     return {
         node.slice.value
         for module in modules
         for node in ast.walk(module)
         if isinstance(node, ast.Subscript)
         and isinstance(node.slice, ast.Constant)
-        and (section is None or re.search(rf"\['{section}'\]$", ast.unparse(node.value)))
+        and re.search(rf"\['{section}'\]$", ast.unparse(node.value))
     }
 
 
-def unread(config, modules, by_name, written=""):
+def unread(config, modules, written=""):
     """The fields of a section that none of the modules reads, nor what is `written` in YAML.
 
     There ${launch.${train.launcher}} reads train.launcher and any of launch.
@@ -115,7 +113,7 @@ def unread(config, modules, by_name, written=""):
         return []
     names = set(re.findall(rf"\$\{{{config.section}\.(\w+)\}}", written))
     # What stands beside a trained model (espejo.json) is a dictionary of sections.
-    names |= keys_in(modules, None if by_name else config.section)
+    names |= keys_in(modules, config.section)
     return [
         f"{one.__name__}.{field}"
         for one in classes
@@ -127,7 +125,7 @@ def unread(config, modules, by_name, written=""):
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda one: one.section)
 def test_every_setting_is_read(config):
     written = "".join((ROOT / name).read_text("utf-8") for name in ("dvc.yaml", "conf/config.yaml"))
-    assert unread(config, CODE, config.section in BY_NAME, written) == []
+    assert unread(config, CODE, written) == []
 
 
 class Inner(Section):
@@ -163,15 +161,14 @@ class Outer(Section):
 )
 def test_what_is_read_is_found_and_nothing_else(code, read):
     every = {"Outer.seed", "Outer.size", "Outer.inner", "Inner.least", "Inner.most"}
-    assert set(unread(Outer, [ast.parse(code)], by_name=False)) == every - read
+    assert set(unread(Outer, [ast.parse(code)])) == every - read
 
 
 def test_what_yaml_and_dictionaries_read():
-    module = ast.parse('def f(wanted): return wanted["size"]')
-    assert "Outer.size" in unread(Outer, [module], by_name=False)
-    assert "Outer.size" not in unread(Outer, [module], by_name=True)
+    module = ast.parse('def f(rows): return rows["size"]')
+    assert "Outer.size" in unread(Outer, [module])
     for section, count in (("outer", 4), ("other", 5)):
         module = ast.parse(f'def f(manifest): return manifest["{section}"]["size"]')
-        assert len(unread(Outer, [module], by_name=False)) == count
-    assert "Outer.size" not in unread(Outer, [], by_name=False, written="cmd: ${outer.size}")
-    assert unread(Outer, [], by_name=False, written="${outer.${other.seed}}") == []
+        assert len(unread(Outer, [module])) == count
+    assert "Outer.size" not in unread(Outer, [], written="cmd: ${outer.size}")
+    assert unread(Outer, [], written="${outer.${other.seed}}") == []
