@@ -1,7 +1,6 @@
 """Settings of params.yaml that are none: one sentence, whichever it is and wherever it is read."""
 
 import copy
-import re
 from pathlib import Path
 
 import pytest

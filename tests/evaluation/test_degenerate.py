@@ -23,8 +23,8 @@ from espejo.model import loading
 from espejo.report.wording import Wording
 from espejo.training import sft
 from tests.core.test_faults import RAW, arguments
-from tests.helpers.faulty import STAGES
 from tests.helpers.configs import typed
+from tests.helpers.faulty import STAGES
 from tests.helpers.reported import of_pictures
 from tests.helpers.synthetic import SYLLABLES
 from tests.helpers.workshop import AUTHOR, PARTNER
