@@ -7,15 +7,13 @@ It measures nothing and draws all pictures. It quotes messages, so git ignores i
 
 from pathlib import Path
 
-import pandas as pd
-
 from espejo.core import escaping, files, metrics, tables
 from espejo.core.stage import params, run
 from espejo.evaluation import questions
 from espejo.evaluation.config import EvaluateConfig
 from espejo.model.config import ModelConfig
 from espejo.plots import activity, evaluation, training
-from espejo.plots.style import save
+from espejo.plots.style import read_csv, save
 from espejo.plots.wordcloud import wordcloud
 from espejo.prediction.config import PredictConfig
 from espejo.report import page, samples, sections, verdicts
@@ -47,7 +45,7 @@ def main(data: Path, metrics_dir: Path, plots_dir: Path, reports_dir: Path) -> N
         "base_against_tuned": evaluation.base_against_tuned(scores, wording),
         "funnel": evaluation.funnel(funnel, wording),
     } | {
-        draw.__name__: draw(pd.read_csv(plots_dir / f"{draw.__name__}.csv"), wording)
+        draw.__name__: draw(read_csv(plots_dir / f"{draw.__name__}.csv"), wording)
         for draw in (
             training.loss,
             evaluation.likelihood,

@@ -83,10 +83,14 @@ def chat(
 def card(model: Folder = Path("model")) -> None:
     """Write the model card, which names nobody, to reports/model_card.md."""
     manifest, train_metrics = manifests.read(model), metrics.read(Path("metrics/train.json"))
+    verdict = metrics.read(Path("metrics/eval.json"))["memory"]["verdict"]
     from espejo.commands import model_card
 
-    files.write(model_card.card(manifest, train_metrics), model_card.CARD)
-    print(f"{model_card.CARD}: read it before you give the model to anybody.")
+    files.write(model_card.card(manifest, train_metrics, verdict), model_card.CARD)
+    print(
+        f"{model_card.CARD}: read it before you give the model to anybody. Safe to share? "
+        f"{verdict}: {model_card.VERDICTS[verdict]}."
+    )
 
 
 @commands.command()

@@ -116,6 +116,9 @@ def _parsed(commits: Sequence[Mapping]) -> Iterator[Experiment]:
         rev = None if commit["rev"] == "workspace" else commit["rev"]
         yield _experiment(commit, commit["name"] or "workspace", rev)
         for group in commit["experiments"] or []:
+            # What stands there is left over from the workspace, and was measured by another run.
+            if (group.get("executor") or {}).get("state", "").lower() in ("failed", "queued"):
+                continue
             last = group["revs"][0]
             yield _experiment(last, group["name"] or last["rev"][:7], last["rev"])
 

@@ -11,8 +11,19 @@ from espejo.model import bundled, hardware
 CARD = Path("reports/model_card.md")
 
 
-def card(manifest: Mapping, metrics: Mapping[str, float]) -> str:
-    """The card in the hub's format, from a manifest (espejo.json) and metrics/train.json."""
+# What each verdict on sharing means to whoever is given the model.
+VERDICTS = {
+    "pass": "nothing speaks against it",
+    "pass_with_doubts": "nothing speaks against it, but too little was measured to be sure",
+    "fail": "better not: a measure is above its limit",
+}
+
+
+def card(manifest: Mapping, metrics: Mapping[str, float], verdict: str) -> str:
+    """The card in the hub's format, from a manifest (espejo.json) and metrics/train.json.
+
+    `verdict` is the one on sharing in metrics/eval.json.
+    """
     model, train = manifest["model"], manifest["train"]
     adapter = train["method"] == "lora"
     package = bundled.PACKAGES.get(model["id"])
@@ -41,6 +52,7 @@ def card(manifest: Mapping, metrics: Mapping[str, float]) -> str:
         + f", {manifest['history']} turns of context",
         "computed with": escaping.markdown(hardware.describe(manifest["hardware"])),
         "training table (SHA-256)": f"`{manifest['data_sha256']}`",
+        "safe to share?": f"`{verdict}`: {VERDICTS[verdict]}",
         "libraries": ", ".join(
             f"{name} {version}" for name, version in manifest["libraries"].items()
         ),
@@ -51,7 +63,7 @@ def card(manifest: Mapping, metrics: Mapping[str, float]) -> str:
 
 Fine-tuned by espejo on private WhatsApp messages of one person. Those who wrote them are not named
 here; **the weights may still hold what they wrote**. Whether this model repeats its training
-messages was measured: see the verdict in `metrics/eval.json` before it is given to anybody.
+messages was measured; the verdict is below.
 
 {table}
 

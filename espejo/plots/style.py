@@ -10,15 +10,29 @@ import matplotlib
 matplotlib.use("Agg")  # draws without a screen
 
 import matplotlib.pyplot as plt
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from espejo.core import files
+from espejo.core import faults, files
+from espejo.core.errors import UserError
 from espejo.report.wording import Wording
 
 BASE, WITH_EXAMPLES, TUNED, REAL = "#9aa0a6", "#6b8fb5", "#2a7f62", "#c2571a"
 FIGURE_INCHES = (7.0, 3.8)
 plt.rcParams["text.parse_math"] = False  # a name may hold a $
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """The numbers of a picture, as an earlier stage wrote them.
+
+    Raises UserError naming the file where it is missing, broken or empty.
+    """
+    with faults.about(path):
+        try:
+            return pd.read_csv(path)
+        except (pd.errors.EmptyDataError, pd.errors.ParserError) as error:
+            raise UserError(f"{path} holds no table of numbers; {faults.again(path)}.") from error
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -186,3 +186,17 @@ def test_replies_here_that_are_damaged(tmp_path, monkeypatch):
     here = compare.Experiment("workspace", None, {}, {}, None)
     with pytest.raises(UserError, match=r"data/replies\.parquet is damaged, or not what espejo"):
         here.replies()
+
+
+def test_an_experiment_that_failed_has_no_numbers_of_its_own():
+    entry = {"rev": "1" * 40, "name": "one", "data": None}
+    groups = [
+        {"name": name, "revs": [entry], "executor": executor}
+        for name, executor in (
+            ("done", None),
+            ("broken", {"state": "failed", "name": "dvc-task"}),
+            ("waiting", {"state": "queued", "name": None}),
+        )
+    ]
+    commit = {"rev": "2" * 40, "name": "main", "data": None, "experiments": groups}
+    assert [each.name for each in compare._parsed([commit])] == ["main", "done"]

@@ -134,7 +134,7 @@ def test_a_person_is_asked_for_everything(terminal, downloads):
     answer(child, "Dario (2)", "context")
     child.expect_exact("there is no graphics card that torch can use")
     answer(child, "Another model?", "gpt9")
-    child.expect_exact("There is no model 'gpt9'; there are deepseek-qwen, gemma3")
+    child.expect_exact("There is no model 'gpt9'; there are deepseek-qwen, eurollm-1.7b")
     answer(child, "Another model?", "smollm2")
     end, status = ended(child)
 

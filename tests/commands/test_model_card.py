@@ -38,7 +38,7 @@ COUNTS = {"learnt_tokens_per_epoch": 17766, "best_step": 164, "loss_validation":
 
 
 def test_a_card_says_what_the_model_is(manifest, composed):
-    read = ModelCard(model_card.card(manifest, COUNTS))
+    read = ModelCard(model_card.card(manifest, COUNTS, "fail"))
     assert read.data.base_model == "smollm2"
     assert read.data.library_name == "peft"
     assert read.data.license == "apache-2.0"
@@ -51,12 +51,13 @@ def test_a_card_says_what_the_model_is(manifest, composed):
         "| epochs and steps | 1, of which step 164 is kept |",
         "| validation loss | 4.071 nats a token |",
         f"| training table (SHA-256) | `{'0f' * 32}` |",
+        "| safe to share? | `fail`: better not: a measure is above its limit |",
         "| libraries | torch 2.13.0, peft 0.21.2 |",
     ):
         assert line in read.text
     assert "vera" not in read.content
     gemma = manifest | {"model": composed("model=gemma3")["model"]}
-    read = ModelCard(model_card.card(gemma, COUNTS))
+    read = ModelCard(model_card.card(gemma, COUNTS, "pass"))
     assert read.data.license == "gemma"
     assert "Gemma Terms of Use, ai.google.dev/gemma/terms" in read.text
 
@@ -66,8 +67,11 @@ def test_the_command_writes_it_to_reports(manifest, tmp_path, monkeypatch):
     manifests.write(manifest, tmp_path / "model")
     (tmp_path / "metrics").mkdir()
     (tmp_path / "metrics" / "train.json").write_text(json.dumps(COUNTS), "utf-8")
+    verdict = {"memory": {"verdict": "fail"}}
+    (tmp_path / "metrics" / "eval.json").write_text(json.dumps(verdict), "utf-8")
     ran = CliRunner().invoke(commands, ["card"])
     assert ran.exit_code == 0, ran.output
     assert "reports/model_card.md" in ran.output
+    assert "Safe to share? fail: better not" in " ".join(ran.output.split())
     written = (tmp_path / "reports" / "model_card.md").read_text("utf-8")
-    assert written == model_card.card(manifest, COUNTS)
+    assert written == model_card.card(manifest, COUNTS, "fail")

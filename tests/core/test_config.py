@@ -1,7 +1,6 @@
 """Settings of params.yaml that are none: one sentence, whichever it is and wherever it is read."""
 
 import copy
-import re
 from pathlib import Path
 
 import pytest
@@ -100,7 +99,7 @@ def test_every_setting_has_a_kind(section, key):
         ("train", {"batch_size": 0}, "train.batch_size is 0: expected greater than or equal to 1"),
         ("train", {"learning_rate": "1e-3"}, "train.learning_rate is '1e-3': expected a valid num"),
         ("train", {"alpha": 0.5}, "train.alpha is 0.5: expected a valid integer"),
-        ("train", {"weight_decay": float("nan")}, "weight_decay is nan: expected a finite number"),
+        ("train", {"weight_decay": float("nan")}, "train.weight_decay is nan: expected a finite"),
         ("predict", {"out_of_scope": {"a": "b"}}, "out_of_scope.a is 'b': expected a valid list"),
         (
             "evaluate",
@@ -178,12 +177,11 @@ def test_a_setting_of_another_name_is_told_its_new_one_by_whatever_stage_is_firs
     found[section][key] = 1
     path = tmp_path / "params.yaml"
     path.write_text(yaml.safe_dump(found), "utf-8")
-    with pytest.raises(
-        UserError, match=rf"params.yaml: {re.escape(f'{old} is called {new} now. Rename it')}"
-    ):
+    with pytest.raises(UserError) as error:
         params(CleanConfig, path)
+    assert f"params.yaml: {old} is called {new} now. Rename it" in str(error.value)
     assert old not in KNOWN
-    assert new.split(" (")[0] in KNOWN
+    assert new.partition(" (")[0] in KNOWN  # behind it may stand what it means
 
 
 def test_a_stage_reads_its_params_through_it(tmp_path):

@@ -224,7 +224,7 @@ def test_metrics_that_hold_nothing_give_a_report_without_them_or_a_sentence(
 
 def outputs(stage, faulty):
     """The cases of a stage's outputs: of those that run a model, all but one take long."""
-    marks = [pytest.mark.slow] if stage in ("train", "evaluate") else []
+    marks = [pytest.mark.slow] if stage in ("train", "predict") else []
     return [
         pytest.param(stage, path, id=f"{stage}-{path}", marks=marks if at else [])
         for at, path in enumerate(faulty)
@@ -335,8 +335,10 @@ READ_BY_COMMANDS = {
     "chat": ["model", "params.yaml"],
     "novelty": ["data/turns.parquet", "data/people.parquet"],
     "blind": ["data/replies.parquet", "data/examples.parquet", "params.yaml"],
+    "card": ["metrics/train.json", "metrics/eval.json"],
     "compare": [],
     "estimate": ["conf/config.yaml"],
+    "init": [],  # tests/commands/test_init.py
 }
 
 

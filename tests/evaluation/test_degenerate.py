@@ -16,14 +16,16 @@ import torch
 import yaml
 from threadpoolctl import threadpool_limits
 
+from espejo.core import tables
 from espejo.core.errors import UserError
 from espejo.evaluation import two_sample
 from espejo.model import loading
 from espejo.report.wording import Wording
 from espejo.training import sft
 from tests.core.test_faults import RAW, arguments
+from tests.helpers.configs import typed
 from tests.helpers.faulty import STAGES
-from tests.helpers.reported import PICTURES
+from tests.helpers.reported import of_pictures
 from tests.helpers.synthetic import SYLLABLES
 from tests.helpers.workshop import AUTHOR, PARTNER
 from tests.model.test_every_model import tiny_base
@@ -108,9 +110,9 @@ def params(composed):
     """Those of the smallest model with settings that are measured in seconds."""
     found = composed("model=smollm2", "experiment=smoke")
     found["model"] |= {"threads": 1, "precision": "float32"}
-    found["model"]["generate"]["max_new_tokens"] = 12
-    found["evaluate"] |= {
-        "bootstrap": 60,
+    found["generate"]["max_new_tokens"] = 12
+    found["evaluate"]["bootstrap"] = 60
+    found["predict"] |= {
         "generated_replies": 24,
         "shot_chars": 230,  # ordinary examples fit, replies at length do not
         "ranked_contexts": 6,
@@ -127,14 +129,16 @@ def trained(params, tmp_path_factory):
     tiny_base(params, base)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loading, "locate", lambda model: (str(base), "main"))
-        tuned = sft.adapted(loading.load_base(params["model"]), params["train"])
+        sections = typed(params)
+        tuned = sft.add_lora(loading.load_base(sections.model), sections.train)
         torch.manual_seed(1)
         for name, weights in tuned.named_parameters():
             if "lora_B" in name:
                 torch.nn.init.normal_(weights, std=0.05)
-        made = {"data": RAW, "history": params["group"]["history"]}
-        made |= {name: params[name] for name in ("model", "format", "train")}
-        loading.save(tuned, loading.load_tokenizer(params["model"]), folder / "model", made)
+        manifest = {"data": RAW, "history": params["group"]["history"]}
+        manifest |= {name: params[name] for name in ("model", "format", "train")}
+        tokenizer = loading.load_tokenizer(sections.model)
+        loading.save(tuned, tokenizer, folder / "model", manifest)
     return folder
 
 
@@ -159,9 +163,8 @@ def through(params, trained, tmp_path, monkeypatch):
         )
         Path("params.yaml").write_text(yaml.safe_dump(params), "utf-8")
         Path("model").symlink_to(trained / "model")
-        Path("plots").mkdir()
-        for name in PICTURES:  # those of training, which is left out, are shown as well
-            Path("plots", f"{name}.png").write_bytes(b"")
+        # That of training, which is left out, is drawn as well.
+        tables.write_csv(of_pictures()["loss"], Path("plots/loss.csv"))
         with threadpool_limits(1):  # two wait for each other more than such small sums take
             for stage in STAGES:
                 if stage != "train":

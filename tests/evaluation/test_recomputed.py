@@ -15,12 +15,16 @@ import pytest
 import yaml
 
 from espejo.core import tables
-from espejo.evaluation import legacy, questions, relevance
+from espejo.evaluation import legacy, questions
+from espejo.evaluation.config import EvaluateConfig
+from espejo.prediction.candidates import candidates
 from stages import clean, filter, group, parse
 from tests.helpers import recomputed
+from tests.helpers.configs import changed
 from tests.helpers.workshop import ROOT
 
-WANTED = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))["evaluate"]
+PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))
+CONFIG = EvaluateConfig.model_validate(PARAMS["evaluate"])
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +35,9 @@ def demo(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patched:
         patched.chdir(ROOT)
         parse.main(raw, at / "messages", account)
-        clean.main(at / "messages", names, at / "clean", account, at / "personal.md")
-        group.main(at / "clean", names, at / "turns", at / "examples", account)
+        people = at / "people"
+        clean.main(at / "messages", names, at / "clean", people, account, at / "personal.md")
+        group.main(at / "clean", people, at / "turns", at / "examples", account)
         filter.main(at / "examples", at / "filtered", account)
     return {
         "turns": tables.read(at / "turns", tables.TURNS),
@@ -72,7 +77,7 @@ def replies(demo, rows, learnt):
         [
             pd.DataFrame(
                 {"id": rows["id"], "model": name, "messages": said[name], "finished": True}
-            )
+            ).assign(kind="held_out", prompt=None)
             for name in said
         ],
         ignore_index=True,
@@ -81,13 +86,13 @@ def replies(demo, rows, learnt):
 
 @pytest.fixture(scope="module")
 def sound(replies, rows, demo):
-    wanted = {**WANTED, "bootstrap": 200}
-    return questions.evaluate_style(replies, rows, demo["turns"], "Juli", wanted)
+    config = changed(CONFIG, bootstrap=200)
+    return questions.evaluate_style(replies, rows, demo["turns"], "Juli", config)
 
 
 def test_author_scores(sound, replies, rows, demo):
     sources = {name: questions.messages_of(replies, name, rows["id"]) for name in ("base", "tuned")}
-    again = recomputed.author_scores(demo["turns"], "Juli", sources, WANTED["seed"])
+    again = recomputed.author_scores(demo["turns"], "Juli", sources, CONFIG.seed)
     assert set(again) == {"floor", "ceiling", "base", "tuned"}
     assert min(again["ceiling"][0], again["tuned"][0]) > again["base"][0] + 0.3
     for name, (value, bundles) in again.items():
@@ -100,7 +105,7 @@ def test_author_scores(sound, replies, rows, demo):
 def test_told_apart(sound, replies, rows, name):
     said = questions.messages_of(replies, name, rows["id"])
     again = recomputed.told_apart(
-        rows["reply"].tolist(), said, rows["session"].tolist(), WANTED["seed"]
+        rows["reply"].tolist(), said, rows["session"].tolist(), CONFIG.seed
     )
     assert 0.3 < again < 1
     assert sound["told_apart"][name]["value"] == pytest.approx(again, abs=2e-3)
@@ -136,7 +141,7 @@ def test_shares_of_copies(replies, rows, learnt):
 
 def memory_of(replies, rows, learnt):
     member = {"value": 0.5, "low": 0.4, "high": 0.6, "n": 20}
-    return questions.known_by_heart(replies, rows, learnt["reply"].tolist(), member, WANTED)
+    return questions.evaluate_memorization(replies, rows, learnt["reply"].tolist(), member, CONFIG)
 
 
 def test_the_leak_of_a_random_split(demo):
@@ -146,13 +151,14 @@ def test_the_leak_of_a_random_split(demo):
 
 
 def test_the_chance_of_the_ranking(rows):
-    places = relevance.candidates(
-        rows["reply"].tolist(), rows["session"].tolist(), WANTED["candidates"], WANTED["seed"]
+    number = PARAMS["predict"]["candidates"]
+    places = candidates(
+        rows["reply"].tolist(), rows["session"].tolist(), number, PARAMS["predict"]["seed"]
     )
     # Whoever has one opinion of each reply, whatever the context, gets every rank once.
     opinion = np.random.default_rng(5).normal(size=len(rows))
     ranks = [1 + sum(opinion[place] > opinion[row[0]] for place in row[1:]) for row in places]
-    mrr, first = recomputed.chance_of_ranking(WANTED["candidates"])
+    mrr, first = recomputed.chance_of_ranking(number)
     assert np.mean([1 / rank for rank in ranks]) == pytest.approx(mrr)
     assert np.mean([rank == 1 for rank in ranks]) == pytest.approx(first)
 
@@ -169,8 +175,7 @@ def of_run(name, schema):
 
 @pytest.fixture(scope="module")
 def printed():
-    params = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))
-    if params["data"]["raw"] != "data/raw/demo":
+    if PARAMS["data"]["raw"] != "data/raw/demo":
         pytest.skip("the last run here was on other chats")
     return json.loads((ROOT / "metrics" / "eval.json").read_text("utf-8"))
 
@@ -179,18 +184,19 @@ def test_metrics_in_git_are_what_the_tables_of_this_run_say(printed):
     turns, examples = of_run("turns", tables.TURNS), of_run("examples", tables.EXAMPLES)
     said = of_run("replies", tables.REPLIES)
     asked = examples[examples["id"].isin(said["id"])].reset_index(drop=True)
+    assert set(said.loc[said["kind"].eq("held_out"), "id"]) == set(asked["id"])
     written = {
         n: questions.messages_of(said, n, asked["id"]) for n in ("base", "examples", "tuned")
     }
     style = printed["style"]
     assert style["replies"] == len(asked)
     assert style["from_test"] == asked["split"].eq("test").sum()
-    again = recomputed.author_scores(turns, "Juli", written, WANTED["seed"])
+    again = recomputed.author_scores(turns, "Juli", written, CONFIG.seed)
     for name, (value, _) in again.items():
         assert style["author_score"][name]["value"] == pytest.approx(value, abs=5e-4), name
     for name, replies in written.items():
         value = recomputed.told_apart(
-            asked["reply"].tolist(), replies, asked["session"].tolist(), WANTED["seed"]
+            asked["reply"].tolist(), replies, asked["session"].tolist(), CONFIG.seed
         )
         assert style["told_apart"][name]["value"] == pytest.approx(value, abs=3e-3), name
     real = asked["reply"].tolist()
@@ -208,22 +214,73 @@ def test_metrics_in_git_are_what_the_tables_of_this_run_say(printed):
         "sessions": test["session"].nunique(),
         "own_characters": test["reply"].map(lambda texts: sum(map(len, texts))).sum(),
     }
-    share = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))["group"]["test"]
     assert printed["legacy_random_split_leak"] == pytest.approx(
-        recomputed.random_split_leak(examples, share), abs=1e-6
+        recomputed.random_split_leak(examples, PARAMS["group"]["test"]), abs=1e-6
     )
+    contexts = [
+        " ".join(text for turn in context for text in turn["messages"])
+        for context in asked["context"]
+    ]
+    learnt = of_run("learnt", tables.LEARNT)["messages"]
+    for who, replies in (("author", real), ("tuned", written["tuned"])):
+        share, long = recomputed.copied(replies, contexts, learnt)
+        copied = printed["memory"]["overlap"][who]
+        assert copied["long"] == long
+        if "value" in copied["copied"]:
+            assert copied["copied"]["value"] == pytest.approx(share, abs=1e-6)
+
+
+def test_metrics_in_git_are_what_the_losses_of_this_run_come_to(printed):
+    losses = of_run("losses", tables.LOSSES)
+    scored = {"base": printed["base"], **printed["prompted"], "tuned": printed["tuned"]}
+    tests = {name: losses[losses["split"].eq("test") & losses["model"].eq(name)] for name in scored}
+    bits = {
+        name: recomputed.bits(rows["own_nats"], rows["own_chars"]) for name, rows in tests.items()
+    }
+    for name, rows in tests.items():
+        found = scored[name]
+        assert found["own_bits_per_character"]["value"] == pytest.approx(bits[name], abs=1e-6), name
+        assert found["bits_per_character"]["value"] == pytest.approx(
+            recomputed.bits(rows["nats"], rows["chars"]), abs=1e-6
+        )
+        perplexity = 2 ** recomputed.bits(rows["nats"], rows["tokens"])
+        assert found["perplexity"]["value"] == pytest.approx(perplexity, rel=1e-6)
+        if name in printed["prompted"]:
+            gain = found["gain_of_training"]["own_bits_per_character"]["value"]
+            assert gain == pytest.approx(bits[name] - bits["tuned"], abs=1e-5)
+    gain = printed["gain"]["own_bits_per_character"]["value"]
+    assert gain == pytest.approx(bits["base"] - bits["tuned"], abs=1e-5)
+    for name in ("base", "tuned"):
+        means = tests[name]["text_nats_per_token"].dropna()
+        assert len(means) == min(PARAMS["predict"]["notebook_examples"], len(tests[name]))
+        assert printed[name]["legacy_perplexity"] == pytest.approx(np.exp(means.mean()), rel=1e-6)
+    members, area = recomputed.membership(losses)
+    assert printed["memory"]["members"] == members
+    assert printed["memory"]["membership"]["value"] == pytest.approx(area, abs=1e-6)
+
+
+def test_metrics_in_git_are_what_the_ranks_of_this_run_come_to(printed):
+    ranks = of_run("ranks", tables.RANKS)
+    for name in ("base", "tuned"):
+        places = recomputed.places(ranks[ranks["model"].eq(name)])
+        assert printed["relevance"]["contexts"] == len(places)
+        found = printed["relevance"][name]
+        assert found["mrr"]["value"] == pytest.approx(np.mean(1 / places), abs=1e-6)
+        assert found["hits_at_1"]["value"] == pytest.approx(np.mean(places == 1), abs=1e-6)
+    chance = recomputed.chance_of_ranking(printed["relevance"]["candidates"])
+    assert printed["relevance"]["chance"]["mrr"] == pytest.approx(chance[0], abs=1e-6)
 
 
 @pytest.mark.slow
 def test_bits_in_git_are_those_of_the_model_of_this_run(printed):
-    from espejo.model.loading import Mirror
+    from espejo.model.pair import ModelPair
 
     formatted = of_run("formatted", tables.FORMATTED)
     if not Path(ROOT / "model" / "espejo.json").is_file():
         pytest.skip("`make repro` did not run here")
-    mirror, test = Mirror(ROOT / "model"), formatted[formatted["split"].eq("test")]
-    for name, model in mirror.both():
-        sums = [recomputed.own_nats(model, mirror.tokenizer, row) for row in test.itertuples()]
+    pair, test = ModelPair(ROOT / "model"), formatted[formatted["split"].eq("test")]
+    for name, model in pair.both():
+        sums = [recomputed.own_nats(model, pair.tokenizer, row) for row in test.itertuples()]
         nats, characters = (sum(part) for part in zip(*sums, strict=True))
         value = printed[name]["own_bits_per_character"]["value"]
         assert value == pytest.approx(nats / characters / np.log(2), abs=0.01), name

@@ -26,6 +26,8 @@ COMMANDS = (
     "commands.blind",
     "commands.compare",
     "commands.estimate",
+    "commands.init",
+    "commands.model_card",
     "chat.terminal",
 )
 

@@ -260,6 +260,38 @@ def chance_of_ranking(candidates):
     return sum(1 / rank for rank in ranks) / candidates, 1 / candidates
 
 
+def bits(nats, units):
+    """Bits for each of so many characters or tokens."""
+    return math.log2(math.e) * sum(nats) / sum(units)
+
+
+def membership(losses):
+    """How many members were scored, and how often training saved more on one than on a test reply.
+
+    For each pair of both: in nats a character of a reply's own messages, ties being half.
+    """
+    saved = defaultdict(float)
+    for row in losses.itertuples():
+        sign = {"base": 1, "tuned": -1}.get(row.model)
+        if sign and row.own_chars:
+            saved[row.split, row.id] += sign * row.own_nats / row.own_chars
+    members, tested = (
+        [value for (each, _), value in saved.items() if each == split]
+        for split in ("train", "test")
+    )
+    won = [(a > b) + 0.5 * (a == b) for a in members for b in tested]
+    return len(members), float(np.mean(won))
+
+
+def places(ranks):
+    """The place of the true reply in each context, from 1, by nats a character."""
+    found = []
+    for context, rows in ranks.groupby("context", sort=False):
+        cost = dict(zip(rows["candidate"], rows["own_nats"] / rows["own_chars"], strict=True))
+        found.append(1 + sum(value < cost[context] for value in cost.values()))
+    return np.array(found)
+
+
 def own_nats(model, tokenizer, row):
     """(nats, characters) of the messages in a row of table FORMATTED, one forward pass alone."""
     import torch

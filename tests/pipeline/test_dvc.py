@@ -16,8 +16,8 @@ def test_a_stage_is_a_small_script(stage):
     assert len((ROOT / "stages" / f"{stage}.py").read_text("utf-8").splitlines()) <= 130
 
 
-@pytest.mark.parametrize("stage", ["parse", "clean", "group", "filter"])
-def test_no_stage_up_to_filter_imports_torch_or_transformers(stage):
+@pytest.mark.parametrize("stage", ["parse", "clean", "group", "filter", "evaluate", "report"])
+def test_a_stage_without_a_model_imports_neither_torch_nor_transformers(stage):
     code = f"import sys, stages.{stage}; print({{'torch', 'transformers'}} & sys.modules.keys())"
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert ran.stdout == "set()\n", ran.stderr

@@ -12,15 +12,6 @@ from tests.helpers import workshop
 from tests.helpers.workshop import AUTHOR, PARTNER, SECRET, run
 
 
-@pytest.fixture(scope="module")
-def ran(tmp_path_factory):
-    """A clone in which the whole pipeline ran once on somebody's own chats, as an experiment."""
-    folder = workshop.clone(tmp_path_factory.mktemp("own"))
-    workshop.mine(folder)
-    run("dvc", "exp", "run", "-S", "data=mine", "-S", "experiment=smoke", cwd=folder)
-    return folder
-
-
 @pytest.mark.model
 def test_own_chats_are_read_and_answered(ran):
     examples = pq.read_table(ran / "data" / "examples.parquet").to_pylist()
@@ -211,6 +202,7 @@ def test_too_few_replies_says_how_many_there_are_and_are_needed(place):
         "data/a.parquet",
         names,
         "data/b.parquet",
+        "data/people.parquet",
         "metrics/b.json",
         "reports/b.md",
         cwd=place,
@@ -219,7 +211,7 @@ def test_too_few_replies_says_how_many_there_are_and_are_needed(place):
         place,
         "group",
         "data/b.parquet",
-        names,
+        "data/people.parquet",
         "data/c.parquet",
         "data/d.parquet",
         "metrics/c.json",

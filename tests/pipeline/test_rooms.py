@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from stages import train
+
 ROOT = Path(__file__).resolve().parents[2]
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text("utf-8"))["stages"]
 # From the ground up: a room imports those before it.
@@ -79,6 +81,16 @@ def test_a_stage_depends_on_the_rooms_that_it_uses_and_on_no_other(stage):
     deps = [Path(dep).parts for dep in STAGES[stage]["deps"] if dep.startswith("espejo")]
     assert {parts[1] for parts in deps if len(parts) == 2} == used(ROOT / f"stages/{stage}.py")
     assert all(len(parts) == 2 for parts in deps)
+
+
+def test_a_training_resumes_with_the_code_of_the_rooms_that_its_stage_depends_on():
+    """The key of its checkpoints holds that code: stages/train.py ROOMS."""
+    deps = [Path(dep).parts for dep in STAGES["train"]["deps"] if dep.startswith("espejo/")]
+    assert sorted(train.ROOMS) == sorted(parts[1] for parts in deps)
+    kept = {room(file) for file in train.CODE}
+    assert kept == set(train.ROOMS)
+    modules = {file for name in train.ROOMS for file in (ROOT / "espejo" / name).rglob("*.py")}
+    assert set(train.CODE) == modules
 
 
 def test_dvc_yaml_is_read_in_a_minute():

@@ -274,9 +274,9 @@ def tree(tmp_path, monkeypatch, composed):
         )
         pairs = examples(*replies)
         formatted = pairs[["id", "session", "split"]].assign(
-            text=pairs["reply"].map(" ".join).astype("str"), spans=None, never=None
+            text=pairs["reply"].map(" ".join).astype("str"), spans=None, masked=None
         )
-        for column in ("spans", "never"):
+        for column in ("spans", "masked"):
             formatted[column] = formatted[column].astype("object").map(lambda _: [])
         data = tmp_path / "data"
         for name, frame, schema in (

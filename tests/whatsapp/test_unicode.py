@@ -17,6 +17,7 @@ from espejo.formatting.labels import IGNORED, encode
 from espejo.formatting.training_texts import training_texts
 from espejo.model import loading
 from espejo.privacy.cleaning import CleanConfig, clean
+from tests.helpers.configs import typed
 
 # Nearly all of Unicode is letters of East Asia: what may be special is drawn as often.
 STRANGE = [
@@ -62,8 +63,9 @@ def test_what_is_written_is_read_but_for_marks_of_direction(tmp_path_factory, te
 def asked(request, composed):
     """The params of an embedded model and its prompter."""
     params = composed(f"model={request.param}")
-    tokenizer = loading.load_tokenizer(params["model"])
-    return params, prompts.prompter(tokenizer, params["model"], params["format"])
+    configs = typed(params)
+    tokenizer = loading.load_tokenizer(configs.model)
+    return params, prompts.prompter(tokenizer, configs.model, configs.format)
 
 
 def messages(texts, people, chat):
