@@ -7,6 +7,7 @@ numbers. Argentina, Spain, Chile, Brazil and Mexico reserve none: there, 555 or 
 
 import re
 import socket
+import sys
 import time
 from collections import Counter
 
@@ -529,9 +530,14 @@ def test_the_longest_message_takes_a_second_at_most(unit):
     text = (unit * 100_000)[:99_998] + "x!"  # WhatsApp allows 65,536 characters
 
     def seconds():
-        began = time.process_time()
-        pii.replace(text)
-        return time.process_time() - began
+        tracer = sys.gettrace()
+        sys.settrace(None)  # what counts branches takes longer than what is counted
+        try:
+            began = time.process_time()
+            pii.replace(text)
+            return time.process_time() - began
+        finally:
+            sys.settrace(tracer)
 
     assert any(seconds() < 1 for _ in range(3))  # a busy machine may be slow once
 

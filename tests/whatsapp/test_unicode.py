@@ -115,8 +115,8 @@ def test_any_text_and_name_goes_through_all_stages(asked, tmp_path_factory, text
     mine, theirs = [], set()
     for row in formatted.itertuples():
         mine += [row.text[s["start"] : s["end"]] for s in row.spans if s["kind"] == "message"]
-        theirs |= {words(row.text[span["start"] : span["end"]]) for span in row.never}
-        coded = encode(write.tokenizer, row.text, row.spans, "reply", row.never)
+        theirs |= {words(row.text[span["start"] : span["end"]]) for span in row.masked}
+        coded = encode(write.tokenizer, row.text, row.spans, "reply", row.masked)
         learnt = [token for token in coded["labels"] if token != IGNORED]
         own = "".join(row.text[span["start"] : span["end"]] for span in row.spans)
         assert words(write.tokenizer.decode(learnt)).replace("\ufffd", "") == held(write, own)
