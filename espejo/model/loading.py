@@ -58,7 +58,7 @@ def locate(config: ModelConfig) -> tuple[str, str | None]:
 
     Raises UserError when the model is not on this machine and cannot be downloaded.
     """
-    if config.source == "embedded":
+    if config.source == "bundled":
         return str(bundled.folder(config.id)), config.revision
     name, revision = config.id, config.revision
     try:
@@ -88,7 +88,7 @@ def load_tokenizer(config: ModelConfig) -> PreTrainedTokenizerBase:
     Raises UserError when it cannot be downloaded, or gives no character offsets of its tokens.
     """
     name, revision = locate(config)
-    pinned = {} if config.source == "embedded" else {"revision": revision}
+    pinned = {} if config.source == "bundled" else {"revision": revision}
     tokenizer = AutoTokenizer.from_pretrained(name, **pinned)
     if not tokenizer.is_fast:
         raise UserError(f"The tokenizer of {config.id} gives no character offsets: choose another.")
@@ -109,7 +109,7 @@ def load_base(
     quantizing needs a GPU.
     """
     name, revision = locate(config)
-    options: dict[str, Any] = {} if config.source == "embedded" else {"revision": revision}
+    options: dict[str, Any] = {} if config.source == "bundled" else {"revision": revision}
     if config.quantization == "nf4":
         compute = hardware.dtype_of(config.precision)
         options["quantization_config"] = BitsAndBytesConfig(
