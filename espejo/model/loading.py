@@ -31,17 +31,22 @@ from espejo.model import attention, bundled, hardware
 from espejo.model.config import ModelConfig, Precision
 from espejo.model.manifest import write as write_manifest
 
-# By default glibc requests the memory of each large tensor from the system and returns it right
-# away: on a CPU a third of the time of scoring went into clearing pages. Kept for the next tensor,
-# the peak is the same.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # malloc.h
-with suppress(AttributeError, OSError, TypeError):  # without glibc
-    ctypes.CDLL(None).mallopt(_M_MMAP_MAX, 0)
-    ctypes.CDLL(None).mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 attention.register()
 # Otherwise PEFT loads adapters onto Apple's GPU (MPS), which is not used here (hardware.device).
 peft.peft_model.infer_device = lambda: hardware.device().type
+
+
+def keep_freed_memory() -> None:
+    """Have this process keep the memory of freed tensors for the next ones; only with glibc.
+
+    By default glibc requests the memory of each large tensor from the system and returns it right
+    away: on a CPU a third of the time of scoring went into clearing pages. The peak is the same.
+    """
+    with suppress(AttributeError, OSError, TypeError):  # another C library
+        ctypes.CDLL(None).mallopt(_M_MMAP_MAX, 0)
+        ctypes.CDLL(None).mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def needs_float32_adapters(model: PreTrainedModel) -> bool:
@@ -121,6 +126,7 @@ def load_base(
             bnb_4bit_quant_storage=compute if sharded else torch.uint8,
         )
     torch.set_num_threads(hardware.threads(config.threads))
+    keep_freed_memory()
     model = AutoModelForCausalLM.from_pretrained(
         name,
         dtype=hardware.dtype_of(precision or config.precision),
