@@ -1,10 +1,8 @@
-"""Typed params: what a section of params.yaml may hold, so that a slip of the keyboard ends in a
-sentence.
+"""Typed params: which keys and values a section of params.yaml may hold.
 
-A word that is none of the choices would otherwise do something else in silence: `clean.pii=drpo`
-would keep all personal data. Each section is a `Section` in the room that reads it; the kinds that
-several of them share are here. What only a library can judge (a scheduler, an encoder) is left to
-it.
+A typo in a value would otherwise have a silent effect: `clean.pii=drpo` would keep all personal
+data. Each section is a `Section` in the room that reads it; types that several of them share are
+here. Values that only a library can check (a scheduler, an encoder) are left to that library.
 """
 
 import re
@@ -52,7 +50,7 @@ _ABSENT = object()
 
 
 class Section(BaseModel):
-    """A section of params.yaml, or a group of settings inside one: every key is there, no other."""
+    """A section of params.yaml, or a group of settings in one: all keys required, no others."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
     section: ClassVar[str]  # its name in params.yaml
@@ -62,20 +60,20 @@ Config = TypeVar("Config", bound=Section)
 
 
 def kind(expected: str, check: Callable[[Any], object]) -> BeforeValidator:
-    """A kind of value: whatever `check` raises means that a value is not what is `expected`."""
+    """A type of value that `check` accepts: if it raises, the message says what is `expected`."""
 
-    def judge(value: Any) -> Any:  # noqa: ANN401
+    def validate(value: Any) -> Any:  # noqa: ANN401
         try:
             check(value)
         except Exception as error:
             raise ValueError(f"expected {expected}") from error
         return value
 
-    return BeforeValidator(judge)
+    return BeforeValidator(validate)
 
 
 def _duration(text: str) -> None:
-    # Without a unit pandas takes nanoseconds.
+    # pandas reads a number without a unit as nanoseconds.
     if not isinstance(text, str) or not pd.Timedelta(text) >= pd.Timedelta("1s"):
         raise ValueError
 
@@ -92,7 +90,7 @@ Pattern = Annotated[
     str, kind("a regular expression", lambda text: pc.match_substring_regex(pa.array([""]), text))
 ]
 Members = Annotated[
-    str, kind("what may stand in [] of a regular expression", lambda text: re.compile(f"[^{text}]"))
+    str, kind("characters for [] of a regular expression", lambda text: re.compile(f"[^{text}]"))
 ]
 Date = Annotated[str, kind("a date such as 2025-07-08", date.fromisoformat)]
 
@@ -105,7 +103,7 @@ class DataConfig(Section):
 
 
 class GroupConfig(Section):
-    """What a turn, a session, a context and a split are."""
+    """How messages become turns, sessions, contexts and splits."""
 
     section = "group"
     turn_gap: Duration
@@ -117,10 +115,10 @@ class GroupConfig(Section):
 
 
 def checked(config: type[Config], settings: Mapping, path: Path) -> Config:
-    """The section `settings` of the file `path` as a `config`.
+    """The section `settings`, read from the file `path`, as a `config`.
 
-    Raises UserError that names the first setting that has another name now, is of no such kind, is
-    unknown (and which known one is nearest) or is missing.
+    Raises UserError about the first setting that was renamed, has a wrong value, is unknown (with
+    the nearest known one) or is missing.
     """
     try:
         return config.model_validate(settings)
@@ -145,7 +143,7 @@ def checked(config: type[Config], settings: Mapping, path: Path) -> Config:
         place, _, name = key.rpartition(".")
         fields = _at(config, detail["loc"][:-1]).model_fields
         raise UserError(
-            f"{path}: {key} is no setting; {nearest(name, fields, f'{place}.')}. Mend it where you "
+            f"{path}: {key} is no setting; {nearest(name, fields, f'{place}.')}. Fix it where you "
             f"set it (in conf/ or behind -S); {again}."
         )
     raise UserError(f"{path} lacks {missing[0][0]}; {again}.")
@@ -175,23 +173,23 @@ def _value(params: Mapping, key: str) -> object:
 
 
 def checked_all(params: Mapping, configs: Iterable[type[Section]], path: Path) -> None:
-    """Raise UserError, as `checked` does, for any section of `params`, or for one of another name.
+    """Raise UserError, as `checked` does, for any section of `params`, or an unknown section.
 
-    For the start of a run: a setting of its last stage need not wait for the first ones.
+    For the start of a run: a wrong setting of the last stage is found before the first stage runs.
     """
     refuse_renamed(params, path)
     by_name = {config.section: config for config in configs}
     for section, settings in params.items():
         if section not in by_name:
             raise UserError(
-                f"{path}: {section} is no section of settings; {nearest(section, by_name)}. Mend "
-                f"it where you set it (in conf/); {faults.again(path)}."
+                f"{path}: {section} is no section of settings; {nearest(section, by_name)}. Fix it "
+                f"where you set it (in conf/); {faults.again(path)}."
             )
         checked(by_name[section], settings, path)
 
 
 def nearest(name: str, names: Iterable[str], before: str = "") -> str:
-    """Which of the `names` is nearest to `name`, or all of them where none is near."""
+    """Which of the `names` is nearest to `name`, or, if none is near, all of them."""
     names = list(names)
     close = get_close_matches(name, names, n=1)
     if close:
@@ -200,7 +198,7 @@ def nearest(name: str, names: Iterable[str], before: str = "") -> str:
 
 
 def _expected(config: type[Section], error: Mapping) -> str:
-    """What a value that is none should be, from pydantic's own words."""
+    """What was expected in place of a wrong value, from pydantic's message."""
     if error["type"] == "model_type":
         return f"expected {', '.join(_at(config, error['loc']).model_fields)} below it"
     message = error["msg"].removeprefix("Value error, ")
@@ -208,7 +206,7 @@ def _expected(config: type[Section], error: Mapping) -> str:
 
 
 def _at(config: type[Section], loc: Iterable[str | int]) -> type[Section]:
-    """The settings of which `loc` is the place inside a section."""
+    """The group of settings at the place `loc` inside a section."""
     for key in loc:
         annotation = config.model_fields[str(key)].annotation
         options = (annotation, *get_args(annotation))  # of `Tags | None` too

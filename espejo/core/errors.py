@@ -6,7 +6,7 @@ class UserError(ValueError):
 
 
 def not_made_yet(what: str) -> UserError:
-    """The error for `what` ("data/turns.parquet is missing") that a run of the pipeline makes."""
+    """The error when `what` is missing ("There is no model") that only a pipeline run can make."""
     return UserError(
         f"{what}: run `make repro` first (on your own chats: `dvc exp run -S data=mine`), and this "
         "in the same folder."

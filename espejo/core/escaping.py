@@ -1,11 +1,10 @@
-"""What people wrote, shown as text: in a page or a terminal it never becomes anything else.
+"""Escaping: what people wrote is shown as plain text, never run as markup or terminal codes.
 
-Messages, names of people, chats, files, models and experiments go through here wherever a page or
-a line is written: `markdown`, `html` or `terminal`.
+Messages and names of people, chats, files, models and experiments go through `markdown`, `html` or
+`terminal` wherever a page or a line is written.
 
-None of them passes on a control character (U+FFFD stands in its place), the half of a character
-that a file name which is not UTF-8 leaves, or a character that turns the direction of what follows
-(left out: it is never seen, and would reach beyond what it belongs to).
+All three replace control characters and lone surrogates (from file names that are not UTF-8) by
+U+FFFD, and drop characters that change the writing direction, which would affect the text after.
 """
 
 import re
@@ -16,11 +15,11 @@ from markupsafe import Markup, escape
 _BREAK = re.compile("\r\n?|[\v\f\x85\u2028\u2029]")
 _CONTROL = re.compile("[\0-\x08\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 _TURNS = re.compile("[\u202a-\u202e\u2066-\u2069]")
-# What GitHub still acts upon where a backslash stands before it: formulas ($), addresses (@) and
-# pictures by name (:octocat:). Its manual's way is a <span> around the character.
+# What GitHub interprets even after a backslash: formulas ($), mentions (@) and emoji by name
+# (:octocat:). Its documentation puts a <span> around the character.
 _LATE = r"\$|(?<=\S)@(?=\S)|:(?=[\w+-]+:)"
-# Marks anywhere; points and colons inside what may be an address, which is no number; what makes
-# a line a list or the line below a heading.
+# Markup anywhere; dots and colons inside what may be a web address but is no number; what makes a
+# line a list item or a heading's underline.
 _MARK = re.compile(
     rf"(?P<late>{_LATE})|(?P<number>^\d+)(?=[.)](?:\s|$))"
     r"|[\\`*_\[\]<>|#~&]|(?<=\w)[.:](?=[\w/])(?<!\d.(?=\d))|(?i:(?<=www)\.)|^[-+=]"
@@ -28,14 +27,14 @@ _MARK = re.compile(
 
 
 def _seen(text: str) -> str:
-    """`text` with nothing in it that acts on what shows it; all line breaks are \\n."""
+    """`text` without characters that control its display; all line breaks are \\n."""
     return _TURNS.sub("", _CONTROL.sub("\ufffd", _BREAK.sub("\n", text)))
 
 
 def markdown(text: str) -> str:
-    """`text` for a Markdown paragraph, list or table: its lines parted by <br>, none of them blank.
+    """`text` for a Markdown paragraph, list or table: lines joined by <br>, blank lines dropped.
 
-    No link is made of an address either. Blanks at the ends of lines are left out.
+    Web addresses do not become links. Spaces at the ends of lines are dropped.
     """
     lines = (line.strip() for line in _seen(text).split("\n"))
     return "<br>".join(_MARK.sub(_escaped, line) for line in lines if line)
@@ -48,9 +47,9 @@ def _escaped(match: re.Match) -> str:
 
 
 def quoted(messages: Sequence[str], nothing: str) -> str:
-    """Messages as Markdown, each on lines of its own; `nothing`, in italics, where there are none.
+    """Messages as Markdown, each on its own line; if there are none, `nothing` in italics.
 
-    `nothing` is ours and Markdown itself.
+    `nothing` is Markdown, and is not escaped.
     """
     return "<br>".join(filter(None, map(markdown, messages))) or f"*{nothing}*"
 
@@ -66,11 +65,11 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def html(value: object) -> Markup:
-    """`value` for HTML; what is HTML already (Markup) stays."""
+    """`value` escaped for HTML; Markup, which is HTML already, is returned as it is."""
     return value if isinstance(value, Markup) else escape(_seen(str(value)))
 
 
 def terminal(text: str, lines: bool = False) -> str:
-    """`text` for a terminal: on one line, or on `lines` of its own."""
+    """`text` for a terminal, on one line; with `lines`, its line breaks are kept."""
     seen = _seen(text).replace("\t", " ")
     return seen if lines else seen.replace("\n", " ")

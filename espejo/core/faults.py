@@ -1,7 +1,7 @@
-"""What the machine, a file or a person does to a run, as one sentence: the only place that says so.
+"""One-sentence messages for errors caused by the machine, a file or the user.
 
-A sentence names the file, what is the matter with it, and what to do. What stands in no list here
-is a defect of ours and keeps its stack trace.
+A message names the file, what is wrong with it, and what to do. An error that is not listed here
+is a defect of espejo and keeps its stack trace.
 """
 
 import atexit
@@ -32,7 +32,7 @@ _MEMORY = (
 )
 _MAKE_ROOM = "make room there and run the same command again"
 _ALLOW = "allow it (chmod u+rw; chown where somebody else made it) and run the same command again"
-# By number, for what the system says, in Python, Arrow and Rust alike: what is wrong; what to do.
+# By error number, which Python, Arrow and Rust all report: what is wrong; what to do.
 _SYSTEM = {
     errno.ENOSPC: f"the disk is full; {_MAKE_ROOM}",
     errno.EDQUOT: f"your share of the disk is used up; {_MAKE_ROOM}",
@@ -40,32 +40,32 @@ _SYSTEM = {
     errno.EACCES: f"there is no permission to read or write it; {_ALLOW}",
     errno.EPERM: f"there is no permission to read or write it; {_ALLOW}",
     errno.EROFS: "the disk can only be read; work in a copy of the project on another one",
-    errno.EISDIR: "a folder stands where a file is expected; move it away",
-    errno.ENOTDIR: "a file stands in the place of its folder; move it away",
-    errno.EEXIST: "a file stands in the place of its folder; move it away",
-    errno.ENOTEMPTY: "a folder that is not empty stands in its place; move it away",
+    errno.EISDIR: "there is a folder where a file is expected; move it away",
+    errno.ENOTDIR: "there is a file where its folder should be; move it away",
+    errno.EEXIST: "there is a file where its folder should be; move it away",
+    errno.ENOTEMPTY: "there is a folder in its place that is not empty; move it away",
     errno.ENAMETOOLONG: "the name is too long for the disk; shorten it",
     errno.EMFILE: "too many files are open; allow more with `ulimit -n 4096` and run it again",
     errno.ENFILE: "too many files are open; close other programs and run it again",
     errno.EIO: "the disk fails to read or write it; copy the project to another disk",
 }
 _NUMBER = re.compile(r"\(os error (\d+)\)|\[errno (\d+)\]", re.IGNORECASE)
-# torch says neither which file nor why; its own text for it differs from place to place.
+# torch names neither the file nor the reason, and words it differently in different places.
 _TORCH_WRITES = re.compile(r"iostream error|PytorchStreamWriter|file write failed")
 _TORCH_MEMORY = re.compile(r"allocate memory|out of memory|ALLOC_FAILED|bad_alloc|failed to map")
 
 
 def sentence(error: BaseException, path: Path | None = None) -> str | None:
-    """One sentence for `error`, which befell the file `path`; None where it is none of these.
+    """One sentence for an `error` about the file `path`; None for an error of another kind.
 
-    Without `path`, the file that the error itself names.
+    Without `path` the message is about the file that the error itself names.
     """
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, KeyboardInterrupt):
         return STOPPED
     if isinstance(error, BrokenPipeError):
-        return "what reads this output (`| head`, say) ended before all of it was written."
+        return "the program that reads this output (`| head`, say) ended before all was written."
     path = path or _named(error)
     where = f"{path}: " if path else ""
     if out_of_memory(error):
@@ -80,28 +80,28 @@ def sentence(error: BaseException, path: Path | None = None) -> str | None:
     if path and (wrong := _content(error)):
         return f"{path}{wrong}; {again(path)}."
     if _is(error, "hydra.errors.HydraException", "omegaconf.errors.OmegaConfBaseException"):
-        return f"conf/ does not compose ({_first_line(error)}); mend what it names."
+        return f"conf/ does not compose ({_first_line(error)}); fix what it names."
     if isinstance(error, OSError):  # libraries raise it with words of their own
-        return f"{where}{_first_line(error)}; mend that and run the same command again."
+        return f"{where}{_first_line(error)}; fix that and run the same command again."
     return sentence(error.__cause__, path) if error.__cause__ else None
 
 
 def again(path: Path) -> str:
-    """How a file of ours is had anew."""
+    """How to fix or recreate a file that espejo wrote."""
     if path.name == "params.yaml":
-        return "`python conf/compose.py` writes it anew (data=mine behind it: for your own chats)"
+        return "`python conf/compose.py` writes it again (for your own chats, add data=mine)"
     if "conf" in path.parts:
-        return "mend it, or `git checkout conf` brings the project's own back"
+        return "fix it, or restore the project's own with `git checkout conf`"
     if path.suffix == ".yaml":
-        return "mend it there"
-    return "remove it, and `dvc repro` makes it anew"
+        return "fix it there"
+    return "remove it, and `dvc repro` makes it again"
 
 
 def _what(number: int, path: Path | None) -> str:
     if number == errno.ENOENT:
         remedy = again(path).removeprefix("remove it, and ") if path else "make it"
         return f"there is no such file or folder; {remedy}"
-    fallback = f"{os.strerror(number)}; mend that and run the same command again"
+    fallback = f"{os.strerror(number)}; fix that and run the same command again"
     return _SYSTEM.get(number, fallback)
 
 
@@ -120,7 +120,7 @@ def _number(error: BaseException) -> int | None:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether the machine's memory or the card's did not suffice."""
+    """Whether the machine or the graphics card ran out of memory."""
     by_text = isinstance(error, RuntimeError | ImportError) and _TORCH_MEMORY.search(str(error))
     return (
         isinstance(error, MemoryError)
@@ -131,13 +131,13 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 def cannot_write(error: BaseException) -> bool:
-    """Whether the disk has no room, also where torch does not say so."""
+    """Whether the disk is full, also where torch only says that a write failed."""
     by_text = isinstance(error, RuntimeError) and _TORCH_WRITES.search(str(error))
     return bool(by_text) or _number(error) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def _content(error: BaseException) -> str:
-    """What is wrong inside a file, to stand after its name; "" where that is not the matter."""
+    """What is wrong with a file's content, to follow its name; "" for errors of another kind."""
     mark = getattr(error, "problem_mark", None)
     line = getattr(error, "lineno", None) or (mark and mark.line + 1)
     where = f" (line {line})" if line else ""
@@ -159,13 +159,13 @@ def _first_line(error: BaseException) -> str:
 
 
 def _is(error: BaseException, *names: str) -> bool:
-    """Whether it is of a class of that name: to import the libraries would take seconds."""
+    """Whether the error's class has one of the `names`: importing the libraries takes seconds."""
     return any(f"{kind.__module__}.{kind.__qualname__}" in names for kind in type(error).__mro__)
 
 
 @contextmanager
 def about(path: Path) -> Iterator[None]:
-    """Raise what goes wrong with the file `path` inside as a UserError that names it."""
+    """Turn errors raised inside into a UserError about the file `path`."""
     try:
         yield
     except UserError:
@@ -179,15 +179,15 @@ def about(path: Path) -> Iterator[None]:
 
 @contextmanager
 def told(name: str) -> Iterator[None]:
-    """Run a program: what goes wrong inside ends it with one sentence after its `name`.
+    """Run a program: an error inside ends it with its `name` and one sentence.
 
-    Ctrl-C ends it with status 130, all else with 1. A defect of ours keeps its stack trace.
+    Ctrl-C exits with status 130, any other error with 1. A defect of ours keeps its stack trace.
     """
-    if callable(signal.getsignal(signal.SIGINT)):  # and not ignored, as of what runs behind a shell
+    if callable(signal.getsignal(signal.SIGINT)):  # not ignored, as it is for background jobs
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    for stream in (sys.stdin, sys.stdout):  # stderr is so already
+    for stream in (sys.stdin, sys.stdout):  # stderr does this by default
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a terminal that writes ASCII only
+            stream.reconfigure(errors="backslashreplace")  # for terminals that only take ASCII
     try:
         try:
             yield
@@ -199,9 +199,9 @@ def told(name: str) -> Iterator[None]:
 
 
 def guard(name: str) -> None:
-    """Before `told`, while modules are imported, which may take seconds: end in the same way.
+    """Handle errors as `told` does while modules are still being imported, which may take seconds.
 
-    Ctrl-C ends it there and then: libraries make ImportErrors of it, or go on.
+    Ctrl-C exits at once: libraries would turn it into an ImportError, or ignore it.
     """
 
     def stop(*_: object) -> None:
@@ -218,38 +218,38 @@ def guard(name: str) -> None:
 
 
 def _flush() -> None:
-    """Write what waits in standard output now: where Python ends, nobody could be told."""
+    """Write buffered output now, while an error in writing it can still be reported."""
     try:
         if sys.stdout:
             sys.stdout.flush()
     except OSError as error:
-        # Python would try once more when it ends, and complain.
+        # Python would try again at exit, and print an error of its own.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         error.filename = "standard output"
         raise
 
 
 def _end(name: str, error: BaseException) -> None:
-    """Exit with the sentence for `error`; without one, what is raised goes on, and has a note."""
-    behind = [error]
-    while before := behind[-1].__cause__ or behind[-1].__context__:
-        behind.append(before)
-    # In the place of these two typer exits, and a library may raise something of its own.
+    """Exit with the sentence for `error`; an error without one gets a note and stays raised."""
+    causes = [error]
+    while before := causes[-1].__cause__ or causes[-1].__context__:
+        causes.append(before)
+    # typer exits when it meets one of these two, and a library may raise an error of its own.
     quiet = KeyboardInterrupt | BrokenPipeError
-    silent = [cause for cause in behind if isinstance(cause, quiet)]
+    silent = [cause for cause in causes if isinstance(cause, quiet)]
     stopped = any(isinstance(cause, KeyboardInterrupt) for cause in silent)
     message = sentence(error) or next(map(sentence, silent), None)
     if message is None:
-        # By SystemExit typer has said what was wrong; and a hook may follow after `told`.
+        # Before a SystemExit typer has printed the reason; and a hook may follow `told`.
         if not isinstance(error, SystemExit) and _DEFECT not in getattr(error, "__notes__", ()):
             error.add_note(_DEFECT)
         return
     message = escaping.terminal(f"\n{name}: {message}\n", lines=True)
-    if out_of_memory(error):  # whatever else runs at the end would want memory too
+    if out_of_memory(error):  # exit handlers would need memory too
         os.write(2, message.encode())
         os._exit(1)
     if not stopped:
         sys.exit(message)
-    # At the very end, as by sys.exit: of several processes the others may have to keep silent.
+    # At the very end, as sys.exit does: in distributed training only rank 0 may print.
     atexit.register(print, message, file=sys.stderr)
     sys.exit(130)

@@ -1,4 +1,4 @@
-"""Files of ours: written whole or not at all, and read with a sentence where they are broken."""
+"""Files that espejo writes: written atomically, and read with clear errors when broken."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -11,11 +11,11 @@ from espejo.core.errors import UserError
 
 @contextmanager
 def written(path: Path) -> Iterator[Path]:
-    """Where to write what becomes the file `path` at the end: all of it, or it stays as it was.
+    """A temporary path that becomes the file `path` at the end; after an error `path` is unchanged.
 
-    Raises UserError naming `path` where the disk is full, read-only …
+    Raises UserError naming `path` when the disk is full, read-only …
     """
-    draft = path.with_name(f".{path.name}")  # of the same ending, which may decide the format
+    draft = path.with_name(f".{path.name}")  # same extension, which may decide the format
     with faults.about(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -26,29 +26,35 @@ def written(path: Path) -> Iterator[Path]:
 
 
 def write(text: str, path: Path) -> None:
-    """Write `text` as the whole of the file `path`; raises UserError as `written` does."""
+    """Write `text` to the file `path` atomically; raises UserError as `written` does."""
     with written(path) as draft:
         draft.write_text(text, "utf-8", newline="\n")
 
 
 def mapping(path: Path, parse: Callable[[str], object]) -> dict:
-    """The mapping in the file `path`, by `yaml.safe_load` or `json.loads`.
+    """The mapping in the file `path`, parsed by `yaml.safe_load` or `json.loads`.
 
-    Raises UserError for a file that cannot be read or holds none; so does a key that is not there.
+    Raises UserError when the file cannot be read or holds no mapping. Looking up a missing key in
+    the result raises one too.
     """
     with faults.about(path):
         content = parse(path.read_text("utf-8"))
     if not isinstance(content, Mapping):
         raise UserError(f"{path} holds no settings or numbers by name; {faults.again(path)}.")
-    return _Known(content, path)
+    return _FileMapping(content, path)
 
 
-class _Known(dict):
-    """A dictionary, and those inside it, that names its file and the key that it lacks."""
+class _FileMapping(dict):
+    """A dictionary whose error for a missing key, at any depth, names the file and the key."""
 
     def __init__(self, content: Mapping, path: Path, place: str = "") -> None:
         super().__init__(
-            (key, _Known(inner, path, f"{place}{key}.") if isinstance(inner, Mapping) else inner)
+            (
+                key,
+                _FileMapping(inner, path, f"{place}{key}.")
+                if isinstance(inner, Mapping)
+                else inner,
+            )
             for key, inner in content.items()
         )
         self._path, self._place = path, place

@@ -1,4 +1,4 @@
-"""Metric files: accounts of rows, and JSON that is the same bytes for the same numbers."""
+"""Metric files: accounts of rows, written as JSON with the same bytes for the same numbers."""
 
 import json
 import math
@@ -11,7 +11,7 @@ from espejo.core import files
 def account(unit: str, rows_in: int, rows_out: int, dropped: Mapping[str, int]) -> dict:
     """Where rows went: `{"unit", "in", "out", "dropped": {reason: count}}`.
 
-    Raises ValueError when they do not add up, because a row that vanished is a defect.
+    Raises ValueError when the counts do not add up: a row that vanished is a defect.
     """
     reasons = {reason: int(count) for reason, count in sorted(dropped.items())}
     if rows_in != rows_out + sum(reasons.values()):
@@ -20,7 +20,7 @@ def account(unit: str, rows_in: int, rows_out: int, dropped: Mapping[str, int]) 
 
 
 def rounded(value: object, digits: int = 6) -> object:
-    """Floats cut to `digits` decimals, all the way down: enough to compare and easy to read."""
+    """Nested metrics with floats rounded to `digits` decimals: easy to read and to compare."""
     if isinstance(value, Mapping):
         return {key: rounded(inner, digits) for key, inner in value.items()}
     return round(value, digits) if isinstance(value, float) else value
@@ -29,8 +29,7 @@ def rounded(value: object, digits: int = 6) -> object:
 def write(metrics: Mapping[str, object], path: Path) -> None:
     """Write nested metrics as JSON. `dvc metrics` shows no lists, so there are none.
 
-    Raises ValueError naming a number that is not finite: it was not measured, which is a defect
-    where nothing says so.
+    Raises ValueError naming a number that is NaN or infinite: what was not measured has to say so.
     """
     for key, value in _not_finite(metrics):
         raise ValueError(f"{path}: {key} is {value}, which is no measurement")
@@ -38,7 +37,7 @@ def write(metrics: Mapping[str, object], path: Path) -> None:
 
 
 def _not_finite(value: object, key: str = "") -> Iterator[tuple[str, float]]:
-    """Each number below `value` that is not finite, with its key (such as tuned.mrr.low)."""
+    """Each NaN or infinite number inside `value`, with its key (such as tuned.mrr.low)."""
     if isinstance(value, Mapping):
         for inner, held in value.items():
             yield from _not_finite(held, f"{key}.{inner}" if key else str(inner))

@@ -1,4 +1,4 @@
-"""Names of people, made comparable: as an export writes them, as a person types or says them."""
+"""Names of people: comparing them, and patterns that find them as people type them."""
 
 import re
 import unicodedata
@@ -7,28 +7,29 @@ from functools import lru_cache
 
 from espejo.core.text import fold, places, unseen
 
-MARKS = "\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069"  # direction marks: never seen, never typed
+MARKS = "\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069"  # direction marks: invisible, never typed
 _MARKS = re.compile(f"[{MARKS}]+")
 _PLAIN = str.maketrans({"\u00a0": " ", "\u202f": " ", "\u2009": " ", "\u2011": "-"})
-# What is written together or apart, but for what needs no space between words.
+# Scripts that put no spaces between words.
 _UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
 LETTER = r"[^\W\d_]"
-GAP = r"(?:[^\w\n]|_){0,3}"  # the words of a name, or of a file named after somebody
+GAP = r"(?:[^\w\n]|_){0,3}"  # between the words of a name, or of a file named after somebody
 
 
 def plain(raw: str) -> str:
-    """A name without direction marks, its spaces and hyphens the plain ones of a keyboard.
+    """A name without direction marks, and with ordinary spaces and hyphens.
 
-    Phone numbers that stand for a name come with several kinds of each.
+    Phone numbers that stand for a name have several kinds of each.
     """
     return _MARKS.sub("", raw).translate(_PLAIN).strip()
 
 
 @lru_cache(maxsize=10_000)
 def key(name: str) -> str:
-    """What two spellings of one name have in common: all that is seen of it, accents composed.
+    """A name's visible characters, normalized, so that two spellings of one name are equal.
 
-    Control signs and the breaks that are no line feed count as spaces, spaces as one.
+    Accents are composed (NFC); control characters and unusual line breaks count as spaces, and
+    several spaces as one.
     """
     seen = "".join(
         " " if unicodedata.category(sign) in ("Cc", "Zl", "Zp") else sign
@@ -44,10 +45,11 @@ def words(name: str) -> list[str]:
 
 
 def written(parts: Sequence[str], more: str = "", inside: bool = False) -> str:
-    """A pattern that finds folded words one after another, together or apart, in a folded text.
+    """A pattern for folded words in a row, with or without spaces between, in a folded text.
 
-    Letters drawn out ("Tinchooo") are the same word, `more` may follow, and only letters go on with
-    a word: a name stands in `ana_gomez2.vcf` too. With `inside` not even those.
+    Drawn-out letters match too ("Tinchooo"), and so does what the pattern `more` adds at the end.
+    Only a letter before or after prevents a match: a name is found in `ana_gomez2.vcf`. With
+    `inside`, not even a letter does.
     """
     pattern = GAP.join(_drawn_out(part) for part in parts) + more
     before = "" if inside or _UNSPACED.match(parts[0]) else f"(?<!{LETTER})"
@@ -61,14 +63,14 @@ def _drawn_out(word: str) -> str:
 
 
 def is_number(name: str) -> bool:
-    """Whether a phone number stands for the name."""
+    """Whether the name is a phone number."""
     return bool(re.fullmatch(r"\+?[\d ()./-]{7,}", plain(name)))
 
 
 def number(name: str) -> str:
-    """A pattern that finds a phone number as people write it, with or without what comes first.
+    """A pattern for a phone number as people write it, with or without its prefixes.
 
-    Its last seven digits are looked for: country, area, 0, 9 and 15 come and go.
+    It looks for the last seven digits: people leave out the country and area code, 0, 9 or 15.
     """
     last = re.sub(r"\D", "", name)[-7:]
     gap = r"[\s().\-\u2010-\u2015/]{0,3}"
@@ -76,12 +78,12 @@ def number(name: str) -> str:
 
 
 def as_is(name: str) -> str:
-    """A pattern that finds a whole name in a folded text with all signs that it has."""
+    """A pattern for a whole name in a folded text, punctuation and digits included."""
     return rf"(?<!{LETTER}){re.escape(fold(plain(name)))}(?!{LETTER})"
 
 
 def whole(name: str) -> str:
-    """A pattern that finds a whole name in a folded text: a number, or its words."""
+    """A pattern for a whole name in a folded text: a phone number, or the name's words."""
     if is_number(name):
         return number(name)
     parts = words(name)
@@ -94,9 +96,9 @@ def replaced(
     by: str,
     where: Callable[[str, int], bool] = lambda text, start: True,
 ) -> tuple[str, int]:
-    """A text with `by` wherever `pattern` matches it folded, and how often that was.
+    """`text` with `by` wherever `pattern` matches its folded form, and the number of matches.
 
-    Only `where` (text, start of the match in it) says so, if it is given.
+    With `where`, only matches for which `where(text, start)` is true are replaced.
     """
     matches = list(pattern.finditer(fold(text)))
     indices = places(text) if matches else []
@@ -104,7 +106,7 @@ def replaced(
     for match in matches:
         start, end = indices[match.start()], indices[match.end() - 1] + 1
         if where(text, start):
-            while end < len(text) and not fold(text[end]):  # an accent apart
+            while end < len(text) and not fold(text[end]):  # a combining accent
                 end += 1
             pieces += [text[done:start], by]
             done, count = end, count + 1

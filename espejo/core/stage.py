@@ -1,4 +1,4 @@
-"""What every stage script does around its one sentence: read its params, start, fail politely."""
+"""What all stage scripts share: reading their params, and running `main` with readable errors."""
 
 import sys
 from collections.abc import Callable
@@ -15,8 +15,8 @@ from espejo.core.errors import UserError
 def params(config: type[Config], path: Path = Path("params.yaml")) -> Config:
     """The section of params.yaml that `config` describes.
 
-    `@hydra.main` is not used: it would not see `dvc exp run -S`. Raises UserError where the section
-    is missing, or a setting in it is none.
+    `@hydra.main` is not used: it would not see `dvc exp run -S`. Raises UserError when the section
+    is missing or holds a setting that is unknown or has a wrong value.
     """
     sections = files.mapping(path, yaml.safe_load)
     refuse_renamed(sections, path)  # also those that only a later stage reads
@@ -27,7 +27,7 @@ def params(config: type[Config], path: Path = Path("params.yaml")) -> Config:
 
 
 def run(main: Callable) -> None:
-    """Run a stage's `main` with typed command-line paths; what goes wrong ends in a sentence."""
+    """Run a stage's `main` with typed command-line paths; errors end in one sentence."""
     runtime.restart_if_torch_came_first()
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(main)

@@ -1,4 +1,4 @@
-"""The pipeline's tables: one schema a file, checked where the file is written.
+"""The pipeline's tables: one schema per file, checked when the file is written.
 
 | table     | one row is                                                    |
 | --------- | ------------------------------------------------------------- |
@@ -7,15 +7,15 @@
 | PEOPLE    | one person of the chats and what they allow                   |
 | TURNS     | consecutive messages of one author                            |
 | EXAMPLES  | one reply of the target author with the turns before it       |
-| FORMATTED | what the model reads; where it is scored, and never learns    |
+| FORMATTED | one text for the model, with the spans it is scored on        |
 | LEARNT    | one text that the model learnt                                |
 | LOSSES    | one reply's loss under one model                              |
 | RANKS     | one candidate reply's loss in one context under one model     |
 | CANARIES  | one planted secret's (or decoy's) loss under one model        |
 | REPLIES   | one generated reply                                           |
 | GIVEAWAYS | one n-gram that tells generated from real replies             |
-| WORDS     | one word of the author's and how often it was written         |
-| SECOND_NAMES | who may be the author by another name                      |
+| WORDS     | one word that the author wrote, and how often                 |
+| SECOND_NAMES | one person who may be the author under another name        |
 """
 
 from pathlib import Path
@@ -39,8 +39,8 @@ class Turn(TypedDict):
 class Span(TypedDict):
     """Characters `start:end` of a text.
 
-    Kinds of the author's reply: lead (a space that the template puts before it), message,
-    separator, end. Kind context: words before it that may be read and never learnt.
+    Kinds inside the author's reply: lead (a space that the template puts before it), message,
+    separator, end. Kind context: text before the reply, which is read but never learnt.
     """
 
     start: int
@@ -68,14 +68,14 @@ MESSAGES = pa.schema(
         _column("kind", pa.string()),  # message, media, deleted, call, system, withheld
         _column("text", pa.string()),
         _column("edited", pa.bool_()),
-        _column("caption", pa.string()),  # of media: words that came with it, "" for none
+        _column("caption", pa.string()),  # the text sent with a medium, "" for none
     ]
 )
-CLEAN = pa.schema([field for field in MESSAGES if field.name != "caption"])  # now its text
+CLEAN = pa.schema([field for field in MESSAGES if field.name != "caption"])  # it is the text now
 PEOPLE = pa.schema(
     [
-        _column("name", pa.string()),  # as table MESSAGES calls them after cleaning
-        _column("is_author", pa.bool_()),  # true once: whose way of writing is learnt
+        _column("name", pa.string()),  # as in table CLEAN
+        _column("is_author", pa.bool_()),  # true for one person: the one to imitate
         _column("consent", pa.string()),  # train, context; "" for the author
     ]
 )
@@ -109,7 +109,7 @@ FORMATTED = pa.schema(
         _column("split", pa.string()),
         _column("text", pa.string()),
         _column("spans", pa.list_(_column("item", _SPAN))),  # kinds: see Span
-        _column("masked", pa.list_(_column("item", _SPAN))),  # words that may not be learnt
+        _column("masked", pa.list_(_column("item", _SPAN))),  # of people whose words are not learnt
     ]
 )
 LEARNT = pa.schema([_column("messages", _TEXTS)])
@@ -117,11 +117,11 @@ LOSSES = pa.schema(
     [
         _column("id", pa.string()),  # of the example
         _column("session", pa.int64()),
-        _column("split", pa.string()),  # test; train: some of what was learnt
+        _column("split", pa.string()),  # test, or train (a sample)
         # base, same_examples and nearest_examples (base with examples in its prompt), tuned
         _column("model", pa.string()),
         *(
-            _column(f"{own}{name}", kind)  # of the whole reply; own_: of its messages alone
+            _column(f"{own}{name}", kind)  # of the whole reply; own_: only of its messages
             for own in ("", "own_")
             for name, kind in (
                 ("nats", pa.float64()),
@@ -129,7 +129,7 @@ LOSSES = pa.schema(
                 ("chars", pa.int64()),
             )
         ),
-        # The mean loss of all tokens of the text, the prompt's too, where all were scored.
+        # The mean loss over all tokens of the text, prompt included; null if not all were scored.
         _column("text_nats_per_token", pa.float64(), null=True),
     ]
 )
@@ -155,11 +155,11 @@ GIVEAWAYS = pa.schema(
     [
         _column("ngram", pa.string()),
         _column("typical_of", pa.string()),  # real, generated
-        _column("weight", pa.float64()),  # log-odds that it adds
+        _column("weight", pa.float64()),  # the log-odds that it adds
     ]
 )
 WORDS = pa.schema([_column("word", pa.string()), _column("count", pa.int64())])
-SECOND_NAMES = pa.schema([_column("name", pa.string())])  # who may be the author by another name
+SECOND_NAMES = pa.schema([_column("name", pa.string())])
 REPLIES = pa.schema(
     [
         _column("id", pa.string()),  # of the example, or prompt-1, world-1 … for fixed prompts
@@ -167,7 +167,7 @@ REPLIES = pa.schema(
         _column("prompt", pa.string(), null=True),  # the text of a fixed prompt
         _column("model", pa.string()),  # base, examples (in its prompt), tuned
         _column("messages", _TEXTS),
-        _column("finished", pa.bool_()),  # came to an end within the limit of new tokens
+        _column("finished", pa.bool_()),  # ended within generate.max_new_tokens
     ]
 )
 
@@ -175,8 +175,8 @@ REPLIES = pa.schema(
 def write(frame: pd.DataFrame, path: Path, schema: pa.Schema) -> None:
     """Write `frame` as Parquet; its columns must be the schema's, in any order.
 
-    Raises ValueError naming the column that is missing, unknown, of another type or null where
-    the schema allows no null.
+    Raises ValueError naming a column that is missing, unknown, of another type, or null where the
+    schema allows no null.
     """
     if set(frame.columns) != set(schema.names):
         raise ValueError(f"{path}: columns {sorted(frame.columns)}, expected {schema.names}")
@@ -188,18 +188,18 @@ def write(frame: pd.DataFrame, path: Path, schema: pa.Schema) -> None:
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
-    """Write the numbers that a picture shows, for `dvc plots diff`; errors as `files.written`."""
+    """Write the numbers behind a picture, for `dvc plots diff`; raises as `files.written` does."""
     with files.written(path) as draft:
         table.to_csv(draft, index=False)
 
 
 def author_of(people: pd.DataFrame) -> str:
-    """The name of the person whose way of writing is learnt, from table PEOPLE."""
+    """The name of the person to imitate, from table PEOPLE."""
     return people.loc[people["is_author"], "name"].item()
 
 
 def names_with(people: pd.DataFrame, consent: str) -> frozenset[str]:
-    """The names of those in table PEOPLE who gave this answer."""
+    """The names of the people in table PEOPLE whose consent is `consent`."""
     return frozenset(people.loc[people["consent"].eq(consent), "name"])
 
 
@@ -208,8 +208,8 @@ def _checked(values: pd.Series, field: pa.Field, path: Path) -> pa.Array:
     if isinstance(values.dtype, pd.DatetimeTZDtype):
         raise ValueError(f"{where} has a time zone, expected local times without one")
     try:
-        # The first refuses what would be rounded; the second, from plain Python values, refuses
-        # what would be converted in silence (7 to true, "1" to 1).
+        # The first line refuses values that would be rounded; the second, from plain Python values,
+        # refuses silent conversions (7 to true, "1" to 1).
         pa.array(values, field.type, from_pandas=True)
         column = pa.array(values.tolist(), field.type, from_pandas=True)
     except (pa.ArrowException, TypeError) as error:
@@ -220,7 +220,7 @@ def _checked(values: pd.Series, field: pa.Field, path: Path) -> pa.Array:
 
 
 def _has_null(values: pa.Array, field: pa.Field) -> bool:
-    """Whether a value that may not be null is, at any depth: Arrow itself does not look."""
+    """Whether there is a null that the schema forbids, at any depth: Arrow does not check this."""
     if values.null_count and not field.nullable:
         return True
     if pa.types.is_list(field.type):
@@ -232,7 +232,7 @@ def _has_null(values: pa.Array, field: pa.Field) -> bool:
 
 
 def _other(actual: pa.Schema, schema: pa.Schema) -> str:
-    """The first column by which a file is no such table."""
+    """How a file's columns differ from the schema: the first difference."""
     for field in schema:
         if field.name not in actual.names:
             return f"it has no column {field.name}"
@@ -245,8 +245,8 @@ def _other(actual: pa.Schema, schema: pa.Schema) -> str:
 def read(path: Path, schema: pa.Schema) -> pd.DataFrame:
     """Read a table written by `write`; nested columns come back as Python lists and dicts.
 
-    Raises UserError naming the file when it is missing, damaged or has other columns, of which
-    Arrow would make columns of nulls.
+    Raises UserError naming the file when it is missing or damaged, or has other columns (Arrow
+    would fill missing ones with nulls).
     """
     with faults.about(path), path.open("rb") as file:
         parquet = pq.ParquetFile(file)

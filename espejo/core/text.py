@@ -1,4 +1,4 @@
-"""What a text is compared by: letters without case and accents, words, runs of words, laughter."""
+"""Text as it is compared: without case and accents, as words, as n-grams; and laughter."""
 
 import re
 import unicodedata
@@ -8,9 +8,8 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 
-# A word that laughs, as `fold` leaves it: one consonant comes back, with vowels or slips of the
-# finger between. jaja, jajsja, ajajaj, jjj, jsjs; haha, ahah, but not ohh; ksksks, skjs; kk; lol;
-# lmao; xd.
+# Laughter, in a folded word: one consonant is repeated, with vowels or typing slips between.
+# jaja, jajsja, ajajaj, jjj, jsjs; haha, ahah, but not ohh; ksksks, skjs; kk; lol; lmao; xd.
 LAUGHTER = (
     r"(?:[aeiou]?(?:j[aeiousk]*){2,}|[aeiou]?(?:h+[aeiou]+){2,}h*|(?:[aeiou]h+){2,}"
     r"|(?=s{0,2}[jk])[jks]{3,}|k{2,}|l+o+l+|lmf?ao+|x+d+)"
@@ -18,7 +17,7 @@ LAUGHTER = (
 
 
 def fold(text: str) -> str:
-    """A text without case, accents, styles of letters (𝐍, ª) and what is not seen."""
+    """A text without case, accents, letter styles (𝐍, ª) and invisible characters."""
     return text.lower() if text.isascii() else "".join(map(_bare, text))
 
 
@@ -29,19 +28,19 @@ def places(text: str) -> list[int]:
 
 @lru_cache(maxsize=20_000)
 def _bare(sign: str) -> str:
-    """A character folded; "" for an accent, and for one that is not seen."""
+    """A character folded; "" for an accent or an invisible character."""
     plain_style = unicodedata.normalize("NFKD", sign)  # of 𝐍 too
     apart = unicodedata.normalize("NFKD", plain_style.casefold())
     return "".join(c for c in apart if not (_accent(c) or unseen(c)))
 
 
 def _accent(sign: str) -> bool:
-    """Whether a character stands above, below or around (3\u20e3) the one before it."""
+    """Whether a character combines with the one before it: above, below or around it (3\u20e3)."""
     return unicodedata.combining(sign) > 0 or unicodedata.category(sign) == "Me"
 
 
 def unseen(sign: str) -> bool:
-    """Whether a character is never seen: format signs, joiners, what chooses between forms."""
+    """Whether a character is invisible: format characters, joiners, variation selectors."""
     return (
         unicodedata.category(sign) == "Cf"
         or "\ufe00" <= sign <= "\ufe0f"
@@ -58,5 +57,5 @@ def words(text: str) -> list[str]:
 
 
 def ngrams(items: Sequence[Item], size: int) -> Iterator[tuple[Item, ...]]:
-    """All runs of `size` items (words, mostly), from the first to the last."""
+    """All n-grams of `size` consecutive items (mostly words), in order."""
     return (tuple(items[start : start + size]) for start in range(len(items) - size + 1))

@@ -75,7 +75,7 @@ def locate(config: ModelConfig) -> tuple[str, str | None]:
         ) from error
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
         raise UserError(
-            f"The hub has no model {name} at revision {revision}: mend id and revision in "
+            f"The hub has no model {name} at revision {revision}: fix id and revision in "
             f"conf/model/{config.name}.yaml."
         ) from error
     except LocalEntryNotFoundError as error:

@@ -64,7 +64,7 @@ def test_every_setting_has_a_kind(section, key):
         ),
         ("clean", {"normalize": None}, "clean.normalize is None: expected 'NFC', 'NFD', 'NFKC'"),
         ("clean", {"captions": "no"}, "clean.captions is 'no': expected a valid boolean"),
-        ("clean", {"characters": "z-a"}, "'z-a': expected what may stand in [] of a regular"),
+        ("clean", {"characters": "z-a"}, "'z-a': expected characters for [] of a regular"),
         *(
             ("clean", {"pseudonyms": pattern}, f"{pattern!r}: expected one word with {{n}} in it.")
             for pattern in ("PERSONA", "PERSON {n}", "<{n}>", "{n}{n} {m}", "")
