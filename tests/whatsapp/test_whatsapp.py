@@ -762,7 +762,7 @@ def test_invalid_bytes(tmp_path):
     (export,) = whatsapp.read_file(path)
     assert export.messages["text"].tolist() == ["¿qué hacés, ñandú?", "a\ufffdb", "\ufffd"]
     assert export.account.replaced == 2
-    assert export.decided.endswith(", 2 bytes that are no text replaced by U+FFFD")
+    assert export.decisions.endswith(", 2 bytes that are no text replaced by U+FFFD")
 
 
 OLD = {
@@ -784,7 +784,7 @@ def test_encodings_of_before_utf8(encoding, tmp_path):
     (export,) = whatsapp.read_file(path)
     assert set(export.messages["text"]) == {OLD[encoding]}
     assert export.account.replaced == 0
-    assert export.decided.endswith(f", read as {CALLED.get(encoding, encoding)}")
+    assert export.decisions.endswith(f", read as {CALLED.get(encoding, encoding)}")
 
 
 LANGUAGES = {
@@ -909,7 +909,7 @@ def test_what_was_decided(tmp_path):
     assert export.name == "x.txt"
     assert (export.lines, export.lines_understood) == (5, 4)
     assert export.lost == ((1, "cut"),)
-    assert export.decided == (
+    assert export.decisions == (
         "Android, 24-hour clock, day first: with month first, 2 of 2 dates are impossible, "
         "1 header-like lines kept as text"
     )
@@ -958,7 +958,7 @@ def test_error(name, data, sentence, tmp_path):
 
 
 def test_a_zip_that_unpacks_to_too_much(tmp_path, monkeypatch):
-    monkeypatch.setattr(whatsapp.files, "LIMIT", 1000)
+    monkeypatch.setattr(whatsapp.files, "MAX_BYTES", 1000)
     (tmp_path / "a.zip").write_bytes(zipped(**{"_chat.txt": CHAT * 100}))
     with pytest.raises(whatsapp.ExportError) as error:
         whatsapp.read(tmp_path / "a.zip")
