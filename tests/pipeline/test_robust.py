@@ -259,7 +259,7 @@ def test_no_permission(method, tmp_path, monkeypatch):
 
 # Nothing is lost
 
-CASES = [c for c in cases.found_in(cases.CASES) if isinstance(cases.expected_of(c), list)]
+CASES = [c for c in cases.find_cases(cases.CASES) if isinstance(cases.expected_of(c), list)]
 BITS = st.sampled_from(
     [
         *("17/5/2024, 10:00 - Vera: ", "18/5/2024, 9:05 - Ivo: ", "[17/05/24, 10:00:07] Vera: "),
@@ -279,7 +279,7 @@ def test_no_line_and_no_character_is_lost(tmp_path_factory, text):
         (export,) = whatsapp.read_file(path)
     except whatsapp.ExportError:
         return
-    assert fuzz.lost(export, fuzz.text_of(text.encode())) is None
+    assert fuzz.find_loss(export, fuzz.decode(text.encode())) is None
     assert export.account.lines["before_first_message"] == len(export.lost)
     assert export.account.characters["texts"] == sum(map(len, export.messages["text"]))
 
@@ -434,15 +434,15 @@ def test_a_case_with_the_general_pattern_in_small_chunks(case, monkeypatch):
 def test_mutated_cases(seed, tmp_path):
     originals = fuzz.corpus()
     for number in range(100):
-        data = fuzz.mutated(random.Random(f"test {seed} {number}"), originals)
-        wrong, _, _ = fuzz.failure(data, tmp_path / "chat.txt")
+        data = fuzz.mutate(random.Random(f"test {seed} {number}"), originals)
+        wrong, _, _ = fuzz.try_reading(data, tmp_path / "chat.txt")
         assert wrong is None, data
 
 
 def test_mutated_cases_in_small_chunks_and_with_the_general_pattern(tmp_path):
     originals, path = fuzz.corpus(), tmp_path / "chat.txt"
     for number in range(150):
-        path.write_bytes(fuzz.mutated(random.Random(f"same {number}"), originals))
+        path.write_bytes(fuzz.mutate(random.Random(f"same {number}"), originals))
         whole = outcome(path)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(whatsapp.text, "CHUNK_BYTES", 37)
@@ -475,9 +475,9 @@ def test_the_fuzzer_sees_what_is_lost(change, wrong, tmp_path):
     path = tmp_path / "a.txt"
     path.write_text(CHAT, "utf-8")
     (export,) = whatsapp.read_file(path)
-    assert fuzz.lost(export, CHAT) is None
+    assert fuzz.find_loss(export, CHAT) is None
     account = whatsapp.Account(**{**vars(export.account), **change})
-    assert fuzz.lost(whatsapp.Export(**{**vars(export), "account": account}), CHAT) == wrong
+    assert fuzz.find_loss(whatsapp.Export(**{**vars(export), "account": account}), CHAT) == wrong
 
 
 def test_the_fuzzer_sees_words_that_stand_nowhere(tmp_path):
@@ -485,6 +485,8 @@ def test_the_fuzzer_sees_words_that_stand_nowhere(tmp_path):
     path.write_text(CHAT, "utf-8")
     (export,) = whatsapp.read_file(path)
     export.messages.loc[1, "text"] = "m"
-    assert fuzz.lost(export, CHAT) == "the row of line 3 says what does not stand there"
+    assert (
+        fuzz.find_loss(export, CHAT) == "the row of line 3 has text that is not in the file there"
+    )
     export.messages["line"] = 1
-    assert fuzz.lost(export, CHAT) == "rows share a line"
+    assert fuzz.find_loss(export, CHAT) == "rows share a line"
