@@ -1,11 +1,11 @@
-"""Feed the reader broken exports: it must read or refuse each, soon, and lose nothing.
+"""Feed the reader broken exports: it must read or refuse each, quickly, and lose nothing.
 
     python -m benchmarks.fuzz --inputs 200000 --seed 1 --out docs/results/fuzz.json
 
-Mutates the cases of the tests: bytes, slices, lines, line ends, encodings, and pieces of headers
-and notices put where they do not belong. An input fails when it raises anything but ExportError,
-when a line or character of it is in no row and no account, or when it takes more processor time
-than 1 s for each MB and 0.2 s. The same seed gives the same inputs.
+Mutates the cases of the tests: bytes, slices, lines, line ends, encodings, and parts of headers and
+notices in wrong places. An input fails if it raises anything but ExportError, if a line or
+character is in no row and no account, or if it takes more processor time than 1 s per MB plus
+0.2 s. The same seed gives the same inputs.
 """
 
 import argparse
@@ -34,7 +34,7 @@ TOKENS = [
     # time first, copied out of WhatsApp Web or not
     *("[10:00, 17/5/2024] Vera: ", "[10:00:07, 17/5/24] Ivo: ", "[9:05 PM, 5/18/2024] Vera: "),
     *("10:00, 17 May 2024 - Vera: ", "10:00 17/5/2024 - Ivo: "),
-    # years first, eras, months by name, weekdays, odd joints
+    # years first, eras, months by name, weekdays, rare separators
     *("24. 5. 7. 오후 9:05 - Vera: ", "24/5/7 (21:05) - Ivo: ", "२४/५/७, २१:०५ - Vera: "),
     *(
         "17/5/2567 BE, 10:00 - Vera: ",
@@ -45,7 +45,7 @@ TOKENS = [
     *("17 may. 2024, 10:00 - Vera: ", "May 17, 2024, 9:05 PM - Ivo: ", "2 Jan, 09:15 - Vera: "),
     *("Fri, 17/05/2024, 10:00 - Vera: ", "2024-05-17T10:00 - Ivo: ", "17/05/2024, 10:00 — Vera: "),
     *("17/05/2024 (10:00) - Vera: ", "17/5/2024, 10:00 - Vera:x", "2024-05-17 10:00:07;Vera;x"),
-    # halves of the day in words
+    # parts of the day in words
     *(
         " in the morning",
         " at night",
@@ -57,7 +57,7 @@ TOKENS = [
         "晚上",
     ),
     *(" e pasdites", " بعدازظهر", " kashi"),
-    # WhatsApp's words in languages of no list, and marks from right to left
+    # WhatsApp's words in languages that notices.json lacks, and right-to-left marks
     *("\u200eIMG-20240517-WA0003.jpg (dosya ekli)", "IMG-1.jpg (文件附件)", "\u200f<پیوست: 1.jpg>"),
     *("\u200e<附件：00000031-PHOTO-2024-05-17-10-00-07.jpg>", "\u200eobrázek vynechán"),
     *(
@@ -69,52 +69,52 @@ TOKENS = [
     *("Ivo added you to a group in the community: Coro", "Dodano: ~ Kuba", 'Pedro 1/2": '),
     *('17/5/2014, 10:00 - Vera created group "Coro"\n', "30/5/2024, 10:00 - Ivo left\n"),
 ]
-# What a file may be written in; the reader has to find out.
+# Encodings that the reader must detect.
 ENCODINGS = ["utf-16", "utf-16-le", "utf-16-be", "latin-1", "cp1252"]
 
 
-def mutated(chance: random.Random, corpus: list[bytes]) -> bytes:
-    """One of the corpus with one to six changes."""
-    data = bytearray(chance.choice(corpus))
-    for _ in range(chance.randint(1, 6)):
-        at = chance.randint(0, len(data))
-        end = min(len(data), at + int(chance.expovariate(1 / 20)))
-        kind = chance.randrange(11)
+def mutate(rng: random.Random, corpus: list[bytes]) -> bytes:
+    """Return a file of the corpus with one to six changes."""
+    data = bytearray(rng.choice(corpus))
+    for _ in range(rng.randint(1, 6)):
+        start = rng.randint(0, len(data))
+        end = min(len(data), start + int(rng.expovariate(1 / 20)))
+        kind = rng.randrange(11)
         if kind == 0 and data:
-            data[chance.randrange(len(data))] = chance.randrange(256)
+            data[rng.randrange(len(data))] = rng.randrange(256)
         elif kind == 1:
-            del data[at:end]
+            del data[start:end]
         elif kind == 2:
-            data[at:at] = data[at:end] * chance.randint(1, 5)
+            data[start:start] = data[start:end] * rng.randint(1, 5)
         elif kind in (3, 4):
-            data[at:at] = chance.choice(TOKENS).encode()
+            data[start:start] = rng.choice(TOKENS).encode()
         elif kind == 5:
             lines = data.split(b"\n")
-            chance.shuffle(lines)
+            rng.shuffle(lines)
             data = bytearray(b"\n".join(lines))
         elif kind == 6:
-            other = chance.choice(corpus)
-            start = chance.randint(0, len(other))
-            data[at:end] = other[start : start + chance.randint(0, 200)]
+            other = rng.choice(corpus)
+            other_start = rng.randint(0, len(other))
+            data[start:end] = other[other_start : other_start + rng.randint(0, 200)]
         elif kind == 7:
             lines = data.split(b"\n")
-            which = chance.randrange(len(lines))
-            lines[which : which + 1] = [lines[which]] * chance.choice([2, 3, 20])
+            index = rng.randrange(len(lines))
+            lines[index : index + 1] = [lines[index]] * rng.choice([2, 3, 20])
             data = bytearray(b"\n".join(lines))
         elif kind == 8:
-            data = data.replace(b"\n", b"\r\n", chance.choice([-1, 1, 2]))
+            data = data.replace(b"\n", b"\r\n", rng.choice([-1, 1, 2]))
         elif kind == 9:
-            data = data.replace(b"\r\n", b"\n").replace(b"\n", b"\r", chance.choice([-1, 1, 2]))
+            data = data.replace(b"\r\n", b"\n").replace(b"\n", b"\r", rng.choice([-1, 1, 2]))
         else:
-            data = data[:at]
-    if chance.random() < 0.05:
+            data = data[:start]
+    if rng.random() < 0.05:
         text = data.decode("utf-8", "ignore")
-        data = bytearray(text.encode(chance.choice(ENCODINGS), "ignore"))
+        data = bytearray(text.encode(rng.choice(ENCODINGS), "ignore"))
     return bytes(data)
 
 
-def lost(export: whatsapp.Export, text: str | None) -> str | None:
-    """What of a text is in no row and no account, None when nothing is; `text` None: not known."""
+def find_loss(export: whatsapp.Export, text: str | None) -> str | None:
+    """Describe what is in no row and no account, or None. `text` is None if it is not known."""
     if export.account.missing != (0, 0):
         return f"missing {export.account.missing}"
     starts = export.messages["line"].tolist()
@@ -122,24 +122,24 @@ def lost(export: whatsapp.Export, text: str | None) -> str | None:
         return "rows share a line"
     if text is None:
         return None
-    raw = text.split("\n")
-    if export.account.lines_in != sum(1 for line in raw if line.strip()):
+    lines = text.split("\n")
+    if export.account.lines_in != sum(1 for line in lines if line.strip()):
         return "lines miscounted"
     if export.account.characters_in != len(text):
         return "characters miscounted"
-    words = export.messages["text"].tolist()
-    for start, end, said in zip(starts, [*starts[1:], len(raw) + 1], words, strict=True):
-        source = iter("\n".join(raw[start - 1 : end - 1]))
-        if not all(sign in source for sign in said):
-            return f"the row of line {start} says what does not stand there"
+    texts = export.messages["text"].tolist()
+    for start, end, row_text in zip(starts, [*starts[1:], len(lines) + 1], texts, strict=True):
+        source = iter("\n".join(lines[start - 1 : end - 1]))
+        if not all(sign in source for sign in row_text):
+            return f"the row of line {start} has text that is not in the file there"
     return None
 
 
-def text_of(data: bytes) -> str | None:
-    """A file's text, decoded here in another way than the reader's; None where that is not sure.
+def decode(data: bytes) -> str | None:
+    """Decode a file independently of the reader; None if that is not certain.
 
-    Not sure: a zip, bytes that are no UTF-8 (a detector guesses), many NULs (UTF-16 without a mark)
-    and carriage returns alone (which may end lines).
+    Not certain are: a zip, bytes that are not UTF-8 (a detector guesses), many NULs (UTF-16 without
+    a byte order mark) and bare carriage returns (which may end lines).
     """
     if data.startswith(b"PK\x03\x04"):
         return None
@@ -155,56 +155,56 @@ def text_of(data: bytes) -> str | None:
     return None if text.replace("\r\n", "").count("\r") else text
 
 
-def failure(data: bytes, path: Path) -> tuple[str | None, bool, float]:
-    """What is wrong with reading these bytes (None: nothing), whether they were read, seconds."""
+def try_reading(data: bytes, path: Path) -> tuple[str | None, bool, float]:
+    """Read these bytes; return the problem (or None), whether they were read, and the seconds."""
     path.write_bytes(data)
     start = time.process_time()
     try:
         exports = whatsapp.read_file(path)
     except whatsapp.ExportError as error:
-        wrong = None if str(error).count("\n") == 0 else "an error of several lines"
-        return wrong, False, time.process_time() - start
+        problem = None if str(error).count("\n") == 0 else "an error of several lines"
+        return problem, False, time.process_time() - start
     except Exception as error:
         return f"{type(error).__name__}: {error}", False, time.process_time() - start
     seconds = time.process_time() - start
     size = max(len(data), sum(export.account.characters_in for export in exports))
     if seconds > size / 1e6 + 0.2:
         return f"took {seconds:.2f} s for {size:,} bytes", True, seconds
-    text = text_of(data)  # None for a zip, which may hold several chats
-    return next(filter(None, (lost(export, text) for export in exports)), None), True, seconds
+    text = decode(data)  # None for a zip, which may hold several chats
+    return next(filter(None, (find_loss(export, text) for export in exports)), None), True, seconds
 
 
 def corpus() -> list[bytes]:
-    """The cases' files, and what is inside their zips."""
-    found = []
-    for case in cases.found_in(cases.CASES):
+    """Return the contents of the cases' files, and of the files in their zips."""
+    files = []
+    for case in cases.find_cases(cases.CASES):
         for file in cases.files_of(case):
-            found.append(file.read_bytes())
+            files.append(file.read_bytes())
             if file.suffix == ".zip":
-                with zipfile.ZipFile(BytesIO(found[-1])) as archive:
-                    found += [archive.read(name) for name in archive.namelist()]
-    return found
+                with zipfile.ZipFile(BytesIO(files[-1])) as archive:
+                    files += [archive.read(name) for name in archive.namelist()]
+    return files
 
 
 def main() -> int:
-    """Run, print and write the count; 1 when an input failed."""
+    """Run, print and write the results; return 1 if an input failed."""
     parser = argparse.ArgumentParser(description="Fuzz the reader of exports.")
     parser.add_argument("--inputs", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--keep", type=Path, help="folder for the inputs that fail")
     options = parser.parse_args()
-    originals, failures, read, worst = corpus(), [], 0, 0.0
-    began = time.perf_counter()
+    originals, failures, num_read, slowest = corpus(), [], 0, 0.0
+    start = time.perf_counter()
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "chat.txt"
         for number in range(options.inputs):
-            data = mutated(random.Random(f"{options.seed} {number}"), originals)
-            wrong, was_read, seconds = failure(data, path)
-            read += was_read
-            worst = max(worst, seconds)
-            if wrong:
-                failures.append(f"input {number}: {wrong}")
+            data = mutate(random.Random(f"{options.seed} {number}"), originals)
+            problem, was_read, seconds = try_reading(data, path)
+            num_read += was_read
+            slowest = max(slowest, seconds)
+            if problem:
+                failures.append(f"input {number}: {problem}")
                 print(failures[-1], flush=True)
                 if options.keep:
                     (options.keep / f"{options.seed}-{number}.bin").write_bytes(data)
@@ -212,11 +212,11 @@ def main() -> int:
         "command": "python -m benchmarks.fuzz " + " ".join(sys.argv[1:]),
         "inputs": options.inputs,
         "seed": options.seed,
-        "read": read,
-        "refused": options.inputs - read,
+        "read": num_read,
+        "refused": options.inputs - num_read,
         "failures": failures,
-        "seconds": round(time.perf_counter() - began),
-        "slowest_input_seconds": round(worst, 3),
+        "seconds": round(time.perf_counter() - start),
+        "slowest_input_seconds": round(slowest, 3),
     }
     if options.out:
         options.out.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", "utf-8")

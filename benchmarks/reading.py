@@ -1,13 +1,13 @@
-"""How quickly exports are read, by espejo and by the readers that pip installs, in one run.
+"""Measure how quickly espejo and other readers on PyPI read exports, in one run.
 
-    python -m benchmarks.reading                       # peers installed beside espejo, if any
-    python -m benchmarks.reading --peers /tmp/peers/bin/python   # peers in an environment of theirs
+    python -m benchmarks.reading                       # peers in espejo's environment, if any
+    python -m benchmarks.reading --peers /tmp/peers/bin/python   # peers in another environment
 
 Prints a Markdown table and the reader's score on the cases of the tests. The chat is generated
-(seeded, no one's words) with a header that all of the peers read. Each reader runs in a process of
-its own, three times, and the best counts. The floor is what Python needs to iterate over the lines
-and match one compiled pattern; each process measures it beside its reader, and in processor
-seconds, since shared machines are noisy.
+(with a seed, from nobody's words) and has a header that all peers read. Each reader runs in its own
+process, three times, and the best counts. The floor is the time that Python takes to iterate over
+the lines and match one compiled pattern; each process measures it next to its reader. Times are
+processor seconds, because shared machines are noisy.
 """
 
 import argparse
@@ -22,15 +22,15 @@ from pathlib import Path
 from benchmarks import cases
 
 ROOT = Path(__file__).resolve().parent.parent
-LINES = 153_700
-MANY = 1_500_000
+SHORT_CHAT_LINES = 153_700
+LONG_CHAT_LINES = 1_500_000
 WORDS = """
 dale bueno nada che mañana hoy después casa llegó viene sé querés tenés jaja jajaja re posta mate
 lluvia perro feria entrada ensayo domingo micro llave cuándo dónde por qué obvio igual además
 todavía ahí un una la el los de con para sin que no sí más tarde temprano 😂 ❤️ 🙌🏽 🥲
-"""  # what the two people say, at random
+"""  # the two people's words, drawn at random
 
-# How each reader reads the file `path`; `rows` is how many messages it found.
+# How each reader reads the file `path`; `rows` is the number of messages it returns.
 READERS = {
     "floor": ("", "floor()"),
     "espejo": ("from espejo import whatsapp", "rows = len(whatsapp.read(path))"),
@@ -47,8 +47,8 @@ READERS = {
     "wakit": (
         "from datetime import timezone\nfrom wakit.export_import import detect_date_order, "
         "parse_lines, to_ms",
-        "found, _ = parse_lines(path)\norder = detect_date_order(found, 'auto')\n"
-        "rows = len([to_ms(m, order, timezone.utc) for m in found])",
+        "lines, _ = parse_lines(path)\norder = detect_date_order(lines, 'auto')\n"
+        "rows = len([to_ms(m, order, timezone.utc) for m in lines])",
     ),
 }
 CHILD = r"""
@@ -68,7 +68,7 @@ with contextlib.redirect_stdout(io.StringIO()):
         start = time.process_time()
         READ
         seconds.append(time.process_time() - start)
-try:  # getrusage would count what the parent had before this process began
+try:  # getrusage would count the memory of the parent before the fork
     memory = int(re.search(r"VmHWM:\s+(\d+)", open("/proc/self/status").read())[1]) * 1024
 except OSError:
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -77,79 +77,81 @@ print(json.dumps([min(seconds), min(seconds) / min(floors), memory / 1e6, rows])
 
 
 def generate(path: Path, lines: int) -> None:
-    """Write a chat of two people with that many lines: bursts, media, lists, notices, emoji."""
-    chance, words = random.Random(lines), WORDS.split()
-    now, written = datetime(2019, 3, 1, 8), 0
+    """Write a chat of two people with `lines` lines: bursts, media, lists, notices, emoji."""
+    rng, words = random.Random(lines), WORDS.split()
+    time, num_lines = datetime(2019, 3, 1, 8), 0
     with path.open("w", encoding="utf-8", newline="\n") as file:
-        while written < lines:
-            if chance.random() < 0.4:  # else it belongs to a burst; all take six years
-                now += timedelta(minutes=chance.expovariate(lines / 8e6))
-            who = chance.choice(["Romina", "Lautaro P. 🎸"])
-            said = " ".join(chance.choices(words, k=1 + int(chance.expovariate(1 / 6))))
-            kind = chance.random()
+        while num_lines < lines:
+            if rng.random() < 0.4:  # else it belongs to a burst; the chat covers six years
+                time += timedelta(minutes=rng.expovariate(lines / 8e6))
+            author = rng.choice(["Romina", "Lautaro P. 🎸"])
+            text = " ".join(rng.choices(words, k=1 + int(rng.expovariate(1 / 6))))
+            kind = rng.random()
             if kind < 0.06:
-                said = "<Multimedia omitido>"
+                text = "<Multimedia omitido>"
             elif kind < 0.12:
-                said += "".join(
-                    "\n" + " ".join(chance.choices(words, k=4)) for _ in range(chance.randint(1, 4))
+                text += "".join(
+                    "\n" + " ".join(rng.choices(words, k=4)) for _ in range(rng.randint(1, 4))
                 )
             elif kind < 0.13:
-                said += " <Se editó este mensaje.>"
+                text += " <Se editó este mensaje.>"
             elif kind < 0.14:
-                said = "Se eliminó este mensaje."
+                text = "Se eliminó este mensaje."
             elif kind < 0.16:
-                said = f"https://example.org/{written} (mirá)"
-            name = "" if kind > 0.999 else f"{who}: "
-            file.write(f"{now:%d/%m/%Y, %H:%M} - {name}{said}\n")
-            written += 1 + said.count("\n")
+                text = f"https://example.org/{num_lines} (mirá)"
+            prefix = "" if kind > 0.999 else f"{author}: "
+            file.write(f"{time:%d/%m/%Y, %H:%M} - {prefix}{text}\n")
+            num_lines += 1 + text.count("\n")
 
 
-def measured(python: str, reader: str, path: Path, repeats: int) -> list[float] | str:
-    """Seconds, times the floor, memory (MB) and rows of a reader; else what went wrong."""
-    first, read = READERS[reader]
-    code = CHILD.replace("FIRST", first.replace("\n", "\n    ") or "pass")
+def measure(python: str, reader: str, path: Path, repeats: int) -> list[float] | str:
+    """Return a reader's seconds, multiple of the floor, memory (MB) and rows; or its error."""
+    setup, read = READERS[reader]
+    code = CHILD.replace("FIRST", setup.replace("\n", "\n    ") or "pass")
     code = code.replace("READ", read.replace("\n", "\n        "))
     command = [python, "-c", code, str(path), str(repeats)]
     child = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if child.returncode == 0:
         return json.loads(child.stdout.splitlines()[-1])
-    last = (child.stderr.strip().splitlines() or ["no message"])[-1]
-    if "ModuleNotFoundError" in last:
+    error = (child.stderr.strip().splitlines() or ["no message"])[-1]
+    if "ModuleNotFoundError" in error:
         return f"not installed: pip install {reader}"
-    return f"crashes: {last[:80]}"
+    return f"crashes: {error[:80]}"
 
 
-def table(python: str, chat: Path, many: Path) -> list[str]:
-    """The lines of the Markdown table."""
-    plan = [(name, chat, LINES, 3) for name in READERS]
-    plan += [("floor", many, MANY, 2), ("espejo", many, MANY, 2)]
-    found = []
-    for name, path, lines, repeats in plan:
-        result = measured(
+def table(python: str, short_chat: Path, long_chat: Path) -> list[str]:
+    """Return the lines of the Markdown table."""
+    runs = [(name, short_chat, SHORT_CHAT_LINES, 3) for name in READERS]
+    runs += [("floor", long_chat, LONG_CHAT_LINES, 2), ("espejo", long_chat, LONG_CHAT_LINES, 2)]
+    table_rows = []
+    for name, path, lines, repeats in runs:
+        result = measure(
             sys.executable if name in ("floor", "espejo") else python, name, path, repeats
         )
         if isinstance(result, str):
-            found.append(f"| {name} | {lines:,} | {result} | – | – | – |")
+            table_rows.append(f"| {name} | {lines:,} | {result} | – | – | – |")
             continue
-        seconds, floors, memory, rows = result
-        found.append(
-            f"| {name} | {lines:,} | {lines / seconds:,.0f} | {floors:.1f} "
+        seconds, times_floor, memory, rows = result
+        table_rows.append(
+            f"| {name} | {lines:,} | {lines / seconds:,.0f} | {times_floor:.1f} "
             f"| {memory:,.0f} | {rows:,} |"
         )
     head = "| reader | lines | lines/processor s | times the floor | peak memory, MB | messages |"
-    return [head, "| --- | --- | --- | --- | --- | --- |", *found]
+    return [head, "| --- | --- | --- | --- | --- | --- |", *table_rows]
 
 
 def main() -> None:
-    """Generate the chats, run every reader and print what they need."""
+    """Generate the chats, run every reader and print the measurements."""
     parser = argparse.ArgumentParser(description="Time espejo's reader and its peers.")
     parser.add_argument("--peers", default=sys.executable, help="the Python that has the peers")
     python = parser.parse_args().peers
     with tempfile.TemporaryDirectory() as scratch:
-        chat, many = (Path(scratch) / f"WhatsApp Chat with {n}.txt" for n in ("Romina", "all"))
-        generate(chat, LINES)
-        generate(many, MANY)
-        print("\n".join(table(python, chat, many)))
+        short_chat, long_chat = (
+            Path(scratch) / f"WhatsApp Chat with {n}.txt" for n in ("Romina", "all")
+        )
+        generate(short_chat, SHORT_CHAT_LINES)
+        generate(long_chat, LONG_CHAT_LINES)
+        print("\n".join(table(python, short_chat, long_chat)))
     print()
     cases.main(cases.CASES)
 

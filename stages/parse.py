@@ -40,7 +40,7 @@ def main(raw: Path, messages: Path, metrics_json: Path) -> None:
     # Files are named after people: where DVC keeps what is printed, no name stands in it.
     for number, export in enumerate(folder.exports, 1):
         name = export.name if sys.stdout.isatty() else f"file {number}"
-        print(escaping.terminal(f"  {name}: {len(export.messages)} messages, {export.decided}"))
+        print(escaping.terminal(f"  {name}: {len(export.messages)} messages, {export.decisions}"))
     held = int(table["kind"].eq("withheld").sum())
     print(
         f"parse: {len(table)} messages by {writers} people in {folder.files} files"

@@ -70,7 +70,7 @@ def main(
     present = _read(own_chats.present(), RAW)
     new = _exports(exports, [source.path for source in present])
     chats = [chat.messages for source in (*present, *new) for chat in source.chats]
-    table, _ = whatsapp.joined(chats)
+    table, _ = whatsapp.merge_exports(chats)
     writers = people.compared(file, PEOPLE_YAML, table["author"].value_counts().to_dict())
     if not writers.messages:
         raise UserError("These exports hold no message that somebody wrote: export other chats.")

@@ -1,4 +1,4 @@
-"""All exports of a folder, held to their accounts, as one table."""
+"""Read all exports of a folder into one table, and check that nothing was lost."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,13 +8,13 @@ import pandas as pd
 from espejo.core import metrics
 from espejo.core.config import Section, Share
 from espejo.core.errors import UserError
-from espejo.whatsapp.chats import joined
+from espejo.whatsapp.chats import merge_exports
 from espejo.whatsapp.files import exports_in
 from espejo.whatsapp.reader import Export, read_file
 
 
 class ParseConfig(Section):
-    """How well exports must be understood."""
+    """Settings of the stage parse."""
 
     section = "parse"
     min_understood: Share
@@ -22,20 +22,20 @@ class ParseConfig(Section):
 
 @dataclass(frozen=True)
 class Folder:
-    """The exports of a folder, in the order of their names, and their messages, each once."""
+    """The exports of a folder, sorted by file name, and their messages without duplicates."""
 
     files: int
     exports: list[Export]  # a .zip may hold several
     messages: pd.DataFrame  # columns as in `Export`
-    exported_twice: int
+    exported_twice: int  # messages left out because another export contains them
 
     def accounts(self) -> dict[str, dict]:
-        """Where the lines and characters of all files went, and the messages of all exports."""
+        """Return the accounts of all files: where lines, characters and messages went."""
         accounts = [export.account for export in self.exports]
         kept = len(self.messages)
         return {
-            "lines": _total("lines", [account.lines for account in accounts], "messages"),
-            "characters": _total(
+            "lines": _sum_accounts("lines", [account.lines for account in accounts], "messages"),
+            "characters": _sum_accounts(
                 "characters", [account.characters for account in accounts], "texts"
             ),
             "messages": metrics.account(
@@ -46,23 +46,23 @@ class Folder:
 
 
 def read_folder(folder: Path, min_understood: float) -> Folder:
-    """Read every export of `folder`.
+    """Read all exports in `folder`.
 
-    Raises ExportError as `read_file` does, and UserError for a file of whose lines (those that are
-    not blank) a smaller share than `min_understood` is part of a message, or whose lines and
-    characters are not all accounted for.
+    Raises ExportError as `read_file` does. Raises UserError for a file if less than the share
+    `min_understood` of its non-blank lines is part of a message, or if the account of
+    its lines and characters does not add up.
     """
     files = exports_in(folder)
     exports = [export for path in files for export in read_file(path)]
     for export in exports:
         check_complete(export)
         check_understood(export, min_understood)
-    messages, exported_twice = joined([export.messages for export in exports])
+    messages, exported_twice = merge_exports([export.messages for export in exports])
     return Folder(len(files), exports, messages, exported_twice)
 
 
 def check_complete(export: Export) -> None:
-    """Raise UserError when a line or character of a file went nowhere: a defect of ours."""
+    """Raise UserError if a file's account misses lines or characters: a bug of the reader."""
     lines, characters = export.account.missing
     if lines or characters:
         raise UserError(
@@ -72,21 +72,21 @@ def check_complete(export: Export) -> None:
         )
 
 
-def check_understood(export: Export, least: float) -> None:
-    """Raise UserError when too many lines of a file are in no message, or doubtful."""
-    if export.lines_understood < least * export.lines:
-        strange = sorted([*export.lost, *export.doubtful])[:3]
-        first = "; ".join(f"line {number}: {text[:40]!r}" for number, text in strange)
+def check_understood(export: Export, min_understood: float) -> None:
+    """Raise UserError if too many lines of a file are in no message, or doubtful."""
+    if export.lines_understood < min_understood * export.lines:
+        not_understood = sorted([*export.lost, *export.doubtful])[:3]
+        examples = "; ".join(f"line {number}: {text[:40]!r}" for number, text in not_understood)
         raise UserError(
             f"{export.name}: only {export.lines_understood} of {export.lines} lines are understood "
-            f"as part of a message ({export.decided}). The first that are not: {first}. If they "
-            "are messages, please report their form; if not, remove them, or lower "
+            f"as part of a message ({export.decisions}). The first that are not: {examples}. If "
+            "they are messages, please report their form; if not, remove them, or lower "
             "parse.min_understood."
         )
 
 
-def _total(unit: str, accounts: list[dict[str, int]], kept: str) -> dict:
-    """The account of all files: what stands in `kept` is out, all else was taken off."""
-    parts = {reason: sum(account[reason] for account in accounts) for reason in accounts[0]}
-    out = parts.pop(kept)
-    return metrics.account(unit, out + sum(parts.values()), out, parts)
+def _sum_accounts(unit: str, accounts: list[dict[str, int]], kept: str) -> dict:
+    """Sum the accounts of all files. `kept` is the part that was kept; the rest was removed."""
+    sums = {reason: sum(account[reason] for account in accounts) for reason in accounts[0]}
+    num_kept = sums.pop(kept)
+    return metrics.account(unit, num_kept + sum(sums.values()), num_kept, sums)

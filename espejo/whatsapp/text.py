@@ -1,4 +1,4 @@
-"""The text of a chat: bytes made valid UTF-8, and taken by chunks or by lines."""
+"""The text of a chat: decoded from any encoding, and read by chunks or by lines."""
 
 import re
 from collections import Counter
@@ -10,10 +10,9 @@ import charset_normalizer
 import numpy as np
 import pyarrow as pa
 
-CHUNK = 1 << 19  # bytes taken at a time: what is in work stays in the processor's cache
+CHUNK_BYTES = 1 << 19  # bytes read at a time, few enough to stay in the processor's cache
 
-
-# Encodings of before UTF-8. A detector decides among those of one kind of script.
+# Encodings older than UTF-8. A detector chooses among those of one kind of script.
 _LATIN = ["cp1252", "cp1250", "cp1254", "cp1257"]
 _OTHER = [
     "cp1251",
@@ -26,7 +25,7 @@ _OTHER = [
     "shift_jis",
     "euc_kr",
 ]
-# What languages have beyond ASCII, by the encoding that they were written in; the likeliest first.
+# The letters beyond ASCII of each language, by the encoding it was written in; the likeliest first.
 _ALPHABETS = {
     "cp1252": (
         *("áéíóúüñ¿¡ªº", "áâãàçéêíóôõúü", "àâçéèêëîïôùûüœæÿ", "äöüß", "àèéìíòóù", "àçéèíïóòúü·"),
@@ -37,85 +36,91 @@ _ALPHABETS = {
     ),
     "cp1254": ("çğıöşüâîû",),
 }
-_TYPED = "“”„‘’«»–—…€°´"  # with all of them
-WHOLE = 0.95  # share of the letters beyond ASCII that one language has to know
+_PUNCTUATION = "“”„‘’«»–—…€°´"  # in all of these languages
+MIN_SHARE_OF_ONE_ALPHABET = 0.95  # of the letters beyond ASCII
 _WORD = re.compile(rb"[A-Za-z\x80-\xff]*[\x80-\xff][A-Za-z\x80-\xff]*")
-FEWEST = 12  # bytes beyond ASCII below which nothing is told: the commonest encoding is taken
-FEW = 100  # bytes beyond ASCII below which the detector cannot tell one Latin script from another
-GLANCE = 1 << 16  # bytes that suffice to tell an encoding
+MIN_BYTES_TO_DECIDE = 12  # beyond ASCII; with fewer, a Latin script is assumed
+MIN_BYTES_FOR_DETECTOR = 100  # beyond ASCII; with fewer it cannot tell Latin scripts apart
+SAMPLE_BYTES = 1 << 16  # enough of a text to tell its encoding
 
 
 class Decoded(NamedTuple):
-    """A text as valid UTF-8 without byte order mark, with its line ends as they were."""
+    """A text as valid UTF-8 without byte order mark; its line ends are unchanged."""
 
     data: bytes
     encoding: str  # "" for UTF-8
-    replaced: int  # bytes that are no text: U+FFFD stands for them
+    replaced: int  # number of invalid bytes, replaced by U+FFFD
 
 
-def decoded(data: bytes) -> Decoded:
-    """A text in whatever encoding. Line ends that are a CR alone, if most are, become LFs."""
-    text = _decoded(data)
+def decode(data: bytes) -> Decoded:
+    """Decode a text in any encoding. If most line ends are a bare CR, those become LFs."""
+    text = _decode(data)
     if b"\r" not in text.data:
         return text
-    alone = text.data.count(b"\r") - text.data.count(b"\r\n")
-    if alone and alone >= text.data.count(b"\n"):
+    num_bare_cr = text.data.count(b"\r") - text.data.count(b"\r\n")
+    if num_bare_cr and num_bare_cr >= text.data.count(b"\n"):
         text = text._replace(data=text.data.replace(b"\r\n", b"\n").replace(b"\r", b"\n"))
     return text
 
 
-def _decoded(data: bytes) -> Decoded:
+def _decode(data: bytes) -> Decoded:
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return _wide(data, "utf-16")
-    # ASCII in UTF-16 without a mark has a NUL in every other place.
-    start = data[:GLANCE]
+        return _decode_utf16(data, "utf-16")
+    # ASCII in UTF-16 without a byte order mark has a NUL in every other byte.
+    start = data[:SAMPLE_BYTES]
     nuls = start[::2].count(0), start[1::2].count(0)
     if len(start) > 8 and max(nuls) > len(start) // 8 and min(nuls) <= max(nuls) // 50:
-        return _wide(data, "utf-16-le" if nuls[1] > nuls[0] else "utf-16-be")
+        return _decode_utf16(data, "utf-16-le" if nuls[1] > nuls[0] else "utf-16-be")
     data = data.removeprefix(b"\xef\xbb\xbf")
     offsets = pa.py_buffer(np.array([0, len(data)], dtype=np.int64))
-    whole = pa.LargeStringArray.from_buffers(1, offsets, pa.py_buffer(data))
+    as_array = pa.LargeStringArray.from_buffers(1, offsets, pa.py_buffer(data))
     try:
-        whole.validate(full=True)
+        as_array.validate(full=True)
     except pa.ArrowInvalid:
-        return _broken(data)
+        return _decode_other(data)
     return Decoded(data, "", 0)
 
 
-def _by_alphabet(letters: bytes, high: int) -> str | None:
-    """The encoding in which nearly all letters beyond ASCII (`high` of them) are of one language.
+def _encoding_by_alphabet(letters: bytes, num_high: int) -> str | None:
+    """Return the encoding in which nearly all letters beyond ASCII belong to one language.
 
-    Windows-1252 and Windows-1250 share most bytes, and mañana of the one reads mańana in the
-    other: a detector that goes by how usual letters are together cannot tell.
+    `letters` are words of the text, `num_high` their bytes beyond ASCII. None if no encoding does.
+    Why not the detector: Windows-1252 and Windows-1250 share most bytes, and mañana in the one is
+    mańana in the other. A detector goes by which letters are often neighbours, and cannot tell.
     """
     for encoding, alphabets in _ALPHABETS.items():
-        signs = Counter(letters.decode(encoding, "replace").replace("İ", "ı").lower())
+        counts = Counter(letters.decode(encoding, "replace").replace("İ", "ı").lower())
         for alphabet in alphabets:
-            if sum(signs[sign] for sign in alphabet + _TYPED) >= WHOLE * high:
+            if (
+                sum(counts[sign] for sign in alphabet + _PUNCTUATION)
+                >= MIN_SHARE_OF_ONE_ALPHABET * num_high
+            ):
                 return encoding
     return None
 
 
-def _wide(data: bytes, encoding: str) -> Decoded:
+def _decode_utf16(data: bytes, encoding: str) -> Decoded:
     text = data.decode(encoding, "replace")
     return Decoded(text.encode(), "UTF-16", text.count("\ufffd"))
 
 
-def _broken(data: bytes) -> Decoded:
-    """Bytes that are not UTF-8: text in an older encoding, or UTF-8 with some bytes broken."""
+def _decode_other(data: bytes) -> Decoded:
+    """Decode bytes that are not valid UTF-8: an older encoding, or UTF-8 with some broken bytes."""
     text = data.decode("utf-8", "replace")
     replaced = text.count("\ufffd") - data.count("\ufffd".encode())
-    beyond = sum(byte > 127 for byte in data[:GLANCE])
-    good = sum(
-        len(sign.encode()) for sign in data[:GLANCE].decode("utf-8", "ignore") if sign > "\x7f"
+    num_high = sum(byte > 127 for byte in data[:SAMPLE_BYTES])
+    num_valid = sum(
+        len(sign.encode())
+        for sign in data[:SAMPLE_BYTES].decode("utf-8", "ignore")
+        if sign > "\x7f"
     )
-    if 2 * good > beyond:  # most of what is beyond ASCII is UTF-8
+    if 2 * num_valid > num_high:  # most bytes beyond ASCII are valid UTF-8
         return Decoded(text.encode(), "", replaced)
-    words = _WORD.findall(data[: 16 * GLANCE])[:GLANCE]
-    high = sum(byte > 127 for word in words for byte in word)
-    latin = high < FEWEST or 2 * high < sum(map(len, words))
-    encoding = _by_alphabet(b"".join(words), high)
-    if encoding is None and latin and high < FEW:
+    words = _WORD.findall(data[: 16 * SAMPLE_BYTES])[:SAMPLE_BYTES]
+    num_high_in_words = sum(byte > 127 for word in words for byte in word)
+    latin = num_high_in_words < MIN_BYTES_TO_DECIDE or 2 * num_high_in_words < sum(map(len, words))
+    encoding = _encoding_by_alphabet(b"".join(words), num_high_in_words)
+    if encoding is None and latin and num_high_in_words < MIN_BYTES_FOR_DETECTOR:
         encoding = "cp1252"
     if encoding is None:
         sample = b" ".join(words)
@@ -128,60 +133,62 @@ def _broken(data: bytes) -> Decoded:
         )
         best = matches.best()
         encoding = best.encoding if best else "cp1252"
-    with_gaps = data.decode(encoding, "replace")
-    replaced = with_gaps.count("\ufffd")
-    return Decoded(with_gaps.encode(), encoding.replace("cp", "Windows-"), replaced)
+    text = data.decode(encoding, "replace")
+    replaced = text.count("\ufffd")
+    return Decoded(text.encode(), encoding.replace("cp", "Windows-"), replaced)
 
 
 class Source:
-    """The text of one chat, by chunks and by lines. A line ends at a line feed and only there."""
+    """The text of one chat, by chunks and by lines. Only a line feed ends a line."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data  # valid UTF-8
 
     @cached_property
     def ends(self) -> np.ndarray:
-        """Where each line feed stands, in bytes, and one past the end (int64)."""
+        """Byte offsets of the ends of lines: of each line feed, and the end of the data (int64)."""
         positions = []
-        for start in range(0, len(self.data), CHUNK):
-            part = np.frombuffer(self.data, np.uint8, min(CHUNK, len(self.data) - start), start)
-            positions.append(np.flatnonzero(part == ord("\n")) + start)
+        for start in range(0, len(self.data), CHUNK_BYTES):
+            chunk = np.frombuffer(
+                self.data, np.uint8, min(CHUNK_BYTES, len(self.data) - start), start
+            )
+            positions.append(np.flatnonzero(chunk == ord("\n")) + start)
         return np.concatenate([*positions, [len(self.data)]]).astype(np.int64)
 
     @cached_property
     def starts(self) -> np.ndarray:
-        """Where each line begins, in bytes (int64)."""
+        """Byte offsets of the starts of lines (int64)."""
         return np.concatenate([[0], self.ends[:-1] + 1])
 
     def longest_line(self) -> tuple[int, int]:
-        """Number (from 1) and bytes of the longest line."""
+        """Return the number (from 1) and the length in bytes of the longest line."""
         lengths = self.ends - self.starts
         return int(lengths.argmax()) + 1, int(lengths.max())
 
     def carriage_returns(self) -> np.ndarray:
-        """For each line whether it ends in a carriage return (bool)."""
+        """Return for each line whether it ends in a carriage return (bool)."""
         last = np.maximum(self.ends - 1, 0)
         return (np.frombuffer(self.data, np.uint8)[last] == ord("\r")) & (self.ends > self.starts)
 
     def chunks(self) -> Iterator[str]:
-        """The text in parts of whole lines, each line with a line feed before it, none after."""
+        """Yield the text in chunks of whole lines, each line with a line feed before it."""
         start = 0
         while start <= len(self.data):
-            end = self.data.find(b"\n", start + CHUNK)
+            end = self.data.find(b"\n", start + CHUNK_BYTES)
             end = len(self.data) if end < 0 else end
             yield "\n" + _text(self.data[start:end])
             start = end + 1
 
     @property
-    def returns(self) -> int:
+    def num_carriage_returns(self) -> int:
         """How many lines end in a carriage return."""
         if b"\r" not in self.data:
             return 0
         return self.data.count(b"\r\n") + self.data.endswith(b"\r")
 
-    def lines(self, first: int, last: int) -> str:
-        """The text from one line up to and without another (numbers from 1)."""
-        return _text(self.data[self.starts[first - 1] : max(0, self.ends[last - 2])])
+    def lines(self, first: int, end: int) -> str:
+        """Return the text from line `first` to before line `end` (numbers from 1)."""
+        return _text(self.data[self.starts[first - 1] : max(0, self.ends[end - 2])])
 
 
 def _text(data: bytes) -> str:

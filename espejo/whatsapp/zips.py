@@ -1,4 +1,4 @@
-"""The chats inside a .zip as Android, an iPhone, macOS or a person makes it."""
+"""The chats in a .zip, whether Android, an iPhone, macOS or a person packed it."""
 
 import re
 import zipfile
@@ -8,78 +8,82 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 
-from espejo.whatsapp.errors import HOW, ExportError
+from espejo.whatsapp.errors import ADVICE, ExportError
 from espejo.whatsapp.headers import HEADER
-from espejo.whatsapp.text import decoded
+from espejo.whatsapp.text import decode
 
-GLANCE = 1 << 20  # bytes read of each of several texts to find the chats among them
-MOST_TEXTS = 1_000
-FEW = 0.05  # share of a text's lines with a header up to which it is no chat
+SAMPLE_BYTES = 1 << 20  # of each text that may be a chat
+MAX_TEXTS = 1_000  # in one zip
+MIN_SHARE_OF_HEADERS = 0.05  # among a text's lines; with no more it is not a chat
 
 
-def texts(path: Path, limit: int) -> tuple[list[tuple[str, bytes]], list[bytes]]:
-    """The chats of a zip as name and bytes, and its other texts: people send .txt files too.
+def read_texts(path: Path, max_bytes: int) -> tuple[list[tuple[str, bytes]], list[bytes]]:
+    """Return the chats of a zip (name and bytes), and its other texts: people send .txt files too.
 
-    Nothing is ever written to the disk. Raises ExportError when the zip is damaged, locked, without
-    a chat or unpacks beyond `limit` bytes.
+    Nothing is written to disk. Raises ExportError if the zip is damaged, locked, has no chat, or
+    unpacks to more than `max_bytes`.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             members = _members(archive, path)
 
-            def headers(name: str) -> int:
+            def count_headers(name: str) -> int:
                 with archive.open(members[name]) as file:
-                    lines = decoded(file.read(GLANCE)).data.decode().split("\n")
+                    lines = decode(file.read(SAMPLE_BYTES)).data.decode().split("\n")
                 count = sum(1 for line in lines if HEADER.match(line))
-                return count if count > FEW * len(lines) else 0
+                return count if count > MIN_SHARE_OF_HEADERS * len(lines) else 0
 
-            chosen = chats_among(sorted(members), path.stem, headers)
-            data, left = {}, limit
+            chosen = choose_chats(sorted(members), path.stem, count_headers)
+            data, bytes_left = {}, max_bytes
             for name in [*chosen, *(other for other in sorted(members) if other not in chosen)]:
-                data[name] = _unpacked(archive, members[name], path, left, limit)
-                left -= len(data[name])
+                data[name] = _unpack(archive, members[name], path, bytes_left, max_bytes)
+                bytes_left -= len(data[name])
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
         if isinstance(error, ExportError):
             raise
-        raise ExportError(f"{path.name}: the zip is damaged; copy it again or {HOW}.") from None
+        raise ExportError(f"{path.name}: the zip is damaged; copy it again or {ADVICE}.") from None
     except (RuntimeError, NotImplementedError):
-        raise ExportError(f"{path.name}: the zip is locked or packed oddly; {HOW}.") from None
-    others = [some for name, some in data.items() if name not in chosen]
+        raise ExportError(f"{path.name}: the zip is locked or packed oddly; {ADVICE}.") from None
+    others = [text for name, text in data.items() if name not in chosen]
     return [(name, data[name]) for name in chosen], others
 
 
-def chats_among(names: Sequence[str], stem: str, headers: Callable[[str], int]) -> list[str]:
-    """Which of some texts (paths inside a zip called `stem`) are chats, in each of their folders.
+def choose_chats(names: Sequence[str], stem: str, count_headers: Callable[[str], int]) -> list[str]:
+    """Return which texts (paths in a zip called `stem`) are chats.
 
-    `_chat.txt` if there is one; else the one called like the zip, as Android packs it; else those
-    with WhatsApp in their name; else those that hold headers, or the most like a chat of them.
+    In each folder: `_chat.txt` if there is one; else the text named like the zip, as Android packs
+    it; else those with WhatsApp in their name and headers inside. If no folder has any of these:
+    all texts with headers, or the one with the most if all have few. `count_headers` returns the
+    number of headers in a text.
     """
     chats = []
-    for _, of_folder in groupby(sorted(names, key=_folder), _folder):
-        some = sorted(of_folder)
-        lower = {name: PurePosixPath(name).name.lower() for name in some}
-        own = [name for name in some if lower[name] == "_chat.txt"]
-        own = own or [name for name in some if lower[name] == f"{stem.lower()}.txt"]
-        own = own or [name for name in some if "whatsapp" in lower[name] and headers(name)]
-        chats.append((bool(own), own or some))
-    sure = [name for named, some in chats if named for name in some]
+    for _, grouped in groupby(sorted(names, key=_parent), _parent):
+        in_folder = sorted(grouped)
+        file_names = {name: PurePosixPath(name).name.lower() for name in in_folder}
+        named = [name for name in in_folder if file_names[name] == "_chat.txt"]
+        named = named or [name for name in in_folder if file_names[name] == f"{stem.lower()}.txt"]
+        named = named or [
+            name for name in in_folder if "whatsapp" in file_names[name] and count_headers(name)
+        ]
+        chats.append((bool(named), named or in_folder))
+    sure = [name for is_named, in_folder in chats if is_named for name in in_folder]
     if sure or len(names) == 1:
         return sure or list(names)
-    counts = {name: headers(name) for _, some in chats for name in some}
+    counts = {name: count_headers(name) for _, in_folder in chats for name in in_folder}
     return [name for name in counts if counts[name]] or [max(counts, key=lambda name: counts[name])]
 
 
-def _folder(name: str) -> str:
+def _parent(name: str) -> str:
     return str(PurePosixPath(name).parent)
 
 
 def _members(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInfo]:
-    """The texts of a zip by name."""
+    """Return the texts of a zip by name. Raises ExportError for names and zips that are unsafe."""
     for name in archive.namelist():
         if name.startswith("/") or ".." in PurePosixPath(name.replace("\\", "/")).parts:
             raise ExportError(
                 f"{path.name}: the zip holds a path that leads out of it ({name[:60]!r}), "
-                f"as no export does; {HOW}."
+                f"as no export does; {ADVICE}."
             )
     members = {
         member.filename: member
@@ -88,32 +92,32 @@ def _members(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInfo]
         and member.filename.lower().endswith(".txt")
         and not re.search(r"(?:\A|/)(?:__MACOSX/|\._)", member.filename)
     }
-    twice = [name for name, count in Counter(archive.namelist()).items() if count > 1]
-    if any(name in members for name in twice):
+    duplicates = [name for name, count in Counter(archive.namelist()).items() if count > 1]
+    if any(name in members for name in duplicates):
         raise ExportError(
-            f"{path.name}: the zip holds two files called {twice[0][:60]!r}; unpack it, rename one "
-            "and use both."
+            f"{path.name}: the zip holds two files called {duplicates[0][:60]!r}; unpack it, "
+            "rename one and use both."
         )
     if not members and any(name.lower().endswith(".zip") for name in archive.namelist()):
         raise ExportError(f"{path.name}: the zip holds other zips; unpack it and use those.")
     if not members:
-        raise ExportError(f"{path.name}: expected a chat (.txt) in the zip, found none; {HOW}.")
-    if len(members) > MOST_TEXTS:
+        raise ExportError(f"{path.name}: expected a chat (.txt) in the zip, found none; {ADVICE}.")
+    if len(members) > MAX_TEXTS:
         raise ExportError(
-            f"{path.name}: the zip holds {len(members):,} texts, more than {MOST_TEXTS:,}; put "
+            f"{path.name}: the zip holds {len(members):,} texts, more than {MAX_TEXTS:,}; put "
             "fewer exports into one zip."
         )
     return members
 
 
-def _unpacked(
-    archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path, left: int, limit: int
+def _unpack(
+    archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path, bytes_left: int, max_bytes: int
 ) -> bytes:
     with archive.open(member) as file:
-        data = file.read(left + 1)  # the size a zip states may be a lie
-    if len(data) > left:
+        data = file.read(bytes_left + 1)  # the size that a zip declares may be false
+    if len(data) > bytes_left:
         raise ExportError(
-            f"{path.name}: the texts in the zip unpack to more than {limit:,} bytes, "
-            f"far beyond any export; {HOW}."
+            f"{path.name}: the texts in the zip unpack to more than {max_bytes:,} bytes, "
+            f"far beyond any export; {ADVICE}."
         )
     return data

@@ -87,7 +87,7 @@ def test_a_zip_whose_paths_lead_out_of_it(name, tmp_path):
 
 
 def test_a_zip_bomb(tmp_path, monkeypatch):
-    monkeypatch.setattr(whatsapp.files, "LIMIT", 4_000_000)
+    monkeypatch.setattr(whatsapp.files, "MAX_BYTES", 4_000_000)
     (tmp_path / "a.zip").write_bytes(zipped(("_chat.txt", CHAT + "a" * 40_000_000)))
     assert (tmp_path / "a.zip").stat().st_size < 50_000
     assert refusal(tmp_path / "a.zip") == (
@@ -97,7 +97,7 @@ def test_a_zip_bomb(tmp_path, monkeypatch):
 
 
 def test_a_zip_bomb_of_many_texts(tmp_path, monkeypatch):
-    monkeypatch.setattr(whatsapp.files, "LIMIT", 4_000_000)
+    monkeypatch.setattr(whatsapp.files, "MAX_BYTES", 4_000_000)
     texts = [(f"{n}.txt", CHAT * 20_000) for n in range(9)]
     (tmp_path / "a.zip").write_bytes(zipped(*texts))
     assert refusal(tmp_path / "a.zip") == (
@@ -107,7 +107,7 @@ def test_a_zip_bomb_of_many_texts(tmp_path, monkeypatch):
 
 
 def test_a_zip_of_too_many_texts(tmp_path, monkeypatch):
-    monkeypatch.setattr(whatsapp.zips, "MOST_TEXTS", 3)
+    monkeypatch.setattr(whatsapp.zips, "MAX_TEXTS", 3)
     texts = [(f"{n}.txt", CHAT) for n in range(4)]
     (tmp_path / "a.zip").write_bytes(zipped(*texts))
     assert refusal(tmp_path / "a.zip") == (
@@ -118,12 +118,12 @@ def test_a_zip_of_too_many_texts(tmp_path, monkeypatch):
 def test_too_many_lines_or_messages(tmp_path, monkeypatch):
     path = tmp_path / "a.txt"
     path.write_text(CHAT * 10, "utf-8")
-    monkeypatch.setattr(whatsapp.files, "MOST_LINES", 29)
+    monkeypatch.setattr(whatsapp.files, "MAX_LINES", 29)
     assert refusal(path) == (f"a.txt: holds 30 lines, far beyond any export (at most 29); {AGAIN}")
-    monkeypatch.setattr(whatsapp.files, "MOST_LINES", 30)
-    monkeypatch.setattr(whatsapp.pieces, "MOST_MESSAGES", 19)
+    monkeypatch.setattr(whatsapp.files, "MAX_LINES", 30)
+    monkeypatch.setattr(whatsapp.pieces, "MAX_MESSAGES", 19)
     assert refusal(path) == f"a.txt: holds more than 19 messages, far beyond any export; {AGAIN}"
-    monkeypatch.setattr(whatsapp.pieces, "MOST_MESSAGES", 20)
+    monkeypatch.setattr(whatsapp.pieces, "MAX_MESSAGES", 20)
     assert len(whatsapp.read(path)) == 20
 
 
@@ -259,7 +259,7 @@ def test_no_permission(method, tmp_path, monkeypatch):
 
 # Nothing is lost
 
-CASES = [c for c in cases.found_in(cases.CASES) if isinstance(cases.expected_of(c), list)]
+CASES = [c for c in cases.find_cases(cases.CASES) if isinstance(cases.expected_of(c), list)]
 BITS = st.sampled_from(
     [
         *("17/5/2024, 10:00 - Vera: ", "18/5/2024, 9:05 - Ivo: ", "[17/05/24, 10:00:07] Vera: "),
@@ -279,7 +279,7 @@ def test_no_line_and_no_character_is_lost(tmp_path_factory, text):
         (export,) = whatsapp.read_file(path)
     except whatsapp.ExportError:
         return
-    assert fuzz.lost(export, fuzz.text_of(text.encode())) is None
+    assert fuzz.find_loss(export, fuzz.decode(text.encode())) is None
     assert export.account.lines["before_first_message"] == len(export.lost)
     assert export.account.characters["texts"] == sum(map(len, export.messages["text"]))
 
@@ -401,8 +401,8 @@ def test_the_size_of_chunks(tmp_path_factory, text, size):
     path.write_bytes(text.encode())
     whole = outcome(path)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(whatsapp.text, "CHUNK", size)
-        patch.setattr(whatsapp.account, "CHUNK", size)
+        patch.setattr(whatsapp.text, "CHUNK_BYTES", size)
+        patch.setattr(whatsapp.account, "CHUNK_BYTES", size)
         assert outcome(path) == whole
 
 
@@ -413,16 +413,17 @@ def test_the_quick_pattern_finds_what_the_general_one_finds(tmp_path_factory, te
     path.write_bytes(text.encode())
     quick = outcome(path)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(whatsapp.pieces, "GLANCE", glance)  # a guess that later lines make wrong
+        # A guess that later lines make wrong.
+        patch.setattr(whatsapp.pieces, "SAMPLE_LINES", glance)
         assert outcome(path) == quick
-        patch.setattr(whatsapp.headers, "MOST_VARIANTS", 0)
+        patch.setattr(whatsapp.headers, "MAX_VARIANTS", 0)
         assert outcome(path) == quick
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda folder: folder.name)
 def test_a_case_with_the_general_pattern_in_small_chunks(case, monkeypatch):
-    monkeypatch.setattr(whatsapp.headers, "MOST_VARIANTS", 0)
-    monkeypatch.setattr(whatsapp.text, "CHUNK", 20)
+    monkeypatch.setattr(whatsapp.headers, "MAX_VARIANTS", 0)
+    monkeypatch.setattr(whatsapp.text, "CHUNK_BYTES", 20)
     assert cases.first_difference(case) is None
 
 
@@ -433,20 +434,20 @@ def test_a_case_with_the_general_pattern_in_small_chunks(case, monkeypatch):
 def test_mutated_cases(seed, tmp_path):
     originals = fuzz.corpus()
     for number in range(100):
-        data = fuzz.mutated(random.Random(f"test {seed} {number}"), originals)
-        wrong, _, _ = fuzz.failure(data, tmp_path / "chat.txt")
+        data = fuzz.mutate(random.Random(f"test {seed} {number}"), originals)
+        wrong, _, _ = fuzz.try_reading(data, tmp_path / "chat.txt")
         assert wrong is None, data
 
 
 def test_mutated_cases_in_small_chunks_and_with_the_general_pattern(tmp_path):
     originals, path = fuzz.corpus(), tmp_path / "chat.txt"
     for number in range(150):
-        path.write_bytes(fuzz.mutated(random.Random(f"same {number}"), originals))
+        path.write_bytes(fuzz.mutate(random.Random(f"same {number}"), originals))
         whole = outcome(path)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(whatsapp.text, "CHUNK", 37)
+            patch.setattr(whatsapp.text, "CHUNK_BYTES", 37)
             assert outcome(path) == whole
-            patch.setattr(whatsapp.headers, "MOST_VARIANTS", 0)
+            patch.setattr(whatsapp.headers, "MAX_VARIANTS", 0)
             assert outcome(path) == whole
 
 
@@ -474,9 +475,9 @@ def test_the_fuzzer_sees_what_is_lost(change, wrong, tmp_path):
     path = tmp_path / "a.txt"
     path.write_text(CHAT, "utf-8")
     (export,) = whatsapp.read_file(path)
-    assert fuzz.lost(export, CHAT) is None
+    assert fuzz.find_loss(export, CHAT) is None
     account = whatsapp.Account(**{**vars(export.account), **change})
-    assert fuzz.lost(whatsapp.Export(**{**vars(export), "account": account}), CHAT) == wrong
+    assert fuzz.find_loss(whatsapp.Export(**{**vars(export), "account": account}), CHAT) == wrong
 
 
 def test_the_fuzzer_sees_words_that_stand_nowhere(tmp_path):
@@ -484,6 +485,8 @@ def test_the_fuzzer_sees_words_that_stand_nowhere(tmp_path):
     path.write_text(CHAT, "utf-8")
     (export,) = whatsapp.read_file(path)
     export.messages.loc[1, "text"] = "m"
-    assert fuzz.lost(export, CHAT) == "the row of line 3 says what does not stand there"
+    assert (
+        fuzz.find_loss(export, CHAT) == "the row of line 3 has text that is not in the file there"
+    )
     export.messages["line"] = 1
-    assert fuzz.lost(export, CHAT) == "rows share a line"
+    assert fuzz.find_loss(export, CHAT) == "rows share a line"

@@ -1,4 +1,4 @@
-"""Small exports with rows worked out by hand: one for each way a file may be written."""
+"""Small exports with rows worked out by hand: one for each form of a file."""
 
 import json
 import shutil
@@ -8,7 +8,7 @@ import pytest
 from benchmarks import cases
 from espejo import whatsapp
 
-FOLDERS = cases.found_in(cases.CASES)
+FOLDERS = cases.find_cases(cases.CASES)
 
 
 @pytest.mark.parametrize("case", FOLDERS, ids=lambda folder: folder.name)
@@ -41,23 +41,25 @@ def test_the_score_counts_what_is_wrong(tmp_path, capsys):
     (export,) = (tmp_path / "text_markup").glob("*.txt")
     export.write_text("no chat", "utf-8")
     assert cases.main(tmp_path) == 1
-    said = capsys.readouterr().out.splitlines()
-    assert said[0] == "dates_leap_day: read 3 rows, expected 2"
-    assert said[1].startswith("text_markup: refused: Chat de WhatsApp con Zulma.txt: no line")
-    assert said[2].startswith("text_spaces: row 0: read (Timestamp('2022-06-20 09:00:00'), 'Zulma'")
-    assert said[3:] == ["1 of 4 cases right"]
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "dates_leap_day: read 3 rows, expected 2"
+    assert lines[1].startswith("text_markup: refused: Chat de WhatsApp con Zulma.txt: no line")
+    assert lines[2].startswith(
+        "text_spaces: row 0: read (Timestamp('2022-06-20 09:00:00'), 'Zulma'"
+    )
+    assert lines[3:] == ["1 of 4 cases right"]
 
 
 def test_labels_tell_chats_apart(tmp_path):
     case = tmp_path / "case"
     (case / "exports").mkdir(parents=True)
     rows = []
-    for number, who in enumerate(("Zulma", "Teo"), 1):
+    for number, person in enumerate(("Zulma", "Teo"), 1):
         stamp = f"2{number}/6/2022, 9:00 - "
-        path = case / "exports" / f"Chat de WhatsApp con {who}.txt"
-        path.write_text(f"{stamp}{who}: hola\n{stamp}{who}: y chau\n", "utf-8")
-        row = {"timestamp": f"2022-06-2{number}T09:00:00", "author": who, "kind": "message"}
-        rows += [{"chat": who, **row, "text": "hola"}, {"chat": who, **row, "text": "y chau"}]
+        path = case / "exports" / f"Chat de WhatsApp con {person}.txt"
+        path.write_text(f"{stamp}{person}: hola\n{stamp}{person}: y chau\n", "utf-8")
+        row = {"timestamp": f"2022-06-2{number}T09:00:00", "author": person, "kind": "message"}
+        rows += [{"chat": person, **row, "text": "hola"}, {"chat": person, **row, "text": "y chau"}]
 
     def difference(*labels):
         labelled = [{**row, "chat": label} for row, label in zip(rows, labels, strict=True)]

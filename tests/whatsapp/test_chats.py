@@ -1,4 +1,4 @@
-"""A chat is known by its messages: exports of one chat, under whatever names, count once."""
+"""A chat is identified by its messages: exports of one chat, under any names, count once."""
 
 import json
 import zipfile
@@ -61,8 +61,8 @@ def chats(draw):
 def exports(draw):
     """A chat and some overlapping pieces of it, each with a name."""
     chat = draw(chats())
-    # A cut between two like messages of one minute leaves open how many there were.
-    cuts = [at for at in range(len(chat) + 1) if not set(chat[:at][-20:]) & set(chat[at:][:20])]
+    # A cut between two equal messages of one minute would leave open how many there were.
+    cuts = [cut for cut in range(len(chat) + 1) if not set(chat[:cut][-20:]) & set(chat[cut:][:20])]
     pieces = []
     for _ in range(draw(st.integers(2, 5))):
         start, end = sorted((draw(st.sampled_from(cuts)), draw(st.sampled_from(cuts))))
@@ -75,7 +75,7 @@ def exports(draw):
         assume(len(voices) > 1)
         reached = max(reached, end)
     names = draw(st.permutations(NAMES))[: len(pieces)]
-    return chat[pieces[0][0] : reached], [chat[a:b] for a, b in pieces], names
+    return chat[pieces[0][0] : reached], [chat[start:end] for start, end in pieces], names
 
 
 @settings(max_examples=150, deadline=None)
@@ -107,8 +107,8 @@ def test_another_chat_beside_them_stays_another(tmp_path_factory, drawn, other):
     other = [GREETING, *other, (other[-1][0], "Dina", "chau")]
     write(folder / "sub" / names[0], other)
     table = whatsapp.read(folder)
-    found = [rows(some) for _, some in table.groupby("chat", sort=False)]
-    assert sorted(found, key=len) == sorted([[GREETING, *union], other], key=len)
+    chats_read = [rows(chat) for _, chat in table.groupby("chat", sort=False)]
+    assert sorted(chats_read, key=len) == sorted([[GREETING, *union], other], key=len)
 
 
 def test_somebody_who_got_a_name_is_one_person(tmp_path):
@@ -130,20 +130,25 @@ def test_two_people_who_say_the_same_are_two(tmp_path):
 
 
 def test_a_chat_of_an_android_and_of_an_iphone_is_one(tmp_path):
-    """Who changes phones has both: one writes seconds, and each its own words for a deletion."""
-    said = [(n * 3, ("Ana", "Beto")[n % 3 == 0], ("ja", "ok", "dale")[n % 3]) for n in range(30)]
-    write(tmp_path / "a.txt", [*said[:20], (60, "Beto", "Se eliminó este mensaje."), *said[20:]])
+    """People who change phones have both: one writes seconds, each has its own deletion notice."""
+    messages = [
+        (n * 3, ("Ana", "Beto")[n % 3 == 0], ("ja", "ok", "dale")[n % 3]) for n in range(30)
+    ]
+    write(
+        tmp_path / "a.txt",
+        [*messages[:20], (60, "Beto", "Se eliminó este mensaje."), *messages[20:]],
+    )
     lines = [
         f"[01/05/2023, {9 + minutes // 60:02}:{minutes % 60:02}:{17 + n % 9}] {author}: {text}\n"
-        for n, (minutes, author, text) in enumerate([*said[10:], (95, "Beto", "chau")])
+        for n, (minutes, author, text) in enumerate([*messages[10:], (95, "Beto", "chau")])
     ]
     lines.insert(10, "[01/05/2023, 10:00:41] Beto: \u200eThis message was deleted.\n")
     (tmp_path / "_chat.txt").write_text("".join(lines), "utf-8")
     table = whatsapp.read(tmp_path)
     assert rows(table) == [
-        *said[:20],
+        *messages[:20],
         (60, "Beto", "Se eliminó este mensaje."),
-        *said[20:],
+        *messages[20:],
         (95, "Beto", "chau"),
     ]
 
@@ -153,8 +158,8 @@ def test_a_greeting_to_many_makes_no_chat_of_theirs(answers, tmp_path):
     """Not even where all answer alike in one minute, nor through one who did not answer."""
     for number in range(6):
         friend = f"Amiga {number}"
-        said = [(1, friend, text) for text in answers if number]
-        write(tmp_path / f"WhatsApp Chat with {friend}.txt", [(0, "Ana", "¡feliz año!"), *said])
+        replies = [(1, friend, text) for text in answers if number]
+        write(tmp_path / f"WhatsApp Chat with {friend}.txt", [(0, "Ana", "¡feliz año!"), *replies])
     table = whatsapp.read(tmp_path)
     assert table["chat"].nunique() == 6
     assert len(table) == 6 + 5 * len(answers)
@@ -184,7 +189,7 @@ def test_groups_of_one_name(tmp_path):
 
 @pytest.mark.parametrize("name", ["Ana (1).txt", "WhatsApp Chat - Ana.zip", "Ana - copia.txt"])
 def test_an_export_twice_changes_no_table(name, tmp_path, monkeypatch):
-    """Else every test reply would count twice, and some stand in training too."""
+    """Otherwise test replies would count twice, and some would be in training too."""
     monkeypatch.chdir(tmp_path)
     Path("params.yaml").write_text("parse: {min_understood: 0.98}\n")
     chat = [(n * 7, ("Ana", "Beto")[n % 3 == 0], f"mensaje {n % 5}") for n in range(60)]

@@ -45,14 +45,14 @@ CROSSED = [
 ]
 
 
-def filled(section: str, language: str) -> list[str]:
+def fill_forms(section: str, language: str) -> list[str]:
     """The forms of a section as they stand in a chat."""
-    found = []
+    texts = []
     for form in NOTICES[section][language]:
         for token, value in {"{name}": "Ana Paz", "{time}": "12 min", "{.}": "."}.items():
             form = form.replace(token, value)
-        found.append(SECTIONS[section][2].format(form) if section in SECTIONS else form)
-    return found
+        texts.append(SECTIONS[section][2].format(form) if section in SECTIONS else form)
+    return texts
 
 
 def read(header: str, messages: list[str], folder: Path) -> list[tuple]:
@@ -78,7 +78,7 @@ def test_notice(section, language, header, tmp_path):
     kind, _, _ = SECTIONS[section]
     texts = [
         variant
-        for text in filled(section, language)
+        for text in fill_forms(section, language)
         for variant in (text, text.removesuffix("."), text.upper() if kind == "deleted" else text)
     ]
     if header in IPHONE:
@@ -92,19 +92,19 @@ def test_notice(section, language, header, tmp_path):
 @pytest.mark.parametrize(("section", "language", "header"), CROSSED)
 def test_the_same_words_in_a_sentence(section, language, header, tmp_path):
     texts = []
-    for text, form in zip(filled(section, language), NOTICES[section][language], strict=True):
+    for text, form in zip(fill_forms(section, language), NOTICES[section][language], strict=True):
         texts.append(f"me salió {text} y nada más")
         texts.append(f"¿{text}?")
-        # A name may be any words, so that "jaja" at the end could be one; and what follows the
-        # first words about encryption differs from year to year.
+        # A name may be any words, so "jaja" at the end could be one; and what follows the first
+        # words about encryption differs from year to year.
         named = form.endswith("{name}") or form + " {name}" in NOTICES[section][language]
         if not named and section != "encrypted":
             texts.append(f"{text.removesuffix('.')} jaja")
     typed = [(f"Vera: {text}", ("Vera", "message", text, False)) for text in texts]
-    if header in IPHONE:  # there even the very words are typed, since the mark is not
+    if header in IPHONE:  # without the mark, even exactly these words are typed
         typed += [
             (f"Vera: {text}", ("Vera", "message", text, False))
-            for text in filled(section, language)
+            for text in fill_forms(section, language)
         ]
     assert read(header, [line for line, _ in typed], tmp_path) == [row for _, row in typed]
 
@@ -129,7 +129,7 @@ def test_edited(language, header, tmp_path):
 @pytest.mark.parametrize("section", ["ios_omitted", "ios_attached"])
 @pytest.mark.parametrize("header", ANDROID)
 def test_the_words_of_an_iphone_are_typed_on_android(section, header, tmp_path):
-    texts = [text for language in NOTICES[section] for text in filled(section, language)]
+    texts = [text for language in NOTICES[section] for text in fill_forms(section, language)]
     assert read(header, [f"Vera: {text}" for text in texts], tmp_path) == [
         ("Vera", "message", text, False) for text in texts
     ]

@@ -1,6 +1,6 @@
-"""Dates and times as the phones of many countries write them: read, or refused by a sentence.
+"""Dates and times as phones of many countries write them are read, or refused in one sentence.
 
-The facts are Unicode's, written by benchmarks/locale_facts.py. Each way of writing becomes a small
+The facts come from Unicode, by benchmarks/locale_facts.py. Each way of writing becomes a small
 export of an Android phone and one of an iPhone: two people, a notice, moments over a new year.
 """
 
@@ -24,14 +24,14 @@ WORDS = ["hola", "¿a las 9:30?", "ok: dale", "12/11 no puedo\n- ni el 13", "jaj
 
 
 def ways():
-    """Each way of writing once: its name and its 24 stamps."""
+    """Yield each way of writing once: its name and its 24 stamps."""
     seen = set()
-    known = [
+    facts_by_name = [
         (f"{names} [{edition}]", facts)
-        for edition, read in FACTS.items()
-        for names, facts in read["locales"].items()
+        for edition, edition_facts in FACTS.items()
+        for names, facts in edition_facts["locales"].items()
     ]
-    for names, facts in known:
+    for names, facts in facts_by_name:
         dates = facts["date"]["written"].split("|")
         for clock in filter(facts.__contains__, CLOCKS):
             times = facts[clock]["written"].split("|")
@@ -48,34 +48,36 @@ def ways():
 def android(stamps):
     """An Android phone's export: the notice has no author."""
     lines = [f"{stamps[0]} - {ENCRYPTED}"]
-    return "\n".join(lines + [f"{stamp} - {said(n)}" for n, stamp in enumerate(stamps)]) + "\n"
+    return "\n".join(lines + [f"{stamp} - {message(n)}" for n, stamp in enumerate(stamps)]) + "\n"
 
 
 def iphone(stamps):
     """An iPhone's export: the notice stands under a name, behind WhatsApp's mark."""
     lines = [f"[{stamps[0]}] Ana: \u200e{ENCRYPTED}"]
-    return "\r\n".join(lines + [f"[{stamp}] {said(n)}" for n, stamp in enumerate(stamps)]) + "\r\n"
+    return (
+        "\r\n".join(lines + [f"[{stamp}] {message(n)}" for n, stamp in enumerate(stamps)]) + "\r\n"
+    )
 
 
-def said(n):
+def message(n):
     return f"{('Ana', 'Ben')[n % 2]}: {WORDS[n % len(WORDS)]}"
 
 
 def expected(seconds):
-    """The rows of a right reader: timestamp, author, kind, text."""
-    when = [pd.Timestamp(moment if seconds else moment[:16]) for moment in MOMENTS]
-    rows = [(when[0], None, "system", ENCRYPTED)]
-    for n, moment in enumerate(when):
-        author, text = said(n).split(": ", 1)
+    """The expected rows: timestamp, author, kind, text."""
+    times = [pd.Timestamp(moment if seconds else moment[:16]) for moment in MOMENTS]
+    rows = [(times[0], None, "system", ENCRYPTED)]
+    for n, moment in enumerate(times):
+        author, text = message(n).split(": ", 1)
         rows.append((moment, author, "message", text))
     return rows
 
 
-RIGHT = {seconds: expected(seconds) for seconds in (False, True)}
+EXPECTED_ROWS = {seconds: expected(seconds) for seconds in (False, True)}
 
 
-def outcome(path, text, right):
-    """What became of an export: read, refused, or what is wrong with its rows."""
+def outcome(path, text, expected_rows):
+    """How reading an export ends: read, refused, or what is wrong with its rows."""
     path.write_bytes(text.encode())
     try:
         table = whatsapp.read(path)
@@ -83,38 +85,40 @@ def outcome(path, text, right):
         return "refused" if "\n" not in str(error) else "refused in several lines"
     table = table.astype({"author": object}).where(table.notna(), None)
     rows = list(zip(table["timestamp"], table["author"], table["kind"], table["text"], strict=True))
-    if rows == right:
+    if rows == expected_rows:
         return "read"
-    if len(rows) != len(right):
-        return f"{len(rows)} rows of {len(right)}"
+    if len(rows) != len(expected_rows):
+        return f"{len(rows)} rows of {len(expected_rows)}"
     return (
-        "wrong times" if [row[1:] for row in rows] == [row[1:] for row in right] else "wrong rows"
+        "wrong times"
+        if [row[1:] for row in rows] == [row[1:] for row in expected_rows]
+        else "wrong rows"
     )
 
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory):
-    """What became of every export, by form and way of writing."""
+    """How reading each export ends, by phone and way of writing."""
     folder = tmp_path_factory.mktemp("locales")
     paths = {android: folder / "WhatsApp Chat with Ana.txt", iphone: folder / "_chat.txt"}
     return {
-        f"{form.__name__} {name}": outcome(path, form(stamps), RIGHT["seconds" in name])
+        f"{form.__name__} {name}": outcome(path, form(stamps), EXPECTED_ROWS["seconds" in name])
         for name, stamps in ways()
         for form, path in paths.items()
     }
 
 
 def compact(outcomes, bad):
-    """Those that ended badly, a line for each locale."""
-    found = {}
-    for name, what in outcomes.items():
-        if what in bad:
+    """The bad outcomes, one line for each locale."""
+    ways_by_locale = {}
+    for name, result in outcomes.items():
+        if result in bad:
             form, rest = name.split(" ", 1)
             names, way = rest.split(": ", 1)
-            found.setdefault((names, form, what), []).append(way)
+            ways_by_locale.setdefault((names, form, result), []).append(way)
     lines = [
-        f"{names} ({form}): {what}: {'; '.join(all_)}"
-        for (names, form, what), all_ in found.items()
+        f"{names} ({form}): {result}: {'; '.join(locale_ways)}"
+        for (names, form, result), locale_ways in ways_by_locale.items()
     ]
     return f"{Counter(outcomes.values())}\n" + "\n".join(lines)
 

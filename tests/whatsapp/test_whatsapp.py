@@ -1,4 +1,4 @@
-"""The reader of exports: every way a file may be written, and what people write into it."""
+"""The reader of exports: every form of a file, and everything people write into it."""
 
 import io
 import json
@@ -40,8 +40,8 @@ def table_rows(table: pd.DataFrame) -> list[tuple]:
     ]
 
 
-def said(data: str, folder: Path) -> list[tuple]:
-    """As `rows`, without times and marks of editing."""
+def short_rows(data: str, folder: Path) -> list[tuple]:
+    """The rows as (author, kind, text)."""
     return [row[1:4] for row in rows(data, folder)]
 
 
@@ -151,7 +151,7 @@ def test_header_of_a_notice(header, tmp_path):
 def test_words_between_lines(header, tmp_path):
     form, _ = HEADERS[header]
     data = f"{form}Vera: uno\n\n  dos\n{form}Ivo: tres\ncuatro\n\n"
-    assert said(data, tmp_path) == [
+    assert short_rows(data, tmp_path) == [
         ("Vera", "message", "uno\n\n  dos"),
         ("Ivo", "message", "tres\ncuatro"),
     ]
@@ -222,7 +222,7 @@ def test_order_of_the_date_by_language(name, line, day, tmp_path):
 @pytest.mark.parametrize("day", ["55 Mar 2014", "31 Feb 2014", "0 Mar 2014"])
 def test_a_named_date_that_does_not_exist_is_text(day, tmp_path):
     data = f"5 Mar 2014, 21:41 - Vera: uno\n{day}, 21:42 - Ivo: x\n6 Mar 2014, 9:05 - Ivo: dos\n"
-    assert said(data, tmp_path) == [
+    assert short_rows(data, tmp_path) == [
         ("Vera", "message", f"uno\n{day}, 21:42 - Ivo: x"),
         ("Ivo", "message", "dos"),
     ]
@@ -230,7 +230,7 @@ def test_a_named_date_that_does_not_exist_is_text(day, tmp_path):
 
 def test_a_date_that_does_not_exist_is_text(tmp_path):
     data = "17/5/2024, 10:00 - Vera: uno\n31/2/2024, 10:00 - Ivo: dos\n17/5/2024, 29:00 - Ivo: x\n"
-    assert said(data, tmp_path) == [
+    assert short_rows(data, tmp_path) == [
         ("Vera", "message", "uno\n31/2/2024, 10:00 - Ivo: dos\n17/5/2024, 29:00 - Ivo: x")
     ]
 
@@ -260,7 +260,7 @@ def test_a_date_that_does_not_exist_is_text(tmp_path):
 )
 def test_another_form_or_an_old_stranger_is_text(line, tmp_path):
     data = android("Vera: mirá:") + line + "\n" + android("Ivo: a", "Vera: b", start=11)
-    assert said(data, tmp_path) == [
+    assert short_rows(data, tmp_path) == [
         ("Vera", "message", "mirá:\n" + line),
         ("Ivo", "message", "a"),
         ("Vera", "message", "b"),
@@ -270,13 +270,13 @@ def test_another_form_or_an_old_stranger_is_text(line, tmp_path):
 def test_an_old_stranger_at_the_end_and_a_notice_with_it_are_text(tmp_path):
     pasted = "1/2/2019, 10:00 - Carlos: a\n1/2/2019, 10:01 - Carlos left\n1/2/2019, 10:02 - Ana: b"
     data = android(ENCRYPTED, "Ivo: dos", "Vera: tres", "Ivo: cuatro") + pasted
-    assert said(data, tmp_path)[-1] == ("Ivo", "message", "cuatro\n" + pasted)
+    assert short_rows(data, tmp_path)[-1] == ("Ivo", "message", "cuatro\n" + pasted)
 
 
 def test_the_first_line_tells_more_than_pasted_ones(tmp_path):
     pasted = "".join(f"[17/05/24, 09:0{i}:00] Ivo: {i}\n" for i in range(5))
     data = android("Vera: mirá:") + pasted + android("Ivo: ajá", start=11)
-    assert said(data, tmp_path) == [
+    assert short_rows(data, tmp_path) == [
         ("Vera", "message", "mirá:\n" + pasted.rstrip()),
         ("Ivo", "message", "ajá"),
     ]
@@ -289,7 +289,7 @@ def test_late_delivery_and_wrong_clocks_are_messages(tmp_path):
         "19/5/2024, 10:00 - Ivo: tres\n19/5/2024, 10:01 - Nueva: hola\n"
         "19/5/2024, 10:02 - Vera: hola\n"
     )
-    assert [text for _, _, text in said(data, tmp_path)] == [
+    assert [text for _, _, text in short_rows(data, tmp_path)] == [
         "uno", "dos", "tarde", "reloj", "tres", "hola", "hola",
     ]  # fmt: skip
 
@@ -299,7 +299,7 @@ def test_crlf_tells_a_pasted_header_on_an_iphone(tmp_path):
         "[17/05/24, 10:00:00] Vera: mirá\n[17/05/24, 09:59:00] Ivo: hola\n"
         "[17/05/24, 09:59:30] Vera: chau\r\n[17/05/24, 10:01:00] Ivo: ajá\r\n"
     )
-    assert said(data, tmp_path) == [
+    assert short_rows(data, tmp_path) == [
         (
             "Vera",
             "message",
@@ -314,7 +314,7 @@ def test_random_line_ends_tell_nothing(tmp_path):
         "[17/05/24, 10:00:00] Vera: a\n[17/05/24, 10:01:00] Ivo: b\r\nc\r\nd\r\n"
         "[17/05/24, 10:02:00] Vera: e\n[17/05/24, 10:03:00] Ivo: f\n"
     )
-    assert [text for _, _, text in said(data, tmp_path)] == ["a", "b\nc\nd", "e", "f"]
+    assert [text for _, _, text in short_rows(data, tmp_path)] == ["a", "b\nc\nd", "e", "f"]
 
 
 # Authors
@@ -337,12 +337,12 @@ def test_random_line_ends_tell_nothing(tmp_path):
 )
 def test_author(written, author, tmp_path):
     for data in (android(f"{written}: dale: sí"), iphone(f"{written}: dale: sí")):
-        assert said(data, tmp_path) == [(author, "message", "dale: sí")]
+        assert short_rows(data, tmp_path) == [(author, "message", "dale: sí")]
 
 
 def test_a_colon_in_a_name_is_proven_by_the_mark(tmp_path):
     data = iphone(f"Ana: work: {LRM}image omitted", "Ana: work: hi: there", "Ivo: Ana: work: hm")
-    assert said(data, tmp_path) == [
+    assert short_rows(data, tmp_path) == [
         ("Ana: work", "media", "image omitted"),
         ("Ana: work", "message", "hi: there"),
         ("Ivo", "message", "Ana: work: hm"),
@@ -351,7 +351,7 @@ def test_a_colon_in_a_name_is_proven_by_the_mark(tmp_path):
 
 def test_a_caption_that_ends_in_a_colon_is_no_name(tmp_path):
     data = iphone("Ana: hola", f"Ana: mirá: {LRM}<adjunto: 3-PHOTO.jpg>")
-    assert said(data, tmp_path) == [("Ana", "message", "hola"), ("Ana", "media", "mirá:")]
+    assert short_rows(data, tmp_path) == [("Ana", "message", "hola"), ("Ana", "media", "mirá:")]
 
 
 # WhatsApp's own words
@@ -373,7 +373,7 @@ def test_a_caption_that_ends_in_a_colon_is_no_name(tmp_path):
     ],
 )  # fmt: skip
 def test_a_notice_on_android_has_no_author(notice, tmp_path):
-    assert said(android(notice, "Vera: x"), tmp_path) == [
+    assert short_rows(android(notice, "Vera: x"), tmp_path) == [
         (None, "system", notice),
         ("Vera", "message", "x"),
     ]
@@ -391,7 +391,7 @@ def test_a_notice_on_android_has_no_author(notice, tmp_path):
 )
 @pytest.mark.parametrize("author", ["Vera", "Los del 2B", "Obra: 2B"])
 def test_a_notice_on_an_iphone_stands_behind_the_mark(author, notice, tmp_path):
-    assert said(iphone(f"{author}: {LRM}{notice}", "Ivo: ok"), tmp_path) == [
+    assert short_rows(iphone(f"{author}: {LRM}{notice}", "Ivo: ok"), tmp_path) == [
         (None, "system", notice),
         ("Ivo", "message", "ok"),
     ]
@@ -399,7 +399,7 @@ def test_a_notice_on_an_iphone_stands_behind_the_mark(author, notice, tmp_path):
 
 def test_notices_of_an_iphone_without_marks(tmp_path):
     data = iphone(f"Vera: {ENCRYPTED}", "Vera: Vera añadió a Ivo.", "Vera: Ivo salió del grupo")
-    assert said(data, tmp_path) == [
+    assert short_rows(data, tmp_path) == [
         (None, "system", ENCRYPTED),
         (None, "system", "Vera añadió a Ivo."),
         ("Vera", "message", "Ivo salió del grupo"),
@@ -438,9 +438,9 @@ def test_notices_of_an_iphone_without_marks(tmp_path):
     ],
 )
 def test_people_write_such_words(text, tmp_path):
-    assert said(android(f"Vera: {text}"), tmp_path) == [("Vera", "message", text)]
+    assert short_rows(android(f"Vera: {text}"), tmp_path) == [("Vera", "message", text)]
     marked = iphone(f"Ivo: {LRM}imagen omitida", f"Vera: {text}")
-    assert said(marked, tmp_path)[1] == ("Vera", "message", text)
+    assert short_rows(marked, tmp_path)[1] == ("Vera", "message", text)
 
 
 @pytest.mark.parametrize(
@@ -460,12 +460,12 @@ def test_people_write_such_words(text, tmp_path):
 )
 def test_without_the_mark_it_is_typed_on_an_iphone(text, tmp_path):
     data = iphone(f"Ivo: {LRM}GIF omitido", f"Vera: {text}")
-    assert said(data, tmp_path)[1] == ("Vera", "message", text)
+    assert short_rows(data, tmp_path)[1] == ("Vera", "message", text)
 
 
 def test_placeholders_of_an_iphone_are_typed_on_android(tmp_path):
     data = android("Vera: imagen omitida", "Vera: video omitted")
-    assert [kind for _, kind, _ in said(data, tmp_path)] == ["message", "message"]
+    assert [kind for _, kind, _ in short_rows(data, tmp_path)] == ["message", "message"]
 
 
 # Kinds
@@ -474,21 +474,21 @@ NOTICES = json.loads(Path(whatsapp.__file__).with_name("notices.json").read_text
 
 
 def forms(*kinds: str) -> list[str]:
-    filled = {"{name}": "Ana Paz", "{time}": "12 min", "{.}": "."}
-    found = []
+    fillings = {"{name}": "Ana Paz", "{time}": "12 min", "{.}": "."}
+    all_forms = []
     for kind in kinds:
-        for words in NOTICES[kind].values():
-            for form in words:
-                for token, value in filled.items():
+        for listed in NOTICES[kind].values():
+            for form in listed:
+                for token, value in fillings.items():
                     form = form.replace(token, value)
-                found.append(form)
-    return sorted(set(found))
+                all_forms.append(form)
+    return sorted(set(all_forms))
 
 
 @pytest.mark.parametrize("words", forms("android_media"))
 def test_media_left_out_on_android(words, tmp_path):
     data = android(f"Vera: {words}", f"Vera: {words}\nqué día: sí", f"Vera: {words.upper()}")
-    assert said(data, tmp_path) == [
+    assert short_rows(data, tmp_path) == [
         ("Vera", "media", words),
         ("Vera", "media", "qué día: sí"),
         ("Vera", "media", words.upper()),
@@ -506,7 +506,7 @@ def test_attachment_on_android(name, words, tmp_path):
         f"Vera: mirá {LRM}{whole}",
         f"Vera: mirá\nesto\n{whole}",
     )
-    assert said(data, tmp_path) == [
+    assert short_rows(data, tmp_path) == [
         ("Vera", "media", whole),
         ("Vera", "media", whole),
         ("Vera", "media", "mirá: esto\n\nsí"),
@@ -520,13 +520,13 @@ def test_media_left_out_on_an_iphone(words, tmp_path):
     data = iphone(
         f"Vera: {LRM}{words}", f"Vera: ¡mirá! {LRM}{words}", f"Vera: {LRM}{words}\nmirá", "Vera: a"
     )
-    assert said(data, tmp_path) == [
+    assert short_rows(data, tmp_path) == [
         ("Vera", "media", words),
         ("Vera", "media", "¡mirá!"),
         ("Vera", "media", "mirá"),
         ("Vera", "message", "a"),
     ]
-    assert said(iphone(f"Vera: {words}", "Vera: a"), tmp_path)[0] == ("Vera", "media", words)
+    assert short_rows(iphone(f"Vera: {words}", "Vera: a"), tmp_path)[0] == ("Vera", "media", words)
 
 
 @pytest.mark.parametrize("words", forms("ios_document"))
@@ -537,7 +537,7 @@ def test_document_left_out_on_an_iphone(words, tmp_path):
         f"Vera: {LRM}{words}",
         f"Vera: mirá\nPlano.pdf • {LRM}1 página {LRM}{words}",
     )
-    assert said(data, tmp_path) == [
+    assert short_rows(data, tmp_path) == [
         ("Vera", "media", f"Plano.pdf • 2 páginas {words}"),
         ("Vera", "media", f"Plano final.pdf {words}"),
         ("Vera", "media", words),
@@ -552,7 +552,7 @@ def test_attachment_on_an_iphone(words, colon, tmp_path):
     data = iphone(
         f"Vera: {LRM}{whole}", f"Vera: qué día {LRM}{whole}", f"Vera: {LRM}{whole}\nqué día"
     )
-    assert said(data, tmp_path) == [
+    assert short_rows(data, tmp_path) == [
         ("Vera", "media", whole),
         ("Vera", "media", "qué día"),
         ("Vera", "media", "qué día"),
@@ -561,7 +561,7 @@ def test_attachment_on_an_iphone(words, colon, tmp_path):
 
 def test_attachment_of_an_old_iphone(tmp_path):
     data = f"29/12/2012 17:04:00: Vera: IMG_1.jpg <{LRM}attached>\n29/12/2012 17:04:09: Ivo: a\n"
-    assert said(data, tmp_path) == [
+    assert short_rows(data, tmp_path) == [
         ("Vera", "media", "IMG_1.jpg <attached>"),
         ("Ivo", "message", "a"),
     ]
@@ -587,19 +587,19 @@ def test_attachment_of_an_old_iphone(tmp_path):
 )
 def test_other_media(text, tmp_path):
     for data in (android(f"Vera: {text}"), iphone(f"Vera: {LRM}{text}"), iphone(f"Vera: {text}")):
-        assert said(data, tmp_path) == [("Vera", "media", text)]
+        assert short_rows(data, tmp_path) == [("Vera", "media", text)]
         assert captions(data, tmp_path) == [""]
 
 
 def test_a_location_with_a_comment(tmp_path):
     data = android("Vera: live location shared\nllego en 5")
-    assert said(data, tmp_path) == [("Vera", "media", "llego en 5")]
+    assert short_rows(data, tmp_path) == [("Vera", "media", "llego en 5")]
 
 
 @pytest.mark.parametrize("text", ["null", "", " ", LRM])
 def test_what_android_does_not_show(text, tmp_path):
     data = android(f"Vera: {text}", "Ivo: x")
-    assert said(data, tmp_path) == [
+    assert short_rows(data, tmp_path) == [
         ("Vera", "media", text.replace(LRM, "")),
         ("Ivo", "message", "x"),
     ]
@@ -611,8 +611,8 @@ def test_deleted_and_calls_in_every_language(kind, tmp_path):
         plain = words.removesuffix(".")
         for text in (plain, plain + "."):
             expected = [("Vera", kind, text)]
-            assert said(android(f"Vera: {text}"), tmp_path) == expected
-            assert said(iphone(f"Vera: {LRM}{text}"), tmp_path) == expected
+            assert short_rows(android(f"Vera: {text}"), tmp_path) == expected
+            assert short_rows(iphone(f"Vera: {LRM}{text}"), tmp_path) == expected
 
 
 @pytest.mark.parametrize(
@@ -627,13 +627,13 @@ def test_deleted_and_calls_in_every_language(kind, tmp_path):
 )
 def test_call(call, tmp_path):
     expected = [("Vera", "call", call.replace(LRM, ""))]
-    assert said(iphone(f"Vera: {LRM}{call}"), tmp_path) == expected
-    assert said(android(f"Vera: {call}"), tmp_path) == expected
+    assert short_rows(iphone(f"Vera: {LRM}{call}"), tmp_path) == expected
+    assert short_rows(android(f"Vera: {call}"), tmp_path) == expected
 
 
 def test_calls_without_an_author(tmp_path):
     data = android("Missed voice call", "Llamada perdida", "Videollamada. 1 h 3 min", "Vera left")
-    assert [kind for _, kind, _ in said(data, tmp_path)] == ["call", "call", "call", "system"]
+    assert [kind for _, kind, _ in short_rows(data, tmp_path)] == ["call", "call", "call", "system"]
 
 
 @pytest.mark.parametrize("words", forms("edited"))
@@ -668,7 +668,7 @@ def test_a_placeholder_is_no_caption_and_the_words_below_it_are(text, tmp_path):
     kinds = []
     for phone in phones:
         data = phone(f"Vera: {text}")
-        kinds += [kind for _, kind, _ in said(data, tmp_path)]
+        kinds += [kind for _, kind, _ in short_rows(data, tmp_path)]
         if kinds[-1] == "media":
             assert captions(data, tmp_path) == [""]
             if text not in ("", "null"):  # which stand alone
@@ -688,7 +688,7 @@ def test_only_media_have_captions(tmp_path):
 def test_a_place_below_a_photo_is_no_caption_for_it_names_a_street(tmp_path):
     place = "Café Paz\nCalle Falsa 1\nhttps://maps.google.com/?q=-34.6,-58.4"
     data = android(f"Vera: IMG-20240517-WA0001.jpg (file attached)\n{place}")
-    assert said(data, tmp_path) == [("Vera", "media", place)]
+    assert short_rows(data, tmp_path) == [("Vera", "media", place)]
     assert captions(data, tmp_path) == [""]
 
 
@@ -714,12 +714,12 @@ TEXTS = {
 @pytest.mark.parametrize("case", TEXTS)
 def test_text(case, tmp_path):
     typed, kept = TEXTS[case]
-    assert said(android(f"Vera: {typed}", "Ivo: z"), tmp_path)[0] == ("Vera", "message", kept)
+    assert short_rows(android(f"Vera: {typed}", "Ivo: z"), tmp_path)[0] == ("Vera", "message", kept)
 
 
 def test_repeated_words_stay(tmp_path):
     data = "17/5/2024, 10:00 - Vera: ja\n" * 3
-    assert [text for _, _, text in said(data, tmp_path)] == ["ja", "ja", "ja"]
+    assert [text for _, _, text in short_rows(data, tmp_path)] == ["ja", "ja", "ja"]
 
 
 # Bytes and zips
@@ -762,10 +762,10 @@ def test_invalid_bytes(tmp_path):
     (export,) = whatsapp.read_file(path)
     assert export.messages["text"].tolist() == ["¿qué hacés, ñandú?", "a\ufffdb", "\ufffd"]
     assert export.account.replaced == 2
-    assert export.decided.endswith(", 2 bytes that are no text replaced by U+FFFD")
+    assert export.decisions.endswith(", 2 bytes that are no text replaced by U+FFFD")
 
 
-OLD = {
+OLD_ENCODINGS = {
     "cp1252": "¿qué hacés, ñandú? “nada” – 5 €",
     "latin-1": "¿qué hacés, ñandú?",
     "cp1251": "привет, как дела? приходи вечером на чай",
@@ -776,15 +776,15 @@ OLD = {
 }
 
 
-@pytest.mark.parametrize("encoding", OLD)
+@pytest.mark.parametrize("encoding", OLD_ENCODINGS)
 def test_encodings_of_before_utf8(encoding, tmp_path):
     path = tmp_path / "x.txt"
-    lines = [f"17/5/2024, 10:0{n} - Vera: {OLD[encoding]}\n" for n in range(9)]
+    lines = [f"17/5/2024, 10:0{n} - Vera: {OLD_ENCODINGS[encoding]}\n" for n in range(9)]
     path.write_bytes("".join(lines).encode(encoding))
     (export,) = whatsapp.read_file(path)
-    assert set(export.messages["text"]) == {OLD[encoding]}
+    assert set(export.messages["text"]) == {OLD_ENCODINGS[encoding]}
     assert export.account.replaced == 0
-    assert export.decided.endswith(f", read as {CALLED.get(encoding, encoding)}")
+    assert export.decisions.endswith(f", read as {ENCODING_NAMES.get(encoding, encoding)}")
 
 
 LANGUAGES = {
@@ -808,7 +808,9 @@ def test_encodings_that_share_most_letters(encoding, words, times, tmp_path):
     assert set(whatsapp.read(tmp_path / "x.txt")["text"]) <= {words, "mañana"}
 
 
-CALLED = {"latin-1": "Windows-1252"} | {f"cp{n}": f"Windows-{n}" for n in (1251, 1252, 1253, 1256)}
+ENCODING_NAMES = {"latin-1": "Windows-1252"} | {
+    f"cp{n}": f"Windows-{n}" for n in (1251, 1252, 1253, 1256)
+}
 
 
 def zipped(**files: str | bytes) -> bytes:
@@ -909,7 +911,7 @@ def test_what_was_decided(tmp_path):
     assert export.name == "x.txt"
     assert (export.lines, export.lines_understood) == (5, 4)
     assert export.lost == ((1, "cut"),)
-    assert export.decided == (
+    assert export.decisions == (
         "Android, 24-hour clock, day first: with month first, 2 of 2 dates are impossible, "
         "1 header-like lines kept as text"
     )
@@ -926,8 +928,8 @@ CUT_ZIP = zipped(**{"_chat.txt": CHAT * 200})[:-40]
 BAD_ZIP = bytearray(zipped(**{"_chat.txt": CHAT * 200}))
 BAD_ZIP[60:90] = b"\x00" * 30
 LOCKED = bytearray(zipped(**{"_chat.txt": CHAT}))
-for at in (LOCKED.index(b"PK\x03\x04") + 6, LOCKED.index(b"PK\x01\x02") + 8):
-    LOCKED[at] |= 1
+for flag_offset in (LOCKED.index(b"PK\x03\x04") + 6, LOCKED.index(b"PK\x01\x02") + 8):
+    LOCKED[flag_offset] |= 1
 
 
 @pytest.mark.parametrize(
@@ -958,7 +960,7 @@ def test_error(name, data, sentence, tmp_path):
 
 
 def test_a_zip_that_unpacks_to_too_much(tmp_path, monkeypatch):
-    monkeypatch.setattr(whatsapp.files, "LIMIT", 1000)
+    monkeypatch.setattr(whatsapp.files, "MAX_BYTES", 1000)
     (tmp_path / "a.zip").write_bytes(zipped(**{"_chat.txt": CHAT * 100}))
     with pytest.raises(whatsapp.ExportError) as error:
         whatsapp.read(tmp_path / "a.zip")
