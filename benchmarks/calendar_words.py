@@ -21,15 +21,15 @@ HALVES = [[0, 12], [12, 24]]
 
 def months(locale) -> list[list[str]]:  # noqa: ANN001  Babel is not installed where types are checked
     """The names of the twelve months, each in its several forms."""
-    found = []
+    forms_by_month = []
     for number in range(1, 13):
         forms = {
             locale.months[context][width].get(number)
             for context in ("format", "stand-alone")
             for width in _WIDTHS
         }
-        found.append(sorted(form for form in forms if form and not form[0].isdigit()))
-    return found if all(found) else []
+        forms_by_month.append(sorted(form for form in forms if form and not form[0].isdigit()))
+    return forms_by_month if all(forms_by_month) else []
 
 
 def hours(locale) -> list[list]:  # noqa: ANN001
@@ -42,13 +42,13 @@ def hours(locale) -> list[list]:  # noqa: ANN001
                 first = rule["at"] if "at" in rule else rule["from"]  # at noon: from 12 to 13
                 last = rule.get("before", first + 3600)
                 spans.setdefault(name, (first // 3600, last // 3600))
-    found = set()
+    spans_by_word = set()
     for context in locale.day_periods.values():
         for width in ("abbreviated", "wide", "narrow"):
             for name, word in dict(context.get(width) or {}).items():
                 if name in spans and (width != "narrow" or len(word) > 1):
-                    found.add((word, *spans[name]))
-    return sorted(map(list, found))
+                    spans_by_word.add((word, *spans[name]))
+    return sorted(map(list, spans_by_word))
 
 
 def joined(old: dict, new: dict) -> dict:
@@ -56,18 +56,18 @@ def joined(old: dict, new: dict) -> dict:
 
     A word that was AM or PM in any is that, whatever part of the day it is now.
     """
-    known = {word for word, *_ in old.get("hours", [])}
+    words = {word for word, *_ in old.get("hours", [])}
     more = [
         [word, *span]
         for word, *span in new.get("hours", [])
-        if word not in known or (span in HALVES and [word, *span] not in old["hours"])
+        if word not in words or (span in HALVES and [word, *span] not in old["hours"])
     ]
     months = [some["months"] for some in (old, new) if some.get("months")]
-    found = {
+    result = {
         "months": [sorted(set().union(*forms)) for forms in zip(*months, strict=True)],
         "hours": sorted([*old.get("hours", []), *more]),
     }
-    return {key: value for key, value in found.items() if value}
+    return {key: value for key, value in result.items() if value}
 
 
 def main() -> None:

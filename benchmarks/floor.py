@@ -109,7 +109,7 @@ def measure(overrides: Sequence[str], steps: int) -> dict[str, dict[str, float]]
     test, most = encode_table(tokenizer, parts["test"]), config.predict.batch_tokens
     sizes = [len(row["input_ids"]) for row in test]
     order = sorted(range(len(test)), key=sizes.__getitem__)
-    batches = [[test[at] for at in batch] for batch in losses.batches(order, sizes, most)]
+    batches = [[test[index] for index in batch] for batch in losses.batches(order, sizes, most)]
     losses.token_losses(base, batches[0], most)
     began = time.process_time()
     losses.token_losses(base, test, most)
@@ -144,15 +144,15 @@ def work(batches: Sequence[Sequence[Encoded]], spent: float, least: float) -> di
     return {"tokens": tokens(rows), "labels": labels(rows), "seconds": spent, "floor": least}
 
 
-def table(found: dict) -> str:
+def table(measures: dict) -> str:
     """Both kinds of work beside their floors, as Markdown."""
     rows = ["| work | tokens | labels | processor seconds | floor | times the floor |"]
     rows.append("| --- | --- | --- | --- | --- | --- |")
     for name in ("scoring the test replies", "training"):
-        one = found[name]
+        measure = measures[name]
         rows.append(
-            f"| {name} | {one['tokens']:,} | {one['labels']:,} | {one['seconds']:.1f} "
-            f"| {one['floor']:.1f} | {one['seconds'] / one['floor']:.2f} |"
+            f"| {name} | {measure['tokens']:,} | {measure['labels']:,} | {measure['seconds']:.1f} "
+            f"| {measure['floor']:.1f} | {measure['seconds'] / measure['floor']:.2f} |"
         )
     return "\n".join(rows)
 
@@ -172,14 +172,14 @@ def choices(steps: int) -> str:
     for precision, attention in [(hardware.AUTO, hardware.AUTO), *settings]:
         command = [sys.executable, "-m", "benchmarks.floor", "--json", "--steps", str(steps)]
         command += [f"model.precision={precision}", f"train.attention={attention}"]
-        found = json.loads(subprocess.check_output(command, text=True).splitlines()[-1])
-        one = {key: found[key]["seconds"] for key in ("training", "scoring the test replies")}
+        result = json.loads(subprocess.check_output(command, text=True).splitlines()[-1])
+        seconds = {key: result[key]["seconds"] for key in ("training", "scoring the test replies")}
         if precision == hardware.AUTO:
-            auto = one
-            taken = f"auto: {found['chosen']['precision']} | auto: {found['chosen']['attention']}"
+            auto = seconds
+            taken = f"auto: {result['chosen']['precision']} | auto: {result['chosen']['attention']}"
         else:
             taken = f"{precision} | {attention}"
-        ratios = [f"{one[key]:.1f} ({one[key] / auto[key]:.2f})" for key in one]
+        ratios = [f"{seconds[key]:.1f} ({seconds[key] / auto[key]:.2f})" for key in seconds]
         rows.append(f"| {taken} | {' | '.join(ratios)} |")
     return "\n".join(rows)
 
@@ -195,8 +195,8 @@ def main() -> None:
     if options.choices:
         print(choices(options.steps))
         return
-    found = measure(options.overrides, options.steps)
-    print(json.dumps(found) if options.json else table(found))
+    result = measure(options.overrides, options.steps)
+    print(json.dumps(result) if options.json else table(result))
 
 
 if __name__ == "__main__":

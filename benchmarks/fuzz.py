@@ -77,17 +77,17 @@ def mutated(chance: random.Random, corpus: list[bytes]) -> bytes:
     """One of the corpus with one to six changes."""
     data = bytearray(chance.choice(corpus))
     for _ in range(chance.randint(1, 6)):
-        at = chance.randint(0, len(data))
-        end = min(len(data), at + int(chance.expovariate(1 / 20)))
+        place = chance.randint(0, len(data))
+        end = min(len(data), place + int(chance.expovariate(1 / 20)))
         kind = chance.randrange(11)
         if kind == 0 and data:
             data[chance.randrange(len(data))] = chance.randrange(256)
         elif kind == 1:
-            del data[at:end]
+            del data[place:end]
         elif kind == 2:
-            data[at:at] = data[at:end] * chance.randint(1, 5)
+            data[place:place] = data[place:end] * chance.randint(1, 5)
         elif kind in (3, 4):
-            data[at:at] = chance.choice(TOKENS).encode()
+            data[place:place] = chance.choice(TOKENS).encode()
         elif kind == 5:
             lines = data.split(b"\n")
             chance.shuffle(lines)
@@ -95,7 +95,7 @@ def mutated(chance: random.Random, corpus: list[bytes]) -> bytes:
         elif kind == 6:
             other = chance.choice(corpus)
             start = chance.randint(0, len(other))
-            data[at:end] = other[start : start + chance.randint(0, 200)]
+            data[place:end] = other[start : start + chance.randint(0, 200)]
         elif kind == 7:
             lines = data.split(b"\n")
             which = chance.randrange(len(lines))
@@ -106,7 +106,7 @@ def mutated(chance: random.Random, corpus: list[bytes]) -> bytes:
         elif kind == 9:
             data = data.replace(b"\r\n", b"\n").replace(b"\n", b"\r", chance.choice([-1, 1, 2]))
         else:
-            data = data[:at]
+            data = data[:place]
     if chance.random() < 0.05:
         text = data.decode("utf-8", "ignore")
         data = bytearray(text.encode(chance.choice(ENCODINGS), "ignore"))
@@ -128,9 +128,9 @@ def lost(export: whatsapp.Export, text: str | None) -> str | None:
     if export.account.characters_in != len(text):
         return "characters miscounted"
     words = export.messages["text"].tolist()
-    for start, end, said in zip(starts, [*starts[1:], len(raw) + 1], words, strict=True):
+    for start, end, message in zip(starts, [*starts[1:], len(raw) + 1], words, strict=True):
         source = iter("\n".join(raw[start - 1 : end - 1]))
-        if not all(sign in source for sign in said):
+        if not all(sign in source for sign in message):
             return f"the row of line {start} says what does not stand there"
     return None
 
@@ -176,14 +176,14 @@ def failure(data: bytes, path: Path) -> tuple[str | None, bool, float]:
 
 def corpus() -> list[bytes]:
     """The cases' files, and what is inside their zips."""
-    found = []
+    contents = []
     for case in cases.found_in(cases.CASES):
         for file in cases.files_of(case):
-            found.append(file.read_bytes())
+            contents.append(file.read_bytes())
             if file.suffix == ".zip":
-                with zipfile.ZipFile(BytesIO(found[-1])) as archive:
-                    found += [archive.read(name) for name in archive.namelist()]
-    return found
+                with zipfile.ZipFile(BytesIO(contents[-1])) as archive:
+                    contents += [archive.read(name) for name in archive.namelist()]
+    return contents
 
 
 def main() -> int:

@@ -115,11 +115,11 @@ def fresh(share: float = 1.0) -> None:
 def products(dtype: torch.dtype) -> float:
     """The quickest product of two square matrices here, in operations a second."""
     size = 8192 if ON_GPU else 512
-    one, other = (torch.randn(size, size, dtype=dtype, device=hardware.device()) for _ in range(2))
+    left, right = (torch.randn(size, size, dtype=dtype, device=hardware.device()) for _ in range(2))
     spent = []
     for _ in range(20):
         began = now()
-        one @ other
+        left @ right
         spent.append(now() - began)
     return 2 * size**3 / min(spent)
 
@@ -312,12 +312,12 @@ def head(kind: str) -> Row:
         if function == "everywhere":  # as transformers does it: logits of all, in float32
             return cross_entropy((states @ weight.T).float()[some], targets[some])
         if function == "trl":
-            found = frozen_head._trl_function.apply(
+            scored = frozen_head._trl_function.apply(
                 states[some], weight, None, targets[some], 1.0, 32768, None, 1.0, ("is_top1",)
             )
         else:
-            found = frozen_head.FrozenHead.apply(states[some], weight, targets[some])
-        return -found[0].mean()
+            scored = frozen_head.FrozenHead.apply(states[some], weight, targets[some])
+        return -scored[0].mean()
 
     spent = []
     for _ in range(8):
@@ -342,7 +342,7 @@ def replies(kind: str) -> Row:
     number, batch = (REPLIES, int(at_once)) if ON_GPU else (4, 2)
     if batch == 1:
         number = 10
-    prompts = ["hola dale voy che bien " * (20 + at % 10) for at in range(number)]
+    prompts = ["hola dale voy che bien " * (20 + index % 10) for index in range(number)]
     config = generation_config(TOKENIZER, TURN_END, typed(params).generate)
     reply_all(model, TOKENIZER, prompts[:2], config, ["\0"], seed=1)
     began = now()
@@ -382,11 +382,18 @@ def workplace(overrides: Sequence[str]) -> Iterator[tuple[Path, dict, dict[str, 
         yield place, params, around
 
 
-def ran(place: Path, around: Mapping[str, str], *command: str, said: str = "") -> tuple[str, float]:
+def ran(
+    place: Path, around: Mapping[str, str], *command: str, typed: str = ""
+) -> tuple[str, float]:
     """What a command printed in `place`, and its seconds. Raises with its last words."""
     began = time.perf_counter()
     done = subprocess.run(
-        command, cwd=place, env={**os.environ, **around}, input=said, capture_output=True, text=True
+        command,
+        cwd=place,
+        env={**os.environ, **around},
+        input=typed,
+        capture_output=True,
+        text=True,
     )
     if done.returncode:
         raise RuntimeError(f"{' '.join(command[:4])}: {done.stderr.strip()[-8000:]}")
@@ -428,24 +435,24 @@ def pipeline(name: str) -> Row:
         _, training_seconds = ran(place, around, python, *TRAIN)
         seconds = [ran(place, around, python, *stage)[1] for stage in (PREDICT, EVALUATE)]
         chat = ("-m", "espejo.commands.cli", "chat", "--model", "model", "--seed", "1")
-        talk, _ = ran(place, around, python, *chat, said="hola\n/base\nsalir\n")
+        chat_output, _ = ran(place, around, python, *chat, typed="hola\n/base\nsalir\n")
         here, _ = ran(place, around, python, "-c", SCORE)
         alone = {**around, "CUDA_VISIBLE_DEVICES": ""}
         there, _ = ran(place, alone, python, "-c", SCORE)
         loss = pd.read_csv(place / "plots" / "loss.csv")["train"].dropna()
         manifest = json.loads((place / "model" / "espejo.json").read_text("utf-8"))
         scores = json.loads((place / "metrics" / "eval.json").read_text("utf-8"))
-    found = [float(text.split()[-1]) for text in (here, there)]
+    losses = [float(text.split()[-1]) for text in (here, there)]
     return {
         "chosen": hardware.describe(manifest["hardware"]),
         "loss": [loss.iloc[0], loss.iloc[-1]],
         "train_seconds": training_seconds,
         "evaluate_seconds": sum(seconds),
-        "chat": talk.count("› "),
+        "chat": chat_output.count("› "),
         "bits_tuned": scores["tuned"]["bits_per_character"]["value"],
-        "bits_here": found[0],
-        "bits_on_processor": found[1],
-        "apart": abs(found[0] - found[1]),
+        "bits_here": losses[0],
+        "bits_on_processor": losses[1],
+        "apart": abs(losses[0] - losses[1]),
     }
 
 
@@ -490,8 +497,8 @@ def launched(kind: str) -> Row:
                 process.send_signal(signal.SIGKILL)
             if process.returncode != -signal.SIGKILL:
                 raise RuntimeError("the training was over before it could be killed")
-            said, seconds = ran(place, around, sys.executable, *TRAIN)
-            if "Resuming from" not in said:
+            output, seconds = ran(place, around, sys.executable, *TRAIN)
+            if "Resuming from" not in output:
                 raise RuntimeError("it began anew")
         else:
             command = shlex.split(params["launch"][launcher])
@@ -540,7 +547,7 @@ CHECKS = {
 }
 
 
-def told(error: BaseException) -> str:
+def error_line(error: BaseException) -> str:
     """The last line that says something of an error."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     lines = [line for line in lines if "Error" in line] or lines
@@ -554,7 +561,7 @@ def case(function: Callable[[str], Row], name: str) -> Row:
         row = function(name)
     except Exception as error:
         traceback.print_exc()
-        row = {"error": told(error)}
+        row = {"error": error_line(error)}
         traceback.clear_frames(error.__traceback__)  # they hold a model
     return {"case": name, **row, "took": time.perf_counter() - began}
 
@@ -566,16 +573,16 @@ def inside(name: str, output: Path) -> None:
     cases = some.split(",") if some else check.cases
     workers = len(cases) if check.together else 1
     with ThreadPoolExecutor(workers) as pool, output.open("a") as rows:
-        for row in pool.map(lambda one: case(check.function, one), cases):
+        for row in pool.map(lambda arguments: case(check.function, arguments), cases):
             print(json.dumps(row), file=rows, flush=True)
 
 
 def machine() -> Row:
     """The card, its driver, and the versions of what computes on it."""
-    facts: Row = {"processor": hardware.processor(), **checkpoints.libraries()}
+    description: Row = {"processor": hardware.processor(), **checkpoints.libraries()}
     if ON_GPU:
         ask = ("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader")
-        facts |= {
+        description |= {
             "card": torch.cuda.get_device_name(),
             "memory_gb": torch.cuda.get_device_properties(0).total_memory / 1e9,
             "driver": subprocess.check_output(ask, text=True).split()[0],
@@ -583,7 +590,7 @@ def machine() -> Row:
             "tflops_bfloat16": products(torch.bfloat16) / 1e12,
             "tflops_float16": products(torch.float16) / 1e12,
         }
-    return facts
+    return description
 
 
 def cell(value: object) -> str:
@@ -595,7 +602,7 @@ def cell(value: object) -> str:
     return "–" if value is None else str(value)
 
 
-def shown(rows: Iterable[Row]) -> str:
+def markdown(rows: Iterable[Row]) -> str:
     """Rows as a Markdown table; a failed one has its error in the last column."""
     rows = list(rows)
     heads = list(dict.fromkeys(key for row in rows for key in row if key != "took"))
@@ -616,7 +623,7 @@ def main() -> None:
     if options.inside:
         inside(options.checks[0], options.inside)
         return
-    found: Row = {"machine": machine(), "checks": {}}
+    results: Row = {"machine": machine(), "checks": {}}
     for name in options.checks or CHECKS:
         began = time.perf_counter()
         error = None
@@ -629,16 +636,16 @@ def main() -> None:
                     command, cwd=ROOT, timeout=CHECKS[name.partition("=")[0]].seconds, check=True
                 )
             except subprocess.SubprocessError as trouble:
-                error = told(trouble)
+                error = error_line(trouble)
             seen = [json.loads(line) for line in rows.read_text("utf-8").splitlines()]
-        found["checks"][name] = {
+        results["checks"][name] = {
             "seconds": time.perf_counter() - began,
             "error": error,
             "rows": seen,
         }
-        options.output.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
-        print(f"\n## {name}\n\n{shown(seen)}\n\n{error or ''}", flush=True)
-    print(f"\n{json.dumps(found['machine'])}\n")
+        options.output.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
+        print(f"\n## {name}\n\n{markdown(seen)}\n\n{error or ''}", flush=True)
+    print(f"\n{json.dumps(results['machine'])}\n")
 
 
 if __name__ == "__main__":

@@ -82,14 +82,14 @@ def time_pattern(locale: Locale, twelve: bool, seconds: bool) -> DateTimePattern
     own = locale.time_formats["medium" if seconds else "short"]
     if bool(re.search("[hK]", letters(own))) == twelve:
         return own
-    found = locale.datetime_skeletons[("hm" if twelve else "Hm") + "s" * seconds]
-    return parse_pattern(getattr(found, "pattern", found))
+    pattern = locale.datetime_skeletons[("hm" if twelve else "Hm") + "s" * seconds]
+    return parse_pattern(getattr(pattern, "pattern", pattern))
 
 
-def facts(name: str) -> dict:
+def locale_facts(name: str) -> dict:
     """All that is known of one locale."""
     locale = Locale.parse(name)
-    known = {
+    record = {
         "joined": str(get_datetime_format("short", locale=locale)).replace("'", ""),
         "date": written(locale.date_formats["short"], locale),
     }
@@ -103,8 +103,8 @@ def facts(name: str) -> dict:
             if (
                 "B " not in stamps["written"]
             ):  # old Babel leaves a part of the day as the pattern's letter
-                known[clock] = stamps
-    return known
+                record[clock] = stamps
+    return record
 
 
 def main() -> None:
@@ -116,8 +116,8 @@ def main() -> None:
     lines = [f'"{key}": {json.dumps(value, ensure_ascii=False)}' for key, value in head.items()]
     sharing: dict[str, list[str]] = {}
     for name in sorted(LOCALES.split()):
-        sharing.setdefault(json.dumps(facts(name), ensure_ascii=False), []).append(name)
-    locales = [f'"{" ".join(names)}": {known}' for known, names in sharing.items()]
+        sharing.setdefault(json.dumps(locale_facts(name), ensure_ascii=False), []).append(name)
+    locales = [f'"{" ".join(names)}": {record}' for record, names in sharing.items()]
     lines.append('"locales": {\n' + ",\n".join(locales) + "\n}")
     out = OUT / f"babel-{babel.__version__}.json"
     out.write_text("{\n" + ",\n".join(lines) + "\n}\n", "utf-8")

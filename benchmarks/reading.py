@@ -84,24 +84,24 @@ def generate(path: Path, lines: int) -> None:
         while written < lines:
             if chance.random() < 0.4:  # else it belongs to a burst; all take six years
                 now += timedelta(minutes=chance.expovariate(lines / 8e6))
-            who = chance.choice(["Romina", "Lautaro P. 🎸"])
-            said = " ".join(chance.choices(words, k=1 + int(chance.expovariate(1 / 6))))
+            author = chance.choice(["Romina", "Lautaro P. 🎸"])
+            text = " ".join(chance.choices(words, k=1 + int(chance.expovariate(1 / 6))))
             kind = chance.random()
             if kind < 0.06:
-                said = "<Multimedia omitido>"
+                text = "<Multimedia omitido>"
             elif kind < 0.12:
-                said += "".join(
+                text += "".join(
                     "\n" + " ".join(chance.choices(words, k=4)) for _ in range(chance.randint(1, 4))
                 )
             elif kind < 0.13:
-                said += " <Se editó este mensaje.>"
+                text += " <Se editó este mensaje.>"
             elif kind < 0.14:
-                said = "Se eliminó este mensaje."
+                text = "Se eliminó este mensaje."
             elif kind < 0.16:
-                said = f"https://example.org/{written} (mirá)"
-            name = "" if kind > 0.999 else f"{who}: "
-            file.write(f"{now:%d/%m/%Y, %H:%M} - {name}{said}\n")
-            written += 1 + said.count("\n")
+                text = f"https://example.org/{written} (mirá)"
+            name = "" if kind > 0.999 else f"{author}: "
+            file.write(f"{now:%d/%m/%Y, %H:%M} - {name}{text}\n")
+            written += 1 + text.count("\n")
 
 
 def measured(python: str, reader: str, path: Path, repeats: int) -> list[float] | str:
@@ -123,21 +123,21 @@ def table(python: str, chat: Path, many: Path) -> list[str]:
     """The lines of the Markdown table."""
     plan = [(name, chat, LINES, 3) for name in READERS]
     plan += [("floor", many, MANY, 2), ("espejo", many, MANY, 2)]
-    found = []
+    results = []
     for name, path, lines, repeats in plan:
         result = measured(
             sys.executable if name in ("floor", "espejo") else python, name, path, repeats
         )
         if isinstance(result, str):
-            found.append(f"| {name} | {lines:,} | {result} | – | – | – |")
+            results.append(f"| {name} | {lines:,} | {result} | – | – | – |")
             continue
         seconds, floors, memory, rows = result
-        found.append(
+        results.append(
             f"| {name} | {lines:,} | {lines / seconds:,.0f} | {floors:.1f} "
             f"| {memory:,.0f} | {rows:,} |"
         )
     head = "| reader | lines | lines/processor s | times the floor | peak memory, MB | messages |"
-    return [head, "| --- | --- | --- | --- | --- | --- |", *found]
+    return [head, "| --- | --- | --- | --- | --- | --- |", *results]
 
 
 def main() -> None:

@@ -37,8 +37,8 @@ from dvc.utils.hydra import compose_and_dump
 from transformers import PreTrainedModel, TrainerCallback, TrainerState
 
 from docs import fill
+from espejo.formatting import prompts
 from espejo.formatting.labels import IGNORED, Encoded, encode_table
-from espejo.formatting.prompts import prompter
 from espejo.formatting.training_texts import training_texts
 from espejo.prediction.losses import per_example, token_losses
 from tests.helpers.configs import typed
@@ -80,8 +80,8 @@ def composed(overrides: Sequence[str]) -> dict:
 def some(rows: pd.DataFrame, share: float) -> pd.DataFrame:
     """Those of `rows` that lie in a share of their sessions, evenly spread; at least two."""
     sessions = rows["session"].unique()
-    wanted = min(len(sessions), max(2, round(share * len(sessions))))
-    places = np.linspace(0, len(sessions) - 1, wanted).round().astype(int)
+    number = min(len(sessions), max(2, round(share * len(sessions))))
+    places = np.linspace(0, len(sessions) - 1, number).round().astype(int)
     return rows[rows["session"].isin(sessions[places])]
 
 
@@ -90,11 +90,11 @@ def texts(params: Mapping, share: float) -> dict[str, pd.DataFrame]:
     config = typed(params)
     people = tables.read(ROOT / "data" / "people.parquet", tables.PEOPLE)
     author, read_only = tables.author_of(people), tables.names_with(people, "context")
-    write = prompter(loading.load_tokenizer(config.model), config.model, config.format)
+    prompter = prompts.prompter(loading.load_tokenizer(config.model), config.model, config.format)
     several = config.format.replies_per_text
     return {
         split: training_texts(
-            some(rows, share), write, author, read_only, 1 if split == "test" else several
+            some(rows, share), prompter, author, read_only, 1 if split == "test" else several
         )
         for split, rows in tables.read(DATA, tables.EXAMPLES).groupby("split")
     }
@@ -236,15 +236,15 @@ class _Padded(TrainerCallback):
     def on_train_begin(self, *_: object, model: PreTrainedModel, **__: object) -> None:
         model.get_input_embeddings().register_forward_hook(self._count)
 
-    def _count(self, _: torch.nn.Module, given: tuple[torch.Tensor], __: torch.Tensor) -> None:
-        self.tokens += given[0].numel() if torch.is_grad_enabled() else 0
+    def _count(self, _: torch.nn.Module, inputs: tuple[torch.Tensor], __: torch.Tensor) -> None:
+        self.tokens += inputs[0].numel() if torch.is_grad_enabled() else 0
 
 
 def peak_memory() -> int:
     """The most memory, in bytes, that this process has held."""
     try:  # getrusage would count what the parent had before this process began
-        found = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text("utf-8"))
-        return int(found[1]) * 1024
+        match = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text("utf-8"))
+        return int(match[1]) * 1024
     except OSError:
         used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return used if sys.platform == "darwin" else used * 1024
@@ -270,9 +270,9 @@ def best_of(task: Callable[[], T], rounds: int) -> tuple[float, T]:
     spent = []
     for _ in range(rounds):
         began = time.perf_counter()
-        given = task()
+        result = task()
         spent.append(time.perf_counter() - began)
-    return min(spent), given
+    return min(spent), result
 
 
 @torch.no_grad()
@@ -310,15 +310,15 @@ def scoring(share: float) -> dict:
     config = typed(params)
     test = texts(params, share)["test"].iloc[:SCORED]
     tokenizer = loading.load_tokenizer(config.model)
-    found: dict[str, dict] = {"replies": {}, "texts": {}}
+    result: dict[str, dict] = {"replies": {}, "texts": {}}
     for precision in ("bfloat16", "float32"):
         base = loading.load_base(config.model, precision)
         attention = hardware.resolve_attention(config.train.attention, base.config)
         base.set_attn_implementation(attention)
         for what, loss in (("replies", "reply"), ("texts", "text")):
             rows = encode_table(tokenizer, test, loss)
-            found[what][precision] = both_ways(base, rows, config.predict.batch_tokens)
-    return {"n": len(test), **found}
+            result[what][precision] = both_ways(base, rows, config.predict.batch_tokens)
+    return {"n": len(test), **result}
 
 
 CHILDREN: dict[str, Callable[[argparse.Namespace], dict]] = {
@@ -350,16 +350,16 @@ def compare(originals: Sequence[str], share: float) -> dict:
     for name in originals:
         print(f"{name}:", flush=True)
         recipes[name] = in_child("train", share, ORIGINALS[name])
-    wanted = min(recipes[name]["bits_per_character"] for name in originals)
+    target = min(recipes[name]["bits_per_character"] for name in originals)
     most = max(recipes[name]["epochs"] for name in originals)
     for epochs in range(composed([MODEL])["train"]["epochs"], most + 1):
         name = OURS if OURS not in recipes else f"{OURS}, {epochs} epochs"
         print(f"{name}:", flush=True)
         recipes[name] = in_child("train", share, [f"train.epochs={epochs}"])
-        if recipes[name]["bits_per_character"] <= wanted:
+        if recipes[name]["bits_per_character"] <= target:
             break
     peaks.append(in_child("peak", share))
-    peak = {key: max(found[key] for found in peaks) for key in peaks[0]}
+    peak = {key: max(values[key] for values in peaks) for key in peaks[0]}
     for name, recipe in recipes.items():
         recipe["share_of_peak"] = recipe["gflops_per_second"] / peak[recipe["precision"]]
         if name not in originals:

@@ -35,14 +35,14 @@ def folder(tmp_path, monkeypatch):
         }
         for number, split in enumerate(splits)
     ]
-    asked = [row["id"] for row in rows[3:-1]]  # the last of the test was not answered
+    answered = [row["id"] for row in rows[3:-1]]  # the last of the test was not answered
     replies = [
         {
             **{"id": name, "kind": "held_out", "prompt": None, "model": model},
             **{"messages": [f"{model} wrote {name[3:]}"], "finished": True},
         }
         for model in ("base", "tuned")
-        for name in asked
+        for name in answered
     ]
     replies[-1]["messages"] = []
     tables.write(pd.DataFrame(rows), tmp_path / "data" / "examples.parquet", tables.EXAMPLES)

@@ -112,11 +112,11 @@ def prepared(folder, pythons, *arguments, pip="exit 0"):
         (tools / name).symlink_to(shutil.which(name))
     for name, version in pythons.items():
         # What the Makefile asks of a Python is asked of this one, with the other's version put in.
-        asked = (
+        check = (
             f'{sys.executable} -c "import sys; sys.version_info = {(*version, 7)}; $2" >/dev/null'
         )
         text = ".".join(map(str, version))
-        fake = FAKE.format(version=text, suitable=asked, name=name, pip=pip)
+        fake = FAKE.format(version=text, suitable=check, name=name, pip=pip)
         (tools / name).write_text(fake, "utf-8")
         (tools / name).chmod(0o755)
     ran = subprocess.run(
@@ -173,16 +173,16 @@ def test_without_a_suitable_python_one_sentence_says_what_to_do(pythons, argumen
     ran, log = prepared(tmp_path, pythons, *arguments)
     assert ran.returncode
     assert log == []
-    (said,) = own_words(ran)
-    assert said.startswith("espejo needs Python 3.11, 3.12 or 3.13 with its module venv (")
-    assert here in said
-    assert said.endswith("or name yours: make setup PYTHON=/path/to/python3.13")
+    (sentence,) = own_words(ran)
+    assert sentence.startswith("espejo needs Python 3.11, 3.12 or 3.13 with its module venv (")
+    assert here in sentence
+    assert sentence.endswith("or name yours: make setup PYTHON=/path/to/python3.13")
 
 
 def test_without_a_build_of_torch_one_sentence_says_for_what_there_are_some(tmp_path):
     ran, log = prepared(tmp_path, {"python3": (3, 13)}, pip="exit 1")
     assert ran.returncode
     assert log[-1] == "pip install --quiet torch==2.13.0"
-    (said,) = own_words(ran)
-    assert said.startswith("PyTorch could not be installed, for the reason above.")
+    (sentence,) = own_words(ran)
+    assert sentence.startswith("PyTorch could not be installed, for the reason above.")
     assert not (tmp_path / ".venv" / "ready").exists()

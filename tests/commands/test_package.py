@@ -124,8 +124,8 @@ def test_a_pin_that_is_missing_on_some_system_is_named(needs, python, system, ex
         {"name": "first", "version": "1.0", "requires_dist": [needs]},
         {"name": "other.package", "version": "2.5"},
     ]
-    found = list(wheels.missing(packages, python, system))
-    assert len(found) == len(expected)
-    for words, part in zip(found, expected, strict=True):
+    complaints = list(wheels.missing(packages, python, system))
+    assert len(complaints) == len(expected)
+    for words, part in zip(complaints, expected, strict=True):
         assert words.startswith("first needs ")
         assert part in words

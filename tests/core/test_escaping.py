@@ -170,13 +170,13 @@ def markdown_pages(text, folder):
         {"id": ["a"], "context": [[{"author": text, "messages": [text]}]], "reply": [[text]]}
     )
     yield samples.page(replies_to(text, ["prompt-1", "a"]), tested)
-    found = pd.DataFrame({"message": [0], "type": ["EMAIL"], "shown": [text]})
-    yield cleaning.page(found, "replace")
+    spans = pd.DataFrame({"message": [0], "type": ["EMAIL"], "shown": [text]})
+    yield cleaning.page(spans, "replace")
     yield measures((text,), [{"samples": 3}])
     yield ranking({text: {text: 2}}, 1)
-    asked = EpochSamples(folder, [text], None, 7)
+    epochs = EpochSamples(folder, [text], None, 7)
     (folder / "replies-1.json").write_text(f"[[{json.dumps(text)}]]", "utf-8")
-    yield asked.page()
+    yield epochs.page()
     yield page.markdown(Wording("es"), *report(text))
     params = {"model": {"name": text}, "data": {"raw": "x"}, "evaluate": {"prompts": [text]}}
     experiment = compare.Experiment(text, None, params, {"base": {}, "tuned": {}}, None)
@@ -204,9 +204,9 @@ def report(text):
     lead = Wording("es").text(
         "page.lead", model=escaping.markdown(text), confidence="95 %", often="95"
     )
-    said = Exchanges([text], [([Turn(text, [text])], [Turn("x", [text, text])])])
-    blocks = [Text("`a` and *b*"), Table("t", ["a"], [[text], [text]]), said]
-    return lead, [], [Section("s", "s", [*blocks[:2], Exchanges(["a", "b"], said.rows)])]
+    exchanges = Exchanges([text], [([Turn(text, [text])], [Turn("x", [text, text])])])
+    blocks = [Text("`a` and *b*"), Table("t", ["a"], [[text], [text]]), exchanges]
+    return lead, [], [Section("s", "s", [*blocks[:2], Exchanges(["a", "b"], exchanges.rows)])]
 
 
 @pytest.mark.parametrize("text", IN_PAGES)
@@ -264,12 +264,14 @@ def test_the_texts_of_the_report_keep_their_own_marks():
 @given(st.text(st.characters(exclude_categories=())))
 def test_nothing_in_a_terminal_acts_on_it(text):
     for lines in (False, True):
-        shown = escaping.terminal(text, lines)
+        output = escaping.terminal(text, lines)
         allowed = "\n" if lines else ""
-        kinds = {unicodedata.category(one) for one in shown if one not in allowed}
+        kinds = {
+            unicodedata.category(character) for character in output if character not in allowed
+        }
         assert not kinds & {"Cc", "Cs", "Zl", "Zp"}
-        assert not set(shown) & set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-        shown.encode()  # also what stands for a byte of a file name that is not UTF-8
+        assert not set(output) & set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+        output.encode()  # also what stands for a byte of a file name that is not UTF-8
     assert escaping.terminal("Ana 👩\u200d🚀 ñ") == "Ana 👩\u200d🚀 ñ"
 
 
@@ -294,15 +296,15 @@ def test_the_summary_of_a_stage_names_a_file_without_its_controls(tmp_path, caps
     (tmp_path / "people.yaml").write_text(PEOPLE, "utf-8")
     (tmp_path / "a\x1b[2J\nparse: b.txt").write_text(chat(3), "utf-8")
     parse.main(tmp_path, tmp_path / "table.parquet", tmp_path / "account.json")
-    shown = capsys.readouterr().out
-    assert "  a\ufffd[2J parse: b.txt: 15 messages" in shown
-    assert "\x1b" not in shown
+    output = capsys.readouterr().out
+    assert "  a\ufffd[2J parse: b.txt: 15 messages" in output
+    assert "\x1b" not in output
 
 
 def test_a_reply_reaches_the_terminal_without_controls_and_is_no_markup(capsys):
     terminal._show(Console(), "bot › ", iter(["[red]si\x1b[2J", None, "\x9b31mdale\n\u202eya"]))
-    shown = capsys.readouterr().out
-    assert shown == "bot › [red]si\ufffd[2J\nbot › \ufffd31mdale\nya\n"
+    output = capsys.readouterr().out
+    assert output == "bot › [red]si\ufffd[2J\nbot › \ufffd31mdale\nya\n"
 
 
 def test_no_picture_shows_the_source_of_a_formula():

@@ -19,7 +19,7 @@ _PROGRAMS = ("make", "espejo", "dvc", "python", "pytest", "git", "hf", "sbatch")
 
 def fenced(text):
     """The code blocks of a page, as pairs of language and code."""
-    return [(found["language"], found["code"]) for found in _FENCE.finditer(text)]
+    return [(match["language"], match["code"]) for match in _FENCE.finditer(text)]
 
 
 def spans(text):
@@ -65,7 +65,7 @@ def _lines(path):
 
 def commands(path):
     """The commands of ours that a page or notebook names, each as a list of words."""
-    found = []
+    result = []
     for line in _lines(path):
         try:
             words = shlex.split(line, comments=True)
@@ -74,11 +74,11 @@ def commands(path):
         command = []
         for word in [*words, "&&"]:
             if word in ("&&", "|", ";", "and"):
-                found.append(command)
+                result.append(command)
                 command = []
             elif not re.fullmatch(r"[A-Z_]+=\S*", word) or command:  # VARIABLE=value before it
                 command.append(word)
-    return [command for command in found if len(command) > 1 and command[0] in _PROGRAMS]
+    return [command for command in result if len(command) > 1 and command[0] in _PROGRAMS]
 
 
 def name(path: Path):

@@ -28,9 +28,9 @@ TARGETS = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text("utf-8"), 
 def test_every_make_target_that_is_run_exists():
     scripts = [step["run"] for _, step in STEPS if "run" in step]
     scripts.append((ROOT / ".ci" / "run").read_text("utf-8"))
-    asked = [name for script in scripts for name in re.findall(r"^make ([\w-]+)", script, re.M)]
-    assert {"setup", "check", "test", "test-slow", "test-without-model", "wheels"} == set(asked)
-    assert set(asked) <= TARGETS
+    targets = [name for script in scripts for name in re.findall(r"^make ([\w-]+)", script, re.M)]
+    assert {"setup", "check", "test", "test-slow", "test-without-model", "wheels"} == set(targets)
+    assert set(targets) <= TARGETS
     assert any(script == "bash .ci/run" for script in scripts)
 
 

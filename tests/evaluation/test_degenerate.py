@@ -44,22 +44,22 @@ MARKS = ("?", "!!", "...", "?!", ":)", "¿?", "!!!", "..", ":(", "…", "??")
 
 
 def asks(number):
-    return f"¿Y {said(number, 4)}? Contame bien."
+    return f"¿Y {invented(number, 4)}? Contame bien."
 
 
 def wonders(number):
-    return f"Mirá, {said(number, 3)}... Pensalo, {said(number + 1, 2)}!!"
+    return f"Mirá, {invented(number, 3)}... Pensalo, {invented(number + 1, 2)}!!"
 
 
 def answers(number):
-    return f"yo {said(number, 3)} q {said(-number, 2)} jaja"
+    return f"yo {invented(number, 3)} q {invented(-number, 2)} jaja"
 
 
 def replies_at_length(number):
-    return said(number, 40)
+    return invented(number, 40)
 
 
-def said(number, words):
+def invented(number, words):
     """So many made-up words, others for each number: nobody says eight words of somebody else's."""
     drawn = np.random.default_rng([words, number % 2**32])
     return " ".join("".join(drawn.choice(SYLLABLES, 2)) for _ in range(words))
@@ -83,10 +83,10 @@ def sessions(reply, number=40, turns=2, bubbles=3, author=AUTHOR, partner=PARTNE
     both = ((partner, says), (author, reply))
     return [
         [
-            (who, text((day * turns + turn) * bubbles + at))
-            for turn, (who, text) in product(range(turns), both)
-            for at in range(bubbles)
-            if who
+            (writer, text((day * turns + turn) * bubbles + bubble))
+            for turn, (writer, text) in product(range(turns), both)
+            for bubble in range(bubbles)
+            if writer
         ]
         for day in range(number)
     ]
@@ -96,9 +96,9 @@ def export(chat, hour):
     """An Android export: a day for each session, a minute for each message."""
     start = datetime(2025, 3, 1, hour, 0)
     return "".join(
-        f"{start + timedelta(days=day, minutes=minute):%d/%m/%Y, %H:%M} - {who}: {text}\n"
-        for day, said in enumerate(chat)
-        for minute, (who, text) in enumerate(said)
+        f"{start + timedelta(days=day, minutes=minute):%d/%m/%Y, %H:%M} - {author}: {text}\n"
+        for day, evening in enumerate(chat)
+        for minute, (author, text) in enumerate(evening)
     )
 
 
@@ -108,17 +108,17 @@ def export(chat, hour):
 @pytest.fixture(scope="module")
 def params(composed):
     """Those of the smallest model with settings that are measured in seconds."""
-    found = composed("model=smollm2", "experiment=smoke")
-    found["model"] |= {"threads": 1, "precision": "float32"}
-    found["generate"]["max_new_tokens"] = 12
-    found["evaluate"]["bootstrap"] = 60
-    found["predict"] |= {
+    sections = composed("model=smollm2", "experiment=smoke")
+    sections["model"] |= {"threads": 1, "precision": "float32"}
+    sections["generate"]["max_new_tokens"] = 12
+    sections["evaluate"]["bootstrap"] = 60
+    sections["predict"] |= {
         "generated_replies": 24,
         "shot_chars": 230,  # ordinary examples fit, replies at length do not
         "ranked_contexts": 6,
         "membership_replies": 8,
     }
-    return found
+    return sections
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +157,9 @@ def through(params, trained, tmp_path, monkeypatch):
         raw.mkdir(parents=True)
         for number, chat in enumerate(chats):
             (raw / f"chat {number}.txt").write_text(export(chat, 9 + 6 * number), "utf-8")
-        people = sorted({who for chat in chats for said in chat for who, _ in said} - {AUTHOR})
+        people = sorted(
+            {author for chat in chats for evening in chat for author, _ in evening} - {AUTHOR}
+        )
         (raw / "people.yaml").write_text(
             yaml.safe_dump({"author": AUTHOR, "people": dict.fromkeys(people, "train")}), "utf-8"
         )
@@ -298,7 +300,9 @@ def test_one_partner_is_all_the_other_people(through):
 
 def test_a_partner_who_falls_silent_leaves_no_floor(through):
     chat = sessions(answers, number=70)
-    late = [[(who, text) for who, text in said if who == AUTHOR] for said in chat[44:]]
+    late = [
+        [(author, text) for author, text in evening if author == AUTHOR] for evening in chat[44:]
+    ]
     scores, report = through(chat[:44] + late)
     counts = bundles(scores)
     assert (counts["floor"], counts["nearest"]) == (0, 0)

@@ -20,8 +20,8 @@ def compared(real, generated, endless=()):
 
 
 def test_a_text_is_at_no_distance_from_itself():
-    said = [["hola!!", "jajaja 😭"], ["q se yo, no"], ["si"]]
-    table = compared(said, said, [False] * 3)
+    replies = [["hola!!", "jajaja 😭"], ["q se yo, no"], ["si"]]
+    table = compared(replies, replies, [False] * 3)
     assert {row["distance"] for row in table.values()} == {0.0}
 
 
@@ -152,11 +152,11 @@ def plain(real, generated, most):
         return jensenshannon(*([side[key] for key in keys] for side in (ours, theirs)), base=2)
 
     def shares(pieces):
-        found = (
+        counted = (
             [piece for text in messages(side) for piece in pieces(text) or [""]]
             for side in (real, generated)
         )
-        return apart(*map(Counter, found))
+        return apart(*map(Counter, counted))
 
     def sizes(size):
         return wasserstein_distance(*([size(text) for text in messages(side)] for side in both))
@@ -164,15 +164,15 @@ def plain(real, generated, most):
     def repeated(replies):
         again = every = 0
         for reply in replies:
-            said = words(" ".join(reply))
-            grams = [tuple(said[at : at + 3]) for at in range(len(said) - 2)]
+            tokens = words(" ".join(reply))
+            grams = [tuple(tokens[index : index + 3]) for index in range(len(tokens) - 2)]
             again, every = again + len(grams) - len(set(grams)), every + len(grams)
         return again / every
 
     both = (real, generated)
-    said = [" ".join(messages(side)).split() for side in both]
-    equal = min(most, *map(len, said))
-    texts = [f" {' '.join(side[:equal])} " for side in said]
+    joined = [" ".join(messages(side)).split() for side in both]
+    equal = min(most, *map(len, joined))
+    texts = [f" {' '.join(side[:equal])} " for side in joined]
     cut = [words(text) for text in texts]
     pairs = [list(zip(side, side[1:], strict=False)) for side in cut]
     shared = [np.array([*Counter(side).values()]) / len(side) for side in cut]
@@ -206,18 +206,20 @@ def test_the_halves_are_at_the_distances_that_the_plain_way_gives(turns, test_se
     most = min(
         len(" ".join(map(" ".join, side)).split()) for side in (test_set["reply"], generated)
     )
-    found = []
-    for one, other in habits.halves(train["session"], sample, EVALUATE.seed):
-        assert (len(one), len(other)) == sample
-        assert not set(train["session"][one]) & set(train["session"][other])
-        found.append(plain([replies[at] for at in one], [replies[at] for at in other], most))
-    assert len(found) == 20
-    assert table.keys() == found[0].keys()
+    plain_rows = []
+    for left, right in habits.halves(train["session"], sample, EVALUATE.seed):
+        assert (len(left), len(right)) == sample
+        assert not set(train["session"][left]) & set(train["session"][right])
+        plain_rows.append(
+            plain([replies[index] for index in left], [replies[index] for index in right], most)
+        )
+    assert len(plain_rows) == 20
+    assert table.keys() == plain_rows[0].keys()
     for name, row in table.items():
-        apart = np.array([distances[name] for distances in found])
-        assert row["own"] == pytest.approx(apart.mean(), abs=1e-8), name
-        assert row["own_high"] == pytest.approx(np.quantile(apart, 0.95), abs=1e-8), name
-        assert row["alarm"] == (apart > row["own_high"] + 1e-8).mean(), name
+        expected = np.array([distances[name] for distances in plain_rows])
+        assert row["own"] == pytest.approx(expected.mean(), abs=1e-8), name
+        assert row["own_high"] == pytest.approx(np.quantile(expected, 0.95), abs=1e-8), name
+        assert row["alarm"] == (expected > row["own_high"] + 1e-8).mean(), name
 
 
 def test_the_limit_hardly_moves_from_seed_to_seed(turns, test_set):
@@ -252,8 +254,8 @@ def test_as_many_habits_of_the_author_are_off_as_the_alarms_say():
         real, model, [False] * 32, train["reply"].tolist(), train["session"].tolist(), 7
     )
     most = min(len(" ".join(map(" ".join, side)).split()) for side in (real, model))
-    found = habits._of_pairs(fresh["reply"].tolist(), drawn, most)
-    off = [row["distance"] > table[name]["own_high"] for name, row in found.items()]
+    distances = habits._of_pairs(fresh["reply"].tolist(), drawn, most)
+    off = [row["distance"] > table[name]["own_high"] for name, row in distances.items()]
     expected = sum(row["alarm"] for row in table.values())
     assert 0.4 < expected < 0.7  # 14 habits, of which three to four never vary
     assert np.sum(off, axis=0).mean() == pytest.approx(expected, abs=0.12)
@@ -270,7 +272,7 @@ def test_what_the_author_never_does_has_no_alarm(turns, test_set):
 def test_a_number_that_is_none_is_no_zero(monkeypatch):
     distance = habits._jensen_shannon(csr_array([[math.nan, 1.0]]), csr_array([[1.0, 1.0]]))
     assert np.isnan(distance).all()
-    monkeypatch.setitem(habits.VARIETY, "word_entropy", lambda said: math.nan)
+    monkeypatch.setitem(habits.VARIETY, "word_entropy", lambda texts: math.nan)
     with pytest.raises(ValueError, match="habit word_entropy is not finite"):
         compared([["a"]], [["a"]])
 

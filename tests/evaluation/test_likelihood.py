@@ -24,7 +24,7 @@ def table(**nats):
     """Table LOSSES of the test replies "0", "1", … with so many nats under each model."""
     parts = [
         sessions(each).assign(
-            id=[str(at) for at in range(len(each))],
+            id=[str(index) for index in range(len(each))],
             split="test",
             model=model,
             text_nats_per_token=np.nan,
@@ -182,16 +182,16 @@ def test_of_table_losses_each_model_is_measured_on_the_test_replies_alone():
     got = likelihood.evaluate(losses, CONFIG)
     assert set(got) == {"base", "tuned", "gain", "prompted"}
     bits = {"base": 1.0, "same_examples": 0.9, "nearest_examples": 0.8, "tuned": 0.5}  # of 40 nats
-    found = {"base": got["base"], "tuned": got["tuned"], **got["prompted"]}
-    assert set(found) == set(bits)
+    measures = {"base": got["base"], "tuned": got["tuned"], **got["prompted"]}
+    assert set(measures) == set(bits)
     for name, share in bits.items():
         expected = pytest.approx(share * 40 / math.log(2) / 40)
-        assert found[name]["own_bits_per_character"]["value"] == expected
-        assert found[name]["perplexity"]["value"] == pytest.approx(math.exp(share * 40 / 20))
+        assert measures[name]["own_bits_per_character"]["value"] == expected
+        assert measures[name]["perplexity"]["value"] == pytest.approx(math.exp(share * 40 / 20))
     assert got["base"]["legacy_perplexity"] == pytest.approx(math.exp(0.5))
     assert got["tuned"]["legacy_perplexity"] == pytest.approx(math.exp(0.25))
     assert got["gain"]["own_bits_per_character"]["value"] == pytest.approx(0.5 / math.log(2))
-    gains = {name: found[name]["gain_of_training"] for name in got["prompted"]}
+    gains = {name: measures[name]["gain_of_training"] for name in got["prompted"]}
     assert gains["same_examples"]["bits_per_character"]["value"] == pytest.approx(0.4 / math.log(2))
     assert gains["nearest_examples"]["bits_per_character"]["value"] == (
         pytest.approx(0.3 / math.log(2))

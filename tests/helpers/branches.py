@@ -29,9 +29,9 @@ def main() -> None:
     coverage = Coverage(config_file=str(ROOT / "pyproject.toml"))
     coverage.load()
     rooms = sorted(path.parent.name for path in (ROOT / "espejo").glob("*/__init__.py"))
-    found = shares(coverage, rooms)
-    print("branches: " + ", ".join(f"{room} {share:.0f} %" for room, share in found.items()))
-    low = [room for room in HELD if found[room] < LEAST]
+    covered = shares(coverage, rooms)
+    print("branches: " + ", ".join(f"{room} {share:.0f} %" for room, share in covered.items()))
+    low = [room for room in HELD if covered[room] < LEAST]
     if low:
         sys.exit(f"Tests reach less than {LEAST} % of {', '.join(low)}: see `coverage report -m`.")
 

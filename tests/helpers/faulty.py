@@ -74,9 +74,9 @@ def main():
             become(folder, program, arguments, full)
         os.close(writes)
         with open(reads, encoding="utf-8", errors="replace") as pipe:
-            said = pipe.read()
+            output = pipe.read()
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        print(json.dumps([status, said]), flush=True)
+        print(json.dumps([status, output]), flush=True)
 
 
 if __name__ == "__main__":

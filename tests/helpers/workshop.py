@@ -51,7 +51,7 @@ def chat(sessions=30, start=datetime(2025, 3, 1, 20, 0)):
     lines = []
     for number in range(sessions):
         time = start + timedelta(days=number)
-        for said, (who, text) in enumerate(
+        for minute, (author, text) in enumerate(
             (
                 (PARTNER, f"¿Viste la {SECRET} número {number}?"),
                 (AUTHOR, f"siii {number} veces la {SECRET} de {number} cuerdas"),
@@ -60,8 +60,8 @@ def chat(sessions=30, start=datetime(2025, 3, 1, 20, 0)):
                 (AUTHOR, f"ni loca pago {number} mangos"),
             )
         ):
-            moment = time + timedelta(minutes=said)
-            lines.append(f"{moment:%d/%m/%Y, %H:%M} - {who}: {text}\n")
+            moment = time + timedelta(minutes=minute)
+            lines.append(f"{moment:%d/%m/%Y, %H:%M} - {author}: {text}\n")
     return "".join(lines)
 
 

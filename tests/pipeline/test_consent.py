@@ -54,18 +54,18 @@ NOTICES = ("rename", "add", "group")
 
 def group_chat():
     """The chat of `workshop`, in which others speak on every other evening, and `ROWS` are said."""
-    lines, said = [], list(ROWS.items())
+    lines, waiting = [], list(ROWS.items())
     for line in workshop.chat(60).splitlines(keepends=True):
         lines.append(line)
         stamp = line.split(" - ")[0]
         if "?" in line and "la compramos" in line and int(line.split("/")[0]) % 2:
             lines.append(f"{stamp} - {WITHHOLDING[len(lines) % 3]}: {THEIRS} {len(lines)}\n")
             lines.append(f"{stamp} - {WITHHOLDING[len(lines) % 3]}: {LONGER}\n")
-        elif "ni loca" in line and said:
-            kind, text = said.pop(0)
-            who = "" if kind in NOTICES else f"{NAMESAKE}: "
-            lines.append(f"{stamp} - {who}{text}\n")
-    assert not said
+        elif "ni loca" in line and waiting:
+            kind, text = waiting.pop(0)
+            author = "" if kind in NOTICES else f"{NAMESAKE}: "
+            lines.append(f"{stamp} - {author}{text}\n")
+    assert not waiting
     return "".join(lines)
 
 
@@ -77,9 +77,9 @@ def folded(text):
 
 def searched():
     """Of each person and their words what may be left nowhere, folded, spaces and signs apart."""
-    found = [THIRD.split()[1], "".join(THIRD.split()), FOURTH.split()[0], NICKNAME]
-    found += ["".join(THEIRS.split()), LONGER.split()[-1], FIFTH[-8:], LATER[-8:]]
-    return [re.sub(r"[\W_]", "", folded(one)) for one in found]
+    names = [THIRD.split()[1], "".join(THIRD.split()), FOURTH.split()[0], NICKNAME]
+    names += ["".join(THEIRS.split()), LONGER.split()[-1], FIFTH[-8:], LATER[-8:]]
+    return [re.sub(r"[\W_]", "", folded(name)) for name in names]
 
 
 def unpacked(content):
@@ -108,13 +108,13 @@ def artefacts(folder):
 
 def holding(folder, words=None):
     """The artefacts in which a name or word of theirs is, in any writing; or plain `words`."""
-    found = []
+    files = []
     for name, content in artefacts(folder):
         text = f"{name}\n{content.decode('utf-8', 'ignore')}"
         bare = re.sub(r"[\W_]", "", folded(text).replace("\\n", " "))
-        if any(one in bare for one in searched()) if words is None else words in text:
-            found.append(name)
-    return found
+        if any(word in bare for word in searched()) if words is None else words in text:
+            files.append(name)
+    return files
 
 
 def exports(folder):
@@ -175,20 +175,23 @@ def test_one_edit_repro_and_gc_leave_nothing_of_a_person(stages, tmp_path):
     run("dvc", "gc", "-w", "-f", cwd=folder)
 
     assert holding(folder) == []
-    assert not [one for one in searched() if one in folded(ran.stdout + ran.stderr)]
+    assert not [word for word in searched() if word in folded(ran.stdout + ran.stderr)]
     # Every row is still there, of the chats the order, of others what they said.
     after = rows(folder)
     assert [row["line"] for row in after] == [row["line"] for row in read]
     chats = {row["chat"]: None for row in read}
     assert [row["chat"] for row in after] == [
         {
-            name: f"withheld {at}"
-            for at, name in enumerate((n for n in chats if n in WITHHOLDING), 1)
+            name: f"withheld {number}"
+            for number, name in enumerate((n for n in chats if n in WITHHOLDING), 1)
         }.get(row["chat"], row["chat"])
         for row in read
     ]
     left = {
-        kind: after[at] for at, row in enumerate(read) for kind in ROWS if row["text"] == ROWS[kind]
+        kind: after[number]
+        for number, row in enumerate(read)
+        for kind in ROWS
+        if row["text"] == ROWS[kind]
     }
     assert {kind: row["text"] for kind, row in left.items()} == {
         "mention": "hoy viene <PERSON>",
@@ -235,11 +238,11 @@ def test_their_words_are_read_as_context_and_never_learnt_even_from_whole_texts(
     (raw / "people.yaml").write_text(f"author: {AUTHOR}\npeople: {{{PARTNER}: context}}\n", "utf-8")
     run("dvc", "exp", "run", "-S", "data=mine", "-S", "model=smollm2-clm", "format", cwd=folder)
     for row in rows(folder, "formatted"):
-        never = [row["text"][span["start"] : span["end"]] for span in row["masked"]]
-        asked = [text for text in never if text.startswith("¿")]
-        assert asked == never  # the partner asks, always; the author never does
+        masked = [row["text"][span["start"] : span["end"]] for span in row["masked"]]
+        questions = [text for text in masked if text.startswith("¿")]
+        assert questions == masked  # the partner asks, always; the author never does
         learnt = row["text"]
-        for text in never:
+        for text in masked:
             learnt = learnt.replace(text, "")
         assert "¿" not in learnt
     # one turn before the first, two after

@@ -176,9 +176,9 @@ def test_the_same_picture_has_the_same_bytes(tmp_path, wording):
     for name in ("one", "two"):
         figure = training.loss(reported.of_pictures()["loss"], wording)
         style.save(figure, tmp_path / f"{name}.png")
-    one, two = ((tmp_path / f"{name}.png").read_bytes() for name in ("one", "two"))
-    assert one == two
-    assert one.startswith(b"\x89PNG")
+    first, second = ((tmp_path / f"{name}.png").read_bytes() for name in ("one", "two"))
+    assert first == second
+    assert first.startswith(b"\x89PNG")
 
 
 def test_a_cloud_of_no_words_is_blank_and_the_same_counts_give_the_same_bytes(tmp_path):
@@ -189,5 +189,7 @@ def test_a_cloud_of_no_words_is_blank_and_the_same_counts_give_the_same_bytes(tm
     ):
         words = pd.DataFrame({"word": list(counts), "count": list(counts.values())})
         wordcloud(words, tmp_path / f"{name}.png")
-    blank, one, two = ((tmp_path / f"{name}.png").read_bytes() for name in ("blank", "one", "two"))
-    assert one == two != blank
+    blank, first, second = (
+        (tmp_path / f"{name}.png").read_bytes() for name in ("blank", "one", "two")
+    )
+    assert first == second != blank

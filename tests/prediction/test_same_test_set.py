@@ -89,8 +89,8 @@ def scored(workplace, composed):
         pair = Both(loading.load_tokenizer(sections.model), params)
         examples = tables.read(data / "filtered.parquet", tables.EXAMPLES)
         config = changed(sections.predict, membership_replies=2)
-        one = Predictor(pair, examples, workshop.AUTHOR, config, sections.generate)
-        scores = one.losses(table)
+        predictor = Predictor(pair, examples, workshop.AUTHOR, config, sections.generate)
+        scores = predictor.losses(table)
         tested = scores[scores["split"].eq("test")]
         return test, dict(tuple(tested.groupby("model", sort=False)))
 
@@ -109,23 +109,25 @@ def own(table):
 def test_the_same_replies_and_characters_are_scored_whatever_the_model(scored, workplace, name):
     table, sums = scored(name)
     examples = tables.read(workplace / "data" / "examples.parquet", tables.EXAMPLES)
-    asked = examples[examples["split"] == "test"]
+    tested = examples[examples["split"] == "test"]
     # By another way than the stages': a control token that is quoted has a space put into it.
-    said = {
+    plain_texts = {
         row.id: [
             text.replace("<|im", "< |im").replace("[INST", "[ INST").replace("<end", "< end")
             for text in row.reply
         ]
-        for row in asked.itertuples()
+        for row in tested.itertuples()
     }
-    assert any("👩‍🚀" in text for texts in said.values() for text in texts)
-    assert own(table) == said
+    assert any("👩‍🚀" in text for texts in plain_texts.values() for text in texts)
+    assert own(table) == plain_texts
     assert set(sums) == {"base", "tuned", "same_examples", "nearest_examples"}
     for each in sums.values():
-        assert each["id"].tolist() == list(said)
-        assert each["own_chars"].tolist() == [sum(map(len, texts)) for texts in said.values()]
+        assert each["id"].tolist() == list(plain_texts)
+        assert each["own_chars"].tolist() == [
+            sum(map(len, texts)) for texts in plain_texts.values()
+        ]
         # A separator and an end are one character each.
-        assert each["chars"].tolist() == [sum(map(len, t)) + len(t) for t in said.values()]
+        assert each["chars"].tolist() == [sum(map(len, t)) + len(t) for t in plain_texts.values()]
         assert (each["own_tokens"] > 0).all()
 
 

@@ -149,10 +149,10 @@ def test_two_take_the_batches_that_one_takes(alone, together):
 
 
 def test_two_learn_what_one_learns(alone, together):
-    one, two = curve(alone[0]), curve(together[0])
-    assert one["train"].iloc[0] - one["train"].iloc[-1] > 0.2  # something was learnt
-    assert one["validation"].notna().sum() == EPOCHS
-    np.testing.assert_allclose(two.to_numpy(), one.to_numpy(), rtol=0, atol=1e-3)
+    first, second = curve(alone[0]), curve(together[0])
+    assert first["train"].iloc[0] - first["train"].iloc[-1] > 0.2  # something was learnt
+    assert first["validation"].notna().sum() == EPOCHS
+    np.testing.assert_allclose(second.to_numpy(), first.to_numpy(), rtol=0, atol=1e-3)
     assert distance(alone[0], together[0]) < 0.02
 
 
@@ -224,8 +224,8 @@ def test_a_sharded_model_learns_what_a_whole_one_learns(launched, model, within)
     for rank in (0, 1):
         recorded = json.loads((sharded / f"seen-{rank}.json").read_text("utf-8"))
         assert recorded["sharded"] == recorded["weights"] > 0
-    one, two = curve(whole), curve(sharded)
-    np.testing.assert_allclose(two.to_numpy(), one.to_numpy(), rtol=0, atol=within)
+    first, second = curve(whole), curve(sharded)
+    np.testing.assert_allclose(second.to_numpy(), first.to_numpy(), rtol=0, atol=within)
     assert distance(whole, sharded) < 20 * within
     page = (sharded / "0" / "epochs.md").read_text("utf-8")
     assert "Nothing was asked: the model was sharded" in page
