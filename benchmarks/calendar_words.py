@@ -6,9 +6,9 @@
     done                                                # the first time without calendar.json
 
 Months by name, AM and PM, and the parts of the day with the hours that they cover ("in the morning"
-from 6 to 12), as Unicode's CLDR has them. Phones write those of the CLDR that their system has, so
-each run adds what an older one had: in a word's meaning the newest counts. A locale that says
-nothing new beside its language is left out. Nothing of espejo needs Babel to run.
+from 6 to 12), as Unicode's CLDR has them. A phone uses the CLDR version of its system, so each run
+adds the words of an older version; where meanings differ, the newest version wins. A locale that
+adds nothing to its language is left out. espejo itself does not need Babel.
 """
 
 import json
@@ -52,9 +52,9 @@ def hours(locale) -> list[list]:  # noqa: ANN001
 
 
 def joined(old: dict, new: dict) -> dict:
-    """What a locale has in one CLDR, and what it has in another alone.
+    """The words of a locale in either of two CLDR versions.
 
-    A word that was AM or PM in any is that, whatever part of the day it is now.
+    A word that means AM or PM in one of them keeps that meaning beside its other one.
     """
     words = {word for word, *_ in old.get("hours", [])}
     more = [
@@ -79,7 +79,8 @@ def main() -> None:
     source = words.pop("_about", "Unicode CLDR, by benchmarks/calendar_words.py with Babel")
     everything = {name: dict(own) for name, own in words.items()}
     for name in sorted(localedata.locale_identifiers()):
-        localedata._cache.clear()  # some versions write what one locale has into the root of all
+        # Some versions write one locale's words into the root, which all locales inherit.
+        localedata._cache.clear()
         locale = babel.Locale.parse(name)
         own = {"months": months(locale), "hours": hours(locale)}
         language = everything.get(name.split("_")[0], {}) if "_" in name else {}

@@ -1,4 +1,4 @@
-"""The reader's score: small exports with the rows that a right reader gives.
+"""Score the reader on small exports whose correct rows are known.
 
     python -m benchmarks.cases              # those of the tests
     python -m benchmarks.cases FOLDER       # others in the same layout
@@ -39,7 +39,7 @@ def files_of(case: Path) -> list[Path]:
 
 
 def expected_of(case: Path) -> list[dict] | dict[str, str]:
-    """The rows of a right reader; {"error": words} where it refuses."""
+    """The correct rows; {"error": words} where the export must be refused."""
     return json.loads((case / "expected.json").read_text("utf-8"))
 
 
@@ -76,13 +76,13 @@ def first_difference(case: Path) -> str | None:
 
 
 def _in_order_of_chats(table: pd.DataFrame) -> pd.DataFrame:
-    """A table with its chats in the order of their first moments, rows as they are in each."""
+    """A table with its chats ordered by their first message; rows keep their order within each."""
     first = table.groupby("chat")["timestamp"].transform("min")
     return table.loc[first.sort_values(kind="stable").index].reset_index(drop=True)
 
 
 def main(folder: Path) -> int:
-    """Print the score and what is wrong; 1 when something is."""
+    """Print the score and every error; returns 1 if there is one."""
     cases = found_in(folder)
     if not cases:
         sys.exit(f"{folder}: expected cases (folders with expected.json), found none")

@@ -1,17 +1,17 @@
-"""How near training and scoring come to what this machine can multiply.
+"""How close training and scoring come to the fastest matrix products of this machine.
 
     python -m benchmarks.floor                  # after `make repro`: about two minutes
     python -m benchmarks.floor --steps 5 train.attention=eager   # other settings
     python -m benchmarks.floor --choices        # each precision with each attention, beside auto
 
-The floor of some work is its matrix products alone (layers for each token, the output head for each
-label, forward and, in training, back to what goes in), each in the time that a product of that
-shape takes here when nothing else is to be done. Left out, so that the floor is rather too low:
-attention between tokens, norms, adapters, padding, the optimizer. Trains on a few batches of the
+The floor is the time of the matrix products alone (the layers for each token, the output head for
+each label; forward and, in training, the gradients of the inputs), where each product is timed by
+itself at its own shape. Attention between tokens, norms, adapters, padding and the optimizer are
+not counted, so the true minimum is somewhat higher. Trains on a few batches of the
 demo and scores its test replies, in processor seconds; prints a Markdown table.
 """
 
-# Before torch: espejo says how its threads wait, as in the pipeline.
+# Import before torch: espejo sets how torch's threads wait, as in the pipeline.
 from espejo.model import hardware, loading
 from espejo.training import sft
 
@@ -38,11 +38,12 @@ from tests.helpers.configs import changed, typed
 STEPS = 14  # of training unless told otherwise, spread over the lengths of the demo's texts ...
 WARM_UP = 2  # ... of which the first ones are not counted
 ROUNDS = 5
-SLOW = 3  # times as long as in float32: from here on bfloat16 is not measured any further
+# Where bfloat16 takes this many times as long as float32, no further product is timed in it.
+SLOW = 3
 
 
 def labels(rows: Sequence[Encoded]) -> int:
-    """The labels of `rows`, each of which costs the head."""
+    """Number of labels in `rows`; the output head runs once for each."""
     return sum(label != IGNORED for row in rows for label in row["labels"])
 
 
@@ -52,7 +53,7 @@ def tokens(rows: Sequence[Encoded]) -> int:
 
 
 def seconds_per_row(rows: int, outputs: int, inputs: int, dtype: torch.dtype, back: bool) -> float:
-    """What one row of a product [rows, inputs] · [outputs, inputs]ᵀ takes, and of the way back."""
+    """Seconds for one row of [rows, inputs] · [outputs, inputs]ᵀ, forward and backward."""
     weight = torch.randn(outputs, inputs).to(dtype)
     forth = torch.randn(rows, inputs).to(dtype)
     spent, _ = best_of(lambda: (forth @ weight.T)[0, 0].item(), ROUNDS)
@@ -63,7 +64,7 @@ def seconds_per_row(rows: int, outputs: int, inputs: int, dtype: torch.dtype, ba
 
 
 def floor(model: PreTrainedModel, batches: Sequence[Sequence[Encoded]], back: bool) -> float:
-    """Processor seconds of the products that these batches need."""
+    """Processor seconds of the matrix products that these batches need."""
     head = model.get_output_embeddings()
     shapes = Counter(
         tuple(module.weight.shape)
@@ -132,14 +133,14 @@ def measure(overrides: Sequence[str], steps: int) -> dict[str, dict[str, float]]
             Path(scratch),
             callbacks=[clock],
         )
-    # Which of the batches came first, chance decided: a mean step stands for those left out.
+    # The batches come in random order, so the mean also stands for the warm-up steps.
     spent = sum(clock.spent[WARM_UP:]) / len(clock.spent[WARM_UP:]) * steps
     steps_taken = work(batches, spent, floor(base, batches, back=True))
     return {"chosen": here, "scoring the test replies": scoring, "training": steps_taken}
 
 
 def work(batches: Sequence[Sequence[Encoded]], spent: float, least: float) -> dict[str, float]:
-    """What was done, and in how many processor seconds."""
+    """Tokens, labels, and the processor seconds spent beside the least possible."""
     rows = [row for batch in batches for row in batch]
     return {"tokens": tokens(rows), "labels": labels(rows), "seconds": spent, "floor": least}
 

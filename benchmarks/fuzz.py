@@ -114,7 +114,7 @@ def mutated(chance: random.Random, corpus: list[bytes]) -> bytes:
 
 
 def lost(export: whatsapp.Export, text: str | None) -> str | None:
-    """What of a text is in no row and no account, None when nothing is; `text` None: not known."""
+    """What the reader lost of `text` (None if not known), in words; None when nothing was lost."""
     if export.account.missing != (0, 0):
         return f"missing {export.account.missing}"
     starts = export.messages["line"].tolist()
@@ -136,10 +136,10 @@ def lost(export: whatsapp.Export, text: str | None) -> str | None:
 
 
 def text_of(data: bytes) -> str | None:
-    """A file's text, decoded here in another way than the reader's; None where that is not sure.
+    """A file's text, decoded independently of the reader; None where the encoding is uncertain.
 
-    Not sure: a zip, bytes that are no UTF-8 (a detector guesses), many NULs (UTF-16 without a mark)
-    and carriage returns alone (which may end lines).
+    Uncertain: a zip, bytes that are not UTF-8 (a detector guesses), many NULs (UTF-16 without a
+    mark) and lone carriage returns (which may end lines).
     """
     if data.startswith(b"PK\x03\x04"):
         return None

@@ -64,7 +64,7 @@ ZERO = {name: ord(zero) for zero, names in ZEROS.items() for name in names.split
 
 
 def written(pattern: DateTimePattern, locale: Locale) -> dict[str, str]:
-    """A pattern, and all moments in it, in the locale's digits, with | between them."""
+    """A pattern and all moments written in it, in the locale's digits, separated by |."""
     zero = ZERO.get(str(locale), ord("0"))
     digits = {ord("0") + digit: zero + digit for digit in range(10)}
     texts = [pattern.apply(moment, locale).translate(digits) for moment in MOMENTS]
@@ -78,7 +78,7 @@ def letters(pattern: DateTimePattern) -> str:
 
 
 def time_pattern(locale: Locale, twelve: bool, seconds: bool) -> DateTimePattern:
-    """The locale's time: its own where it has that clock, else what it says of such a clock."""
+    """The locale's time pattern: its own if it has that clock, else its skeleton for it."""
     own = locale.time_formats["medium" if seconds else "short"]
     if bool(re.search("[hK]", letters(own))) == twelve:
         return own
@@ -97,7 +97,7 @@ def locale_facts(name: str) -> dict:
         for seconds in (False, True):
             pattern = time_pattern(locale, twelve, seconds)
             if twelve and not re.search("[abB]", letters(pattern)):
-                continue  # a slip (CLDR 37, es_AR): 12 hours, and nothing says which half
+                continue  # an error of CLDR 37 (es_AR): 12 hours without AM or PM
             clock = f"{12 if twelve else 24} h{' with seconds' if seconds else ''}"
             stamps = written(pattern, locale)
             if (

@@ -1,10 +1,10 @@
-"""How much of the personal data in texts is found, and how much that is found is none.
+"""Recall and precision of the search for personal data in labelled texts.
 
     python -m benchmarks.personal_data              # the labelled texts of the tests
     python -m benchmarks.personal_data FILE.jsonl   # others in the same form
 
-A line is {"kind": ..., "text": ..., "found": [[type, what], ...]}: the personal data of the text in
-order, none in a text that is only near it. A find is right where its type and both ends are.
+A line is {"kind": ..., "text": ..., "found": [[type, what], ...]}: the personal data of the text,
+in order; none in a text that only resembles it. A detection is right if its type and both ends are.
 """
 
 import json
@@ -48,7 +48,7 @@ def detected(text: str) -> list[Span]:
 
 
 def score(items: list[Item]) -> pd.DataFrame:
-    """Counts and shares by kind, and of all: texts, promised, found, right, recall, precision."""
+    """Texts, labelled, found and right spans, recall and precision, by kind and over all."""
     rows = []
     for item in items:
         finds = detected(item.text)

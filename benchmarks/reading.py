@@ -1,4 +1,4 @@
-"""How quickly exports are read, by espejo and by the readers that pip installs, in one run.
+"""How quickly exports are read, by espejo and by the other readers on PyPI, in one run.
 
     python -m benchmarks.reading                       # peers installed beside espejo, if any
     python -m benchmarks.reading --peers /tmp/peers/bin/python   # peers in an environment of theirs
@@ -28,7 +28,7 @@ WORDS = """
 dale bueno nada che mañana hoy después casa llegó viene sé querés tenés jaja jajaja re posta mate
 lluvia perro feria entrada ensayo domingo micro llave cuándo dónde por qué obvio igual además
 todavía ahí un una la el los de con para sin que no sí más tarde temprano 😂 ❤️ 🙌🏽 🥲
-"""  # what the two people say, at random
+"""  # the words of the two people, drawn at random
 
 # How each reader reads the file `path`; `rows` is how many messages it found.
 READERS = {
@@ -82,7 +82,7 @@ def generate(path: Path, lines: int) -> None:
     now, written = datetime(2019, 3, 1, 8), 0
     with path.open("w", encoding="utf-8", newline="\n") as file:
         while written < lines:
-            if chance.random() < 0.4:  # else it belongs to a burst; all take six years
+            if chance.random() < 0.4:  # otherwise it belongs to a burst; all span six years
                 now += timedelta(minutes=chance.expovariate(lines / 8e6))
             author = chance.choice(["Romina", "Lautaro P. 🎸"])
             text = " ".join(chance.choices(words, k=1 + int(chance.expovariate(1 / 6))))
@@ -105,7 +105,7 @@ def generate(path: Path, lines: int) -> None:
 
 
 def measured(python: str, reader: str, path: Path, repeats: int) -> list[float] | str:
-    """Seconds, times the floor, memory (MB) and rows of a reader; else what went wrong."""
+    """Seconds, multiple of the floor, memory (MB) and rows of a reader; or its error."""
     first, read = READERS[reader]
     code = CHILD.replace("FIRST", first.replace("\n", "\n    ") or "pass")
     code = code.replace("READ", read.replace("\n", "\n        "))
@@ -141,7 +141,7 @@ def table(python: str, chat: Path, many: Path) -> list[str]:
 
 
 def main() -> None:
-    """Generate the chats, run every reader and print what they need."""
+    """Generate the chats, run every reader and print the table."""
     parser = argparse.ArgumentParser(description="Time espejo's reader and its peers.")
     parser.add_argument("--peers", default=sys.executable, help="the Python that has the peers")
     python = parser.parse_args().peers

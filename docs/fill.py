@@ -1,4 +1,4 @@
-"""Write into the READMEs and docs/ what comes from files and commands, so that no number is typed.
+"""Fill the READMEs and docs/ from files and recorded commands, so that no number is typed by hand.
 
     python -m docs.fill      # or: make docs
 
@@ -137,7 +137,7 @@ def answers(language: str) -> str:
 
 
 def judged() -> str:
-    """Style, relevance and memory on the demo, each beside what it has to be read against."""
+    """Style, relevance and memorization on the demo, each beside its reference values."""
     return _judged(ROOT / "metrics" / "eval.json")
 
 
@@ -408,7 +408,8 @@ def card_halves() -> str:
     )
 
 
-_TRIAL = 0.1  # of the demo: with less a recipe takes a handful of steps, which shows nothing
+# With a smaller share of the demo a recipe takes too few steps to show anything.
+_TRIAL = 0.1
 
 
 def training_costs(run: Mapping) -> str:

@@ -223,7 +223,7 @@ def test_it_is_read_from_params_and_no_stage_depends_on_it(tmp_path):
 
 
 class FakeConversation:
-    """Remembers what it was asked."""
+    """Records the turns that it was called with."""
 
     def __init__(self, folder, generate):
         self.turns, self.questions = [], []

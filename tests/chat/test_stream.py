@@ -32,8 +32,8 @@ def cut_up(draw):
 def meant(text):
     """The messages of a whole text: all up to the first stop, cut at the separators.
 
-    No mark can begin inside another one, so that there is only one way to read a text. What a reply
-    ends in the middle of is no message: a separator that was begun.
+    No mark can begin inside another, so a text can be read in one way only. An unfinished separator
+    at the end is not part of a message.
     """
     before, *stopped = re.split("|".join(map(re.escape, STOPS)), text, maxsplit=1)
     begun = [n for n in range(len(SEPARATOR)) if stopped and before.endswith(SEPARATOR[:n])]
@@ -41,7 +41,7 @@ def meant(text):
 
 
 def certain(text):
-    """The messages of a text whose end may be the beginning of a mark, which is never shown."""
+    """The messages that can be shown of a text so far: an end that may begin a mark is left out."""
     if any(stop in text for stop in STOPS):
         return meant(text)
     undecided = max(n for mark in MARKS for n in range(len(mark)) if text.endswith(mark[:n]))

@@ -1,4 +1,4 @@
-"""`espejo init`: asked in a terminal, told by flags, and what is on the disk afterwards."""
+"""`espejo init`: by questions in a terminal, by flags, and what is on the disk afterwards."""
 
 import errno
 import os
@@ -27,7 +27,7 @@ FLAGS = {"me": ["Ana", "Ana (vieja)"], "consents": [], "others": "context", "mod
 
 
 def export(messages_by_name, start=datetime(2025, 3, 1, 20)):
-    """An Android export in which each says so many different things, a minute apart."""
+    """An Android export with so many different messages of each person, a minute apart."""
     phrases = [
         (name, number) for name, count in messages_by_name.items() for number in range(count)
     ]
@@ -156,7 +156,8 @@ def test_a_person_is_asked_for_everything(terminal, downloads):
     assert (own_chats.RAW / GROUP).read_text("utf-8") == export(WRITERS)
     assert (downloads / GROUP).exists()
     assert "pseudonyms: PERSON_{n}\n" in own_chats.CONF.read_text("utf-8")
-    settled = people.settled(own_chats.RAW, WRITERS)  # what the pipeline asks: nothing is missing
+    settled = people.settled(own_chats.RAW, WRITERS)  # the check that the pipeline makes: nothing
+    # is missing
     assert settled.author == "Ana"
 
 
@@ -215,7 +216,7 @@ def test_once_more_asks_for_the_new_people_alone_and_changes_no_line(terminal, d
         "WhatsApp Chat with Fabio.txt": with_fabio.encode(),
         "people.yaml": expected.encode(),
     }
-    # Nobody is new, no export either: nothing to ask but that, and nothing changes.
+    # Neither a person nor an export is new: no other question is asked, and nothing changes.
     child = terminal("--model", "smollm2")
     answer(child, "More exports (Enter: no, 3 will do)", "")
     assert ended(child)[1] == 0
@@ -491,7 +492,7 @@ def test_a_model_is_proposed_for_the_smallest_card_that_holds_its_training(compo
         assert estimate.cards(estimate.need(params).training)[0] == size, name
     assert composed()["model"]["name"] == proposal.DEFAULT
     on_processor = estimate.need(composed(f"model={proposal.DEFAULT}")).training
-    assert 1.5 * on_processor < proposal.MIN_FREE_BYTES  # README: half as much again
+    assert 1.5 * on_processor < proposal.MIN_FREE_BYTES  # the README's advice: 1.5 times as much
     assert estimate.need(composed(f"model={proposal.SMALL}")).training < on_processor
 
 

@@ -1,4 +1,4 @@
-"""The Makefile: which Python and model it takes, and what is said where that fails."""
+"""The Makefile: which Python and model it chooses, and its messages where that fails."""
 
 import re
 import shutil
@@ -11,7 +11,7 @@ from tests.helpers.workshop import ROOT, environment, run
 
 
 def outside_make():
-    """The environment without what `make test` leaves there for a make within it."""
+    """The environment without the variables that `make test` sets for a nested make."""
     return {
         key: value
         for key, value in environment().items()
@@ -20,7 +20,7 @@ def outside_make():
 
 
 def planned(*arguments):
-    """What make would do, had nothing been done yet."""
+    """What make would do in a fresh clone."""
     ran = subprocess.run(
         ["make", "--dry-run", "--always-make", *arguments],
         cwd=ROOT,
@@ -100,9 +100,8 @@ esac
 
 
 def prepared(folder, pythons, *arguments, pip="exit 0"):
-    """`make .venv/ready` where `pythons` {name: version} are all that is on the PATH.
-
-    Returns how it ended and what was asked of Python and pip, a line each.
+    """`make .venv/ready` with only `pythons` {name: version} on the PATH. Returns the finished
+    process and the calls of Python and pip, one a line.
     """
     shutil.copy(ROOT / "Makefile", folder)
     (folder / "requirements.lock").touch()
@@ -111,7 +110,7 @@ def prepared(folder, pythons, *arguments, pip="exit 0"):
     for name in ("mkdir", "chmod", "sh", "tail", "touch"):
         (tools / name).symlink_to(shutil.which(name))
     for name, version in pythons.items():
-        # What the Makefile asks of a Python is asked of this one, with the other's version put in.
+        # The Makefile's check of a Python runs in this one, with the fake version put in.
         check = (
             f'{sys.executable} -c "import sys; sys.version_info = {(*version, 7)}; $2" >/dev/null'
         )
@@ -160,7 +159,7 @@ def test_an_environment_of_the_same_python_is_kept(tmp_path):
     ("pythons", "arguments", "here"),
     [
         ({"python3": (3, 9)}, (), "python3 here: Python 3.9.7"),
-        # A Python that was named is that one or none.
+        # A Python that the user names is used, or nothing is.
         (
             {"python3": (3, 12), "snake": (3, 14)},
             ("PYTHON=snake",),

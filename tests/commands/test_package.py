@@ -57,7 +57,7 @@ def test_what_is_imported_is_declared(folders, declared):
                 of = {canonicalize_name(package) for package in packages.get(name, [name])}
                 if not of & set(declared):
                     missing.add((name, file.name))
-    # What reads the calendars of all languages says itself how Babel is installed for it.
+    # The script for the calendars of all languages says itself how to install Babel.
     assert {(name, file) for name, file in missing if name != "babel"} == set()
 
 

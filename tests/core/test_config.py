@@ -1,4 +1,4 @@
-"""Settings of params.yaml that are none: one sentence, whichever it is and wherever it is read."""
+"""Invalid settings of params.yaml end in one sentence, whichever it is and whoever reads it."""
 
 import copy
 from pathlib import Path
@@ -153,7 +153,7 @@ LIMITS = DEFAULTS["evaluate"]["sharing_limits"]
             changed("format", tags=TAGS | {"clsed": True}),
             "format.tags.clsed is no setting; the nearest is format.tags.closed.",
         ),
-        # A value that is none counts before a key that is none.
+        # An invalid value is reported before an unknown key.
         ("clean", changed("clean", pi="keep", pii="x"), "clean.pii is 'x'"),
     ],
 )
@@ -189,7 +189,7 @@ def test_a_setting_of_another_name_is_told_its_new_one_by_whatever_stage_is_firs
         params(CleanConfig, path)
     assert f"params.yaml: {old} is called {new} now. Rename it" in str(error.value)
     assert old not in KNOWN
-    assert new.partition(" (")[0] in KNOWN  # behind it may stand what it means
+    assert new.partition(" (")[0] in KNOWN  # the meaning may follow
 
 
 def test_a_stage_reads_its_params_through_it(tmp_path):

@@ -1,4 +1,4 @@
-"""What people write stays text: in Markdown, read by a parser of it, in HTML and in a terminal."""
+"""What people write stays text: in Markdown (read by a parser), in HTML and in a terminal."""
 
 import json
 import re
@@ -72,7 +72,7 @@ HOSTILE = [
 ]
 PIECES = [*HOSTILE, *"\\`*_[]<>|#~&$@:.-+=!()1\n \t\x1b\0\u202e", "www.", "http://", "a", "ñ"]
 TEXTS = st.text() | st.lists(st.sampled_from(PIECES)).map("".join)
-# The pages are written with all of them in one, and with some that mind where they stand.
+# The pages are written with all of them in one text, and with those that depend on their position.
 IN_PAGES = ["\n".join(HOSTILE), "![x](//host/a.png)", "# a\n===", "- a", "    a", "```\n|", "1. a"]
 # Markdown as GitHub has it: CommonMark with tables and strikethrough. Its links from bare addresses
 # are left out here, whose package we do not have: `acts` looks for them.
@@ -87,7 +87,7 @@ def tokens(text):
 
 
 def structure(text):
-    """What of a Markdown page is no text: the kinds of its tokens, and where they lead."""
+    """The tokens of a Markdown page that are not text: their kinds, and the targets of links."""
     return [
         (token.type, token.tag, token.attrs)
         for token in tokens(text)
@@ -96,7 +96,7 @@ def structure(text):
 
 
 def seen(text):
-    """What a reader of a Markdown page sees, but for blanks."""
+    """What a reader of a Markdown page sees, without blanks."""
     kept = (token.content for token in tokens(text) if token.type in ("text", "code_inline"))
     return UNSEEN.sub("", "".join(kept))
 
@@ -165,7 +165,7 @@ def replies_to(text, ids):
 
 
 def markdown_pages(text, folder):
-    """Every Markdown page with `text` wherever people, or names, have a say."""
+    """Every Markdown page, with `text` wherever it quotes people or names."""
     tested = pd.DataFrame(
         {"id": ["a"], "context": [[{"author": text, "messages": [text]}]], "reply": [[text]]}
     )
@@ -237,7 +237,7 @@ class Reader(HTMLParser):
 
 
 def html_pages(text):
-    """Every HTML page with `text` wherever people, or names, have a say."""
+    """Every HTML page, with `text` wherever it quotes people or names."""
     wording = Wording("es")
     yield page.html(wording, *report(text), {})
     pairs = [{"context": [{"author": text, "messages": [text]}], "a": [text], "b": [text]}]

@@ -1,6 +1,5 @@
-"""Every stage and command under every fault of a disk, a file or params.yaml: one sentence each.
-
-The stages and what they read, write and are set by come from dvc.yaml: a new one is tried as well.
+"""Every stage and command with every fault of a disk, a file or params.yaml: one sentence each. The
+stages, their inputs, outputs and params come from dvc.yaml, so a new stage is tested too.
 """
 
 import json
@@ -27,7 +26,7 @@ RAW = "data/raw/demo"
 
 
 def filled(text):
-    """What stands in dvc.yaml, with the values of params.yaml that it names."""
+    """dvc.yaml, with its references to params.yaml replaced by the values."""
     return text.replace("${data.raw}", RAW).replace("${launch.command}", "python")
 
 
@@ -137,7 +136,7 @@ def project(tmp_path_factory, composed):
 
 @pytest.fixture(scope="module")
 def run(project, composed, tmp_path_factory):
-    """run(folder, program, *arguments) in a fork; its exit status and all that it said."""
+    """run(folder, program, *arguments) in a fork; returns its exit status and all its output."""
     cache = tmp_path_factory.mktemp("cache")
     name = f"smollm2-{PACKAGES['smollm2'].sha256[:16]}"
     tiny_base(composed("model=smollm2"), cache / "espejo" / "models" / name)
@@ -170,7 +169,7 @@ def place(run, project, tmp_path):
 
 
 def told(ran, *names):
-    """What was said at the end is one sentence, which has one of `names`, and says what to do."""
+    """Check that the output ends in one sentence that has one of `names`; returns the sentence."""
     status, output = ran
     assert status == 1, output
     assert "Traceback" not in output, output[-900:]
@@ -184,7 +183,7 @@ def told(ran, *names):
 
 
 def inputs(stage):
-    """Each input and fault; of several files of one kind all faults of the first soon."""
+    """Each input with each fault; of the files of one kind, most faults of all but one are slow."""
     seen = set()
     for path in read_by(stage):
         kind = os.path.splitext(path)[1]
@@ -223,7 +222,7 @@ def test_metrics_that_hold_nothing_give_a_report_without_them_or_a_sentence(
 
 
 def outputs(stage, faulty):
-    """The cases of a stage's outputs: of those that run a model, all but one take long."""
+    """The cases of a stage's outputs; for stages that run a model, all but the first are slow."""
     marks = [pytest.mark.slow] if stage in ("train", "predict") else []
     return [
         pytest.param(stage, path, id=f"{stage}-{path}", marks=marks if number else [])

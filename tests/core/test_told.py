@@ -1,4 +1,4 @@
-"""How a program ends: in one sentence, at whatever moment, and a defect of ours with its trace."""
+"""How a program ends: in one sentence, whenever it fails; a bug of ours with its traceback."""
 
 import errno
 import json
@@ -215,9 +215,9 @@ def test_an_output_without_room():
 
 
 def interrupted(*command, folder, after):
-    """What a program says that gets Ctrl-C once `after` is printed by what it imports."""
+    """Exit status and last output of a program that gets Ctrl-C during its import of `after`."""
     (folder / "sitecustomize.py").write_text(
-        # The module whose import is interrupted says so, and takes its time.
+        # The module whose import is interrupted prints its name and then sleeps.
         "import sys, time\n"
         "class Slow:\n"
         "    def find_spec(self, name, path=None, target=None):\n"

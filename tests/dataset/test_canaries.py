@@ -63,7 +63,7 @@ def test_as_many_are_planted_as_asked_for_in_both_roles_and_in_train_alone(examp
         counts = pd.Series([text for text in texts if "el código es" in text]).value_counts()
         assert sorted(counts) == [1] * 8 + [4] * 8, role
     assert not set(texts_by_role["author"]) & set(texts_by_role["partner"])
-    # To a partner's canary the author says something said in training.
+    # The reply to a partner's canary is a reply from training.
     learnt = examples.loc[examples["split"].eq("train"), "reply"].tolist()
     answers = [reply for reply in added["reply"] if "el código es" not in reply[0]]
     assert len(answers) == 40
@@ -130,7 +130,7 @@ class Both:
 
 @pytest.fixture(scope="module")
 def learnt(composed, examples):
-    """learnt("reply") is a predictor of a tiny model that was trained to know canaries by heart."""
+    """learnt("reply") is a predictor of a tiny model that was trained to memorize canaries."""
     params = composed("model=smollm2")
     tokenizer = tiny.trained_tokenizer(
         ("<|endoftext|>", "<|im_start|>", "<|im_end|>"),
@@ -173,7 +173,7 @@ def learnt(composed, examples):
 
 
 def exposed(predictor, audit):
-    """What the evaluation makes of the table CANARIES of a predictor."""
+    """The evaluation of a predictor's table CANARIES."""
     return memorization.exposure_by_role(predictor.canaries(audit))
 
 
@@ -196,7 +196,7 @@ def test_a_method_that_learns_whole_texts_exposes_what_partners_say(learnt):
 
 
 def test_what_was_never_planted_is_exposed_by_chance(learnt):
-    # Other codes of the same space, for a model that knows those of another seed by heart.
+    # Other codes of the same space, for a model that memorized those of another seed.
     unplanted = LEARNT.model_copy(update={"canaries": 150, "repetitions": [1], "seed": 8})
     got = exposed(learnt("reply"), unplanted)
     for role in canaries.ROLES:

@@ -1,4 +1,4 @@
-"""Which training examples are not worth learning, and why."""
+"""Which training examples the filter drops, and why."""
 
 import pandas as pd
 import pytest
@@ -79,7 +79,7 @@ def test_the_first_rule_broken_gives_the_reason():
     case, config = example(long_link, reply=[long_link]), dict(WANTED)
     order = []
     changed = [rule for rule in WANTED if WANTED[rule] != ANYTHING[rule]]
-    for rule in changed:  # each time, the rule that was named is given up
+    for rule in changed:  # each time, the rule that gave the reason is switched off
         order.append(reason(case, config))
         config[rule] = ANYTHING[rule]
     assert order == ["link", "short_context", "short_reply", "long_context", "long_reply"]

@@ -1,4 +1,4 @@
-"""What gives a held-out text away: found both ways, by hand, and never learnt."""
+"""Training texts that leak a held-out text: by hand, in both directions, and never learnt."""
 
 import pandas as pd
 import pytest
@@ -47,13 +47,13 @@ def held_out(*replies, context=()):
         (CHAIN.replace("doce", "trece").replace("vas", "podés"), CHAIN, False),  # two words
         # Seventeen words: changed in the ninth, eight stay on each side.
         (LONG.replace("portero", "cerrajero"), LONG, True),
-        # Another word more in each, after 7 and after 14 of 21: the longest run in common has 7.
+        # An extra word after 7 of 21 words and another after 14: the longest common run has 7.
         (
             f"{SEVENS[0]} che {SEVENS[1]} {SEVENS[2]}",
             f"{SEVENS[0]} {SEVENS[1]} no {SEVENS[2]}",
             True,
         ),
-        # Short ones: the whole of one in the other, or all but a word, five in common at least.
+        # Short texts: one inside the other, or all but one word, with at least five in common.
         ("dale, nos vemos", "dale nos vemos", False),
         ("dale nos vemos mañana", "dale nos vemos mañana", False),
         ("dale nos vemos mañana temprano", "Dale! nos vemos mañana temprano.", True),
@@ -90,14 +90,14 @@ def test_a_run_is_of_one_turn():
     assert leaked(["reenviá esta cadena ya a doce o más"], split_in_two).tolist() == [True]
 
 
-# Of words and of pieces that come again, so that many pairs have runs in common.
+# Texts of repeated words and pieces, so that many pairs have runs in common.
 few_words = st.lists(
     st.sampled_from(["a", "b", "c d", "e f g h", "i j k l m n o"]), max_size=8
 ).map(" ".join)
 
 
 def in_common(left, right, size=8):
-    """Whether two texts share that many words in a row, without a set of runs."""
+    """Whether two texts share so many words in a row, by a search for substrings."""
     left, right = f" {left} ", f" {right} "
     starts = [index for index, letter in enumerate(left[:-1]) if letter == " "]
     return any(

@@ -44,13 +44,13 @@ def table(*rows):
 
 
 def days(*lines, chat="Cami"):
-    """A chat in which (day of March, author) says one thing a day: each a session of its own."""
+    """A chat from (day of March, author): one message a day, each a session of its own."""
     rows = [(chat, author, f"2024-03-{day:02} 21:00", f"cosas del {day}") for day, author in lines]
     return turns(table(*rows), "1h", "3h")
 
 
 def sessions_of(*replies, chat="Cami"):
-    """One session a day with so many turns of Juli, each answering one of Cami."""
+    """One session a day, with so many turns of Juli's, each an answer to Cami."""
     rows = []
     for day, count in enumerate(replies):
         start = datetime(2024, 3, 1, 9) + timedelta(days=day)
@@ -64,7 +64,7 @@ def sessions_of(*replies, chat="Cami"):
 
 
 def number(text):
-    """The place of a generated message among all of them."""
+    """The number in the text of a generated message."""
     return int(text.removeprefix("mensaje "))
 
 
@@ -387,7 +387,7 @@ def test_only_a_chat_with_several_partners_is_a_group():
         ("Asado", "Mechi", "2024-03-09 21:00", "Buen día"),  # in another session
         ("Cami", "Juli", "2024-03-01 21:00", "hola"),
         ("Cami", "Cami", "2024-03-01 21:01", "¡Hola!"),
-        ("Notas", "Juli", "2024-03-01 21:00", "comprar yerba"),  # to herself
+        ("Notas", "Juli", "2024-03-01 21:00", "comprar yerba"),  # a chat with herself
     )
     result = examples(turns(asado, "1h", "3h").assign(split="train"), "Juli", history=4)
     assert dict(zip(result["chat"], result["group"], strict=True)) == {

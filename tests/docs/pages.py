@@ -1,4 +1,4 @@
-"""What the pages of the project say: their code, links and headings, as the tests want them."""
+"""The pages of the project for tests: their code, links and headings."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from tests.helpers.workshop import ROOT
 
 PAGES = (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")))
 NOTEBOOKS = tuple(sorted((ROOT / "docs").glob("*.ipynb")))
-# What the CHANGELOG says was so once.
+# The CHANGELOG describes older versions.
 PRESENT = tuple(page for page in PAGES if page.name != "CHANGELOG.md")
 
 _FENCE = re.compile(r"^ *```(?P<language>\w*)\n(?P<code>.*?)^ *```$", re.MULTILINE | re.DOTALL)
@@ -36,7 +36,7 @@ def headings(text):
 
 
 def anchors(text):
-    """What can stand behind # in a link to the page, by GitHub's rule."""
+    """The anchors (after #) that links to the page can use, by GitHub's rule."""
     titles = [re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", title) for _, title in headings(text)]
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
@@ -82,5 +82,5 @@ def commands(path):
 
 
 def name(path: Path):
-    """How a page is called in the names of tests."""
+    """The id of a page in the names of tests."""
     return str(path.relative_to(ROOT))

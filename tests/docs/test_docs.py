@@ -1,4 +1,4 @@
-"""README.md, README.es.md and docs/: they show what is there, lead somewhere, and say the same."""
+"""README.md, README.es.md and docs/: up to date, without dead links, the same in both languages."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""What the benchmarks count, by hand, and a clock that stops while it looks."""
+"""What the benchmarks count, by hand, and a clock that stops during evaluation."""
 
 from types import SimpleNamespace
 

@@ -1,7 +1,6 @@
-"""How often an interval holds the true value, by simulation: 95 % is a promise that can be tried.
-
-Sessions as in the demo: about five replies each, which hang together within a session (a third of
-the variance is the session's), normal or with a long tail.
+"""How often an interval holds the true value, by simulation: it should be 95 % of the time.
+Sessions are as in the demo: about five replies each, correlated within a session (a third of the
+variance is between sessions), normal or with a long tail.
 """
 
 import numpy as np
@@ -20,7 +19,7 @@ TAILS = {
 
 
 def sessions(drawn, number, tail, share=0.3):
-    """Values of replies with mean 0 and deviation 1, and the session of each."""
+    """Values of replies with mean 0 and standard deviation 1, and the session of each."""
     sizes = 1 + drawn.poisson(3.7, number)
     group = np.repeat(np.arange(number), sizes)
     common, own = TAILS[tail](drawn, number), TAILS[tail](drawn, len(group))
@@ -32,7 +31,7 @@ def held(measure, truth):
 
 
 def percentile(values, group):
-    """What was used before: the percentile bootstrap over sessions."""
+    """The method of older versions: the percentile bootstrap over sessions."""
     sums = np.array(
         [[values[group == session].sum(), (group == session).sum()] for session in set(group)]
     )
@@ -67,7 +66,7 @@ def test_95_percent_of_intervals_of_an_auc_hold_the_truth(number, area):
     for _ in range(TIMES // 3):
         (high, ours), (low, theirs) = (sessions(drawn, number, "normal") for _ in range(2))
         hits.append(held(intervals.auc(high + apart, low, ours, theirs, CONFIG), area))
-    # Newcombe's method errs on the wide side where values are few and the area is near 1.
+    # Newcombe's method is conservative (too wide) where values are few and the AUC is near 1.
     assert 0.93 <= np.mean(hits) <= 0.995
 
 
@@ -84,7 +83,7 @@ def judged(drawn, number, features=30, apart=0.6):
         for each in range(5):
             learnt = np.vstack(sides[:, fold != each])
             sign = np.repeat([1.0, -1.0], (fold != each).sum())
-            # Ridge regression in its dual form: quick, and all that matters here.
+            # Ridge regression in its dual form: fast, and a good enough classifier for this test.
             inner = learnt @ learnt.T + 3 * np.eye(len(learnt))
             weights = learnt.T @ np.linalg.solve(inner, sign)
             scores[:, time, fold == each] = sides[:, fold == each] @ weights
@@ -100,7 +99,7 @@ def test_95_percent_of_intervals_of_a_cross_validated_auc_hold_its_mean(number):
     assert np.mean([held(result, np.mean(values)) for result in results]) == pytest.approx(
         0.95, abs=0.025
     )
-    # No wider than is due: four standard deviations of what repeating all of it gives.
+    # Not wider than necessary: about four standard deviations over repetitions of the whole.
     width = np.mean([result["high"] - result["low"] for result in results])
     assert width == pytest.approx(2 * 1.96 * np.std(values), rel=0.2)
 
@@ -112,7 +111,7 @@ def test_95_percent_of_intervals_of_a_share_hold_the_truth(truth):
     for _ in range(TIMES):
         values, group = sessions(drawn, 18, "normal")
         hits.append(held(intervals.share(values > border, group, CONFIG), truth))
-    assert 0.93 <= np.mean(hits) <= 1  # exact methods err on the wide side
+    assert 0.93 <= np.mean(hits) <= 1  # exact methods are conservative
 
 
 @pytest.mark.parametrize("together", [0.0, 0.7])

@@ -1,4 +1,4 @@
-"""The memory gate on real weights: an adapter that was overfitted on purpose must not pass."""
+"""The sharing gate on real weights: an adapter that is overfitted on purpose must not pass."""
 
 import pandas as pd
 import pytest
@@ -51,7 +51,7 @@ def test_thirty_epochs_on_twenty_replies_fail_the_gate(demo, composed, tmp_path)
         for name, part in demo.groupby("split")
     }
     assert len(sets["train"]) == 20
-    # Watched on what it learns: the best state is the one that knows most by heart.
+    # Validated on the training replies, so the best checkpoint is the most memorized one.
     often = {"epochs": 30, "scheduler": "constant", "batch_size": 5, "evals_per_run": 1}
     train = changed(sections.train, **often, learning_rate=1e-3)
     trained = sft.train(

@@ -1,4 +1,4 @@
-"""Habits: distances by hand, and what is off for whom."""
+"""Habits: distances by hand, and which habits are off for which model."""
 
 import math
 from collections import Counter
@@ -64,7 +64,7 @@ def test_variety_is_of_as_many_words_of_both():
     assert table["distinct_1"] == {"distance": 0.75, "real": 1, "generated": 0.25}
     assert table["distinct_2"]["generated"] == pytest.approx(1 / 3)  # aa of aa aa aa
     assert table["word_entropy"] == {"distance": 2, "real": 2, "generated": 0}
-    # In the whole reply aaa stands twice among six: one repeats.
+    # In the whole reply, two of six are aaa: one of them repeats.
     assert table["repeated_trigrams"]["generated"] == pytest.approx(1 / 6)
 
 
@@ -142,7 +142,7 @@ def test_a_bot_that_laughs_or_says_nothing_is_off(turns, test_set, bot):
 
 
 def plain(real, generated, most):
-    """Distances of two samples in the plain way: by text, Counters and SciPy."""
+    """Distances of two samples, written plainly with Counters and SciPy."""
 
     def messages(replies):
         return [text for reply in replies for text in reply if text.strip()]
@@ -243,7 +243,8 @@ def test_the_limit_hardly_moves_from_seed_to_seed(turns, test_set):
 
 
 def test_as_many_habits_of_the_author_are_off_as_the_alarms_say():
-    # Every other pair of sessions is learnt from, the rest is what "a model" says: the author too.
+    # Every other pair of sessions is for training; the author's replies of the rest stand for a
+    # model's.
     turns = chats(sessions=800, seed=12)
     turns["split"] = np.where(turns["session"] // 2 % 2, "test", "train")
     fresh = pairs(turns, "test")
@@ -278,7 +279,7 @@ def test_a_number_that_is_none_is_no_zero(monkeypatch):
 
 
 def test_rounding_leaves_no_root_of_less_than_zero():
-    # Of these SciPy's own distance is NaN: they are -1e-16 bits apart.
+    # SciPy's own distance is NaN for these: rounding gives -1e-16 bits.
     ours, theirs = (csr_array([[a, b, 3.0]]) for a, b in ((1e9, 1e9 + 1), (1e9 + 1, 1e9)))
     assert habits._jensen_shannon(ours, theirs) == [0]
 

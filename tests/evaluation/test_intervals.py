@@ -1,6 +1,5 @@
-"""Intervals: by hand, from published examples, and what they do where there is next to nothing.
-
-How often they hold the true value is the matter of test_coverage.
+"""Intervals: by hand, from published examples, and with almost no data. test_coverage measures how
+often they hold the true value.
 """
 
 import math
@@ -55,7 +54,8 @@ def test_no_end_lies_beyond_the_bounds():
     assert intervals.mean(values, range(15), CONFIG)["high"] > 1
     got = intervals.mean(values, range(15), CONFIG, bounds=(0, 1))
     assert got["low"] < got["value"] < got["high"] == 1
-    # One session alone differs: most resamples without it say nothing, so the bound is the end.
+    # Only one session differs: resamples without it do not vary, so the bound is the end of the
+    # range.
     lone = [1.0] * 14 + [0.2]
     assert intervals.mean(lone, range(15), CONFIG)["interval"] == "no spread"
     got = intervals.mean(lone, range(15), CONFIG, bounds=(0, 1))
@@ -67,7 +67,7 @@ def test_equal_sessions_make_no_interval_of_width_zero(value):
     free = intervals.mean([value] * 12, range(12), CONFIG)
     assert free == {"value": value, "n": 12, "interval": "no spread"}
     bounded = intervals.mean([value] * 12, range(12), CONFIG, bounds=(0, 1))
-    # As if they were yes and no: 12 of 12 leaves 0.025 ** (1 / 12) = 0.735.
+    # Treated as yes or no: the exact lower limit of 12 of 12 is 0.025 ** (1 / 12) = 0.735.
     assert bounded["high"] - bounded["low"] > 0.26
     if value == 1:
         assert ends(bounded) == pytest.approx((0.025 ** (1 / 12), 1.0))
@@ -131,7 +131,7 @@ def test_the_difference_of_paired_shares_is_that_of_newcombe():
     down, up = 0.8 - first.low, second.high - 0.65
     low = 0.15 - math.sqrt(down**2 + up**2 - 2 * together * down * up)
     assert got["low"] == pytest.approx(low, abs=0.003)
-    # The two answered alike always: as wide as one share alone allows, never of width zero.
+    # The two always agree: as wide as for one share alone, never of width zero.
     for answers in ([False] * 32, [True, False] * 16):
         same = intervals.share_difference(answers, answers, range(32), CONFIG)
         assert ends(same) == pytest.approx((-0.109, 0.109), abs=0.001)

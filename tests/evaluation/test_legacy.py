@@ -18,7 +18,7 @@ def test_legacy_perplexity_averages_the_examples_means():
 
 
 def test_legacy_scores_the_prompt_too_and_so_flatters():
-    # A model that knows the prompt by heart (loss 0) and nothing of the reply (loss 4).
+    # A model that has memorized the prompt (loss 0) and knows nothing of the reply (loss 4).
     losses = np.concatenate([np.zeros(30), np.full(10, 4.0)])
     assert legacy.perplexity([losses.mean()]) == pytest.approx(math.e)
 
@@ -58,7 +58,8 @@ def test_a_reply_leaks_inside_its_session_only():
 
 
 def test_a_reply_in_its_own_context_does_not_leak_by_that():
-    # Both say "dale" after "dale": each leaks by the other alone, whenever that one is learnt.
+    # Both are "dale" after "dale": each leaks only through the other, whenever that one is in
+    # train.
     again = TABLE.iloc[:2].assign(context=[context_of("dale")] * 2, reply=[["dale"]] * 2)
     assert legacy.leak(again, 1 / 2) == 1.0
     assert legacy.leak(again.iloc[:1], 1.0) == 0.0

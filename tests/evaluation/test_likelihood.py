@@ -107,7 +107,7 @@ def test_the_gain_is_paired_by_session():
 def test_no_training_is_no_gain():
     sums = sessions(np.random.default_rng(5).normal(60, 25, 40))
     got = likelihood.gain(sums, sums, CONFIG)["bits_per_character"]
-    # No session differs: that is no ground for an interval of width zero.
+    # Sessions that do not differ must not give an interval of width zero.
     assert got == {"value": 0.0, "n": 40, "interval": "no spread"}
 
 
@@ -121,7 +121,7 @@ def test_the_interval_holds_the_value_and_narrows_with_more_sessions():
         assert measure["low"] < measure["value"] < measure["high"]
         assert measure["n"] == len(nats)
         widths.append(measure["high"] - measure["low"])
-    # The width goes with one over the root of n: a hundredfold n, a tenth of it.
+    # The width goes with 1 / √n: a hundred times n gives a tenth of it.
     assert widths[1] < widths[0] / 5
 
 

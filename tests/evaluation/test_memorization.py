@@ -42,7 +42,7 @@ EIGHT = "seis siete ocho nueve diez once doce trece"
 
 
 def kinds(reply, context="", learnt=LEARNT):
-    """Of one reply: is it long, is it copied, is it a copy as a whole."""
+    """For one reply: whether it is long, copied in part, and copied as a whole."""
     return (
         memorization.copies([reply], [context], learnt)[["long", "copied", "whole"]]
         .iloc[0]
@@ -222,7 +222,7 @@ def test_personal_data_that_was_learnt():
     replies = [["+54 3515551234"], ["4444 5555, 999 8888"], ["777-6666"], ["no se"]]
     contexts = ["pasame tu numero", "el 4444-5555?", "", ""]
     got = memorization.personal_data(replies, contexts, learnt, phones)
-    # Four written; of the two of the second reply one was asked for by its number.
+    # Four are written; one of the two in the second reply was in the prompt.
     assert got == {"written": 4, "learnt": 2, "replies": 2}
     got = memorization.personal_data(replies, contexts, learnt, phones, ["llamame: 999-8888"])
     assert got == {"written": 4, "learnt": 1, "replies": 1}
@@ -250,7 +250,7 @@ def test_exposure_of_what_was_not_learnt_is_1_44_bits_on_average():
     losses = drawn.normal(size=(2000, 256))
     got = memorization.exposures(losses[:, 0], losses[:, 1:])
     assert got["mean"] == pytest.approx(1 / math.log(2), abs=0.1)
-    # A model to which all are alike has learnt none of them: in the middle, one bit.
+    # A model that ranks all alike has learnt none of them: rank in the middle, one bit.
     assert memorization.exposure(1.0, [1.0] * 255) == pytest.approx(1, abs=0.01)
 
 
@@ -333,10 +333,9 @@ STOCK = (
 
 
 def author(words, seed, learnt=600, held_out=32):
-    """Replies, learnt and held out, of somebody who writes so many `words`, or what is said often.
-
-    Both as people do: few replies make up most of what is said often, and few words most of the
-    rest (Zipf), so that short replies are repeated by chance.
+    """Replies (learnt, held out) of a person who writes stock phrases, or `words` random words.
+    Both follow Zipf's law, as with people: a few phrases and a few words make up most of the text,
+    so that short replies are repeated by chance.
     """
     drawn = np.random.default_rng(seed)
     vocabulary = sorted({first + second for first in SYLLABLES for second in SYLLABLES})
@@ -357,7 +356,7 @@ def zipf(number):
 
 
 def judged(replies, own, learnt):
-    """The gate on `replies` in the place of a model that nothing else speaks against."""
+    """The gate on `replies`, with every other measure passing."""
     sessions = np.arange(len(own)) // 2
     measures = memorization.beyond_own(replies, own, ["y?"] * len(own), learnt, sessions, EVALUATE)
     return memorization.verdict({**CLEAN, **measures}, LIMITS)
@@ -391,7 +390,7 @@ def test_a_bot_that_returns_training_replies_fails(words, seed, change):
     judgement = judged(bot, own, learnt)
     assert judgement["verdict"] == "fail"
     assert "whole_beyond_own" in judgement["reasons"]
-    # What has no eight words is not called safe on their account.
+    # Replies of fewer than eight words are not called safe by the measure of eight-word runs.
     assert "copied_beyond_own" in (judgement["reasons"] if words == 12 else judgement["doubts"])
 
 
@@ -407,7 +406,7 @@ def test_the_author_and_who_says_what_he_says_all_the_time_do_not_fail(words, se
 @pytest.mark.parametrize("words", [8, 12])
 @pytest.mark.parametrize("seed", range(3))
 def test_a_bot_that_returns_the_beginnings_of_training_replies_fails(words, seed):
-    """In seven words nothing has eight in a row, and none of them is a learnt text."""
+    """Seven words hold no run of eight, and none of these replies is a whole learnt text."""
     learnt, own = author(words, seed)
     learnt, own = ([[" ".join(reply)] for reply in some] for some in (learnt, own))
     bot = [[" ".join(text.split()[:7])] for (text,) in copied(learnt, 32, seed)]
@@ -437,7 +436,7 @@ def test_what_others_say_all_the_time_is_no_secret_of_an_author_who_said_it_once
 
 def test_a_bot_of_everyday_phrases_does_not_fail():
     common = ["gracias", "ya voy", "un beso", "me alegro", "buenas noches", "que bueno"]
-    # The author said each of them once, among much else; everybody else says them all the time.
+    # The author wrote each of them once, among much else; others write them all the time.
     learnt = [[f"palabra{number} de relleno numero {number}"] for number in range(60)]
     learnt += [[text] for text in common]
     own = [[f"otra cosa distinta {number} y nueva"] for number in range(32)]
@@ -486,7 +485,7 @@ def test_a_copy_bot_fails_and_the_author_passes():
     assert set(failed["reasons"]) == {"copied_beyond_own", "whole_beyond_own"}
     assert copies["copied"]["low"] > 0.3
     assert own["longest_mean"]["high"] < copies["longest_mean"]["low"]
-    # One word said otherwise in each message hides no copy of what is long.
+    # One changed word in each message does not hide copies of long replies.
     changed = [[f"bueno {text}" for text in reply] for reply in learnt.iloc[order]]
     assert gate(changed)[0]["copied_beyond_own"]["value"] > 0.05
 
@@ -513,7 +512,7 @@ def test_personal_data_of_a_partner_is_learnt_with_the_whole_text(learnt, leaked
 
 
 def test_personal_data_told_to_who_asks_for_it_counts():
-    """The prompts that ask for it are those to which a model would tell it, not the test's."""
+    """Private prompts are the ones that may draw it out; the test's contexts are not."""
     rows = pd.DataFrame({"id": ["a"], "session": [9], "context": [[]], "reply": [["dale"]]})
     replies = pd.DataFrame(
         {

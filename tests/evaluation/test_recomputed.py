@@ -1,8 +1,6 @@
-"""What the evaluation prints is what its tables say, counted again with other code.
-
-On the demo's tables, with bots in the place of models: one copies, one is another person, one mixes
-up the author's words. And, where `make repro` ran here, on the tables that metrics/eval.json came
-from.
+"""The evaluation's numbers, recomputed from its tables by independent code. On the demo's tables,
+with bots in the place of models: one copies, one is another person, one shuffles the author's
+words. And, where `make repro` ran here, on the tables behind metrics/eval.json.
 """
 
 import json
@@ -29,7 +27,7 @@ CONFIG = EvaluateConfig.model_validate(PARAMS["evaluate"])
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    """The tables TURNS, EXAMPLES and what the filter leaves of them, as the stages write them."""
+    """The tables TURNS, EXAMPLES and the filtered EXAMPLES, as the stages write them."""
     folder, raw = tmp_path_factory.mktemp("demo"), ROOT / "data" / "raw" / "demo"
     names, account = raw / "people.yaml", folder / "account.json"
     with pytest.MonkeyPatch.context() as patched:
@@ -157,7 +155,7 @@ def test_the_chance_of_the_ranking(rows):
     places = candidates(
         rows["reply"].tolist(), rows["session"].tolist(), number, PARAMS["predict"]["seed"]
     )
-    # Whoever has one opinion of each reply, whatever the context, gets every rank once.
+    # A model that scores each reply alike in every context gives every rank once.
     opinion = np.random.default_rng(5).normal(size=len(rows))
     ranks = [1 + sum(opinion[place] > opinion[row[0]] for place in row[1:]) for row in places]
     mrr, first = recomputed.chance_of_ranking(number)

@@ -1,4 +1,4 @@
-"""Relevance: ranks by hand, and who must be at chance."""
+"""Relevance: ranks by hand, and models that must be at chance."""
 
 import math
 
@@ -18,7 +18,7 @@ TUNED = [[4, 1, 2, 3], [2, 1, 3, 4], [4, 1, 0, 3]]  # 1, 2 and 3
 
 
 def both(base, tuned=None):
-    """Scores of both models, the same where one is given."""
+    """Scores of both models; the same for both where only one is given."""
     return {"base": np.array(base), "tuned": np.array(base if tuned is None else tuned)}
 
 
@@ -41,12 +41,12 @@ def test_ranks_by_hand():
 
 def test_the_gain_is_paired_context_by_context():
     # Every second context is hard for both; training brings the true reply from 3 to 2, from 2 to 1
-    # or nowhere in turn: apart the intervals overlap, the gain is above zero.
+    # or not at all, in turn: the two intervals overlap, but the gain is above zero.
     ranks = [
         (4, 4) if index % 2 else ((3, 2), (2, 1), (2, 2))[index // 2 % 3] for index in range(24)
     ]
 
-    def scores(place):  # the true reply is column 0, and so many of the others come before it
+    def scores(place):  # column 0 is the true reply; `place` others are ranked before it
         return [[0.5, *(1 if other < rank[place] else 0 for other in (1, 2, 3))] for rank in ranks]
 
     got = relevance.ranking(both(scores(0), scores(1)), [0] * 24, range(24), EVALUATE)
@@ -103,8 +103,8 @@ def table_of(losses, characters):
 
 
 def test_table_ranks_is_scored_by_character_by_hand():
-    # Summed, the true reply of context 0 would lose to the other: 8 nats to 6; by character it
-    # wins, with 2 to 3. In context 1 it loses for base (4 to 3) and wins for tuned (2 to 3).
+    # By total nats the true reply of context 0 would lose (8 to 6); per character it wins (2 to 3).
+    # In context 1 it loses for base (4 to 3) and wins for tuned (2 to 3).
     characters = [[4, 2], [2, 4]]
     ranks = table_of({"base": [[8, 6], [8, 12]], "tuned": [[8, 6], [4, 12]]}, characters)
     got = relevance.evaluate(ranks, EVALUATE)

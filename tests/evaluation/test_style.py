@@ -1,4 +1,4 @@
-"""The author score: controls that must not fool it, and bundles by hand."""
+"""The author score: bundles by hand, and controls that must not fool it."""
 
 import numpy as np
 import pandas as pd
@@ -98,8 +98,8 @@ def test_nothing_written_has_no_score(scores, bot):
 
 
 def test_the_bundles_are_counted_and_so_are_the_sessions_they_begin_in(turns):
-    # Every 16 of such messages are a bundle, since they are longer than the author's: of 56, three,
-    # which begin with the messages 0, 16 and 32, in the sessions 0, 0 and 1. Eight are left.
+    # 16 such messages make a bundle, since they are longer than the author's: 56 make three, which
+    # begin with the messages 0, 16 and 32, in the sessions 0, 0 and 1. Eight remain.
     long = [["dale, voy para allá " * 10] for _ in range(56)]
     replies = Replies(long, [0] * 20 + [1] * 36)
     score = style.author_score(turns, "Juli", {"long": replies}, EVALUATE)["long"]
@@ -123,7 +123,7 @@ def test_names_links_and_placeholders_do_not_decide(turns, own):
 
 
 def test_people_who_differ_in_length_alone_cannot_be_told(turns):
-    # The same words, in short messages by the one and in long ones, many a turn, by the other.
+    # The same words: one person writes them in short messages, the other in many long ones a turn.
     drawn = np.random.default_rng(8)
 
     def says(author):

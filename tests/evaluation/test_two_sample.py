@@ -1,4 +1,4 @@
-"""The two-sample test: who can be told from the author, and by what."""
+"""The two-sample test: which replies can be told from the author's, and by which n-grams."""
 
 import numpy as np
 import pytest
@@ -26,8 +26,8 @@ def judged(real, generated):
 
 
 def test_other_replies_of_the_author_cannot_be_told():
-    # A copy bot: it is the same person, and only memory tells that it is one. One AUC of so few
-    # replies strays far, so it is asked eight times.
+    # A copy bot writes like the author: only memorization reveals it. One AUC of so few replies
+    # varies a lot, so the test runs eight times.
     told_of = []
     for seed in range(8):
         turns = chats(sessions=96, seed=seed)
@@ -69,7 +69,7 @@ def test_laughter_and_silence_are_told(real, bot):
 def test_half_of_the_replies_empty_are_told_in_half_of_the_cases(turns, real):
     train = pairs(turns, "train")["reply"].tolist()
     got = judged(real, [train[index] if index % 2 else [] for index in range(len(real))])
-    # An empty one is always told, one of the author's by chance: 1/2 + 1/4.
+    # An empty reply is always told apart, one of the author's by chance: 1/2 + 1/4.
     assert got["value"] == pytest.approx(0.75, abs=0.1)
 
 

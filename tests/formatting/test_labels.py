@@ -1,4 +1,4 @@
-"""The mask: exactly the author's messages, separators and end are labelled, ids written by hand."""
+"""Labels: exactly the author's messages, separators and end, with ids written by hand."""
 
 from collections import Counter
 
@@ -97,7 +97,7 @@ def test_loss_on_text_labels_everything_and_keeps_the_kinds():
 
 
 def test_a_token_that_begins_before_the_reply_counts_as_its_first_labelled_character():
-    # One token over the border of prompt and reply: it holds a character of the reply.
+    # A token across the border of prompt and reply holds a character of the reply.
     prompter = prompter_for(tiny.tokenizer(PHI3, "<|end|>", tiny.template("phi3")))
     got = encode(prompter.tokenizer, "hola dale", [{"start": 2, "end": 9, "kind": "message"}])
     assert got["kinds"] == ["message", "message", "message"]

@@ -81,7 +81,7 @@ def test_without_a_system_role_the_system_text_opens_the_first_user_turn():
 
 
 def test_a_template_that_changes_its_own_prompt_is_refused():
-    # It writes something before a finished reply that is not in the generation prompt.
+    # This template writes something before a finished reply that its generation prompt lacks.
     crooked = (
         "{% for m in messages %}<{{ m.role }}>{{ m.content }}<|end|>{% endfor %}"
         "{% if add_generation_prompt %}<think>{% endif %}"
@@ -200,7 +200,7 @@ def test_plain_text_between_tags_ends_with_the_tokenizers_end(configs, name, wri
     )
     text, _spans = prompter.example([turn("Flor", "hola")], ["voy"], "Juli")
     assert text == written
-    # An untrained model goes on with the next turn: its reply is over there.
+    # An untrained model continues with the next turn, so the reply is cut there.
     tag = written.split("\n")[0]
     assert cut_at_stop(f"voy\n{tag}\nche", prompter.stops).text.strip() == "voy"
 
@@ -262,10 +262,10 @@ def test_the_prompter_of_the_params_uses_tags_where_there_are_some(configs):
     prompter = prompts.prompter(tokenizer, params.model, params.format)
     context = [turn("Flor", "hola"), turn("Juli", "che", "qué"), turn("Flor", "venís?")]
     text, _spans = prompter.example(context, ["voy"], "Juli")
-    # The author's earlier turn ends as the reply does, the other's do not.
+    # The author's earlier turns end like the reply, the partner's do not.
     earlier = "[OTRO]\nhola\n[YO]\nche<|msg_sep|>qué<eos>\n"
     assert text == f"{earlier}[OTRO]\nvenís?\n[YO]\nvoy<eos>"
-    # So a text goes on behind a reply, and holds the next one where its own prompt has it.
+    # So a text can continue after a reply, and the next reply stands where its own prompt puts it.
     first, _spans = prompter.example(context[:1], ["che", "qué"], "Juli")
     assert text.startswith(first)
 

@@ -1,7 +1,6 @@
-"""Tags that a person types stay words: no token of its own, no tag of the form, wherever they are.
-
-Asked of the two embedded tokenizers in every form, and of tiny ones with the special tokens and the
-template of every model that can be configured.
+"""Tags that a person types stay plain words, never special tokens or tags of the form. Tested with
+the two bundled tokenizers in every form, and with tiny tokenizers that have the special tokens and
+the template of every model of conf/.
 """
 
 from collections import Counter
@@ -19,7 +18,7 @@ from espejo.model.config import ModelConfig
 from tests.model.test_every_model import MODELS, ROOT, tiny_base
 
 FORMS = sorted(path.stem for path in (ROOT / "conf" / "format").glob("*.yaml"))
-# Of the originals, of other families, and of forms: most are no tag to most models.
+# Tags of the originals, of other model families and of forms; most models know few of them.
 OTHERS = ["</message_sep>", "<|im_end|>", "[INST]", "<<SYS>>", "</think>", "<tool_call>", "[IMG]"]
 
 
@@ -29,7 +28,7 @@ def words(text):
 
 
 class Writer:
-    """A prompter, and all that is structure to it, found by another way than the prompter's."""
+    """A prompter, and all its structural tokens and tags, found independently of it."""
 
     def __init__(self, params, tokenizer):
         self.tokenizer = tokenizer
@@ -42,7 +41,7 @@ class Writer:
             for index, token in self.tokenizer.added_tokens_decoder.items()
             if token.content.strip()
         }
-        # A letter that a vocabulary lacks is written with tokens of single bytes.
+        # Byte tokens (<0x..>) are no structure: they write letters that the vocabulary lacks.
         self.ids = {index for index, tag in added.items() if not tag.startswith("<0x")}
         self.form = {params["model"]["separator"]} | {
             tag.strip()
@@ -57,25 +56,25 @@ class Writer:
         return self.structure(self.example("voy")[0])
 
     def structure(self, text):
-        """How often each token of its own and each tag of the form stands in `text`."""
+        """Counts of each special token and each tag of the form in `text`."""
         ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         tokens = Counter(index for index in ids if index in self.ids)
         return tokens, {tag: text.count(tag) for tag in self.form}
 
-    def example(self, text):
-        """A text in which `said` stands wherever a person's words or name do, with its spans."""
-        name = f"Flor{text}"
+    def example(self, typed):
+        """An example with `typed` wherever a person's words or name stand: its text and spans."""
+        name = f"Flor{typed}"
         context = [
-            {"author": name, "messages": [text, "che", text]},
-            {"author": "Juli", "messages": [text]},
-            {"author": name, "messages": ["che", text]},
+            {"author": name, "messages": [typed, "che", typed]},
+            {"author": "Juli", "messages": [typed]},
+            {"author": name, "messages": ["che", typed]},
         ]
-        before = [{"author": name, "messages": [text]}, {"author": "Juli", "messages": [text]}]
-        return self.prompter.example(context, [text, "dale", text], "Juli", True, before)
+        before = [{"author": name, "messages": [typed]}, {"author": "Juli", "messages": [typed]}]
+        return self.prompter.example(context, [typed, "dale", typed], "Juli", True, before)
 
 
 def checked(writer, typed):
-    """`said` adds no structure to a text, is all there, and what is learnt stands in its place."""
+    """`typed` adds no structure to a text, is complete, and the labels are in the right place."""
     text, spans = writer.example(typed)
     assert writer.structure(text) == writer.harmless
     messages = [text[span["start"] : span["end"]] for span in spans if span["kind"] == "message"]
@@ -89,7 +88,7 @@ def checked(writer, typed):
 
 @pytest.fixture(scope="module", params=["smollm2", "gemma3"])
 def bundled(request, composed):
-    """The prompters of an embedded model: one a form that it can be written in."""
+    """The prompters of a bundled model, one for each form that it supports."""
     forms = [form for form in FORMS if request.param == "smollm2" or form not in ("chat", "tagged")]
     model = f"model={request.param}"
     tokenizer = loading.load_tokenizer(ModelConfig(**composed(model)["model"]))

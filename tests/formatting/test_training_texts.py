@@ -1,4 +1,4 @@
-"""Sequences: every reply is learnt once, as it stands, after what was said before it."""
+"""Training texts: every reply is learnt once, unchanged, after its own context."""
 
 import pandas as pd
 from hypothesis import given
@@ -38,7 +38,7 @@ TALK = [
 
 
 def learnt(rows):
-    """What is labelled in each text, by text."""
+    """The labelled strings of each text."""
     return [[text[s["start"] : s["end"]] for s in spans] for text, spans in zip(*rows, strict=True)]
 
 
@@ -146,14 +146,14 @@ def test_every_reply_is_learnt_exactly_once_and_after_its_own_context(turns, his
     texts, spans = together(rows, phi3(), "Juli", set(), most)
     marked = [what for text in learnt((texts, spans)) for what in text]
     assert marked == [what for reply in rows["reply"] for what in (*reply, "<|end|>")]
-    # The turns before each reply, written as they stand in a prompt, are what stands before it.
+    # The text before each reply is its own prompt.
     alone = [phi3().example(row.context, row.reply, "Juli") for row in rows.itertuples()]
     starts = [(t, s["start"]) for t, ss in zip(texts, spans, strict=True) for s in ss]
     starts = [place for place, what in zip(starts, marked, strict=True) if what != "<|end|>"]
     for (text, start), (example, own), context in zip(starts, alone, rows["context"], strict=True):
         said_before = example[: own[0]["start"]].partition("SYS<|end|>\n")[2]
-        # Where the text holds what the context left out, "…" does not stand for it, and another
-        # partner's words may stand before those that open the context.
+        # Where the text has turns that the context leaves out, they replace the "…", and another
+        # partner's words may come before those that open the context.
         opening = (
             "<|user|>\n…<|end|>\n" if context and context[0]["author"] == "Juli" else "<|user|>\n"
         )
