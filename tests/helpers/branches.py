@@ -1,9 +1,9 @@
-"""What `make test` prints at its end: the share of lines and branches of each room that ran.
+"""The last output of `make test`: how many lines and branches of each room the tests ran.
 
     python -m tests.helpers.branches
 
-Fails where a room of the data or of the evaluation is below LEAST. Counted is what runs inside
-pytest: stages that tests start as processes of their own add nothing.
+Fails where a room of the data or of the evaluation is below LEAST. Only code that runs inside
+pytest counts, not the stages that tests start as subprocesses.
 """
 
 import os

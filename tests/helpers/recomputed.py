@@ -1,4 +1,4 @@
-"""The figures of the evaluation once more, from the tables, with other code from the definitions.
+"""The evaluation's figures again, from the tables and the definitions, by independent code.
 
 Nothing of `espejo.evaluation` is used here. N-grams, weights, regressions, distances and areas are
 written out with numpy, so that a mistake would have to be made twice.
@@ -23,7 +23,8 @@ PLACEHOLDER = re.compile(r"https?://\S+|<[^<>\s]{2,30}>|\[[A-ZÁÉÍÓÚÑ_]{2,2
 
 @lru_cache(1000)
 def ngrams(text, shortest, longest):
-    """Every n-gram of each word with a blank on both sides; a word too short counts once."""
+    """Counts of n-grams of each word, padded with a blank on both sides; a shorter word counts
+    once."""
     counts = Counter()
     for word in text.split():
         padded = f" {word} "
@@ -53,7 +54,7 @@ class Regression:
             share = {1.0: len(positive), -1.0: len(negative)}
             weight *= [len(texts) / (2 * share[sign]) for sign in signs]
         whole = np.array([self._row(counts) for counts in texts])
-        # The best weights lie in the space of the texts: few numbers instead of one an n-gram.
+        # The best weights lie in the span of the texts: few unknowns instead of one per n-gram.
         lengths, turned = np.linalg.eigh(whole @ whole.T)
         kept = lengths > 1e-9
         axes = (turned[:, kept] / np.sqrt(lengths[kept])).T @ whole
@@ -226,9 +227,8 @@ def _spaced(text):
 
 
 def copied(replies, contexts, learnt):
-    """Of the replies of eight words or more the share that holds eight learnt words in a row.
-
-    As substrings: no sets of n-grams. Returns (share, how many are long enough).
+    """Share of the replies of eight words or more that hold eight learnt words in a row. By search
+    for substrings, without sets of n-grams. Returns (share, how many are long enough).
     """
     learnt_texts = [_spaced(" ".join(reply)) for reply in learnt]
     copies = []
@@ -245,7 +245,7 @@ def copied(replies, contexts, learnt):
 
 
 def random_split_leak(examples, share):
-    """Expected share of test replies that stand in a train context, from the hypergeometric."""
+    """Expected share of test replies that stand in a train context: hypergeometric."""
     holders = defaultdict(set)
     for index, row in enumerate(examples.itertuples()):
         for turn in row.context:
@@ -255,7 +255,7 @@ def random_split_leak(examples, share):
     leaks = []
     for index, row in enumerate(examples.itertuples()):
         others = len(holders[row.session, tuple(row.reply)] - {index})
-        # Of the n - 1 other rows test - 1 are drawn as well: all `others` among them?
+        # test - 1 of the n - 1 other rows are drawn too: the probability that all `others` are.
         leaks.append(1 - stats.hypergeom(n - 1, others, test - 1).pmf(others))
     return float(np.mean(leaks))
 
@@ -310,7 +310,7 @@ def own_nats(model, tokenizer, row):
     spans = [span for span in row.spans if span["end"] > span["start"]]
 
     def kind(start, end):
-        """Of the first span with a sign in the token; a lead gives way to what it leads to."""
+        """Kind of the first span that overlaps the token; a lead gives way to the span after it."""
         touched = [span["kind"] for span in spans if span["start"] < end and start < span["end"]]
         return next((part for part in touched if part != "lead"), touched[0] if touched else "")
 

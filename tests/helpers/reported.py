@@ -1,4 +1,4 @@
-"""What `report` reads, made of synthetic chats with no model: the scores that need one by hand."""
+"""The inputs of `report`, from synthetic chats without a model; scores of models are made up."""
 
 import numpy as np
 import pandas as pd
@@ -133,7 +133,7 @@ def scores_of(turns, examples, replies, author, config):
 
 
 def of_pictures():
-    """The tables for pictures that other stages write, by name, in numbers made up."""
+    """The tables for plots that other stages write, by name, with made-up numbers."""
     parts = ("position", "1", 40), ("position", "2+", 40), ("length", "1–10", 80)
     return {
         "loss": pd.DataFrame({"step": [5, 10], "train": [4.5, 3.5], "validation": [np.nan, 3.75]}),
@@ -162,7 +162,7 @@ def of_pictures():
 
 
 def workplace(folder):
-    """Everything that the stage reads, in `folder`; returns its arguments."""
+    """Write everything that the stage reads into `folder`; returns its arguments."""
     params = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))
     config = changed(EVALUATE, bootstrap=60)
     params |= {"evaluate": config.model_dump(), "report": params["report"] | {"language": "es"}}

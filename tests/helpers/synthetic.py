@@ -1,4 +1,4 @@
-"""Made-up people with habits of their own, for controls: who must win a score, and who must not."""
+"""Made-up people with habits of their own, as positive and negative controls of the scores."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""A model trained in one precision is loaded, scored and used in the other."""
+"""A model trained in one precision can be loaded, scored and used in another."""
 
 import json
 

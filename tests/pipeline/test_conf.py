@@ -42,7 +42,7 @@ def test_every_choice_composes_to_the_same_sections_and_keys(composed, choice):
 
 def test_params_yaml_has_the_shape_of_conf(composed):
     params = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))
-    # A user's `dvc exp run -S …` may have rewritten the values: .ci/run checks those.
+    # A user's `dvc exp run -S …` may have rewritten params.yaml, so .ci/run checks the values.
     chosen = [f"model={params['model']['name']}", f"format={params['format']['name']}"]
     assert shape(params) == shape(composed(*chosen))
 
@@ -114,7 +114,7 @@ def test_a_card_wins_over_any_model_in_any_order(tmp_path):
         assert written["train"]["gradient_checkpointing"] is True
         assert (written["train"]["batch_size"], written["train"]["micro_batch_size"]) == (12, 1)
         assert written["train"]["learning_rate"] == 2.0e-4
-    # What a user says of their own data, or on the command line, wins over the card.
+    # A user's settings for own data, or on the command line, win over the GPU's preset.
     compose_and_dump(params, str(conf), None, "config", "", [*order, "train.micro_batch_size=3"])
     assert yaml.safe_load(params.read_text("utf-8"))["train"]["micro_batch_size"] == 3
 

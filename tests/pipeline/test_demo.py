@@ -1,4 +1,4 @@
-"""The demo chats: what is in git is what the screenplays give, and it is fit to show a style."""
+"""The demo chats: the files in git are rendered from the screenplays, and show a style."""
 
 import random
 
@@ -62,7 +62,8 @@ def test_the_folder_in_git_is_what_the_renderer_writes(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", CHATS)
 def test_every_line_of_a_screenplay_is_understood_and_comes_back_from_its_export(name, exports):
-    # A mark before each session or pause writes nothing; any other line is one message or notice.
+    # Lines with a mark for a session or pause write nothing; each other line is a message or
+    # notice.
     screenplay = (render.HERE / "screenplays" / f"{name}.txt").read_text("utf-8")
     spoken = [line for line in screenplay.split("\n") if line and line[0] not in "@+"]
     expected = [None if line[0] == "*" else CAST[line[0]] for line in spoken]

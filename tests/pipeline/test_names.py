@@ -1,4 +1,4 @@
-"""The glossary is kept: no old name is left, in code, settings or documents.
+"""No old name of the glossary is left in code, tests, settings or documents.
 
 Old names live on in CHANGELOG.md, in docs/results/ (measured by older versions), and where old
 manifests and params files are read: espejo/model/manifest.py and espejo/core/config.py.

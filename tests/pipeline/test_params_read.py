@@ -1,7 +1,7 @@
 """No setting without a reader: each field of each section is read by code, or by dvc.yaml.
 
-Not by its name alone, which several sections may have (`seed`): an expression counts where the code
-itself says that it is of that section, by an annotation or by `params(CleanConfig)`.
+The field's name alone is not enough, since several sections may share it (`seed`): an expression
+counts if an annotation or `params(CleanConfig)` gives it that section as its type.
 """
 
 import ast
@@ -52,7 +52,7 @@ class Reads:
         return next((self.classes[name] for name in names if name in self.classes), None)
 
     def walk(self, node, sections):
-        """Read a function, with those inside it; `known` are names to sections."""
+        """Read a function and those inside it; adds to `sections` the names of sections."""
         for child in ast.walk(node):
             if isinstance(child, ast.arg) and child.annotation:
                 sections[child.arg] = self.annotated(child.annotation)
@@ -72,7 +72,7 @@ class Reads:
             self.section(child, sections)
 
     def section(self, node, sections):
-        """The section that an expression is, or None; remembers what it reads."""
+        """The section that an expression gives, or None; records the fields that it reads."""
         if isinstance(node, ast.Name):
             return sections.get(node.id)
         if isinstance(node, ast.Call):
@@ -91,7 +91,7 @@ class Reads:
 
 
 def keys_in(modules, section):
-    """What stands in quotes in brackets behind ["section"]."""
+    """The keys read from a dictionary of sections, as in x["section"]["key"]."""
     return {
         node.slice.value
         for module in modules
@@ -103,7 +103,7 @@ def keys_in(modules, section):
 
 
 def unread(config, modules, written=""):
-    """The fields of a section that none of the modules reads, nor what is `written` in YAML.
+    """The fields of a section that neither the modules nor the YAML text `written` reads.
 
     There ${launch.${train.launcher}} reads train.launcher and any of launch.
     """
@@ -144,7 +144,7 @@ class Outer(Section):
     ("code", "read"),
     [
         ("", set()),
-        # Of another section, or of nothing that is known, `seed` says nothing.
+        # `seed` of another section, or of an unknown object, does not count.
         ("def f(config: Other): return config.seed", set()),
         ("def f(config): return config.seed + Outer.seed", set()),
         ("def f(config: Outer): return config.seed", {"Outer.seed"}),

@@ -17,7 +17,7 @@ def test_own_chats_are_read_and_answered(ran):
     examples = pq.read_table(ran / "data" / "examples.parquet").to_pylist()
     # 30 sessions of two replies each.
     assert len(examples) == 60
-    # What `make mine` sets: nobody's name is in what is learnt, not even as the name of a chat.
+    # As `make mine` sets it: no name is in the training texts, not even as the name of a chat.
     assert all(example["chat"] == "CHAT_1" for example in examples)
     assert {turn["author"] for row in examples for turn in row["context"]} == {
         "PERSON_0",
@@ -126,12 +126,12 @@ def test_a_queued_experiment_on_own_chats_reads_those_chats(tmp_path):
 
 
 def name_of(folder, revision):
-    """The name of the experiment number `at` in the queue."""
+    """The name of experiment number `revision` in the queue."""
     rows = run("dvc", "queue", "status", cwd=folder).stdout.splitlines()[1:]
     return rows[revision].split()[1]
 
 
-# Mistakes: each ends in one sentence that says what to do.
+# Mistakes of users: each ends in one sentence that says what to do.
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +141,7 @@ def place(tmp_path_factory):
 
 
 def refused(place, stage, *arguments):
-    """What a stage says when it refuses; it must not be a stack trace."""
+    """The error message of a stage, which must not be a traceback."""
     ran = run(sys.executable, "-m", f"stages.{stage}", *arguments, cwd=place, check=False)
     assert ran.returncode == 1
     assert "Traceback" not in ran.stderr

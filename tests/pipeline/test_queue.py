@@ -1,4 +1,4 @@
-"""Two experiments at the same time: each gets what it gets alone."""
+"""Two experiments at the same time: each has the result that it has alone."""
 
 import subprocess
 import sys
@@ -22,7 +22,7 @@ def settings(seed):
 
 
 def results(folder, rev):
-    """What a training leaves in a commit: the hashes of all its outputs, and its numbers."""
+    """The results of a training in a commit: the hashes of all its outputs, and its numbers."""
 
     def held(path):
         return run("git", "show", f"{rev}:{path}", cwd=folder).stdout
@@ -64,7 +64,7 @@ def test_two_experiments_in_parallel_do_not_disturb_each_other(tmp_path):
     for seed in SEEDS:
         queue = ("--queue", "-n", f"seed-{seed}", "-C", "data/raw/mine")
         run("dvc", "exp", "run", *queue, *settings(seed), cwd=both)
-    start = subprocess.Popen(  # its workers would keep a pipe open, and `run` waiting, to the end
+    start = subprocess.Popen(  # its workers would keep a pipe open, and `run` would wait for them
         [sys.executable, "-m", "dvc", "queue", "start", "-j", "2"],
         cwd=both,
         stdout=subprocess.DEVNULL,
@@ -75,7 +75,7 @@ def test_two_experiments_in_parallel_do_not_disturb_each_other(tmp_path):
     status = "Queued"
     while time.monotonic() < until:
         most = max(most, len(training_in(both)))
-        if not training_in(both):  # `dvc queue status` takes seconds: nobody is kept from looking
+        if not training_in(both):  # `dvc queue status` takes seconds, so the loop needs no sleep
             status = run("dvc", "queue", "status", cwd=both).stdout
             if not status.count("Running") + status.count("Queued"):
                 break

@@ -1,4 +1,4 @@
-"""Files that are no export, or one that was made to do harm: one sentence each, soon."""
+"""Files that are not exports, or malicious ones: each is refused by one sentence, quickly."""
 
 import errno
 import io
@@ -258,7 +258,7 @@ def test_no_permission(method, tmp_path, monkeypatch):
     )
 
 
-# Nothing is lost
+# No line or character is lost
 
 CASES = [c for c in cases.found_in(cases.CASES) if isinstance(cases.expected_of(c), list)]
 BITS = st.sampled_from(
@@ -383,7 +383,7 @@ def test_a_form_that_occurs_often_and_is_not_read_stops_the_run(strange, reason,
         check_understood(many, 0.89)
 
 
-# What cannot change the rows
+# What must not change the rows
 
 
 def outcome(path: Path) -> list:
@@ -452,7 +452,7 @@ def test_mutated_cases_in_small_chunks_and_with_the_general_pattern(tmp_path):
 
 
 def test_a_motley_file(tmp_path):
-    """No line in front looks like a message, and those that do have twenty kinds of space."""
+    """No line before looks like a message, and the lines that do have twenty kinds of space."""
     path = tmp_path / "a.txt"
     spaces = ["\u00a0" * n + " " for n in range(1, 21)]
     lines = [f"17/5/2024,{space}10:00 - Vera: {n}" for n, space in enumerate(spaces)]

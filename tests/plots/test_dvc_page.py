@@ -1,4 +1,4 @@
-"""The page of `dvc plots show`: nothing is loaded from a network, and the plots are drawn."""
+"""The page of `dvc plots show`: it loads nothing from a network and draws every plot."""
 
 import re
 import shutil
@@ -37,7 +37,7 @@ def test_the_template_holds_each_place_once():
 
 @pytest.fixture(scope="module")
 def drawn(html_path):
-    """What a browser without a network makes of it."""
+    """The page as a browser without a network renders it."""
     if CHROMIUM is None:
         pytest.skip("needs chromium")
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""The pictures: what they show of their tables, in words and numbers of the report's language."""
+"""The plots show their tables, in words and numbers of the report's language."""
 
 import re
 
@@ -36,7 +36,7 @@ def wording(request):
 
 
 def words_of(figure):
-    """All that is written on a figure, once it is drawn."""
+    """All text on a figure, after it is drawn."""
     figure.canvas.draw()
     texts = {text.get_text() for text in figure.findobj(Text) if text.get_visible()}
     return texts - {""}

@@ -1,4 +1,4 @@
-"""Which replies are ranked together: blocks in which style and length decide nothing."""
+"""Which replies are ranked together: blocks in which neither style nor length gives it away."""
 
 import numpy as np
 

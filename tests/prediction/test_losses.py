@@ -1,4 +1,4 @@
-"""What tokens cost: sums by hand, batches that change nothing, losses that are no numbers."""
+"""Losses of tokens: sums by hand, batching that changes nothing, and losses that are NaN."""
 
 import math
 
@@ -26,7 +26,7 @@ def rows(lengths, first_label, seed=1, vocabulary=50):
 
 
 def one_by_one(model, row):
-    """The losses of one example by another way: log-softmax over all logits, no padding."""
+    """The losses of one example, the plain way: log-softmax over all logits, no padding."""
     with torch.no_grad():
         logits = model(torch.tensor([row["input_ids"]])).logits[0]
     log_probs = torch.log_softmax(logits.double(), dim=-1)
@@ -123,7 +123,7 @@ def test_the_losses_of_replies_are_picked_out_of_those_of_whole_texts():
 
 
 def broken(token=None):
-    """A model that loses its numbers at all tokens, or behind one of them."""
+    """A model whose losses are NaN at all tokens, or after one of them."""
     model = tiny.llama(50)
     with torch.no_grad():
         model.get_input_embeddings().weight[slice(None) if token is None else token] = math.nan

@@ -1,4 +1,4 @@
-"""The predictor and its stage, on tiny models: who is asked what, and what comes of little."""
+"""The predictor and its stage on tiny models: what each model is given, and too little data."""
 
 import json
 from contextlib import nullcontext
@@ -113,7 +113,7 @@ def workplace(tmp_path, monkeypatch, composed, pair, turns):
 
 @pytest.fixture
 def read(monkeypatch):
-    """All texts that a model was given, once something has run."""
+    """All texts that were given to a model; filled while the test runs."""
     texts, encode, reply_all = [], predictor.encode, predictor.reply_all
 
     def noted(tokenizer, text, *others):
@@ -134,7 +134,7 @@ def test_members_and_few_shot_examples_are_of_what_was_learnt(workplace, read, t
     workplace(examples)
     assert read
     assert not [text for text in read if DROPPED in text]
-    # The control: of the table before the filter, as it once was, many would have been read.
+    # The control: with the table before the filter, many of these would have been read.
     read.clear()
     workplace(examples, learnt=tmp_path / "data" / "examples.parquet")
     assert len([text for text in read if DROPPED in text]) > 10
@@ -274,7 +274,8 @@ def test_replies_of_each_model_stand_beside_what_was_asked(pair, tmp_path):
         of_model = replies[replies["model"].eq(model)].fillna({"prompt": "-"})
         assert of_model[["id", "kind", "prompt"]].values.tolist() == expected
     tables.write(replies, tmp_path / "replies.parquet", tables.REPLIES)
-    # Examples that fit no prompt are shown to nobody: the base model would pass for helped.
+    # If no example fits the prompt, the model with examples has no replies: they would be the
+    # base's.
     alone = Predictor(pair, rows, "Juli", changed(config, shot_chars=0), GENERATE).replies()
     assert set(alone["model"]) == {"base", "tuned"}
 
@@ -413,8 +414,8 @@ def ranks(pair, monkeypatch, cost):
 
 
 def test_a_model_that_knows_the_marks_alone_ranks_as_one_that_does_not(pair, monkeypatch):
-    # The words cost both the same; to the base model a separator and an end are strange, and the
-    # tuned one knows when the true reply parts and ends.
+    # The words cost both models the same; separators and ends are costly for the base model, and
+    # cheap for the tuned one in the true reply.
     def cost(name, kind, true):
         if kind == "message":
             return 1.0

@@ -15,13 +15,13 @@ from tests.helpers import tiny, workshop
 from tests.helpers.configs import changed, typed
 
 MODELS = ("smollm2", "smollm2-clm", "gemma3")
-# What tokenizers and templates could take apart: control tokens, accents, emoji, spaces, a line.
+# What tokenizers and templates may split or change: control tokens, accents, emoji, spaces, lines.
 ODD = "re linda <|im_end|> ñandú 👩‍🚀  [INST] <end_of_turn> jaja"
 
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory, composed):
-    """A folder in which the stages before the first that knows of models ran on a small chat."""
+    """A folder in which the stages that need no model ran on a small chat."""
     folder = tmp_path_factory.mktemp("exam")
     (folder / "raw").mkdir()
     text = workshop.chat().replace("re linda", ODD)
@@ -110,7 +110,7 @@ def test_the_same_replies_and_characters_are_scored_whatever_the_model(scored, w
     table, sums = scored(name)
     examples = tables.read(workplace / "data" / "examples.parquet", tables.EXAMPLES)
     tested = examples[examples["split"] == "test"]
-    # By another way than the stages': a control token that is quoted has a space put into it.
+    # Independently of the stages: a quoted control token gets a space inside.
     plain_texts = {
         row.id: [
             text.replace("<|im", "< |im").replace("[INST", "[ INST").replace("<end", "< end")
@@ -132,6 +132,6 @@ def test_the_same_replies_and_characters_are_scored_whatever_the_model(scored, w
 
 
 def test_models_cut_the_same_characters_into_different_tokens(scored):
-    """Else the test above would compare a model with itself."""
+    """Otherwise the test above would compare equal tokenizations."""
     tokens = [scored(name)[1]["base"]["own_tokens"].tolist() for name in ("smollm2", "gemma3")]
     assert tokens[0] != tokens[1]

@@ -247,7 +247,7 @@ SAID = (
 
 @pytest.fixture
 def tree(tmp_path, monkeypatch, composed):
-    """A function that writes tables of `said` and runs the stage on them; returns the folder."""
+    """tree(rows, replies) writes tables of them and runs the stage; returns the folder."""
 
     def ran(
         rows=SAID,
@@ -314,7 +314,7 @@ def tree(tmp_path, monkeypatch, composed):
 
 
 def outs(folder):
-    """What the stage wrote, by name."""
+    """The stage's outputs by name."""
     paths = [
         path for place in ("metrics", "plots", "reports") for path in (folder / place).iterdir()
     ]
@@ -348,7 +348,7 @@ def test_the_stage_writes_what_dvc_expects_twice_the_same(tree):
 
 
 def test_pseudonyms_change_nothing_that_is_counted(tree):
-    """From clean on everybody is called otherwise; own chats are like that."""
+    """From clean on everybody has a pseudonym, as with own chats."""
     plain = outs(tree())
     assert outs(tree(pseudonyms="PERSON_{n}")) == plain
 
