@@ -137,7 +137,7 @@ def test_the_command_reads_the_list_where_it_runs(model, params, project):
     assert "bot ›" not in ran.stdout
 
 
-def test_base_before_anything_was_reply_to(terminal):
+def test_base_before_anything_was_said(terminal):
     terminal.sendline("/base")
     terminal.expect("Say something first")
     terminal.expect("you ›")

@@ -100,14 +100,14 @@ def turns():
 
 
 @pytest.fixture(scope="module")
-def test_set(turns):
+def tested(turns):
     return pairs(turns, "test")
 
 
-def table_of(turns, test_set, generated):
+def table_of(turns, tested, generated):
     train = pairs(turns, "train")
     return habits.habits(
-        test_set["reply"].tolist(),
+        tested["reply"].tolist(),
         generated,
         [False] * len(generated),
         train["reply"].tolist(),
@@ -120,24 +120,24 @@ def off(table):
     return {name for name, row in table.items() if row["distance"] > row["own_high"]}
 
 
-def test_the_author_is_hardly_ever_off(turns, test_set):
+def test_the_author_is_hardly_ever_off(turns, tested):
     # 95 % of halves are below own_high: of 14 habits one may be off by chance.
     other = pairs(turns, "validation")["reply"].tolist()
-    table = table_of(turns, test_set, other)
+    table = table_of(turns, tested, other)
     assert len(off(table)) <= 2
-    assert table == table_of(turns, test_set, other)
+    assert table == table_of(turns, tested, other)
     assert all(0 <= row["own"] <= row["own_high"] for row in table.values())
 
 
-def test_a_friend_is_off(turns, test_set):
+def test_a_friend_is_off(turns, tested):
     friend = turns[turns["author"].eq("Cami") & turns["split"].eq("test")]["messages"].tolist()
     wrong = {"character_bigrams", "punctuation", "laughter", "emoji"}
-    assert off(table_of(turns, test_set, friend)) >= wrong
+    assert off(table_of(turns, tested, friend)) >= wrong
 
 
 @pytest.mark.parametrize("bot", [["jaja"], []])
-def test_a_bot_that_laughs_or_says_nothing_is_off(turns, test_set, bot):
-    wrong = off(table_of(turns, test_set, [bot] * len(test_set)))
+def test_a_bot_that_laughs_or_says_nothing_is_off(turns, tested, bot):
+    wrong = off(table_of(turns, tested, [bot] * len(tested)))
     assert wrong >= {"character_bigrams", "function_words", "distinct_1", "word_entropy"}
 
 
@@ -196,16 +196,14 @@ def plain(real, generated, most):
     }
 
 
-def test_the_halves_are_at_the_distances_that_the_plain_way_gives(turns, test_set, monkeypatch):
+def test_the_halves_are_at_the_distances_that_the_plain_way_gives(turns, tested, monkeypatch):
     monkeypatch.setattr(habits, "NUM_PAIRS", 20)
     train = pairs(turns, "train")
     replies = train["reply"].tolist()
     generated = pairs(turns, "validation")["reply"].tolist()[:40]
-    table = table_of(turns, test_set, generated)
-    sample = (len(test_set), 40)
-    most = min(
-        len(" ".join(map(" ".join, side)).split()) for side in (test_set["reply"], generated)
-    )
+    table = table_of(turns, tested, generated)
+    sample = (len(tested), 40)
+    most = min(len(" ".join(map(" ".join, side)).split()) for side in (tested["reply"], generated))
     plain_rows = []
     for left, right in habits.halves(train["session"], sample, EVALUATE.seed):
         assert (len(left), len(right)) == sample
@@ -222,11 +220,11 @@ def test_the_halves_are_at_the_distances_that_the_plain_way_gives(turns, test_se
         assert row["alarm"] == (expected > row["own_high"] + 1e-8).mean(), name
 
 
-def test_the_limit_hardly_moves_from_seed_to_seed(turns, test_set):
+def test_the_limit_hardly_moves_from_seed_to_seed(turns, tested):
     train, other = pairs(turns, "train"), pairs(turns, "validation")["reply"].tolist()
     tables = [
         habits.habits(
-            test_set["reply"].tolist(),
+            tested["reply"].tolist(),
             other,
             [False] * len(other),
             train["reply"].tolist(),
@@ -262,8 +260,8 @@ def test_as_many_habits_of_the_author_are_off_as_the_alarms_say():
     assert np.sum(off, axis=0).mean() == pytest.approx(expected, abs=0.12)
 
 
-def test_what_the_author_never_does_has_no_alarm(turns, test_set):
-    row = table_of(turns, test_set, [["dale"]] * len(test_set))["endless"]
+def test_what_the_author_never_does_has_no_alarm(turns, tested):
+    row = table_of(turns, tested, [["dale"]] * len(tested))["endless"]
     assert (row["own"], row["own_high"], row["alarm"]) == (0, 0, 0)
     # Where nothing varies every half is at 0, and none exceeds it.
     same = habits.habits([["a"]], [["a"]], [False], [["a"]] * 8, range(8), 7)

@@ -68,7 +68,9 @@ def test_no_session_of_the_test_set_is_in_train(ran):
 
 @pytest.mark.model
 def test_training_text_ends_where_the_reply_ends(ran):
-    for row in pq.read_table(ran / "data" / "formatted.parquet").to_pylist():
+    rows = pq.read_table(ran / "data" / "formatted.parquet").to_pylist()
+    assert rows
+    for row in rows:
         assert row["spans"][-1]["kind"] == "end"
         assert row["spans"][-1]["end"] == len(row["text"])
 

@@ -17,7 +17,9 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 def html_path(tmp_path_factory):
     """The page that DVC writes of this folder's plots."""
     folder = tmp_path_factory.mktemp("plots")
-    run("dvc", "plots", "show", "--out", str(folder), cwd=ROOT)
+    template = folder / "template.html"
+    template.write_text(dvc_page.page(), "utf-8")
+    run("dvc", "plots", "show", "--out", str(folder), "--html-template", str(template), cwd=ROOT)
     return folder / "index.html"
 
 
