@@ -161,7 +161,7 @@ def base(params: Mapping, share: float = 1.0) -> PreTrainedModel:
     model = typed(params).model
     precision = "float32" if params["train"]["method"] == "full" else None
     fresh()
-    if ON_GPU and model.source == "embedded":
+    if ON_GPU and model.source == "bundled":
         fresh(share)
         return loading.load_base(model, precision)
     config = shape(params)

@@ -31,6 +31,7 @@ def main(data: Path, metrics_dir: Path, plots_dir: Path, reports_dir: Path) -> N
         for name in (*sections.STAGES, "statistics")
     }
     scores = metrics.read(metrics_dir / "eval.json")
+    trained = metrics.read(metrics_dir / "train.json")
     replies = tables.read(data / "replies.parquet", tables.REPLIES)
     examples = tables.read(data / "examples.parquet", tables.EXAMPLES)
     giveaways = tables.read(data / "giveaways.parquet", tables.GIVEAWAYS)
@@ -66,6 +67,8 @@ def main(data: Path, metrics_dir: Path, plots_dir: Path, reports_dir: Path) -> N
         confidence=wording.percent(evaluate.confidence),
         often=wording.number(100 * evaluate.confidence, 0),
     )
+    if trial := verdicts.trial(trained, wording):
+        lead = f"**{trial}** {lead}"
     answers = verdicts.four_answers(
         scores, wording, evaluate, predict, second_names["name"].tolist()
     )
@@ -88,6 +91,8 @@ def main(data: Path, metrics_dir: Path, plots_dir: Path, reports_dir: Path) -> N
     for answer in answers:
         question = wording.text(f"{answer.name}.question")
         print(f"  {question} {wording.name('verdicts', answer.verdict)}")
+    if trial:
+        print(f"  {trial}")
 
 
 if __name__ == "__main__":

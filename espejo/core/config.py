@@ -43,6 +43,11 @@ RENAMED = {
         )
     },
 }
+# Values that were renamed: (setting, old value) -> value.
+RENAMED_VALUES = {
+    ("model.source", "embedded"): "bundled",
+    ("filter.similarity.encoder", "embedded"): "bundled",
+}
 _ABSENT = object()
 
 
@@ -147,16 +152,26 @@ def checked(config: type[Config], settings: Mapping, path: Path) -> Config:
 
 
 def refuse_renamed(params: Mapping, path: Path) -> None:
-    """Raise UserError for a setting in `params` (all sections) that has another name now."""
-    for old, new in RENAMED.items():
-        value: object = params
-        for part in old.split("."):
-            value = value.get(part, _ABSENT) if isinstance(value, Mapping) else _ABSENT
-        if value is not _ABSENT:
-            raise UserError(
-                f"{path}: {old} is called {new} now. Rename it where you set it (in conf/ or "
-                f"behind -S); {faults.again(path)}."
-            )
+    """Raise UserError for a setting or a value in `params` (all sections) that was renamed."""
+    names = [(old, new) for old, new in RENAMED.items() if _value(params, old) is not _ABSENT]
+    values = [
+        (f"{key}={old}", f"{key}={new}")
+        for (key, old), new in RENAMED_VALUES.items()
+        if _value(params, key) == old
+    ]
+    for old, new in names + values:
+        raise UserError(
+            f"{path}: {old} is called {new} now. Rename it where you set it (in conf/ or "
+            f"behind -S); {faults.again(path)}."
+        )
+
+
+def _value(params: Mapping, key: str) -> object:
+    """What `params` hold under a key such as "train.epochs"; _ABSENT where there is none."""
+    value: object = params
+    for part in key.split("."):
+        value = value.get(part, _ABSENT) if isinstance(value, Mapping) else _ABSENT
+    return value
 
 
 def checked_all(params: Mapping, configs: Iterable[type[Section]], path: Path) -> None:

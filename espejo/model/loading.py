@@ -31,17 +31,22 @@ from espejo.model import attention, bundled, hardware
 from espejo.model.config import ModelConfig, Precision
 from espejo.model.manifest import write as write_manifest
 
-# By default glibc requests the memory of each large tensor from the system and returns it right
-# away: on a CPU a third of the time of scoring went into clearing pages. Kept for the next tensor,
-# the peak is the same.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # malloc.h
-with suppress(AttributeError, OSError, TypeError):  # without glibc
-    ctypes.CDLL(None).mallopt(_M_MMAP_MAX, 0)
-    ctypes.CDLL(None).mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 attention.register()
 # Otherwise PEFT loads adapters onto Apple's GPU (MPS), which is not used here (hardware.device).
 peft.peft_model.infer_device = lambda: hardware.device().type
+
+
+def keep_freed_memory() -> None:
+    """Have this process keep the memory of freed tensors for the next ones; only with glibc.
+
+    By default glibc requests the memory of each large tensor from the system and returns it right
+    away: on a CPU a third of the time of scoring went into clearing pages. The peak is the same.
+    """
+    with suppress(AttributeError, OSError, TypeError):  # another C library
+        ctypes.CDLL(None).mallopt(_M_MMAP_MAX, 0)
+        ctypes.CDLL(None).mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def needs_float32_adapters(model: PreTrainedModel) -> bool:
@@ -58,7 +63,7 @@ def locate(config: ModelConfig) -> tuple[str, str | None]:
 
     Raises UserError when the model is not on this machine and cannot be downloaded.
     """
-    if config.source == "embedded":
+    if config.source == "bundled":
         return str(bundled.folder(config.id)), config.revision
     name, revision = config.id, config.revision
     try:
@@ -88,7 +93,7 @@ def load_tokenizer(config: ModelConfig) -> PreTrainedTokenizerBase:
     Raises UserError when it cannot be downloaded, or gives no character offsets of its tokens.
     """
     name, revision = locate(config)
-    pinned = {} if config.source == "embedded" else {"revision": revision}
+    pinned = {} if config.source == "bundled" else {"revision": revision}
     tokenizer = AutoTokenizer.from_pretrained(name, **pinned)
     if not tokenizer.is_fast:
         raise UserError(f"The tokenizer of {config.id} gives no character offsets: choose another.")
@@ -109,7 +114,7 @@ def load_base(
     quantizing needs a GPU.
     """
     name, revision = locate(config)
-    options: dict[str, Any] = {} if config.source == "embedded" else {"revision": revision}
+    options: dict[str, Any] = {} if config.source == "bundled" else {"revision": revision}
     if config.quantization == "nf4":
         compute = hardware.dtype_of(config.precision)
         options["quantization_config"] = BitsAndBytesConfig(
@@ -121,6 +126,7 @@ def load_base(
             bnb_4bit_quant_storage=compute if sharded else torch.uint8,
         )
     torch.set_num_threads(hardware.threads(config.threads))
+    keep_freed_memory()
     model = AutoModelForCausalLM.from_pretrained(
         name,
         dtype=hardware.dtype_of(precision or config.precision),

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from espejo.core import files
-from espejo.core.config import checked
+from espejo.core.config import RENAMED_VALUES, checked
 from espejo.core.errors import not_made_yet
 from espejo.model.config import ModelConfig
 
@@ -33,7 +33,10 @@ def read(folder: Path) -> dict:
     for section, names in _RENAMED.items():
         for old in names.keys() & manifest.get(section, {}).keys():
             manifest[section].setdefault(names[old], manifest[section].pop(old))
-    manifest.get("model", {}).pop("generate", None)  # once part of the model's settings
+    model = manifest.get("model", {})
+    model.pop("generate", None)  # once part of the model's settings
+    if source := RENAMED_VALUES.get(("model.source", model.get("source"))):
+        model["source"] = source
     return manifest
 
 

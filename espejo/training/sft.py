@@ -224,6 +224,7 @@ def train(
     assert best_checkpoint is not None  # there is an evaluation at the last step
     assert best_loss is not None
     best_step = _step_of(best_checkpoint)
+    learnt = sorted(trainer.rows_seen(best_step))
     labels = sum(label != IGNORED for row in train_set for label in row["labels"])
     return Trained(
         model=trainer.accelerator.unwrap_model(trainer.model),
@@ -232,13 +233,15 @@ def train(
             "processes": processes,
             "steps": trainer.state.global_step,
             "best_step": best_step,
+            "texts": len(train_set),
+            "learnt_texts": len(learnt),
             "tokens_per_epoch": sum(len(row["input_ids"]) for row in train_set),
             "learnt_tokens_per_epoch": labels,
             "trainable_parameters": trainable,
             "loss_train": float(curve["train"].dropna().iloc[-1]),
             "loss_validation": float(best_loss),
         },
-        learnt=sorted(trainer.rows_seen(best_step)),
+        learnt=learnt,
         weights=weights,
     )
 

@@ -192,6 +192,23 @@ def test_a_setting_of_another_name_is_told_its_new_one_by_whatever_stage_is_firs
     assert new.partition(" (")[0] in KNOWN  # the meaning may follow
 
 
+@pytest.mark.parametrize(("key", "old", "new"), [(*k, v) for k, v in config.RENAMED_VALUES.items()])
+def test_a_value_of_another_name_is_told_its_new_one(key, old, new, tmp_path):
+    settings = copy.deepcopy(DEFAULTS)
+    *sections, name = key.split(".")
+    section = settings
+    for part in sections:
+        section[part] = section[part] or {}
+        section = section[part]
+    section[name] = old
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(settings), "utf-8")
+    with pytest.raises(UserError, match=f"^.*params.yaml: {key}={old} is called {key}={new} now"):
+        params(CleanConfig, path)
+    section[name] = new
+    config.refuse_renamed(settings, path)
+
+
 def test_a_stage_reads_its_params_through_it(tmp_path):
     path = tmp_path / "params.yaml"
     path.write_text(yaml.safe_dump({"clean": changed("clean", pii="Keep")}), "utf-8")
@@ -203,10 +220,10 @@ def test_a_stage_reads_its_params_through_it(tmp_path):
 
 def test_groups_inside_a_section_are_configs_too(tmp_path):
     path = tmp_path / "params.yaml"
-    similarity = {"encoder": "embedded", "least": 0.25}
+    similarity = {"encoder": "bundled", "least": 0.25}
     path.write_text(yaml.safe_dump({"filter": changed("filter", similarity=similarity)}), "utf-8")
     read = params(FilterConfig, path).similarity
-    assert (read.encoder, read.least) == ("embedded", 0.25)
+    assert (read.encoder, read.least) == ("bundled", 0.25)
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ def test_a_training_reply_that_says_what_is_held_out_is_dropped():
 
 
 def test_replies_far_from_their_context_are_dropped():
-    config = {**ANYTHING, "similarity": {"encoder": "embedded", "least": 0.3}}
+    config = {**ANYTHING, "similarity": {"encoder": "bundled", "least": 0.3}}
     cases = [
         example("What did you have for dinner tonight?", reply=["pasta for dinner, so good"]),
         example("What did you have for dinner tonight?", reply=["the invoice number is wrong"]),
@@ -148,7 +148,7 @@ def test_replies_far_from_their_context_are_dropped():
 def test_an_encoder_that_is_nowhere_is_one_sentence(monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     config = {**ANYTHING, "similarity": {"encoder": "nobody/nothing", "least": 0.3}}
-    with pytest.raises(UserError, match=r"encoder nobody/nothing.*encoder=embedded"):
+    with pytest.raises(UserError, match=r"encoder nobody/nothing.*encoder=bundled"):
         why([example("hola")], config)
 
 

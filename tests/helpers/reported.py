@@ -182,7 +182,11 @@ def workplace(folder):
     ):
         tables.write(table, folder / "data" / f"{name}.parquet", schema)
     scores = scores_of(turns, examples, replies, "Juli", config)
-    accounts = {"eval": scores, "statistics": {"whole": {"replies": splits(examples)}}}
+    accounts = {
+        "eval": scores,
+        "statistics": {"whole": {"replies": splits(examples)}},
+        "train": {"texts": 80, "learnt_texts": 80},
+    }
     units = {"clean": "messages", "group": "turns", "filter": "train"}
     for stage in ("parse", "clean", "group", "filter", "format"):
         unit = units.get(stage, "rows")

@@ -11,7 +11,8 @@ from espejo.model import manifest
 def test_a_manifest_of_before_is_read_with_the_names_of_now(tmp_path, smollm2):
     model = smollm2.model_dump()
     before = {
-        "model": model | {"generate": {"temperature": 0.7}},  # now a section of its own
+        # The name of a source was another one, and generate is a section of its own now.
+        "model": model | {"source": "embedded", "generate": {"temperature": 0.7}},
         "format": {"silence": "…", "together": 8, "name": "turns"},
         "train": {"evaluations": 2, "prompts": ["hola"], "method": "lora"},
     }

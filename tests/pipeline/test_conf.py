@@ -52,7 +52,7 @@ def test_a_model_is_named_like_its_file_and_says_all_that_it_must(composed, name
     params = composed(f"model={name}")
     assert params["model"]["name"] == name
     assert params["model"]["revision"]
-    assert params["model"]["source"] in ("embedded", "hub")
+    assert params["model"]["source"] in ("bundled", "hub")
     assert "???" not in str(params)  # Hydra's sign for what must be stated
 
 
@@ -89,7 +89,7 @@ def test_a_card_changes_memory_and_not_what_is_learnt(composed, name, card):
     for section, keys in SET_BY_CARDS.items():
         for key in keys:
             del as_it_comes[section][key], on_card[section][key]
-    if as_it_comes["model"]["source"] == "embedded":  # they bring no recipe of their own
+    if as_it_comes["model"]["source"] == "bundled":  # they bring no recipe of their own
         del as_it_comes["train"], on_card["train"]
     assert on_card == as_it_comes  # train.batch_size is the texts of a step
 

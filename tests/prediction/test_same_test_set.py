@@ -67,7 +67,7 @@ def scored(workplace, composed):
 
     def score(name):
         params = composed(f"model={name}")
-        if params["model"]["source"] == "embedded":
+        if params["model"]["source"] == "bundled":
             try:
                 bundled.folder(params["model"]["id"])
             except UserError:

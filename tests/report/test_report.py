@@ -697,6 +697,20 @@ def test_the_page_names_them(elsewhere):
         assert "J. del trabajo escribe como vos" in (folder / "reports" / name).read_text("utf-8")
 
 
+@pytest.mark.parametrize(("learnt", "trial"), [(4, True), (327, True), (328, False), (655, False)])
+def test_a_trial_is_called_one_above_the_answers(elsewhere, capsys, learnt, trial):
+    """experiment=smoke learns from 4 of the demo's 655 texts; 328 are the larger half."""
+    folder, arguments = elsewhere
+    metrics.write({"texts": 655, "learnt_texts": learnt}, folder / "metrics" / "train.json")
+    stage.main(*arguments)
+    sentence = f"Este modelo aprendió de {learnt} de los 655 textos de entrenamiento: es un ensayo"
+    markdown = (folder / "reports" / "report.md").read_text("utf-8")
+    html = (folder / "reports" / "report.html").read_text("utf-8")
+    assert markdown.startswith(f"# ¿Se parece a vos?\n\n**{sentence}") == trial
+    assert (f"<strong>{sentence}" in html) == trial
+    assert (sentence in capsys.readouterr().out) == trial
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_friends_are_no_second_name(seed):
     turns = chats(seed=seed)

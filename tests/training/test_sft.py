@@ -121,6 +121,7 @@ def test_metrics_count_steps_and_tokens(config, tokenizer, tmp_path):
     assert metrics["steps"] == 8
     assert metrics["tokens_per_epoch"] == 40
     assert metrics["learnt_tokens_per_epoch"] == 24
+    assert (metrics["texts"], metrics["learnt_texts"]) == (8, 8)
     # 2 layers, rank 16, hidden 32: q and o are 32 to 32, k and v 32 to 16.
     assert metrics["trainable_parameters"] == 2 * 16 * (2 * (32 + 32) + 2 * (32 + 16))
 
