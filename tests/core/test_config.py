@@ -18,7 +18,7 @@ from tests.pipeline.test_conf import CHOICES, ROOT
 PATH = Path("params.yaml")
 DEFAULTS = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))
 BY_NAME = {config_type.section: config_type for config_type in CONFIGS}
-KNOWN = {
+CURRENT_NAMES = {
     *BY_NAME,
     *(
         f"{config_type.section}.{key}"
@@ -188,8 +188,8 @@ def test_a_setting_of_another_name_is_told_its_new_one_by_whatever_stage_is_firs
     with pytest.raises(UserError) as error:
         params(CleanConfig, path)
     assert f"params.yaml: {old} is called {new} now. Rename it" in str(error.value)
-    assert old not in KNOWN
-    assert new.partition(" (")[0] in KNOWN  # the meaning may follow
+    assert old not in CURRENT_NAMES
+    assert new.partition(" (")[0] in CURRENT_NAMES  # the meaning may follow
 
 
 @pytest.mark.parametrize(("key", "old", "new"), [(*k, v) for k, v in config.RENAMED_VALUES.items()])

@@ -17,7 +17,7 @@ def conf(name):
 
 
 ANYTHING = conf("none")
-WANTED = {
+RULES = {
     **ANYTHING,
     "links": conf("default")["links"],
     "min_context_words": 2,
@@ -63,22 +63,22 @@ def reason(case, config):
     ],
 )
 def test_each_rule_gives_its_reason(case, expected):
-    assert reason(case, WANTED) == expected
+    assert reason(case, RULES) == expected
 
 
 def test_what_is_exactly_at_every_limit_is_kept():
     # Two turns of a word each with a space between: 9 + 1 + 10 = 20 characters and two words;
     # two messages of a word each: 4 + 1 + 5 = 10 characters and two words.
     case = example("a" * 9, "b" * 10, reply=["dale", "cielo"])
-    assert reason(case, WANTED) is None
+    assert reason(case, RULES) is None
 
 
 def test_the_first_rule_broken_gives_the_reason():
     # One word of 30 characters, with a link, on both sides: all five rules are broken.
     long_link = "http://" + "x" * 23
-    case, config = example(long_link, reply=[long_link]), dict(WANTED)
+    case, config = example(long_link, reply=[long_link]), dict(RULES)
     order = []
-    changed = [rule for rule in WANTED if WANTED[rule] != ANYTHING[rule]]
+    changed = [rule for rule in RULES if RULES[rule] != ANYTHING[rule]]
     for rule in changed:  # each time, the rule that gave the reason is switched off
         order.append(reason(case, config))
         config[rule] = ANYTHING[rule]
@@ -89,12 +89,12 @@ def test_the_first_rule_broken_gives_the_reason():
 def test_links_are_kept_where_they_are_wanted():
     case = example("mirá https://feria.ar", reply=["www.x.com"])
     assert reason(case, ANYTHING) is None
-    assert reason(case, {**ANYTHING, "links": WANTED["links"]}) == "link"
+    assert reason(case, {**ANYTHING, "links": RULES["links"]}) == "link"
 
 
 @pytest.mark.parametrize("text", ["awwww que lindo", "todo bien.como va", "re bien.comí recién"])
 def test_words_of_a_chat_are_no_link(text):
-    assert reason(example(text), {**ANYTHING, "links": WANTED["links"]}) is None
+    assert reason(example(text), {**ANYTHING, "links": RULES["links"]}) is None
 
 
 CHAIN = "reenviá esta cadena a doce personas o vas a tener mala suerte"  # twelve words
@@ -212,7 +212,7 @@ def write_examples(folder, rows):
 
 def test_only_training_examples_are_dropped_and_each_is_accounted_for(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump({"filter": WANTED}), "utf-8")
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump({"filter": RULES}), "utf-8")
     long_reply = ["esto es larguísimo"]
     rows = [
         ("s0t1", "train", ["si dale"]),

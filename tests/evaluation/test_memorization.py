@@ -82,7 +82,7 @@ def test_what_is_copied_is_a_share_of_the_replies_that_are_long_enough():
     assert few["copied"] == {"n": 9, "interval": "too few"}
 
 
-SAID = [
+TRAINING_REPLIES = [
     *[["dale"], ["jaja"], ["😭"]] * 3,
     *[["no llego hoy"], ["Ushuaia"], ["🦕"]],
     *[["ni idea che"]] * 2,
@@ -130,7 +130,7 @@ SAID = [
     ],
 )
 def test_a_learnt_text_that_was_said_rarely_is_a_copy_as_a_whole(reply, whole):
-    assert kinds(reply, learnt=SAID)[2] is whole
+    assert kinds(reply, learnt=TRAINING_REPLIES)[2] is whole
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_a_learnt_text_that_was_said_rarely_is_a_copy_as_a_whole(reply, whole):
     ],
 )
 def test_what_the_context_says_may_be_said_again_as_a_whole(reply, context, whole):
-    assert kinds(reply, context, SAID)[2] is whole
+    assert kinds(reply, context, TRAINING_REPLIES)[2] is whole
 
 
 def losses(train, test, characters=10):

@@ -38,7 +38,7 @@ COSMETIC = [
     ("tests/conftest.py", ""),
 ]
 # No training, but the trained model runs again.
-ASKED = [
+NO_TRAINING = [
     ("generate.temperature=0.9", "predict"),
     ("generate.max_new_tokens=20", "predict"),
     ("predict.generated_replies=5", "predict"),
@@ -96,11 +96,11 @@ def changed(content, key, value):
 
 
 @pytest.mark.model
-@pytest.mark.parametrize(("edit", "stages"), [*COSMETIC, *ASKED, *OTHERS])
+@pytest.mark.parametrize(("edit", "stages"), [*COSMETIC, *NO_TRAINING, *OTHERS])
 def test_what_is_stale_after_an_edit(after, edit, stages):
     assert after(edit) == set(stages.split())
 
 
 def test_what_is_cosmetic_runs_no_model():
     assert not MODEL & {stage for _, stages in COSMETIC for stage in stages.split()}
-    assert "train" not in {stage for _, stages in ASKED for stage in stages.split()}
+    assert "train" not in {stage for _, stages in NO_TRAINING for stage in stages.split()}

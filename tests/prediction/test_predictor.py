@@ -25,7 +25,7 @@ from tests.helpers.configs import EVALUATE, PREDICT, changed
 from tests.helpers.synthetic import chats, people
 
 DROPPED = "zanfonía"  # the filter drops whatever holds it
-WANTED = changed(EVALUATE, bootstrap=20)
+EVALUATE_FAST = changed(EVALUATE, bootstrap=20)
 GENERATE = GenerateConfig(
     temperature=0.0, top_k=0, top_p=1.0, repetition_penalty=1.0, max_new_tokens=3
 )
@@ -308,7 +308,7 @@ def test_members_are_spread_over_all_of_train(pair, read, tmp_path):
     behind = read[4:]  # the texts of the test come first
     assert [text.count("a" * 10) for text in behind] == [0, 0, 1] * 2
     assert [text.count("aaaaa") for text in behind] == [0, 1, 2] * 2
-    number, measure = memorization.membership(losses, WANTED)
+    number, measure = memorization.membership(losses, EVALUATE_FAST)
     assert (number, measure["n"]) == (3, 3)
 
 
@@ -345,13 +345,15 @@ def test_replies_without_a_character_of_their_own_are_left_out(pair):
     rows.loc[[1, 5], "reply"] = pd.Series({1: [""], 5: ["", ""]})
     config = changed(LOSSES, membership_replies=9)
     predictor = Predictor(pair, rows, "Juli", config, GENERATE)
-    members, measure = memorization.membership(predictor.losses(texts_of(rows, pair)), WANTED)
+    members, measure = memorization.membership(
+        predictor.losses(texts_of(rows, pair)), EVALUATE_FAST
+    )
     assert (members, measure["n"]) == (3, 3)
     assert 0 <= measure["value"] <= 1
     ranks = predictor.ranks()
     assert ranks["own_chars"].gt(0).all()
     assert set(ranks["candidate"]) == {"test0", "test2", "test3"}
-    assert relevance.evaluate(ranks, WANTED)["contexts"] == 3
+    assert relevance.evaluate(ranks, EVALUATE_FAST)["contexts"] == 3
 
 
 @pytest.mark.parametrize("candidates", [0, 1])
@@ -360,7 +362,7 @@ def test_among_no_others_nothing_is_ranked(pair, candidates, tmp_path):
     ranks = Predictor(pair, table(test=4), "Juli", config, GENERATE).ranks()
     tables.write(ranks, tmp_path / "ranks.parquet", tables.RANKS)
     ranks = tables.read(tmp_path / "ranks.parquet", tables.RANKS)
-    metrics = relevance.evaluate(ranks, WANTED)
+    metrics = relevance.evaluate(ranks, EVALUATE_FAST)
     assert metrics["contexts"] == 0
     assert metrics["tuned"]["mrr"] == {"n": 0, "interval": "too few"}
 
@@ -410,7 +412,7 @@ def ranks(pair, monkeypatch, cost):
     monkeypatch.setattr(scoring, "of_candidates", losses)
     config = changed(PREDICT, ranked_contexts=6)
     ranked = Predictor(pair, rows, "Juli", config, GENERATE).ranks()
-    return relevance.evaluate(ranked, WANTED)
+    return relevance.evaluate(ranked, EVALUATE_FAST)
 
 
 def test_a_model_that_knows_the_marks_alone_ranks_as_one_that_does_not(pair, monkeypatch):

@@ -29,7 +29,7 @@ from tests.helpers.synthetic import chats
 from tests.helpers.workshop import ROOT
 
 SHARES = ("copied_beyond_own", "whole_beyond_own")
-ASKED = changed(PREDICT, shots=3, shot_chars=120)
+WITH_EXAMPLES = changed(PREDICT, shots=3, shot_chars=120)
 verdict_of = partial(memorization.verdict, limits=EVALUATE.sharing_limits)
 LANGUAGES = ("en", "es")
 BOTH = [Wording(language) for language in LANGUAGES]
@@ -315,7 +315,7 @@ def claimed(score):
     answers = (
         verdicts.sound(scores, BOTH[0], EVALUATE),
         verdicts.answer(scores, BOTH[0]),
-        verdicts.worth(scores, BOTH[0], EVALUATE, ASKED),
+        verdicts.worth(scores, BOTH[0], EVALUATE, WITH_EXAMPLES),
     )
     row = dict.fromkeys(controls.COPIES, interval(0.5)) | {"score": score["tuned"]}
     impostors = [
@@ -455,7 +455,9 @@ def test_training_is_judged_context_by_context(scores, wording):
     ],
 )
 def test_did_fine_tuning_earn_its_place(scores, wording, numbers, verdict, sentences):
-    answer = verdicts.worth(scores | reported.likelihoods(**numbers), wording, EVALUATE, ASKED)
+    answer = verdicts.worth(
+        scores | reported.likelihoods(**numbers), wording, EVALUATE, WITH_EXAMPLES
+    )
     assert answer.verdict == verdict
     for sentence in sentences:
         assert sentence in " ".join(answer.sentences)
@@ -465,7 +467,7 @@ def test_without_bits_there_is_no_advice(scores, wording):
     """As for an author whose messages hold no words."""
     for name in ("base", "tuned"):
         scores[name]["own_bits_per_character"] = few(n=0)
-    answer = verdicts.worth(scores, wording, EVALUATE, ASKED)
+    answer = verdicts.worth(scores, wording, EVALUATE, WITH_EXAMPLES)
     assert answer.verdict == "unmeasured"
     assert "Measured" in answer.sentences[-1] or "measured" in answer.sentences[-1]
 
@@ -483,7 +485,7 @@ def test_without_bits_there_is_no_advice(scores, wording):
 )
 def test_style_against_examples_in_the_prompt(scores, wording, examples, verdict, sentence):
     scores["style"]["author_score"]["examples"] = examples
-    answer = verdicts.worth(scores, wording, EVALUATE, ASKED)
+    answer = verdicts.worth(scores, wording, EVALUATE, WITH_EXAMPLES)
     assert answer.verdict == verdict
     assert sentence in " ".join(answer.sentences)
 
@@ -580,7 +582,7 @@ def test_each_answer_ends_with_what_it_was_measured_on(scores, wording):
         "worth": {"85", "18", "31"},
         "safe": {"31", "17", "27"},
     }
-    for answer in verdicts.four_answers(scores, wording, EVALUATE, ASKED):
+    for answer in verdicts.four_answers(scores, wording, EVALUATE, WITH_EXAMPLES):
         last = answer.sentences[-1]
         assert numbers[answer.name] <= set(re.findall(r"\d+", last)), last
         assert last.startswith("*")

@@ -235,7 +235,7 @@ def test_a_table_stays_one_whatever_people_are_called_and_however_little_they_wr
 
 
 NAMES = ("Xiomara", "Evaristo", "Nicanor")
-SAID = (
+CHAT_ROWS = (
     (NAMES[0], "siii la zanfonía de cuerdas"),
     (NAMES[1], "¿Y la compramos por cien mangos?"),
     (NAMES[2], "", "withheld"),
@@ -250,7 +250,7 @@ def tree(tmp_path, monkeypatch, composed):
     """tree(rows, replies) writes tables of them and runs the stage; returns the folder."""
 
     def ran(
-        rows=SAID,
+        rows=CHAT_ROWS,
         replies=(("train", ["vamos?"], ["siii la zanfonía de cuerdas", "😀"]),),
         pseudonyms=None,
     ):
@@ -369,7 +369,7 @@ def test_no_name_and_no_word_of_the_chats_goes_where_git_does(tree):
         if name.endswith(".csv"):
             in_git.append(set(content.decode().replace("\n", ",").split(",")))
     words_in_git = {word for text in set().union(*in_git) for word in words(text.replace("_", " "))}
-    chats = {word for row in SAID for word in words(f"{row[0]} {row[1]}")}
+    chats = {word for row in CHAT_ROWS for word in words(f"{row[0]} {row[1]}")}
     assert {"all", "samples", "author", "others", "2025"} <= words_in_git
     assert not words_in_git & chats
     page = written["reports/statistics.md"].decode()
