@@ -1,17 +1,17 @@
-"""How near training and scoring come to what this machine can multiply.
+"""How close training and scoring come to the fastest matrix products of this machine.
 
     python -m benchmarks.floor                  # after `make repro`: about two minutes
     python -m benchmarks.floor --steps 5 train.attention=eager   # other settings
     python -m benchmarks.floor --choices        # each precision with each attention, beside auto
 
-The floor of some work is its matrix products alone (layers for each token, the output head for each
-label, forward and, in training, back to what goes in), each in the time that a product of that
-shape takes here when nothing else is to be done. Left out, so that the floor is rather too low:
-attention between tokens, norms, adapters, padding, the optimizer. Trains on a few batches of the
-demo and scores its test replies, in processor seconds; prints a Markdown table.
+The floor is the time of the matrix products alone (the layers for each token, the output head for
+each label; forward and, in training, the gradients of the inputs), where each product is timed by
+itself at its own shape. Attention between tokens, norms, adapters, padding and the optimizer are
+not counted, so the true minimum is somewhat higher. Trains on a few batches of the demo and scores
+its test replies, in processor seconds; prints a Markdown table.
 """
 
-# Before torch: espejo says how its threads wait, as in the pipeline.
+# Import before torch: espejo sets how torch's threads wait, as in the pipeline.
 from espejo.model import hardware, loading
 from espejo.training import sft
 
@@ -38,11 +38,12 @@ from tests.helpers.configs import changed, typed
 STEPS = 14  # of training unless told otherwise, spread over the lengths of the demo's texts ...
 WARM_UP = 2  # ... of which the first ones are not counted
 ROUNDS = 5
-SLOW = 3  # times as long as in float32: from here on bfloat16 is not measured any further
+# Where bfloat16 takes this many times as long as float32, no further product is timed in it.
+SLOW = 3
 
 
 def labels(rows: Sequence[Encoded]) -> int:
-    """The labels of `rows`, each of which costs the head."""
+    """Number of labels in `rows`; the output head runs once for each."""
     return sum(label != IGNORED for row in rows for label in row["labels"])
 
 
@@ -52,7 +53,7 @@ def tokens(rows: Sequence[Encoded]) -> int:
 
 
 def seconds_per_row(rows: int, outputs: int, inputs: int, dtype: torch.dtype, back: bool) -> float:
-    """What one row of a product [rows, inputs] · [outputs, inputs]ᵀ takes, and of the way back."""
+    """Seconds for one row of [rows, inputs] · [outputs, inputs]ᵀ, forward and backward."""
     weight = torch.randn(outputs, inputs).to(dtype)
     forth = torch.randn(rows, inputs).to(dtype)
     spent, _ = best_of(lambda: (forth @ weight.T)[0, 0].item(), ROUNDS)
@@ -63,7 +64,7 @@ def seconds_per_row(rows: int, outputs: int, inputs: int, dtype: torch.dtype, ba
 
 
 def floor(model: PreTrainedModel, batches: Sequence[Sequence[Encoded]], back: bool) -> float:
-    """Processor seconds of the products that these batches need."""
+    """Processor seconds of the matrix products that these batches need."""
     head = model.get_output_embeddings()
     shapes = Counter(
         tuple(module.weight.shape)
@@ -109,7 +110,7 @@ def measure(overrides: Sequence[str], steps: int) -> dict[str, dict[str, float]]
     test, most = encode_table(tokenizer, parts["test"]), config.predict.batch_tokens
     sizes = [len(row["input_ids"]) for row in test]
     order = sorted(range(len(test)), key=sizes.__getitem__)
-    batches = [[test[at] for at in batch] for batch in losses.batches(order, sizes, most)]
+    batches = [[test[index] for index in batch] for batch in losses.batches(order, sizes, most)]
     losses.token_losses(base, batches[0], most)
     began = time.process_time()
     losses.token_losses(base, test, most)
@@ -132,27 +133,27 @@ def measure(overrides: Sequence[str], steps: int) -> dict[str, dict[str, float]]
             Path(scratch),
             callbacks=[clock],
         )
-    # Which of the batches came first, chance decided: a mean step stands for those left out.
+    # The batches come in random order, so the mean also stands for the warm-up steps.
     spent = sum(clock.spent[WARM_UP:]) / len(clock.spent[WARM_UP:]) * steps
     steps_taken = work(batches, spent, floor(base, batches, back=True))
     return {"chosen": here, "scoring the test replies": scoring, "training": steps_taken}
 
 
 def work(batches: Sequence[Sequence[Encoded]], spent: float, least: float) -> dict[str, float]:
-    """What was done, and in how many processor seconds."""
+    """Tokens, labels, and the processor seconds spent beside the least possible."""
     rows = [row for batch in batches for row in batch]
     return {"tokens": tokens(rows), "labels": labels(rows), "seconds": spent, "floor": least}
 
 
-def table(found: dict) -> str:
+def table(measures: dict) -> str:
     """Both kinds of work beside their floors, as Markdown."""
     rows = ["| work | tokens | labels | processor seconds | floor | times the floor |"]
     rows.append("| --- | --- | --- | --- | --- | --- |")
     for name in ("scoring the test replies", "training"):
-        one = found[name]
+        measure = measures[name]
         rows.append(
-            f"| {name} | {one['tokens']:,} | {one['labels']:,} | {one['seconds']:.1f} "
-            f"| {one['floor']:.1f} | {one['seconds'] / one['floor']:.2f} |"
+            f"| {name} | {measure['tokens']:,} | {measure['labels']:,} | {measure['seconds']:.1f} "
+            f"| {measure['floor']:.1f} | {measure['seconds'] / measure['floor']:.2f} |"
         )
     return "\n".join(rows)
 
@@ -172,14 +173,14 @@ def choices(steps: int) -> str:
     for precision, attention in [(hardware.AUTO, hardware.AUTO), *settings]:
         command = [sys.executable, "-m", "benchmarks.floor", "--json", "--steps", str(steps)]
         command += [f"model.precision={precision}", f"train.attention={attention}"]
-        found = json.loads(subprocess.check_output(command, text=True).splitlines()[-1])
-        one = {key: found[key]["seconds"] for key in ("training", "scoring the test replies")}
+        result = json.loads(subprocess.check_output(command, text=True).splitlines()[-1])
+        seconds = {key: result[key]["seconds"] for key in ("training", "scoring the test replies")}
         if precision == hardware.AUTO:
-            auto = one
-            taken = f"auto: {found['chosen']['precision']} | auto: {found['chosen']['attention']}"
+            auto = seconds
+            taken = f"auto: {result['chosen']['precision']} | auto: {result['chosen']['attention']}"
         else:
             taken = f"{precision} | {attention}"
-        ratios = [f"{one[key]:.1f} ({one[key] / auto[key]:.2f})" for key in one]
+        ratios = [f"{seconds[key]:.1f} ({seconds[key] / auto[key]:.2f})" for key in seconds]
         rows.append(f"| {taken} | {' | '.join(ratios)} |")
     return "\n".join(rows)
 
@@ -195,8 +196,8 @@ def main() -> None:
     if options.choices:
         print(choices(options.steps))
         return
-    found = measure(options.overrides, options.steps)
-    print(json.dumps(found) if options.json else table(found))
+    result = measure(options.overrides, options.steps)
+    print(json.dumps(result) if options.json else table(result))
 
 
 if __name__ == "__main__":

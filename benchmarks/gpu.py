@@ -1,16 +1,17 @@
-"""What only a graphics card can show: whether all runs there, how fast, in how much memory.
+"""Checks that need a GPU: whether everything runs there, how fast, in how much memory.
 
     python -m benchmarks.gpu                   # after `make repro`: some ten minutes on an H100
     python -m benchmarks.gpu memory halves     # some of the checks
 
-Each check is a process of its own with a limit of time, and a case that fails is told by the last
-line of its error while the others go on. No hub is asked: models that do not come as packages have
-their real shapes and weights drawn at random, which show memory, speed, types of numbers and errors
-as well as the real ones, and nothing of quality. Writes docs/results/gpu.json and prints the tables
-of docs/models-and-hardware.md. Without a card it is a trial on narrow models, that shows nothing.
+Each check is a process of its own with a time limit; a case that fails is reported by the last line
+of its error, and the others go on. Nothing is downloaded: models that are not bundled get their
+real shapes and random weights, which show memory, speed, dtypes and errors as well as the real
+ones, but not quality. Writes docs/results/gpu.json and prints the tables of
+docs/models-and-hardware.md. Without a GPU the checks run on narrow models, as a trial of this
+script: the figures then mean nothing.
 """
 
-# Before torch: espejo says how its threads wait, as in the pipeline.
+# Import before torch: espejo sets how torch's threads wait, as in the pipeline.
 from espejo.commands import estimate
 from espejo.core import tables
 from espejo.model import hardware, loading
@@ -64,9 +65,9 @@ from tests.model.test_every_model import NARROW, NARROW_GPT2, tiny_base
 
 RESULT = ROOT / "docs" / "results" / "gpu.json"
 ON_GPU = torch.cuda.is_available()
-STEPS, WARM_UP = 6, 2  # of a training that is timed, and how many of them are not counted
+STEPS, WARM_UP = 6, 2  # steps of a timed training, and how many of the first are not counted
 REPLIES = 200
-_COMPOSING = Lock()  # Hydra composes one after the other
+_COMPOSING = Lock()  # Hydra's state is global: one composition at a time
 NO_COMMIT = "0" * 40  # the revision of a model that was never on the hub
 TURN_END = "<|im_end|>"  # of the tokenizer of tests/helpers/launched.py
 Row = dict[str, object]
@@ -91,19 +92,19 @@ class Clock(TrainerCallback):
 
 
 def now() -> float:
-    """Seconds, once the card has done what it was told to."""
+    """The time in seconds, after all queued work of the GPU is done."""
     if ON_GPU:
         torch.cuda.synchronize()
     return time.perf_counter()
 
 
 def peak() -> float:
-    """The most GB that tensors took on the card since `fresh`."""
+    """Peak GB allocated for tensors on the GPU since `fresh`."""
     return torch.cuda.max_memory_allocated() / 1e9 if ON_GPU else 0.0
 
 
 def fresh(share: float = 1.0) -> None:
-    """Free what is left of a case, and allow the next one a `share` of the card."""
+    """Free the memory of the last case, and allow the next one a `share` of the GPU's."""
     gc.collect()
     if ON_GPU:
         torch.cuda.empty_cache()
@@ -115,11 +116,11 @@ def fresh(share: float = 1.0) -> None:
 def products(dtype: torch.dtype) -> float:
     """The quickest product of two square matrices here, in operations a second."""
     size = 8192 if ON_GPU else 512
-    one, other = (torch.randn(size, size, dtype=dtype, device=hardware.device()) for _ in range(2))
+    left, right = (torch.randn(size, size, dtype=dtype, device=hardware.device()) for _ in range(2))
     spent = []
     for _ in range(20):
         began = now()
-        one @ other
+        left @ right
         spent.append(now() - began)
     return 2 * size**3 / min(spent)
 
@@ -133,9 +134,9 @@ def shape(params: Mapping) -> PretrainedConfig:
 
 
 def drawn(config: PretrainedConfig, dtype: torch.dtype) -> dict[str, torch.Tensor]:
-    """Weights for `config` as a hub's files hold them: norms of ones, the rest drawn at random.
+    """Random weights for `config`, named as in the files of the hub; norms are ones.
 
-    All matrices are views of one draw, which takes no time and little of the machine's memory.
+    All matrices are views of one random tensor, which saves time and memory.
     """
     with torch.device("meta"):
         bare = AutoModelForCausalLM.from_config(config)
@@ -168,7 +169,7 @@ def base(params: Mapping, share: float = 1.0) -> PreTrainedModel:
 
     def load(name: None, revision: str | None = None, **how: object) -> PreTrainedModel:
         weights = drawn(config, hardware.dtype_of(model.precision))
-        fresh(share)  # of what the drawing took
+        fresh(share)  # the memory of the random draw
         return kind.from_pretrained(name, config=config, state_dict=weights, **how)
 
     with (
@@ -179,7 +180,7 @@ def base(params: Mapping, share: float = 1.0) -> PreTrainedModel:
 
 
 def texts(params: Mapping, number: int) -> list[Encoded]:
-    """Texts of tokens drawn at random, as long as the settings allow (estimate.lengths)."""
+    """Random tokens, as long as the settings allow (estimate.lengths)."""
     tokens, learnt = estimate.lengths(params) if ON_GPU else (64, 32)
     config = shape(params)
     tokens = min(tokens, config.max_position_embeddings)
@@ -192,7 +193,7 @@ def texts(params: Mapping, number: int) -> list[Encoded]:
 
 
 def at_once(params: Mapping) -> int:
-    """How many texts a training with these params has in memory at once."""
+    """The micro-batch size with these params."""
     train = params["train"]
     return distributed.split_batch(train["batch_size"], train["micro_batch_size"], 1)[0]
 
@@ -214,7 +215,7 @@ def trained(
             untrained,
             TOKENIZER,
             rows,
-            rows[:1] * 4 * size,  # a whole batch of validation, which takes memory as well
+            rows[:1] * 4 * size,  # a whole validation batch, which takes memory as well
             changed(train, epochs=steps, max_steps=steps, evals_per_run=1, log_steps=1),
             Path(scratch),
             precision=params["model"]["precision"],
@@ -241,9 +242,8 @@ def trained(
 
 
 def memory(name: str) -> Row:
-    """A training at the configured lengths, within the smallest card that `espejo estimate` names.
-
-    Where that is too little, the same without a limit, to know what it takes.
+    """Train at the configured lengths, within the smallest GPU that `espejo estimate` names. If
+    that runs out of memory, train without a limit, to measure what it takes.
     """
     params = composed([f"model={name}"])
     steps = STEPS if ON_GPU else WARM_UP + 1
@@ -268,7 +268,7 @@ def memory(name: str) -> Row:
 
 
 def halves(name: str) -> Row:
-    """Fifty steps as a T4 takes them: a card that says it has no bfloat16 computes in float16."""
+    """Fifty steps as on a T4: a GPU without bfloat16 computes in float16."""
     params = composed([f"model={name}"])
     params["train"]["batch_size"] = at_once(params)
     params["train"]["learning_rate"] = min(params["train"]["learning_rate"], 1e-3)
@@ -295,7 +295,7 @@ def attention(kind: str) -> Row:
 
 
 def head(kind: str) -> Row:
-    """Loss and gradient at the head of SmolLM3 (128,256 tokens), by three functions."""
+    """Loss and gradient at the output head of SmolLM3 (128,256 tokens), three ways."""
     function, _, share = kind.partition(" ")
     config = shape(composed(["model=smollm3"]))
     tokens, device = (2048 if ON_GPU else 64), hardware.device()
@@ -309,15 +309,15 @@ def head(kind: str) -> Row:
     held = torch.cuda.memory_allocated() / 1e9 if ON_GPU else 0.0
 
     def loss() -> torch.Tensor:
-        if function == "everywhere":  # as transformers does it: logits of all, in float32
+        if function == "everywhere":  # as transformers does it: logits of every token, in float32
             return cross_entropy((states @ weight.T).float()[some], targets[some])
         if function == "trl":
-            found = frozen_head._trl_function.apply(
+            scored = frozen_head._trl_function.apply(
                 states[some], weight, None, targets[some], 1.0, 32768, None, 1.0, ("is_top1",)
             )
         else:
-            found = frozen_head.FrozenHead.apply(states[some], weight, targets[some])
-        return -found[0].mean()
+            scored = frozen_head.FrozenHead.apply(states[some], weight, targets[some])
+        return -scored[0].mean()
 
     spent = []
     for _ in range(8):
@@ -335,14 +335,14 @@ def head(kind: str) -> Row:
 
 
 def replies(kind: str) -> Row:
-    """Replies of the greatest length to prompts of some 250 tokens, so many at once."""
+    """Replies of maximum length to prompts of some 250 tokens, for several batch sizes."""
     name, _, at_once = kind.partition(" ")
     params = composed([f"model={name}"])
     model = base(params)
     number, batch = (REPLIES, int(at_once)) if ON_GPU else (4, 2)
     if batch == 1:
         number = 10
-    prompts = ["hola dale voy che bien " * (20 + at % 10) for at in range(number)]
+    prompts = ["hola dale voy che bien " * (20 + index % 10) for index in range(number)]
     config = generation_config(TOKENIZER, TURN_END, typed(params).generate)
     reply_all(model, TOKENIZER, prompts[:2], config, ["\0"], seed=1)
     began = now()
@@ -360,7 +360,7 @@ def replies(kind: str) -> Row:
 
 @contextmanager
 def workplace(overrides: Sequence[str]) -> Iterator[tuple[Path, dict, dict[str, str]]]:
-    """A folder where stages run: its path, the params in it, and the environment for them."""
+    """A folder where stages run: its path, its params, and the environment variables."""
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch)
         with _COMPOSING:
@@ -373,7 +373,7 @@ def workplace(overrides: Sequence[str]) -> Iterator[tuple[Path, dict, dict[str, 
         (place / "conf").symlink_to(ROOT / "conf")
         bins = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         around = {"PATH": bins, "PYTHONPATH": f"{ROOT}{os.pathsep}{os.getenv('PYTHONPATH', '')}"}
-        if params["model"]["source"] == "hub":  # a narrow twin where the hub's cache would be
+        if params["model"]["source"] == "hub":  # a narrow model in the place of the hub's cache
             cached = place / "hub" / f"models--{params['model']['id'].replace('/', '--')}"
             tiny_base(params, cached / "snapshots" / NO_COMMIT)
             (cached / "refs").mkdir()
@@ -382,11 +382,18 @@ def workplace(overrides: Sequence[str]) -> Iterator[tuple[Path, dict, dict[str, 
         yield place, params, around
 
 
-def ran(place: Path, around: Mapping[str, str], *command: str, said: str = "") -> tuple[str, float]:
-    """What a command printed in `place`, and its seconds. Raises with its last words."""
+def ran(
+    place: Path, around: Mapping[str, str], *command: str, typed: str = ""
+) -> tuple[str, float]:
+    """What a command printed in `place`, and its seconds. Raises with its last output."""
     began = time.perf_counter()
     done = subprocess.run(
-        command, cwd=place, env={**os.environ, **around}, input=said, capture_output=True, text=True
+        command,
+        cwd=place,
+        env={**os.environ, **around},
+        input=typed,
+        capture_output=True,
+        text=True,
     )
     if done.returncode:
         raise RuntimeError(f"{' '.join(command[:4])}: {done.stderr.strip()[-8000:]}")
@@ -418,7 +425,7 @@ def bits(folder: str, formatted: str) -> float:
 
 
 def pipeline(name: str) -> Row:
-    """The stages from format to evaluate, a chat, and the adapter read by a processor."""
+    """Run the stages from format to evaluate, a chat, and the adapter on the CPU."""
     overrides = [f"model={name}", "experiment=smoke", "train.max_steps=40"]
     if not ON_GPU:
         overrides[-1] = "train.max_steps=2"
@@ -428,24 +435,24 @@ def pipeline(name: str) -> Row:
         _, training_seconds = ran(place, around, python, *TRAIN)
         seconds = [ran(place, around, python, *stage)[1] for stage in (PREDICT, EVALUATE)]
         chat = ("-m", "espejo.commands.cli", "chat", "--model", "model", "--seed", "1")
-        talk, _ = ran(place, around, python, *chat, said="hola\n/base\nsalir\n")
+        chat_output, _ = ran(place, around, python, *chat, typed="hola\n/base\nsalir\n")
         here, _ = ran(place, around, python, "-c", SCORE)
         alone = {**around, "CUDA_VISIBLE_DEVICES": ""}
         there, _ = ran(place, alone, python, "-c", SCORE)
         loss = pd.read_csv(place / "plots" / "loss.csv")["train"].dropna()
         manifest = json.loads((place / "model" / "espejo.json").read_text("utf-8"))
         scores = json.loads((place / "metrics" / "eval.json").read_text("utf-8"))
-    found = [float(text.split()[-1]) for text in (here, there)]
+    losses = [float(text.split()[-1]) for text in (here, there)]
     return {
         "chosen": hardware.describe(manifest["hardware"]),
         "loss": [loss.iloc[0], loss.iloc[-1]],
         "train_seconds": training_seconds,
         "evaluate_seconds": sum(seconds),
-        "chat": talk.count("› "),
+        "chat": chat_output.count("› "),
         "bits_tuned": scores["tuned"]["bits_per_character"]["value"],
-        "bits_here": found[0],
-        "bits_on_processor": found[1],
-        "apart": abs(found[0] - found[1]),
+        "bits_here": losses[0],
+        "bits_on_processor": losses[1],
+        "apart": abs(losses[0] - losses[1]),
     }
 
 
@@ -463,7 +470,7 @@ def curve(place: Path) -> pd.DataFrame:
 
 
 def launched(kind: str) -> Row:
-    """Twelve steps under a launcher, or killed after the first checkpoint, beside one process."""
+    """Twelve steps under a launcher, or killed and resumed, against one uninterrupted process."""
     launcher, _, rest = kind.partition(" ")
     name = "smollm2-qlora" if "4 bits" in rest else "smollm2"
     fsdp = "accelerate launch --config_file conf/launch/fsdp.yaml --num_processes 1"
@@ -490,8 +497,8 @@ def launched(kind: str) -> Row:
                 process.send_signal(signal.SIGKILL)
             if process.returncode != -signal.SIGKILL:
                 raise RuntimeError("the training was over before it could be killed")
-            said, seconds = ran(place, around, sys.executable, *TRAIN)
-            if "Resuming from" not in said:
+            output, seconds = ran(place, around, sys.executable, *TRAIN)
+            if "Resuming from" not in output:
                 raise RuntimeError("it began anew")
         else:
             command = shlex.split(params["launch"][launcher])
@@ -509,12 +516,13 @@ def launched(kind: str) -> Row:
 
 @dataclass(frozen=True)
 class Check:
-    """A function, what it is called with, the seconds it may take, and whether side by side."""
+    """A check: its function, the cases, the time limit in seconds, and whether cases run in
+    parallel."""
 
     function: Callable[[str], Row]
     cases: Sequence[str]
     seconds: int
-    together: bool = False  # what starts processes of its own, and is not timed closely
+    together: bool = False  # starts processes of its own, and its timing is not critical
 
 
 MODELS = ("phi3", "llama2", "smollm3", "llama3", "mistral", "gemma3", "qwen3", "smollm2")
@@ -540,42 +548,42 @@ CHECKS = {
 }
 
 
-def told(error: BaseException) -> str:
-    """The last line that says something of an error."""
+def error_line(error: BaseException) -> str:
+    """The last line of an error that is not empty."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     lines = [line for line in lines if "Error" in line] or lines
     return f"{type(error).__name__}: {lines[-1] if lines else ''}"[:400]
 
 
 def case(function: Callable[[str], Row], name: str) -> Row:
-    """What a check found, or its error."""
+    """The row of one case, or its error."""
     began = time.perf_counter()
     try:
         row = function(name)
     except Exception as error:
         traceback.print_exc()
-        row = {"error": told(error)}
+        row = {"error": error_line(error)}
         traceback.clear_frames(error.__traceback__)  # they hold a model
     return {"case": name, **row, "took": time.perf_counter() - began}
 
 
 def inside(name: str, output: Path) -> None:
-    """One check in this process: each of its rows is written as soon as it is there."""
+    """Run one check in this process; each row is written as soon as it is ready."""
     name, _, some = name.partition("=")
     check = CHECKS[name]
     cases = some.split(",") if some else check.cases
     workers = len(cases) if check.together else 1
     with ThreadPoolExecutor(workers) as pool, output.open("a") as rows:
-        for row in pool.map(lambda one: case(check.function, one), cases):
+        for row in pool.map(lambda arguments: case(check.function, arguments), cases):
             print(json.dumps(row), file=rows, flush=True)
 
 
 def machine() -> Row:
-    """The card, its driver, and the versions of what computes on it."""
-    facts: Row = {"processor": hardware.processor(), **checkpoints.libraries()}
+    """The GPU, its driver, and the versions of the libraries that use it."""
+    description: Row = {"processor": hardware.processor(), **checkpoints.libraries()}
     if ON_GPU:
         ask = ("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader")
-        facts |= {
+        description |= {
             "card": torch.cuda.get_device_name(),
             "memory_gb": torch.cuda.get_device_properties(0).total_memory / 1e9,
             "driver": subprocess.check_output(ask, text=True).split()[0],
@@ -583,11 +591,11 @@ def machine() -> Row:
             "tflops_bfloat16": products(torch.bfloat16) / 1e12,
             "tflops_float16": products(torch.float16) / 1e12,
         }
-    return facts
+    return description
 
 
 def cell(value: object) -> str:
-    """A figure as a table shows it."""
+    """A number formatted for a table."""
     if isinstance(value, list):
         return " → ".join(map(cell, value))
     if isinstance(value, float):
@@ -595,7 +603,7 @@ def cell(value: object) -> str:
     return "–" if value is None else str(value)
 
 
-def shown(rows: Iterable[Row]) -> str:
+def markdown(rows: Iterable[Row]) -> str:
     """Rows as a Markdown table; a failed one has its error in the last column."""
     rows = list(rows)
     heads = list(dict.fromkeys(key for row in rows for key in row if key != "took"))
@@ -616,7 +624,7 @@ def main() -> None:
     if options.inside:
         inside(options.checks[0], options.inside)
         return
-    found: Row = {"machine": machine(), "checks": {}}
+    results: Row = {"machine": machine(), "checks": {}}
     for name in options.checks or CHECKS:
         began = time.perf_counter()
         error = None
@@ -629,16 +637,16 @@ def main() -> None:
                     command, cwd=ROOT, timeout=CHECKS[name.partition("=")[0]].seconds, check=True
                 )
             except subprocess.SubprocessError as trouble:
-                error = told(trouble)
+                error = error_line(trouble)
             seen = [json.loads(line) for line in rows.read_text("utf-8").splitlines()]
-        found["checks"][name] = {
+        results["checks"][name] = {
             "seconds": time.perf_counter() - began,
             "error": error,
             "rows": seen,
         }
-        options.output.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
-        print(f"\n## {name}\n\n{shown(seen)}\n\n{error or ''}", flush=True)
-    print(f"\n{json.dumps(found['machine'])}\n")
+        options.output.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
+        print(f"\n## {name}\n\n{markdown(seen)}\n\n{error or ''}", flush=True)
+    print(f"\n{json.dumps(results['machine'])}\n")
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ ZERO = {name: ord(zero) for zero, names in ZEROS.items() for name in names.split
 
 
 def written(pattern: DateTimePattern, locale: Locale) -> dict[str, str]:
-    """A pattern, and all moments in it, in the locale's digits, with | between them."""
+    """A pattern and all moments written in it, in the locale's digits, separated by |."""
     zero = ZERO.get(str(locale), ord("0"))
     digits = {ord("0") + digit: zero + digit for digit in range(10)}
     texts = [pattern.apply(moment, locale).translate(digits) for moment in MOMENTS]
@@ -78,18 +78,18 @@ def letters(pattern: DateTimePattern) -> str:
 
 
 def time_pattern(locale: Locale, twelve: bool, seconds: bool) -> DateTimePattern:
-    """The locale's time: its own where it has that clock, else what it says of such a clock."""
+    """The locale's time pattern: its own if it has that clock, else its skeleton for it."""
     own = locale.time_formats["medium" if seconds else "short"]
     if bool(re.search("[hK]", letters(own))) == twelve:
         return own
-    found = locale.datetime_skeletons[("hm" if twelve else "Hm") + "s" * seconds]
-    return parse_pattern(getattr(found, "pattern", found))
+    pattern = locale.datetime_skeletons[("hm" if twelve else "Hm") + "s" * seconds]
+    return parse_pattern(getattr(pattern, "pattern", pattern))
 
 
-def facts(name: str) -> dict:
+def locale_facts(name: str) -> dict:
     """All that is known of one locale."""
     locale = Locale.parse(name)
-    known = {
+    record = {
         "joined": str(get_datetime_format("short", locale=locale)).replace("'", ""),
         "date": written(locale.date_formats["short"], locale),
     }
@@ -97,14 +97,14 @@ def facts(name: str) -> dict:
         for seconds in (False, True):
             pattern = time_pattern(locale, twelve, seconds)
             if twelve and not re.search("[abB]", letters(pattern)):
-                continue  # a slip (CLDR 37, es_AR): 12 hours, and nothing says which half
+                continue  # an error of CLDR 37 (es_AR): 12 hours without AM or PM
             clock = f"{12 if twelve else 24} h{' with seconds' if seconds else ''}"
             stamps = written(pattern, locale)
             if (
                 "B " not in stamps["written"]
             ):  # old Babel leaves a part of the day as the pattern's letter
-                known[clock] = stamps
-    return known
+                record[clock] = stamps
+    return record
 
 
 def main() -> None:
@@ -116,8 +116,8 @@ def main() -> None:
     lines = [f'"{key}": {json.dumps(value, ensure_ascii=False)}' for key, value in head.items()]
     sharing: dict[str, list[str]] = {}
     for name in sorted(LOCALES.split()):
-        sharing.setdefault(json.dumps(facts(name), ensure_ascii=False), []).append(name)
-    locales = [f'"{" ".join(names)}": {known}' for known, names in sharing.items()]
+        sharing.setdefault(json.dumps(locale_facts(name), ensure_ascii=False), []).append(name)
+    locales = [f'"{" ".join(names)}": {record}' for record, names in sharing.items()]
     lines.append('"locales": {\n' + ",\n".join(locales) + "\n}")
     out = OUT / f"babel-{babel.__version__}.json"
     out.write_text("{\n" + ",\n".join(lines) + "\n}\n", "utf-8")

@@ -1,10 +1,10 @@
-"""How much of the personal data in texts is found, and how much that is found is none.
+"""Recall and precision of the search for personal data in labelled texts.
 
     python -m benchmarks.personal_data              # the labelled texts of the tests
     python -m benchmarks.personal_data FILE.jsonl   # others in the same form
 
-A line is {"kind": ..., "text": ..., "found": [[type, what], ...]}: the personal data of the text in
-order, none in a text that is only near it. A find is right where its type and both ends are.
+A line is {"kind": ..., "text": ..., "found": [[type, what], ...]}: the personal data of the text,
+in order; none in a text that only resembles it. A detection is right if its type and both ends are.
 """
 
 import json
@@ -33,25 +33,25 @@ def read(path: Path) -> list[Item]:
     items = []
     for line in path.read_text("utf-8").splitlines():
         label = json.loads(line)
-        spans, at = [], 0
+        spans, position = [], 0
         for type_, what in label["found"]:
-            start = label["text"].index(what, at)
-            at = start + len(what)
-            spans.append((type_, start, at))
+            start = label["text"].index(what, position)
+            position = start + len(what)
+            spans.append((type_, start, position))
         items.append(Item(label["kind"], label["text"], spans))
     return items
 
 
-def found(text: str) -> list[Span]:
+def detected(text: str) -> list[Span]:
     """The personal data that espejo finds in a text."""
-    return [(one.type, one.start, one.end) for one in pii.find(text)]
+    return [(span.type, span.start, span.end) for span in pii.find(text)]
 
 
 def score(items: list[Item]) -> pd.DataFrame:
-    """Counts and shares by kind, and of all: texts, promised, found, right, recall, precision."""
+    """Texts, labelled, found and right spans, recall and precision, by kind and over all."""
     rows = []
     for item in items:
-        finds = found(item.text)
+        finds = detected(item.text)
         right = len(set(finds) & set(item.spans))
         rows.append((item.kind, 1, len(item.spans), len(finds), right))
     table = pd.DataFrame(rows, columns=["kind", "texts", "promised", "found", "right"])
@@ -66,7 +66,7 @@ def main(labelled: Path) -> None:
     """Print what is wrong and the score by kind."""
     items = read(labelled)
     for item in items:
-        finds = found(item.text)
+        finds = detected(item.text)
         if finds != item.spans:
             print(f"{item.text!r}: found {finds}, promised {item.spans}")
     print(score(items).to_string(float_format="%.3f", na_rep="-"))

@@ -1,10 +1,11 @@
-"""What the pipeline costs: time and peak memory of each stage, and how near it comes to its floor.
+"""What the pipeline costs: time and peak memory of each stage, and how close it is to its floor.
 
     python -m benchmarks.pipeline            # runs everything anew in a clone: some minutes
 
-Prints Markdown. Times on shared machines are noisy: processor time tells more than the clock; the
-speed of matrix products before and after says what the machine could do, and the share that other
-machines took why the clock ran on. The floor is that of benchmarks/floor.py.
+Prints Markdown. Times on shared machines are noisy: processor time is more reliable than wall-clock
+time; the speed of matrix products before and after shows what the machine could do, and the stolen
+share how much of the wall-clock time went to other machines. The floor is that of
+benchmarks/floor.py.
 """
 
 import os
@@ -18,7 +19,7 @@ import psutil
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-# What an idle machine multiplies, and what `auto` takes on it.
+# The speed of matrix products on an idle machine, and the precision that `auto` chooses.
 _MACHINE = """
 from espejo.model import hardware
 import time, torch
@@ -37,14 +38,13 @@ print(f"{hardware.processor()}, {torch.backends.cpu.get_cpu_capability()}, "
 
 
 def machine() -> str:
-    """The processor, the precision that it takes, and what it multiplies now, in one line."""
+    """The processor, its precision, and the current speed of its matrix products, in one line."""
     return subprocess.check_output([sys.executable, "-c", _MACHINE], text=True, cwd=ROOT).strip()
 
 
 def stolen(before: tuple, after: tuple) -> str:
-    """What share of the processor time asked for went to other machines, between two cpu_times.
-
-    Only a Linux guest is told.
+    """The share of the processor time asked for that went to other machines, between two cpu_times.
+    Only a Linux guest knows it.
     """
     if not hasattr(before, "steal"):
         return ""
@@ -84,7 +84,8 @@ def table(steps: dict[str, dict[str, float]]) -> str:
 
 
 def main() -> None:
-    """Clone the last commit, run its stages one by one, then ask for nothing; the floor."""
+    """Clone the last commit, run its stages one by one, then a `dvc repro` with nothing to do; the
+    floor."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "espejo"
         subprocess.run(["git", "clone", "-q", ROOT, folder], check=True)

@@ -1,16 +1,16 @@
-"""What training costs: the notebooks' recipe against ours, in time to the same quality.
+"""What training costs: the time that the notebooks' recipe and ours take to the same quality.
 
     python -m benchmarks.training                    # whole: two hours and more on two cores
     python -m benchmarks.training --share 0.3        # with three of ten sessions: an hour
 
-Reads the filtered demo in data/ (`make repro`). Every recipe learns the same replies of it on the
-same base model (SmolLM2, as large as the notebooks' GPT-2) in a process of its own, so that peak
-memory is its own, and is looked at from time to time: bits per own character of the test replies,
-while the clock stands still. Writes docs/results/training.json and prints the tables of
-docs/training-cost.md. Times on shared machines are noisy: compare within one run.
+Reads the filtered demo in data/ (`make repro`). Every recipe learns the same replies on the same
+base model (SmolLM2, as large as the notebooks' GPT-2) in a process of its own, so that peak memory
+is its own. From time to time it is evaluated (bits per own character of the test replies), with the
+clock stopped. Writes docs/results/training.json and prints the tables of docs/training-cost.md.
+Times on shared machines are noisy: compare within one run.
 """
 
-# Before torch: espejo says how its threads wait, as in the pipeline.
+# Import before torch: espejo sets how torch's threads wait, as in the pipeline.
 from espejo.core import metrics, tables
 from espejo.model import hardware, loading
 from espejo.training import sft
@@ -37,8 +37,8 @@ from dvc.utils.hydra import compose_and_dump
 from transformers import PreTrainedModel, TrainerCallback, TrainerState
 
 from docs import fill
+from espejo.formatting import prompts
 from espejo.formatting.labels import IGNORED, Encoded, encode_table
-from espejo.formatting.prompts import prompter
 from espejo.formatting.training_texts import training_texts
 from espejo.prediction.losses import per_example, token_losses
 from tests.helpers.configs import typed
@@ -60,10 +60,10 @@ ORIGINALS: dict[str, tuple[str, ...]] = {
         *("train.learning_rate=2e-4", "model.precision=bfloat16"),
     ),
 }
-LOOKS = 12  # at the test replies, while a recipe trains
-LOOK_TOKENS = 1024  # read at once while looking: less memory than training takes
+LOOKS = 12  # evaluations on the test replies while a recipe trains
+LOOK_TOKENS = 1024  # tokens in a batch of these evaluations: less memory than training takes
 SCORED = 40  # test replies that are scored one by one and batched
-ROUNDS = 3  # of which the best counts, where something is timed alone
+ROUNDS = 3  # the best of so many runs counts, where something is timed alone
 
 
 MODEL = "model=smollm2"
@@ -78,10 +78,10 @@ def composed(overrides: Sequence[str]) -> dict:
 
 
 def some(rows: pd.DataFrame, share: float) -> pd.DataFrame:
-    """Those of `rows` that lie in a share of their sessions, evenly spread; at least two."""
+    """The `rows` of an evenly spaced `share` of the sessions, of two at least."""
     sessions = rows["session"].unique()
-    wanted = min(len(sessions), max(2, round(share * len(sessions))))
-    places = np.linspace(0, len(sessions) - 1, wanted).round().astype(int)
+    number = min(len(sessions), max(2, round(share * len(sessions))))
+    places = np.linspace(0, len(sessions) - 1, number).round().astype(int)
     return rows[rows["session"].isin(sessions[places])]
 
 
@@ -90,11 +90,11 @@ def texts(params: Mapping, share: float) -> dict[str, pd.DataFrame]:
     config = typed(params)
     people = tables.read(ROOT / "data" / "people.parquet", tables.PEOPLE)
     author, read_only = tables.author_of(people), tables.names_with(people, "context")
-    write = prompter(loading.load_tokenizer(config.model), config.model, config.format)
+    prompter = prompts.prompter(loading.load_tokenizer(config.model), config.model, config.format)
     several = config.format.replies_per_text
     return {
         split: training_texts(
-            some(rows, share), write, author, read_only, 1 if split == "test" else several
+            some(rows, share), prompter, author, read_only, 1 if split == "test" else several
         )
         for split, rows in tables.read(DATA, tables.EXAMPLES).groupby("split")
     }
@@ -106,8 +106,8 @@ def flops(model: PreTrainedModel, tokens: int, learnt: int, method: str) -> floa
     A forward pass takes 2 for each weight that a token is multiplied with; so do the gradients of
     what goes into a layer, and so do those of its weights (Kaplan et al., 2020: 6 in all), which
     frozen weights do not need (Hu et al., 2021): 4. The head is counted for labelled tokens only.
-    Left out, so that the share of the peak is rather too low: attention between tokens (Kaplan et
-    al. leave it out too), the adapters, and padding.
+    Attention between tokens (which Kaplan et al. leave out too), the adapters and padding are not
+    counted, so the share of the peak is an underestimate.
     """
     head = model.get_output_embeddings()
     body = sum(
@@ -120,10 +120,11 @@ def flops(model: PreTrainedModel, tokens: int, learnt: int, method: str) -> floa
 
 
 def reached(curve: Mapping[float, float], figure: float) -> float | None:
-    """Seconds until `curve` (seconds -> bits) is at `figure` and stays; None when it is not.
+    """Seconds until `curve` (seconds -> bits) reaches `figure` for good; None if it never does.
 
-    A curve that dips below for one look and rises again has reached nothing. Between two looks a
-    straight line: a loss that falls ever slower lies below it, so that the time is rather too long.
+    A curve that dips below at one evaluation and rises again has not reached it. Between two
+    evaluations it is interpolated linearly: a convex loss lies below the line, so the time is an
+    overestimate.
     """
     points = sorted(curve.items())
     if points[-1][1] > figure:
@@ -135,7 +136,8 @@ def reached(curve: Mapping[float, float], figure: float) -> float | None:
 
 
 class Clock(TrainerCallback):
-    """Counts the seconds spent in steps alone, and looks at the model between some of them.
+    """Counts the seconds spent in training steps only, and evaluates the model between some of
+    them.
 
     `curve` holds what `look` gave after so many seconds of training, from 0 on.
     """
@@ -236,15 +238,15 @@ class _Padded(TrainerCallback):
     def on_train_begin(self, *_: object, model: PreTrainedModel, **__: object) -> None:
         model.get_input_embeddings().register_forward_hook(self._count)
 
-    def _count(self, _: torch.nn.Module, given: tuple[torch.Tensor], __: torch.Tensor) -> None:
-        self.tokens += given[0].numel() if torch.is_grad_enabled() else 0
+    def _count(self, _: torch.nn.Module, inputs: tuple[torch.Tensor], __: torch.Tensor) -> None:
+        self.tokens += inputs[0].numel() if torch.is_grad_enabled() else 0
 
 
 def peak_memory() -> int:
-    """The most memory, in bytes, that this process has held."""
-    try:  # getrusage would count what the parent had before this process began
-        found = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text("utf-8"))
-        return int(found[1]) * 1024
+    """Peak memory of this process, in bytes."""
+    try:  # getrusage would include the parent's memory from before the fork
+        match = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text("utf-8"))
+        return int(match[1]) * 1024
     except OSError:
         used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return used if sys.platform == "darwin" else used * 1024
@@ -270,9 +272,9 @@ def best_of(task: Callable[[], T], rounds: int) -> tuple[float, T]:
     spent = []
     for _ in range(rounds):
         began = time.perf_counter()
-        given = task()
+        result = task()
         spent.append(time.perf_counter() - began)
-    return min(spent), given
+    return min(spent), result
 
 
 @torch.no_grad()
@@ -293,7 +295,8 @@ def batched(model: PreTrainedModel, rows: Sequence[Encoded], batch_tokens: int) 
 
 
 def both_ways(model: PreTrainedModel, rows: Sequence[Encoded], batch_tokens: int) -> dict:
-    """Texts a second one by one and batched, and how far their losses differ, in nats a token."""
+    """Texts per second one by one and batched, and the largest difference of losses, in nats per
+    token."""
     before, alone = best_of(lambda: one_by_one(model, rows), ROUNDS)
     now, together = best_of(lambda: batched(model, rows, batch_tokens), ROUNDS)
     return {
@@ -310,15 +313,15 @@ def scoring(share: float) -> dict:
     config = typed(params)
     test = texts(params, share)["test"].iloc[:SCORED]
     tokenizer = loading.load_tokenizer(config.model)
-    found: dict[str, dict] = {"replies": {}, "texts": {}}
+    result: dict[str, dict] = {"replies": {}, "texts": {}}
     for precision in ("bfloat16", "float32"):
         base = loading.load_base(config.model, precision)
         attention = hardware.resolve_attention(config.train.attention, base.config)
         base.set_attn_implementation(attention)
         for what, loss in (("replies", "reply"), ("texts", "text")):
             rows = encode_table(tokenizer, test, loss)
-            found[what][precision] = both_ways(base, rows, config.predict.batch_tokens)
-    return {"n": len(test), **found}
+            result[what][precision] = both_ways(base, rows, config.predict.batch_tokens)
+    return {"n": len(test), **result}
 
 
 CHILDREN: dict[str, Callable[[argparse.Namespace], dict]] = {
@@ -329,7 +332,7 @@ CHILDREN: dict[str, Callable[[argparse.Namespace], dict]] = {
 
 
 def in_child(what: str, share: float, overrides: Sequence[str] = ()) -> dict:
-    """What one of CHILDREN gives in a process of its own; it ends the benchmark when it fails."""
+    """Run one of CHILDREN in a process of its own; the benchmark ends if it fails."""
     with tempfile.TemporaryDirectory() as scratch:
         answer = Path(scratch) / "answer.json"
         command = [sys.executable, "-m", "benchmarks.training", "--child", what]
@@ -340,26 +343,26 @@ def in_child(what: str, share: float, overrides: Sequence[str] = ()) -> dict:
 
 
 def compare(originals: Sequence[str], share: float) -> dict:
-    """Train the named originals, then ours until it is as good: for longer, where it has to be.
+    """Train the named originals, then ours until it is as good, for more epochs if necessary.
 
-    Ours is trained as it comes; where it ends above an original's figure it is trained anew for one
-    epoch more, up to the originals' number of epochs.
+    Ours first trains with its default epochs; while it ends above an original's figure, it is
+    trained again with one epoch more, up to the originals' number of epochs.
     """
     peaks = [in_child("peak", share)]
     recipes = {}
     for name in originals:
         print(f"{name}:", flush=True)
         recipes[name] = in_child("train", share, ORIGINALS[name])
-    wanted = min(recipes[name]["bits_per_character"] for name in originals)
+    target = min(recipes[name]["bits_per_character"] for name in originals)
     most = max(recipes[name]["epochs"] for name in originals)
     for epochs in range(composed([MODEL])["train"]["epochs"], most + 1):
         name = OURS if OURS not in recipes else f"{OURS}, {epochs} epochs"
         print(f"{name}:", flush=True)
         recipes[name] = in_child("train", share, [f"train.epochs={epochs}"])
-        if recipes[name]["bits_per_character"] <= wanted:
+        if recipes[name]["bits_per_character"] <= target:
             break
     peaks.append(in_child("peak", share))
-    peak = {key: max(found[key] for found in peaks) for key in peaks[0]}
+    peak = {key: max(values[key] for values in peaks) for key in peaks[0]}
     for name, recipe in recipes.items():
         recipe["share_of_peak"] = recipe["gflops_per_second"] / peak[recipe["precision"]]
         if name not in originals:

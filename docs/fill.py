@@ -1,4 +1,4 @@
-"""Write into the READMEs and docs/ what comes from files and commands, so that no number is typed.
+"""Fill the READMEs and docs/ from files and recorded commands, so that no number is typed by hand.
 
     python -m docs.fill      # or: make docs
 
@@ -69,12 +69,12 @@ def scores() -> str:
 
 def answers(language: str) -> str:
     """The four answers on the demo, a line each, from metrics/eval.json."""
-    found = json.loads((ROOT / "metrics" / "eval.json").read_text("utf-8"))
-    score, ranks, kept = found["style"]["author_score"], found["relevance"], found["memory"]
+    metrics = json.loads((ROOT / "metrics" / "eval.json").read_text("utf-8"))
+    score, ranks, kept = metrics["style"]["author_score"], metrics["relevance"], metrics["memory"]
     bits = "own_bits_per_character"
     few = {"en": "too few", "es": "faltan datos"}[language]
 
-    def shown(measure: Mapping) -> str:
+    def with_interval(measure: Mapping) -> str:
         return _interval({**measure, "interval": few} if "low" not in measure else measure)
 
     heads = {
@@ -104,28 +104,32 @@ def answers(language: str) -> str:
         },
     }[language]
     limits = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))["evaluate"]["sharing_limits"]
-    helped = found["prompted"]["nearest_examples"][bits]
+    helped = metrics["prompted"]["nearest_examples"][bits]
     rows = (
         (
             *words["sound"],
-            shown(score["tuned"]),
-            words["floor"].format(shown(score["floor"]), shown(score["ceiling"])),
+            with_interval(score["tuned"]),
+            words["floor"].format(with_interval(score["floor"]), with_interval(score["ceiling"])),
         ),
         (
             *words["answer"],
-            shown(ranks["tuned"]["mrr"]),
-            words["chance"].format(f"{ranks['chance']['mrr']:.3f}", shown(ranks["base"]["mrr"])),
+            with_interval(ranks["tuned"]["mrr"]),
+            words["chance"].format(
+                f"{ranks['chance']['mrr']:.3f}", with_interval(ranks["base"]["mrr"])
+            ),
         ),
         (
             *words["worth"],
-            shown(found["tuned"][bits]),
-            words["base"].format(shown(found["base"][bits]), shown(helped)),
+            with_interval(metrics["tuned"][bits]),
+            words["base"].format(with_interval(metrics["base"][bits]), with_interval(helped)),
         ),
         (
             *words["share"],
-            shown(kept["membership"]),
+            with_interval(kept["membership"]),
             words["limit"].format(
-                limits["membership"], shown(kept["overlap"]["tuned"]["whole"]), kept["verdict"]
+                limits["membership"],
+                with_interval(kept["overlap"]["tuned"]["whole"]),
+                kept["verdict"],
             ),
         ),
     )
@@ -133,7 +137,7 @@ def answers(language: str) -> str:
 
 
 def judged() -> str:
-    """Style, relevance and memory on the demo, each beside what it has to be read against."""
+    """Style, relevance and memorization on the demo, each beside its reference values."""
     return _judged(ROOT / "metrics" / "eval.json")
 
 
@@ -143,11 +147,11 @@ def real_judged() -> str:
 
 
 def _judged(path: Path) -> str:
-    found = json.loads(path.read_text("utf-8"))
-    style, ranks, kept = found["style"], found["relevance"], found["memory"]
-    score, apart = style["author_score"], style["told_apart"]
+    metrics = json.loads(path.read_text("utf-8"))
+    style, ranks, kept = metrics["style"], metrics["relevance"], metrics["memory"]
+    score, told_apart = style["author_score"], style["told_apart"]
     own = "own_bits_per_character"
-    helped = found["prompted"]["nearest_examples"][own]
+    helped = metrics["prompted"]["nearest_examples"][own]
     columns = (
         *("question", "base", "base, examples in its prompt", "tuned", "read it beside"),
         "measured on",
@@ -164,7 +168,7 @@ def _judged(path: Path) -> str:
         ),
         (
             "told apart from the real replies? AUC",
-            *(_interval(apart[name]) for name in ("base", "examples", "tuned")),
+            *(_interval(told_apart[name]) for name in ("base", "examples", "tuned")),
             "0.5: a coin",
             generated,
         ),
@@ -179,11 +183,11 @@ def _judged(path: Path) -> str:
         ),
         (
             "did training earn its place? bits per character, own",
-            _interval(found["base"][own]),
+            _interval(metrics["base"][own]),
             _interval(helped),
-            _interval(found["tuned"][own]),
+            _interval(metrics["tuned"][own]),
             "lower is better",
-            f"{found['test']['replies']} test replies",
+            f"{metrics['test']['replies']} test replies",
         ),
         (
             "says training replies again? eight words in a row",
@@ -207,7 +211,7 @@ def _judged(path: Path) -> str:
             "",
             _interval(kept["membership"]),
             "0.5: no",
-            f"{kept['members']} learnt replies, {found['test']['replies']} test replies",
+            f"{kept['members']} learnt replies, {metrics['test']['replies']} test replies",
         ),
     ]
     return (
@@ -240,16 +244,16 @@ def stages() -> str:
     is left out: what remains is the transitive reduction.
     """
     pipeline = yaml.safe_load((ROOT / "dvc.yaml").read_text("utf-8"))["stages"]
-    made = {
+    stage_of_out = {
         out if isinstance(out, str) else next(iter(out)): name
         for name, stage in pipeline.items()
         for out in stage["outs"]
     }
     needs = nx.DiGraph(
-        (made[dep], name)
+        (stage_of_out[dep], name)
         for name, stage in pipeline.items()
         for dep in stage["deps"]
-        if dep in made
+        if dep in stage_of_out
     )
     reduced = nx.transitive_reduction(needs)
     lines = []
@@ -369,16 +373,16 @@ def card_memory() -> str:
     head += ("tokens/s", "share of the peak")
     rows = [
         (
-            f"`{one['case']}`",
-            str(one["tokens"]),
-            f"{one['estimate_gb']:.1f}",
-            f"{one['training_gb']:.1f}",
-            f"{one['reserved_gb']:.1f}",
-            f"{one['card_gb'] * 0.9:.1f} GB",
-            f"{one['tokens_per_second']:,.0f}",
-            f"{one['share_of_peak']:.1%}",
+            f"`{row['case']}`",
+            str(row["tokens"]),
+            f"{row['estimate_gb']:.1f}",
+            f"{row['training_gb']:.1f}",
+            f"{row['reserved_gb']:.1f}",
+            f"{row['card_gb'] * 0.9:.1f} GB",
+            f"{row['tokens_per_second']:,.0f}",
+            f"{row['share_of_peak']:.1%}",
         )
-        for one in run["checks"]["memory"]["rows"]
+        for row in run["checks"]["memory"]["rows"]
     ]
     return _table(head, rows)
 
@@ -388,14 +392,14 @@ def card_halves() -> str:
     run = json.loads((ROOT / "docs" / "results" / "gpu.json").read_text("utf-8"))
     rows = [
         (
-            f"`{one['case']}`",
-            one["precision"],
-            " → ".join(f"{loss:.2f}" for loss in one["loss"]),
-            "yes" if one["finite"] else "no",
-            f"{one['scale']:,.0f}" if one["scale"] else "none needed",
-            f"{one['training_gb']:.1f}",
+            f"`{row['case']}`",
+            row["precision"],
+            " → ".join(f"{loss:.2f}" for loss in row["loss"]),
+            "yes" if row["finite"] else "no",
+            f"{row['scale']:,.0f}" if row["scale"] else "none needed",
+            f"{row['training_gb']:.1f}",
         )
-        for one in run["checks"]["halves"]["rows"]
+        for row in run["checks"]["halves"]["rows"]
     ]
     return _table(
         ("model", "computed in", "loss, first → last", "always a number", "scale at the end")
@@ -404,7 +408,8 @@ def card_halves() -> str:
     )
 
 
-_TRIAL = 0.1  # of the demo: with less a recipe takes a handful of steps, which shows nothing
+# With a smaller share of the demo a recipe takes too few steps to show anything.
+_TRIAL = 0.1
 
 
 def training_costs(run: Mapping) -> str:
@@ -417,17 +422,17 @@ def training_costs(run: Mapping) -> str:
             [
                 (
                     name,
-                    f"{one['epochs']}, {one['steps']}",
-                    f"{one['trained_parameters'] / 1e6:.1f} M",
-                    one["precision"],
-                    f"{one['seconds']:,.0f}",
-                    f"{one['bits_per_character']:.3f}",
-                    f"{one['tokens_per_second']:,.0f}",
-                    f"{one['padding']:.0%}",
-                    f"{one['share_of_peak']:.1%}",
-                    f"{one['peak_memory_gb']:.2f} GB",
+                    f"{recipe['epochs']}, {recipe['steps']}",
+                    f"{recipe['trained_parameters'] / 1e6:.1f} M",
+                    recipe["precision"],
+                    f"{recipe['seconds']:,.0f}",
+                    f"{recipe['bits_per_character']:.3f}",
+                    f"{recipe['tokens_per_second']:,.0f}",
+                    f"{recipe['padding']:.0%}",
+                    f"{recipe['share_of_peak']:.1%}",
+                    f"{recipe['peak_memory_gb']:.2f} GB",
                 )
-                for name, one in recipes.items()
+                for name, recipe in recipes.items()
             ],
         ),
         _table(
@@ -443,8 +448,8 @@ def training_costs(run: Mapping) -> str:
                         else (f"{seconds:,.0f} s", _times(recipes[other]["seconds"], seconds))
                     ),
                 )
-                for name, one in recipes.items()
-                for other, seconds in one.get("seconds_to_the_figure_of", {}).items()
+                for name, recipe in recipes.items()
+                for other, seconds in recipe.get("seconds_to_the_figure_of", {}).items()
             ],
         ),
         _table(
@@ -453,14 +458,14 @@ def training_costs(run: Mapping) -> str:
             [
                 (
                     f"{'the replies' if what == 'replies' else 'their whole texts'}, {precision}",
-                    f"{one['one_by_one_per_second']:.1f} a second",
-                    f"{one['batched_per_second']:.1f} a second",
-                    _times(one["batched_per_second"], one["one_by_one_per_second"]),
-                    f"{one['mean_difference']:.6f}",
-                    f"{one['largest_difference']:.6f}",
+                    f"{recipe['one_by_one_per_second']:.1f} a second",
+                    f"{recipe['batched_per_second']:.1f} a second",
+                    _times(recipe["batched_per_second"], recipe["one_by_one_per_second"]),
+                    f"{recipe['mean_difference']:.6f}",
+                    f"{recipe['largest_difference']:.6f}",
                 )
                 for what in ("replies", "texts")
-                for precision, one in scored[what].items()
+                for precision, recipe in scored[what].items()
             ],
         ),
     ]

@@ -21,7 +21,7 @@ from espejo.commands import cli
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs" / "pictures"
-ASKED = ("hola juli, como va?", "que hiciste hoy?", "te gusta el mate?", "/base", "salir")
+TYPED = ("hola juli, como va?", "que hiciste hoy?", "te gusta el mate?", "/base", "salir")
 SEED = 11
 REPORTS = {"en": "report.png", "es": "informe.png"}
 
@@ -46,11 +46,11 @@ def chat(page: Path) -> tuple[int, int]:
     console = Console(record=True, width=80, highlight=False)
 
     def ask(prompt: str = "") -> str:
-        said = next(asked)
-        console.print(f"{prompt}{said}", markup=False)
-        return said
+        line = next(lines)
+        console.print(f"{prompt}{line}", markup=False)
+        return line
 
-    asked = iter(ASKED)
+    lines = iter(TYPED)
     terminal.Console, builtins.input = lambda **_: console, ask
     cli.chat(ROOT / "model", SEED)
     svg = console.export_svg(title="espejo chat", font_aspect_ratio=0.61)

@@ -1,6 +1,6 @@
 """Fixtures that several tests share."""
 
-# Before anything imports torch: espejo says how torch's threads wait.
+# Import before anything imports torch: espejo sets how torch's threads wait.
 import espejo  # noqa: F401
 
 # isort: split
@@ -27,9 +27,8 @@ sys.path.insert(0, str(ROOT / "conf"))
 
 @pytest.fixture(scope="session", autouse=True)
 def _without_model(pytestconfig):
-    """With `-m "not model"` a test that comes to load a bundled model is skipped there and then.
-
-    So it needs no mark. One that lets a process of its own do so does: `pytest.mark.model`.
+    """With `-m "not model"`, skip a test at the moment that it loads a bundled model. So it needs
+    no mark; only a test whose subprocess loads one needs `pytest.mark.model`.
     """
     packages, cache, folder = bundled.PACKAGES, bundled.user_cache_path, bundled.folder
 
@@ -84,7 +83,7 @@ def gpu(monkeypatch):
 
 @pytest.fixture
 def apple(monkeypatch):
-    """A Mac, as far as libraries that choose a device can tell: MPS is there, and CUDA is not."""
+    """Looks like a Mac to libraries that choose a device: MPS is available, CUDA is not."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     monkeypatch.setattr(torch.backends.mps, "is_built", lambda: True)

@@ -234,8 +234,10 @@ class Prompter:
             form += [tag for tag in vars(self.tags).values() if isinstance(tag, str)]
         around = [*form, self.prefill]
         if not self.tags or self.tags.reply is None:
-            asked, answer = ({"role": role, "content": "espejo"} for role in ("user", "assistant"))
-            around += [self._template, self._render([asked, answer, asked])]
+            question, answer = (
+                {"role": role, "content": "espejo"} for role in ("user", "assistant")
+            )
+            around += [self._template, self._render([question, answer, question])]
         written = [mark for text in around for mark in _MARK.findall(text)]
         tokens = [token.content for token in self.tokenizer.added_tokens_decoder.values()]
         tags = {

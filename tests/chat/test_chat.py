@@ -77,7 +77,7 @@ def terminal(model, project):
 
 
 def reply_to(child, text, label):
-    """Say `text`; the words of the reply after `label`, up to the next prompt."""
+    """Type `text`; returns the reply after `label`, up to the next prompt."""
     child.sendline(text)
     child.expect(label)
     child.expect("you ›")
@@ -137,7 +137,7 @@ def test_the_command_reads_the_list_where_it_runs(model, params, project):
     assert "bot ›" not in ran.stdout
 
 
-def test_base_before_anything_was_reply_to(terminal):
+def test_base_before_anything_was_said(terminal):
     terminal.sendline("/base")
     terminal.expect("Say something first")
     terminal.expect("you ›")
@@ -192,7 +192,7 @@ def test_bubbles_of_a_reply_become_messages(model, generate, monkeypatch):
 
 @pytest.fixture
 def prompts(monkeypatch):
-    """The prompts that a model is given, which always says ok."""
+    """The prompts given to a fake model, which always answers "ok"."""
     seen = []
 
     def pieces(_model, _tokenizer, prompt, _config):

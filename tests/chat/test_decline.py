@@ -223,10 +223,10 @@ def test_it_is_read_from_params_and_no_stage_depends_on_it(tmp_path):
 
 
 class FakeConversation:
-    """Remembers what it was asked."""
+    """Records the turns that it was called with."""
 
     def __init__(self, folder, generate):
-        self.turns, self.asked = [], []
+        self.turns, self.questions = [], []
         manifest = {"model": {"name": "m"}, "data": "d"}
         self.pair = SimpleNamespace(manifest=manifest)
         FakeConversation.last = self
@@ -235,7 +235,7 @@ class FakeConversation:
         self.turns.append(messages)
 
     def reply(self, base=False):
-        self.asked.append((self.turns[-1], base))
+        self.questions.append((self.turns[-1], base))
         yield "sí"
 
 
@@ -244,7 +244,11 @@ def test_the_model_never_sees_what_was_declined(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(terminal, "Conversation", FakeConversation)
     monkeypatch.setattr("builtins.input", lambda _: next(lines))
     terminal.chat(tmp_path, GENERATE, blocklist(*LIST["decline"]))
-    assert FakeConversation.last.asked == [(["hola"], False), (["dale"], False), (["dale"], True)]
+    assert FakeConversation.last.questions == [
+        (["hola"], False),
+        (["dale"], False),
+        (["dale"], True),
+    ]
     output = capsys.readouterr().out
     assert "declined by list (chat.decline): 4" in output
     assert "declined by list › De eso no.\n" in output

@@ -32,8 +32,8 @@ def cut_up(draw):
 def meant(text):
     """The messages of a whole text: all up to the first stop, cut at the separators.
 
-    No mark can begin inside another one, so that there is only one way to read a text. What a reply
-    ends in the middle of is no message: a separator that was begun.
+    No mark can begin inside another, so a text can be read in one way only. An unfinished separator
+    at the end is not part of a message.
     """
     before, *stopped = re.split("|".join(map(re.escape, STOPS)), text, maxsplit=1)
     begun = [n for n in range(len(SEPARATOR)) if stopped and before.endswith(SEPARATOR[:n])]
@@ -41,7 +41,7 @@ def meant(text):
 
 
 def certain(text):
-    """The messages of a text whose end may be the beginning of a mark, which is never shown."""
+    """The messages that can be shown of a text so far: an end that may begin a mark is left out."""
     if any(stop in text for stop in STOPS):
         return meant(text)
     undecided = max(n for mark in MARKS for n in range(len(mark)) if text.endswith(mark[:n]))
@@ -70,32 +70,32 @@ def test_the_same_messages_however_the_text_is_cut(pieces):
 @given(cut_up())
 @settings(max_examples=300, deadline=None)
 def test_after_each_piece_all_that_is_certain_is_shown_and_nothing_else(pieces):
-    shown, came = [], ""
+    pieces_shown, came = [], ""
 
     def arriving():
         nonlocal came
         for piece in pieces:
-            assert joined(shown) == certain(came)
+            assert joined(pieces_shown) == certain(came)
             came += piece
             yield piece
-        assert joined(shown) == certain(came)
+        assert joined(pieces_shown) == certain(came)
 
     for text in messages(arriving(), SEPARATOR, STOPS):
         assert text != ""
-        shown.append(text)
-    assert joined(shown) == certain(came)
+        pieces_shown.append(text)
+    assert joined(pieces_shown) == certain(came)
 
 
 def test_a_separator_that_comes_character_by_character_is_never_shown():
-    shown = list(messages("hola<|msg_sep|>che", SEPARATOR, STOPS))
-    assert shown == [*"hola", None, *"che"]
+    pieces_shown = list(messages("hola<|msg_sep|>che", SEPARATOR, STOPS))
+    assert pieces_shown == [*"hola", None, *"che"]
 
 
 def test_what_only_looked_like_a_separator_is_shown_once_it_is_decided():
     arriving = iter(["te quiero <", "3", " <|m", "ate|>"])
-    shown = messages(arriving, SEPARATOR, STOPS)
-    assert [next(shown) for _ in range(4)] == ["te quiero ", "<3", " ", "<|mate|>"]
-    assert list(shown) == []
+    pieces_shown = messages(arriving, SEPARATOR, STOPS)
+    assert [next(pieces_shown) for _ in range(4)] == ["te quiero ", "<3", " ", "<|mate|>"]
+    assert list(pieces_shown) == []
 
 
 def test_a_mark_that_the_limit_of_tokens_left_unfinished_is_not_shown():
@@ -118,8 +118,8 @@ def test_a_stop_before_the_first_word_shows_nothing():
 
 def test_a_separator_that_is_also_among_the_stops_separates():
     # Tokenizers list an added separator with their special tokens, all of which are stops.
-    shown = messages(["dale<|msg", "_sep|>voy</s>"], SEPARATOR, [*STOPS, SEPARATOR])
-    assert list(shown) == ["dale", None, "voy"]
+    pieces_shown = messages(["dale<|msg", "_sep|>voy</s>"], SEPARATOR, [*STOPS, SEPARATOR])
+    assert list(pieces_shown) == ["dale", None, "voy"]
 
 
 def test_a_separator_that_repeats_a_sign_is_held_back_whole():

@@ -1,4 +1,4 @@
-"""`espejo blind`: a page that gives nothing away, and what its answers come to."""
+"""`espejo blind`: a page that does not reveal which reply is real, and the score of its answers."""
 
 import json
 import re
@@ -35,14 +35,14 @@ def folder(tmp_path, monkeypatch):
         }
         for number, split in enumerate(splits)
     ]
-    asked = [row["id"] for row in rows[3:-1]]  # the last of the test was not answered
+    answered = [row["id"] for row in rows[3:-1]]  # the last of the test was not answered
     replies = [
         {
             **{"id": name, "kind": "held_out", "prompt": None, "model": model},
             **{"messages": [f"{model} wrote {name[3:]}"], "finished": True},
         }
         for model in ("base", "tuned")
-        for name in asked
+        for name in answered
     ]
     replies[-1]["messages"] = []
     tables.write(pd.DataFrame(rows), tmp_path / "data" / "examples.parquet", tables.EXAMPLES)
@@ -53,7 +53,7 @@ def folder(tmp_path, monkeypatch):
 
 
 class Page(HTMLParser):
-    """What the page offers to choose, and what it says beside each."""
+    """The options that the page offers, and the label of each."""
 
     def __init__(self, text):
         super().__init__()
@@ -84,7 +84,7 @@ def written(folder, number=PAIRS, seed=7, language="en"):
 
 
 def answered(folder, page, choose):
-    """answers.json as the page's script writes it, `choose` saying which option is chosen."""
+    """answers.json as the page's script writes it; `choose` picks an option of each pair."""
     parsed = Page(page)
     answers = {number: side for number, side, texts in parsed.options if choose(side, texts)}
     path = folder / "answers.json"
@@ -115,7 +115,7 @@ def test_the_page_holds_no_key_and_loads_nothing(folder):
     assert Page(page).sources == []
     assert "http" not in page.replace("http-equiv", "")
     assert "id-" not in re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL)
-    # Real and generated replies look alike but for their words, whichever side they are on.
+    # Apart from their words, real and generated replies look the same on either side.
     shape = re.sub(r"(test real|tuned wrote) \d+|asked \d+|name=.\d+|Conversation \d+", "", page)
     fieldsets = re.findall(r"<fieldset.*?</fieldset>", shape, re.DOTALL)
     bare = {

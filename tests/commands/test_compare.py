@@ -123,7 +123,7 @@ def test_the_table_in_the_terminal_fits_80_columns(monkeypatch, tmp_path):
     ("memory", "verdict"),
     [
         ({"verdict": "pass", "members": 32}, "pass"),
-        ({"verdict": "pass"}, "pass?"),  # of before there were doubts: by values alone
+        ({"verdict": "pass"}, "pass?"),  # measured before there were doubts: values alone
         ({"verdict": "pass_with_doubts", "members": 32}, "pass_with_doubts"),
         ({"verdict": "fail"}, "fail"),
         ({}, "–"),

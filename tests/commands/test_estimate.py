@@ -33,7 +33,7 @@ LARGE = {
     **dict.fromkeys(("smollm3", "phi3", "llama2", "mistral"), True),
     "llama3": False,
 }
-WITHIN = 1.5  # how far, as a factor, the estimate may lie from what is measured
+WITHIN = 1.5  # the estimate may be off by this factor
 
 
 @pytest.fixture(scope="module")
@@ -93,11 +93,11 @@ def test_the_longest_text_follows_the_settings(composed):
 def test_estimates_are_what_a_card_was_seen_to_take(needs):
     results = json.loads((ROOT / "docs" / "results" / "gpu.json").read_text("utf-8"))
     rows = results["checks"]["memory"]["rows"]
-    assert {row["case"] for row in rows} < set(MODELS)  # some came later: they are estimates only
+    assert {row["case"] for row in rows} < set(MODELS)  # models added since then were not measured
     for row in rows:
         estimated = needs[row["case"]].training / 1e9
         assert estimated == pytest.approx(row["training_gb"], rel=0.15), row["case"]
-        # A card that is said to hold a training also holds what falls between the blocks.
+        # A GPU that is said to be enough also holds the fragmentation between the blocks.
         assert row["reserved_gb"] < min(estimate.cards(estimated * 1e9)), row["case"]
 
 
@@ -151,8 +151,8 @@ def test_settings_that_there_are_none_of_end_in_a_sentence():
         estimate.estimate_all(ROOT / "conf", ["train=qlora-9gb"])
 
 
-# What training needs, without the freed memory that the process would keep (some tenths more,
-# another share in each run).
+# What training needs, without freed memory that the process keeps (on a CPU some tenths more, and
+# different in each run).
 MEASURED = """\
 import json, re, resource, sys
 from pathlib import Path
@@ -192,7 +192,7 @@ def test_the_estimate_is_what_a_training_takes(composed, tmp_path):
         "train.max_steps=2",
         "train.evals_per_run=1",
     )
-    # The estimate is of what a card takes with auto; here it must be of what is measured.
+    # The estimate is of a GPU with auto settings; here it must match the measured run.
     params["model"]["precision"] = str(hardware.dtype_of("auto")).removeprefix("torch.")
     params["train"]["attention"] = "grouped"
     ran = run(

@@ -1,4 +1,4 @@
-"""`espejo init`: asked in a terminal, told by flags, and what is on the disk afterwards."""
+"""`espejo init`: by questions in a terminal, by flags, and what is on the disk afterwards."""
 
 import errno
 import os
@@ -27,11 +27,13 @@ FLAGS = {"me": ["Ana", "Ana (vieja)"], "consents": [], "others": "context", "mod
 
 
 def export(messages_by_name, start=datetime(2025, 3, 1, 20)):
-    """An Android export in which each says so many different things, a minute apart."""
-    said = [(name, number) for name, count in messages_by_name.items() for number in range(count)]
+    """An Android export with so many different messages of each person, a minute apart."""
+    phrases = [
+        (name, number) for name, count in messages_by_name.items() for number in range(count)
+    ]
     return "".join(
         f"{start + timedelta(minutes=minute):%d/%m/%Y, %H:%M} - {name}: frase {number} de {name}\n"
-        for minute, (name, number) in enumerate(said)
+        for minute, (name, number) in enumerate(phrases)
     )
 
 
@@ -121,7 +123,9 @@ def test_a_person_is_asked_for_everything(terminal, downloads):
     child.expect_exact("Type the path of a folder, of a .txt or of a .zip.")
     answer(child, "Exports", str(downloads).replace(" ", "\\ "))  # as a terminal of macOS drags it
     answer(child, "More exports (Enter: no, 1 will do)", "")
-    rows = {name: rf"{at}\s+{re.escape(name)}\s+{count}\s+1\b" for at, (name, count) in ROWS}
+    rows = {
+        name: rf"{number}\s+{re.escape(name)}\s+{count}\s+1\b" for number, (name, count) in ROWS
+    }
     child.expect(r"\s+".join(rows.values()))
     answer(child, "Which of them are you?", "9")
     child.expect_exact("Type numbers from 1 to 5")
@@ -152,7 +156,8 @@ def test_a_person_is_asked_for_everything(terminal, downloads):
     assert (own_chats.RAW / GROUP).read_text("utf-8") == export(WRITERS)
     assert (downloads / GROUP).exists()
     assert "pseudonyms: PERSON_{n}\n" in own_chats.CONF.read_text("utf-8")
-    settled = people.settled(own_chats.RAW, WRITERS)  # what the pipeline asks: nothing is missing
+    settled = people.settled(own_chats.RAW, WRITERS)  # the check that the pipeline makes: nothing
+    # is missing
     assert settled.author == "Ana"
 
 
@@ -211,7 +216,7 @@ def test_once_more_asks_for_the_new_people_alone_and_changes_no_line(terminal, d
         "WhatsApp Chat with Fabio.txt": with_fabio.encode(),
         "people.yaml": expected.encode(),
     }
-    # Nobody is new, no export either: nothing to ask but that, and nothing changes.
+    # Neither a person nor an export is new: no other question is asked, and nothing changes.
     child = terminal("--model", "smollm2")
     answer(child, "More exports (Enter: no, 3 will do)", "")
     assert ended(child)[1] == 0
@@ -258,11 +263,11 @@ def test_a_name_cannot_command_the_terminal(terminal, downloads):
     end, status = ended(child)
     log.close()
     assert status == 0
-    shown = (downloads / "log").read_text("utf-8")
-    assert "Left out: no\ufffd[31m.txt" in shown
-    assert not set(shown) & set("\x07\u202e")
-    assert "\x1b]" not in shown
-    assert "\x1b[31m" not in shown
+    output = (downloads / "log").read_text("utf-8")
+    assert "Left out: no\ufffd[31m.txt" in output
+    assert not set(output) & set("\x07\u202e")
+    assert "\x1b]" not in output
+    assert "\x1b[31m" not in output
 
 
 # By flags
@@ -335,7 +340,9 @@ def test_the_answers_of_people_yaml_stay(project, downloads):
 
 def test_nicknames_are_proposed_as_comments(project, downloads):
     # "Carlita" stands where a name does, and begins like hers.
-    more = "".join(f"02/03/2025, 10:0{at} - Bruno: vino Carlita {at}\n" for at in range(3))
+    more = "".join(
+        f"02/03/2025, 10:0{number} - Bruno: vino Carlita {number}\n" for number in range(3)
+    )
     (downloads / GROUP).write_text(export(WRITERS) + more, "utf-8")
     flagged(downloads)
     assert "  Carla: context   # also called Carlita? Then say so under aliases" in written()
@@ -407,8 +414,8 @@ def test_an_unpacked_export_keeps_the_name_of_its_folder(project, downloads):
 
 
 def test_files_that_are_no_exports_are_named_and_left_out(project, downloads, capsys):
-    for at in range(7):
-        (downloads / f"recipe {at}.txt").write_text("harina, agua\n", "utf-8")
+    for number in range(7):
+        (downloads / f"recipe {number}.txt").write_text("harina, agua\n", "utf-8")
     flagged(downloads)
     out = capsys.readouterr().out
     assert out.count("Left out: recipe ") == 5
@@ -485,7 +492,7 @@ def test_a_model_is_proposed_for_the_smallest_card_that_holds_its_training(compo
         assert estimate.cards(estimate.need(params).training)[0] == size, name
     assert composed()["model"]["name"] == proposal.DEFAULT
     on_processor = estimate.need(composed(f"model={proposal.DEFAULT}")).training
-    assert 1.5 * on_processor < proposal.MIN_FREE_BYTES  # README: half as much again
+    assert 1.5 * on_processor < proposal.MIN_FREE_BYTES  # the README's advice: 1.5 times as much
     assert estimate.need(composed(f"model={proposal.SMALL}")).training < on_processor
 
 

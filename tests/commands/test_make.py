@@ -1,4 +1,4 @@
-"""The Makefile: which Python and model it takes, and what is said where that fails."""
+"""The Makefile: which Python and model it chooses, and its messages where that fails."""
 
 import re
 import shutil
@@ -11,7 +11,7 @@ from tests.helpers.workshop import ROOT, environment, run
 
 
 def outside_make():
-    """The environment without what `make test` leaves there for a make within it."""
+    """The environment without the variables that `make test` sets for a nested make."""
     return {
         key: value
         for key, value in environment().items()
@@ -20,7 +20,7 @@ def outside_make():
 
 
 def planned(*arguments):
-    """What make would do, had nothing been done yet."""
+    """What make would do in a fresh clone."""
     ran = subprocess.run(
         ["make", "--dry-run", "--always-make", *arguments],
         cwd=ROOT,
@@ -100,9 +100,8 @@ esac
 
 
 def prepared(folder, pythons, *arguments, pip="exit 0"):
-    """`make .venv/ready` where `pythons` {name: version} are all that is on the PATH.
-
-    Returns how it ended and what was asked of Python and pip, a line each.
+    """`make .venv/ready` with only `pythons` {name: version} on the PATH. Returns the finished
+    process and the calls of Python and pip, one a line.
     """
     shutil.copy(ROOT / "Makefile", folder)
     (folder / "requirements.lock").touch()
@@ -111,12 +110,12 @@ def prepared(folder, pythons, *arguments, pip="exit 0"):
     for name in ("mkdir", "chmod", "sh", "tail", "touch"):
         (tools / name).symlink_to(shutil.which(name))
     for name, version in pythons.items():
-        # What the Makefile asks of a Python is asked of this one, with the other's version put in.
-        asked = (
+        # The Makefile's check of a Python runs in this one, with the fake version put in.
+        check = (
             f'{sys.executable} -c "import sys; sys.version_info = {(*version, 7)}; $2" >/dev/null'
         )
         text = ".".join(map(str, version))
-        fake = FAKE.format(version=text, suitable=asked, name=name, pip=pip)
+        fake = FAKE.format(version=text, suitable=check, name=name, pip=pip)
         (tools / name).write_text(fake, "utf-8")
         (tools / name).chmod(0o755)
     ran = subprocess.run(
@@ -160,7 +159,7 @@ def test_an_environment_of_the_same_python_is_kept(tmp_path):
     ("pythons", "arguments", "here"),
     [
         ({"python3": (3, 9)}, (), "python3 here: Python 3.9.7"),
-        # A Python that was named is that one or none.
+        # A Python that the user names is used, or nothing is.
         (
             {"python3": (3, 12), "snake": (3, 14)},
             ("PYTHON=snake",),
@@ -173,16 +172,16 @@ def test_without_a_suitable_python_one_sentence_says_what_to_do(pythons, argumen
     ran, log = prepared(tmp_path, pythons, *arguments)
     assert ran.returncode
     assert log == []
-    (said,) = own_words(ran)
-    assert said.startswith("espejo needs Python 3.11, 3.12 or 3.13 with its module venv (")
-    assert here in said
-    assert said.endswith("or name yours: make setup PYTHON=/path/to/python3.13")
+    (sentence,) = own_words(ran)
+    assert sentence.startswith("espejo needs Python 3.11, 3.12 or 3.13 with its module venv (")
+    assert here in sentence
+    assert sentence.endswith("or name yours: make setup PYTHON=/path/to/python3.13")
 
 
 def test_without_a_build_of_torch_one_sentence_says_for_what_there_are_some(tmp_path):
     ran, log = prepared(tmp_path, {"python3": (3, 13)}, pip="exit 1")
     assert ran.returncode
     assert log[-1] == "pip install --quiet torch==2.13.0"
-    (said,) = own_words(ran)
-    assert said.startswith("PyTorch could not be installed, for the reason above.")
+    (sentence,) = own_words(ran)
+    assert sentence.startswith("PyTorch could not be installed, for the reason above.")
     assert not (tmp_path / ".venv" / "ready").exists()

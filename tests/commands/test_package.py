@@ -57,7 +57,7 @@ def test_what_is_imported_is_declared(folders, declared):
                 of = {canonicalize_name(package) for package in packages.get(name, [name])}
                 if not of & set(declared):
                     missing.add((name, file.name))
-    # What reads the calendars of all languages says itself how Babel is installed for it.
+    # The script for the calendars of all languages says itself how to install Babel.
     assert {(name, file) for name, file in missing if name != "babel"} == set()
 
 
@@ -124,8 +124,8 @@ def test_a_pin_that_is_missing_on_some_system_is_named(needs, python, system, ex
         {"name": "first", "version": "1.0", "requires_dist": [needs]},
         {"name": "other.package", "version": "2.5"},
     ]
-    found = list(wheels.missing(packages, python, system))
-    assert len(found) == len(expected)
-    for words, part in zip(found, expected, strict=True):
+    complaints = list(wheels.missing(packages, python, system))
+    assert len(complaints) == len(expected)
+    for words, part in zip(complaints, expected, strict=True):
         assert words.startswith("first needs ")
         assert part in words

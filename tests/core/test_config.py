@@ -1,4 +1,4 @@
-"""Settings of params.yaml that are none: one sentence, whichever it is and wherever it is read."""
+"""Invalid settings of params.yaml end in one sentence, whichever it is and whoever reads it."""
 
 import copy
 from pathlib import Path
@@ -17,8 +17,15 @@ from tests.pipeline.test_conf import CHOICES, ROOT
 
 PATH = Path("params.yaml")
 DEFAULTS = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))
-BY_NAME = {one.section: one for one in CONFIGS}
-KNOWN = {*BY_NAME, *(f"{one.section}.{key}" for one in CONFIGS for key in one.model_fields)}
+BY_NAME = {config_type.section: config_type for config_type in CONFIGS}
+CURRENT_NAMES = {
+    *BY_NAME,
+    *(
+        f"{config_type.section}.{key}"
+        for config_type in CONFIGS
+        for key in config_type.model_fields
+    ),
+}
 TAGS = {"start": None, "other": "", "author": "", "turn_end": "", "reply": None, "end": None}
 
 
@@ -27,35 +34,35 @@ def changed(section, **values):
     return copy.deepcopy(DEFAULTS[section]) | values
 
 
-def refused(section, found):
+def refused(section, section_values):
     """The sentence with which a section is refused."""
     with pytest.raises(UserError) as error:
-        config.checked(BY_NAME[section], found, PATH)
+        config.checked(BY_NAME[section], section_values, PATH)
     assert "\n" not in str(error.value)
     return str(error.value)
 
 
 @pytest.mark.parametrize("choice", CHOICES)
 def test_what_conf_composes_is_of_its_kind(choice, composed):
-    found = composed(choice)
-    assert found.keys() == BY_NAME.keys()
-    config.checked_all(found, CONFIGS, PATH)
+    params = composed(choice)
+    assert params.keys() == BY_NAME.keys()
+    config.checked_all(params, CONFIGS, PATH)
 
 
 @pytest.mark.parametrize(
-    ("section", "key"), [(one, key) for one in DEFAULTS for key in DEFAULTS[one]]
+    ("section", "key"), [(name, key) for name in DEFAULTS for key in DEFAULTS[name]]
 )
 def test_every_setting_has_a_kind(section, key):
     if section == "model" and key == "template_args":
         pytest.skip("templates take what they like")
-    said = refused(section, changed(section, **{key: [[]]}))
-    assert said.startswith(f"params.yaml: {section}.{key}")
-    assert ": expected " in said
-    assert "Set it by `dvc exp run -S` or in conf/; `python conf/compose.py` writes it" in said
+    sentence = refused(section, changed(section, **{key: [[]]}))
+    assert sentence.startswith(f"params.yaml: {section}.{key}")
+    assert ": expected " in sentence
+    assert "Set it by `dvc exp run -S` or in conf/; `python conf/compose.py` writes it" in sentence
 
 
 @pytest.mark.parametrize(
-    ("section", "wrong", "said"),
+    ("section", "wrong", "expected"),
     [
         (
             "clean",
@@ -111,23 +118,23 @@ def test_every_setting_has_a_kind(section, key):
         ("chat", {"decline": ["bomba", 911]}, "chat.decline.1 is 911: expected a word or phrase"),
     ],
 )
-def test_what_is_wrong_is_named_with_what_is_expected(section, wrong, said):
-    found = refused(section, changed(section, **wrong))
-    assert said in found
-    assert "Set it by `dvc exp run -S` or in conf/" in found
+def test_what_is_wrong_is_named_with_what_is_expected(section, wrong, expected):
+    sentence = refused(section, changed(section, **wrong))
+    assert expected in sentence
+    assert "Set it by `dvc exp run -S` or in conf/" in sentence
 
 
 @pytest.mark.parametrize("threads", ["auto", 4, "4"])
 def test_threads_are_auto_or_a_number(threads):
-    found = changed("model", threads=threads)
-    assert config.checked(BY_NAME["model"], found, PATH).threads == threads
+    values = changed("model", threads=threads)
+    assert config.checked(BY_NAME["model"], values, PATH).threads == threads
 
 
 LIMITS = DEFAULTS["evaluate"]["sharing_limits"]
 
 
 @pytest.mark.parametrize(
-    ("section", "found", "said"),
+    ("section", "values", "expected"),
     [
         ("clean", changed("clean", pi="keep"), "clean.pi is no setting; the nearest is clean.pii."),
         (
@@ -146,42 +153,43 @@ LIMITS = DEFAULTS["evaluate"]["sharing_limits"]
             changed("format", tags=TAGS | {"clsed": True}),
             "format.tags.clsed is no setting; the nearest is format.tags.closed.",
         ),
-        # A value that is none counts before a key that is none.
+        # An invalid value is reported before an unknown key.
         ("clean", changed("clean", pi="keep", pii="x"), "clean.pii is 'x'"),
     ],
 )
-def test_what_is_not_known_is_named_with_the_nearest_that_is(section, found, said):
-    assert said in refused(section, found)
+def test_what_is_not_known_is_named_with_the_nearest_that_is(section, values, expected):
+    assert expected in refused(section, values)
 
 
 @pytest.mark.parametrize(
-    ("section", "key"), [(one.section, key) for one in CONFIGS for key in one.model_fields]
+    ("section", "key"),
+    [(config_type.section, key) for config_type in CONFIGS for key in config_type.model_fields],
 )
 def test_what_is_missing_is_named(section, key):
-    found = {name: value for name, value in DEFAULTS[section].items() if name != key}
-    assert refused(section, found).startswith(f"params.yaml lacks {section}.{key}; `python conf/")
+    values = {name: value for name, value in DEFAULTS[section].items() if name != key}
+    assert refused(section, values).startswith(f"params.yaml lacks {section}.{key}; `python conf/")
 
 
 def test_a_limit_for_sharing_that_is_missing_is_named():
     limits = {name: most for name, most in LIMITS.items() if name != "membership"}
-    said = refused("evaluate", changed("evaluate", sharing_limits=limits))
-    assert said.startswith("params.yaml lacks evaluate.sharing_limits.membership;")
+    sentence = refused("evaluate", changed("evaluate", sharing_limits=limits))
+    assert sentence.startswith("params.yaml lacks evaluate.sharing_limits.membership;")
 
 
 @pytest.mark.parametrize(("old", "new"), config.RENAMED.items())
 def test_a_setting_of_another_name_is_told_its_new_one_by_whatever_stage_is_first(
     old, new, tmp_path
 ):
-    found = copy.deepcopy(DEFAULTS)
+    changed_params = copy.deepcopy(DEFAULTS)
     section, key = old.split(".")
-    found[section][key] = 1
+    changed_params[section][key] = 1
     path = tmp_path / "params.yaml"
-    path.write_text(yaml.safe_dump(found), "utf-8")
+    path.write_text(yaml.safe_dump(changed_params), "utf-8")
     with pytest.raises(UserError) as error:
         params(CleanConfig, path)
     assert f"params.yaml: {old} is called {new} now. Rename it" in str(error.value)
-    assert old not in KNOWN
-    assert new.partition(" (")[0] in KNOWN  # behind it may stand what it means
+    assert old not in CURRENT_NAMES
+    assert new.partition(" (")[0] in CURRENT_NAMES  # the meaning may follow
 
 
 @pytest.mark.parametrize(("key", "old", "new"), [(*k, v) for k, v in config.RENAMED_VALUES.items()])
@@ -219,17 +227,17 @@ def test_groups_inside_a_section_are_configs_too(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "expected"),
     [
         ({"evalute": {}}, "evalute is no section of settings; the nearest is evaluate."),
         ({"evaluate": changed("evaluate", seed=-1)}, "evaluate.seed is -1: expected greater than"),
         ({"train": None}, "train is None: expected method, loss, "),
     ],
 )
-def test_make_repro_begins_with_a_look_at_all_settings(wrong, said, tmp_path, monkeypatch):
+def test_make_repro_begins_with_a_look_at_all_settings(wrong, expected, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     PATH.write_text(yaml.safe_dump(DEFAULTS | wrong), "utf-8")
-    with pytest.raises(UserError, match=f"^params.yaml: {said}"):
+    with pytest.raises(UserError, match=f"^params.yaml: {expected}"):
         inputs.main()
 
 

@@ -1,4 +1,4 @@
-"""What people write stays text: in Markdown, read by a parser of it, in HTML and in a terminal."""
+"""What people write stays text: in Markdown (read by a parser), in HTML and in a terminal."""
 
 import json
 import re
@@ -72,7 +72,7 @@ HOSTILE = [
 ]
 PIECES = [*HOSTILE, *"\\`*_[]<>|#~&$@:.-+=!()1\n \t\x1b\0\u202e", "www.", "http://", "a", "ñ"]
 TEXTS = st.text() | st.lists(st.sampled_from(PIECES)).map("".join)
-# The pages are written with all of them in one, and with some that mind where they stand.
+# The pages are written with all of them in one text, and with those that depend on their position.
 IN_PAGES = ["\n".join(HOSTILE), "![x](//host/a.png)", "# a\n===", "- a", "    a", "```\n|", "1. a"]
 # Markdown as GitHub has it: CommonMark with tables and strikethrough. Its links from bare addresses
 # are left out here, whose package we do not have: `acts` looks for them.
@@ -87,7 +87,7 @@ def tokens(text):
 
 
 def structure(text):
-    """What of a Markdown page is no text: the kinds of its tokens, and where they lead."""
+    """The tokens of a Markdown page that are not text: their kinds, and the targets of links."""
     return [
         (token.type, token.tag, token.attrs)
         for token in tokens(text)
@@ -96,7 +96,7 @@ def structure(text):
 
 
 def seen(text):
-    """What a reader of a Markdown page sees, but for blanks."""
+    """What a reader of a Markdown page sees, without blanks."""
     kept = (token.content for token in tokens(text) if token.type in ("text", "code_inline"))
     return UNSEEN.sub("", "".join(kept))
 
@@ -165,18 +165,18 @@ def replies_to(text, ids):
 
 
 def markdown_pages(text, folder):
-    """Every Markdown page with `text` wherever people, or names, have a say."""
+    """Every Markdown page, with `text` wherever it quotes people or names."""
     tested = pd.DataFrame(
         {"id": ["a"], "context": [[{"author": text, "messages": [text]}]], "reply": [[text]]}
     )
     yield samples.page(replies_to(text, ["prompt-1", "a"]), tested)
-    found = pd.DataFrame({"message": [0], "type": ["EMAIL"], "shown": [text]})
-    yield cleaning.page(found, "replace")
+    spans = pd.DataFrame({"message": [0], "type": ["EMAIL"], "shown": [text]})
+    yield cleaning.page(spans, "replace")
     yield measures((text,), [{"samples": 3}])
     yield ranking({text: {text: 2}}, 1)
-    asked = EpochSamples(folder, [text], None, 7)
+    epochs = EpochSamples(folder, [text], None, 7)
     (folder / "replies-1.json").write_text(f"[[{json.dumps(text)}]]", "utf-8")
-    yield asked.page()
+    yield epochs.page()
     yield page.markdown(Wording("es"), *report(text))
     params = {"model": {"name": text}, "data": {"raw": "x"}, "evaluate": {"prompts": [text]}}
     experiment = compare.Experiment(text, None, params, {"base": {}, "tuned": {}}, None)
@@ -204,9 +204,9 @@ def report(text):
     lead = Wording("es").text(
         "page.lead", model=escaping.markdown(text), confidence="95 %", often="95"
     )
-    said = Exchanges([text], [([Turn(text, [text])], [Turn("x", [text, text])])])
-    blocks = [Text("`a` and *b*"), Table("t", ["a"], [[text], [text]]), said]
-    return lead, [], [Section("s", "s", [*blocks[:2], Exchanges(["a", "b"], said.rows)])]
+    exchanges = Exchanges([text], [([Turn(text, [text])], [Turn("x", [text, text])])])
+    blocks = [Text("`a` and *b*"), Table("t", ["a"], [[text], [text]]), exchanges]
+    return lead, [], [Section("s", "s", [*blocks[:2], Exchanges(["a", "b"], exchanges.rows)])]
 
 
 @pytest.mark.parametrize("text", IN_PAGES)
@@ -237,7 +237,7 @@ class Reader(HTMLParser):
 
 
 def html_pages(text):
-    """Every HTML page with `text` wherever people, or names, have a say."""
+    """Every HTML page, with `text` wherever it quotes people or names."""
     wording = Wording("es")
     yield page.html(wording, *report(text), {})
     pairs = [{"context": [{"author": text, "messages": [text]}], "a": [text], "b": [text]}]
@@ -264,12 +264,14 @@ def test_the_texts_of_the_report_keep_their_own_marks():
 @given(st.text(st.characters(exclude_categories=())))
 def test_nothing_in_a_terminal_acts_on_it(text):
     for lines in (False, True):
-        shown = escaping.terminal(text, lines)
+        output = escaping.terminal(text, lines)
         allowed = "\n" if lines else ""
-        kinds = {unicodedata.category(one) for one in shown if one not in allowed}
+        kinds = {
+            unicodedata.category(character) for character in output if character not in allowed
+        }
         assert not kinds & {"Cc", "Cs", "Zl", "Zp"}
-        assert not set(shown) & set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-        shown.encode()  # also what stands for a byte of a file name that is not UTF-8
+        assert not set(output) & set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+        output.encode()  # also what stands for a byte of a file name that is not UTF-8
     assert escaping.terminal("Ana 👩\u200d🚀 ñ") == "Ana 👩\u200d🚀 ñ"
 
 
@@ -294,15 +296,15 @@ def test_the_summary_of_a_stage_names_a_file_without_its_controls(tmp_path, caps
     (tmp_path / "people.yaml").write_text(PEOPLE, "utf-8")
     (tmp_path / "a\x1b[2J\nparse: b.txt").write_text(chat(3), "utf-8")
     parse.main(tmp_path, tmp_path / "table.parquet", tmp_path / "account.json")
-    shown = capsys.readouterr().out
-    assert "  a\ufffd[2J parse: b.txt: 15 messages" in shown
-    assert "\x1b" not in shown
+    output = capsys.readouterr().out
+    assert "  a\ufffd[2J parse: b.txt: 15 messages" in output
+    assert "\x1b" not in output
 
 
 def test_a_reply_reaches_the_terminal_without_controls_and_is_no_markup(capsys):
     terminal._show(Console(), "bot › ", iter(["[red]si\x1b[2J", None, "\x9b31mdale\n\u202eya"]))
-    shown = capsys.readouterr().out
-    assert shown == "bot › [red]si\ufffd[2J\nbot › \ufffd31mdale\nya\n"
+    output = capsys.readouterr().out
+    assert output == "bot › [red]si\ufffd[2J\nbot › \ufffd31mdale\nya\n"
 
 
 def test_no_picture_shows_the_source_of_a_formula():

@@ -1,6 +1,5 @@
-"""Every stage and command under every fault of a disk, a file or params.yaml: one sentence each.
-
-The stages and what they read, write and are set by come from dvc.yaml: a new one is tried as well.
+"""Every stage and command with every fault of a disk, a file or params.yaml: one sentence each. The
+stages, their inputs, outputs and params come from dvc.yaml, so a new stage is tested too.
 """
 
 import json
@@ -27,7 +26,7 @@ RAW = "data/raw/demo"
 
 
 def filled(text):
-    """What stands in dvc.yaml, with the values of params.yaml that it names."""
+    """dvc.yaml, with its references to params.yaml replaced by the values."""
     return text.replace("${data.raw}", RAW).replace("${launch.command}", "python")
 
 
@@ -137,7 +136,7 @@ def project(tmp_path_factory, composed):
 
 @pytest.fixture(scope="module")
 def run(project, composed, tmp_path_factory):
-    """run(folder, program, *arguments) in a fork; its exit status and all that it said."""
+    """run(folder, program, *arguments) in a fork; returns its exit status and all its output."""
     cache = tmp_path_factory.mktemp("cache")
     name = f"smollm2-{PACKAGES['smollm2'].sha256[:16]}"
     tiny_base(composed("model=smollm2"), cache / "espejo" / "models" / name)
@@ -157,8 +156,8 @@ def run(project, composed, tmp_path_factory):
             return json.loads(server.stdout.readline())
 
         for stage in STAGES:
-            status, said = ran(project, f"stages.{stage}", *arguments(stage))
-            assert status == 0, said
+            status, output = ran(project, f"stages.{stage}", *arguments(stage))
+            assert status == 0, output
         yield ran
         server.stdin.close()
 
@@ -170,12 +169,12 @@ def place(run, project, tmp_path):
 
 
 def told(ran, *names):
-    """What was said at the end is one sentence, which has one of `names`, and says what to do."""
-    status, said = ran
-    assert status == 1, said
-    assert "Traceback" not in said, said[-900:]
-    sentence = said.strip().splitlines()[-1]
-    assert any(name in sentence for name in names), said
+    """Check that the output ends in one sentence that has one of `names`; returns the sentence."""
+    status, output = ran
+    assert status == 1, output
+    assert "Traceback" not in output, output[-900:]
+    sentence = output.strip().splitlines()[-1]
+    assert any(name in sentence for name in names), output
     assert len(sentence) < 600
     return sentence
 
@@ -184,7 +183,7 @@ def told(ran, *names):
 
 
 def inputs(stage):
-    """Each input and fault; of several files of one kind all faults of the first soon."""
+    """Each input with each fault; of the files of one kind, most faults of all but one are slow."""
     seen = set()
     for path in read_by(stage):
         kind = os.path.splitext(path)[1]
@@ -223,11 +222,11 @@ def test_metrics_that_hold_nothing_give_a_report_without_them_or_a_sentence(
 
 
 def outputs(stage, faulty):
-    """The cases of a stage's outputs: of those that run a model, all but one take long."""
+    """The cases of a stage's outputs; for stages that run a model, all but the first are slow."""
     marks = [pytest.mark.slow] if stage in ("train", "predict") else []
     return [
-        pytest.param(stage, path, id=f"{stage}-{path}", marks=marks if at else [])
-        for at, path in enumerate(faulty)
+        pytest.param(stage, path, id=f"{stage}-{path}", marks=marks if number else [])
+        for number, path in enumerate(faulty)
     ]
 
 
@@ -259,8 +258,8 @@ def test_a_full_disk(stage, place, project, run):
 def test_a_folder_that_can_only_be_read(stage, folder, place, project, run):
     (place / folder).chmod(0o555)
     inside = [path for path in written_by(stage) if path.startswith(folder)]
-    said = told(run(place, f"stages.{stage}", *arguments(stage)), *inside, "checkpoints")
-    assert "there is no permission to read or write it; allow it" in said
+    output = told(run(place, f"stages.{stage}", *arguments(stage)), *inside, "checkpoints")
+    assert "there is no permission to read or write it; allow it" in output
     as_it_was(place, project, stage)
 
 
@@ -274,15 +273,15 @@ def test_a_folder_that_can_only_be_read(stage, folder, place, project, run):
 )
 def test_a_folder_in_the_place_of_an_output(stage, path, place, run):
     folder_instead(place / path)
-    said = told(run(place, f"stages.{stage}", *arguments(stage)), path)
-    assert "a folder stands where a file is expected; move it away" in said
+    output = told(run(place, f"stages.{stage}", *arguments(stage)), path)
+    assert "a folder stands where a file is expected; move it away" in output
 
 
 @pytest.mark.parametrize("stage", ["clean", "statistics", "report"])
 def test_a_file_in_the_place_of_a_folder(stage, place, run):
     with_bytes(b"")(place / "reports")
-    said = told(run(place, f"stages.{stage}", *arguments(stage)), "reports/")
-    assert "a file stands in the place of its folder; move it away" in said
+    output = told(run(place, f"stages.{stage}", *arguments(stage)), "reports/")
+    assert "a file stands in the place of its folder; move it away" in output
 
 
 SECTIONS = [
@@ -306,12 +305,12 @@ def test_a_section_of_params_that_is_missing_empty_or_no_section(stage, section,
     if value is not None:
         params[section] = value
     (place / "params.yaml").write_text(yaml.safe_dump(params), "utf-8")
-    said = told(
+    output = told(
         run(place, f"stages.{stage}", *arguments(stage)),
         f"params.yaml lacks {section}",
         f"params.yaml: {section} ",
     )
-    assert "`python conf/compose.py` writes it anew" in said
+    assert "`python conf/compose.py` writes it anew" in output
 
 
 BROKEN_PARAMS = {**ANY, "no YAML": with_bytes(b"parse: [1"), "a list": with_bytes(b"- 1")}
@@ -364,8 +363,8 @@ def test_a_command_whose_input_is_missing_or_broken(command, path, fault, place,
 
 @pytest.mark.parametrize("command", ["chat", "novelty", "blind"])
 def test_a_command_that_finds_all_it_needs(command, place, run):
-    status, said = run(place, "espejo", command)
-    assert status == 0, said
+    status, output = run(place, "espejo", command)
+    assert status == 0, output
 
 
 def test_a_comparison_where_dvc_has_nothing(place, run):

@@ -1,4 +1,4 @@
-"""Threads that wait must not burn a core, also where torch was imported before espejo."""
+"""Waiting threads must not burn a core, even where torch was imported before espejo."""
 
 import os
 import subprocess
@@ -8,8 +8,8 @@ import pytest
 
 from tests.helpers.workshop import ROOT
 
-# Three hundred products on two threads with pauses between them: who spins burns the pauses. torch
-# is loaded first, as a notebook, a test runner or sitecustomize.py may do it.
+# Three hundred products on two threads with pauses between them: threads that spin burn the pauses.
+# torch is loaded first, as a notebook, a test runner or sitecustomize.py may do.
 PAUSES = """\
 import time, torch
 torch.set_num_threads(2)
@@ -61,8 +61,8 @@ def test_an_entry_point_waits_without_spinning_even_if_torch_came_first(tmp_path
     ("policy", "first", "expected"),
     [
         (None, "json", "False PASSIVE"),
-        (None, "torch", "True PASSIVE"),  # an entry point starts anew with it
-        ("ACTIVE", "torch", "False ACTIVE"),  # what somebody set is obeyed
+        (None, "torch", "True PASSIVE"),  # an entry point restarts with it
+        ("ACTIVE", "torch", "False ACTIVE"),  # a user's own value is kept
     ],
 )
 def test_when_torch_came_first_and_what_it_reads(policy, first, expected):

@@ -1,4 +1,4 @@
-"""The pipeline's tables: what is written comes back, and what does not fit is refused by name."""
+"""The pipeline's tables: they come back as written, and what does not fit is refused by name."""
 
 import pandas as pd
 import pytest
@@ -53,7 +53,7 @@ COLUMNS = {
 
 
 def frame(name, **changed):
-    """A table that fits its schema, but for the columns given here."""
+    """A table that fits its schema, except for the columns given here."""
     return pd.DataFrame({**COLUMNS[name], **changed})
 
 
@@ -94,7 +94,7 @@ def test_columns_in_another_order_are_written_in_the_order_of_the_schema(tmp_pat
 def test_the_same_rows_are_the_same_bytes(name, tmp_path):
     schema = getattr(tables, name)
     tables.write(frame(name), tmp_path / "a", schema)
-    # Another index, order of columns or way of pandas to hold strings are no other rows.
+    # Another index, column order or string dtype does not make other rows.
     other = frame(name).astype(object).set_index(pd.Index([7, 9]))[sorted(schema.names)]
     tables.write(other, tmp_path / "b", schema)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
@@ -142,7 +142,8 @@ def test_a_null_where_none_is_allowed_is_refused_naming_the_column(name, column,
         ("MESSAGES", "text", [1, 2]),
         ("MESSAGES", "edited", [0, 7]),
         ("MESSAGES", "timestamp", ["ayer", "hoy"]),
-        # An hour of Córdoba is no naive local hour: it would be shifted by three hours.
+        # A time with the zone of Córdoba is refused: as naive local time it would shift by three
+        # hours.
         ("MESSAGES", "timestamp", TIMES.tz_localize("America/Argentina/Cordoba")),
         ("TURNS", "messages", ["hola", "che"]),
         ("EXAMPLES", "reply", [[1], [2]]),

@@ -27,10 +27,10 @@ def test_folding(text, expected):
 
 @given(st.text())
 def test_every_folded_character_has_its_place(text):
-    found = places(text)
-    assert len(found) == len(fold(text))
-    assert found == sorted(found)
-    assert "".join(fold(text[index]) for index in dict.fromkeys(found)) == fold(text)
+    indices = places(text)
+    assert len(indices) == len(fold(text))
+    assert indices == sorted(indices)
+    assert "".join(fold(text[index]) for index in dict.fromkeys(indices)) == fold(text)
 
 
 def test_words():

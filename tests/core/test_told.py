@@ -1,4 +1,4 @@
-"""How a program ends: in one sentence, at whatever moment, and a defect of ours with its trace."""
+"""How a program ends: in one sentence, whenever it fails; a bug of ours with its traceback."""
 
 import errno
 import json
@@ -90,10 +90,10 @@ FULL = "data/turns.parquet: the disk is full; make room there and run the same c
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
 )
 def test_one_sentence(error, expected):
-    said = faults.sentence(error, TABLE)
-    assert expected in said
-    assert "\n" not in said
-    assert said.endswith(".")
+    sentence = faults.sentence(error, TABLE)
+    assert expected in sentence
+    assert "\n" not in sentence
+    assert sentence.endswith(".")
 
 
 @pytest.mark.parametrize(
@@ -132,11 +132,11 @@ def test_a_file_is_as_it_was_where_writing_it_fails(tmp_path):
 def test_a_key_that_a_file_lacks_is_named_with_its_place(tmp_path):
     path = tmp_path / "params.yaml"
     path.write_text("model: {generate: {top_k: 40}}\n", "utf-8")
-    found = files.mapping(path, yaml.safe_load)
-    assert found["model"]["generate"] == {"top_k": 40}
-    assert found["model"].get("name") is None
+    mapping = files.mapping(path, yaml.safe_load)
+    assert mapping["model"]["generate"] == {"top_k": 40}
+    assert mapping["model"].get("name") is None
     with pytest.raises(UserError, match=r"params\.yaml lacks model\.generate\.top_p; `python conf"):
-        found["model"]["generate"]["top_p"]
+        mapping["model"]["generate"]["top_p"]
 
 
 # Programs
@@ -215,9 +215,9 @@ def test_an_output_without_room():
 
 
 def interrupted(*command, folder, after):
-    """What a program says that gets Ctrl-C once `after` is printed by what it imports."""
+    """Exit status and last output of a program that gets Ctrl-C during its import of `after`."""
     (folder / "sitecustomize.py").write_text(
-        # The module whose import is interrupted says so, and takes its time.
+        # The module whose import is interrupted prints its name and then sleeps.
         "import sys, time\n"
         "class Slow:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
@@ -281,8 +281,8 @@ def chats(tmp_path):
 
 
 def bind(path):
-    with socket.socket(socket.AF_UNIX) as made:
-        made.bind(path)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(path)
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, bind, lambda path: os.symlink("nowhere", path)])
@@ -312,14 +312,14 @@ def test_what_make_repro_says_first():
 
 
 @pytest.mark.parametrize(
-    ("config", "asked"),
+    ("config", "number_asked"),
     [("", True), ("[user]\nname = Ana\n", True), ("[user]\nname = Ana\nemail = a@b.c\n", False)],
 )
-def test_make_mine_says_that_git_wants_a_name(config, asked, tmp_path, monkeypatch, capsys):
+def test_make_mine_says_that_git_wants_a_name(config, number_asked, tmp_path, monkeypatch, capsys):
     (tmp_path / "gitconfig").write_text(config, "utf-8")
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
     (tmp_path / "conf" / "data").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     init.by_hand()
-    assert ("git config --global user.name" in capsys.readouterr().out) is asked
+    assert ("git config --global user.name" in capsys.readouterr().out) is number_asked

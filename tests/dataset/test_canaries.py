@@ -15,8 +15,8 @@ from espejo.core.errors import UserError
 from espejo.dataset import canaries
 from espejo.dataset.canaries import AuditConfig
 from espejo.evaluation import memorization
+from espejo.formatting import prompts
 from espejo.formatting.labels import encode
-from espejo.formatting.prompts import prompter
 from espejo.prediction.predictor import Predictor
 from stages import format as stage
 from tests.helpers import reported, tiny
@@ -53,17 +53,17 @@ def test_as_many_are_planted_as_asked_for_in_both_roles_and_in_train_alone(examp
     assert len(added) == 80
     assert set(added["split"]) == {"train"}
     assert added["id"].is_unique
-    said = {
+    texts_by_role = {
         "author": [text for reply in added["reply"] for text in reply],
         "partner": [
             text for turns in added["context"] for turn in turns for text in turn["messages"]
         ],
     }
-    for role, texts in said.items():
+    for role, texts in texts_by_role.items():
         counts = pd.Series([text for text in texts if "el código es" in text]).value_counts()
         assert sorted(counts) == [1] * 8 + [4] * 8, role
-    assert not set(said["author"]) & set(said["partner"])
-    # To a partner's canary the author says something said in training.
+    assert not set(texts_by_role["author"]) & set(texts_by_role["partner"])
+    # The reply to a partner's canary is a reply from training.
     learnt = examples.loc[examples["split"].eq("train"), "reply"].tolist()
     answers = [reply for reply in added["reply"] if "el código es" not in reply[0]]
     assert len(answers) == 40
@@ -72,7 +72,7 @@ def test_as_many_are_planted_as_asked_for_in_both_roles_and_in_train_alone(examp
 
 def test_the_space_is_fixed_by_the_seed():
     planted, others = canaries.drawn(AUDIT)
-    texts = [one.text for one in planted] + others
+    texts = [canary.text for canary in planted] + others
     assert len(set(texts)) == len(texts) == 32 + 255
     assert all(pd.Series(texts).str.fullmatch(r"el código es \d \d \d \d"))
     assert canaries.drawn(AUDIT) == (planted, others)
@@ -130,7 +130,7 @@ class Both:
 
 @pytest.fixture(scope="module")
 def learnt(composed, examples):
-    """learnt("reply") is a predictor of a tiny model that was trained to know canaries by heart."""
+    """learnt("reply") is a predictor of a tiny model that was trained to memorize canaries."""
     params = composed("model=smollm2")
     tokenizer = tiny.trained_tokenizer(
         ("<|endoftext|>", "<|im_start|>", "<|im_end|>"),
@@ -142,13 +142,13 @@ def learnt(composed, examples):
     )
     manifest = {name: params[name] for name in ("model", "format")}
     sections = typed(params)
-    write = prompter(tokenizer, sections.model, sections.format)
+    prompter = prompts.prompter(tokenizer, sections.model, sections.format)
     brief = examples.assign(reply=[["dale"]] * len(examples))
     planted = canaries.plant(brief, LEARNT).iloc[len(examples) :]
 
     def trained(loss):
         rows = [
-            encode(tokenizer, *write.example(row.context, row.reply, "Juli"), loss)
+            encode(tokenizer, *prompter.example(row.context, row.reply, "Juli"), loss)
             for row in planted.itertuples()
         ]
         base, model = (tiny.llama(len(tokenizer)) for _ in range(2))
@@ -173,7 +173,7 @@ def learnt(composed, examples):
 
 
 def exposed(predictor, audit):
-    """What the evaluation makes of the table CANARIES of a predictor."""
+    """The evaluation of a predictor's table CANARIES."""
     return memorization.exposure_by_role(predictor.canaries(audit))
 
 
@@ -196,9 +196,9 @@ def test_a_method_that_learns_whole_texts_exposes_what_partners_say(learnt):
 
 
 def test_what_was_never_planted_is_exposed_by_chance(learnt):
-    # Other codes of the same space, for a model that knows those of another seed by heart.
-    never = LEARNT.model_copy(update={"canaries": 150, "repetitions": [1], "seed": 8})
-    got = exposed(learnt("reply"), never)
+    # Other codes of the same space, for a model that memorized those of another seed.
+    unplanted = LEARNT.model_copy(update={"canaries": 150, "repetitions": [1], "seed": 8})
+    got = exposed(learnt("reply"), unplanted)
     for role in canaries.ROLES:
         for name in ("base", "tuned"):
             assert got[role]["1"][name]["n"] == 150
@@ -212,9 +212,9 @@ def test_without_a_canary_the_table_is_empty(learnt, tmp_path):
 
 
 def test_the_table_holds_every_canary_and_every_decoy_of_both_models(learnt, tmp_path):
-    found = learnt("reply").canaries(LEARNT)
-    tables.write(found, tmp_path / "canaries.parquet", tables.CANARIES)
-    counts = found.groupby(["role", "model", "repetitions"]).size()
+    table = learnt("reply").canaries(LEARNT)
+    tables.write(table, tmp_path / "canaries.parquet", tables.CANARIES)
+    counts = table.groupby(["role", "model", "repetitions"]).size()
     assert counts.to_dict() == {
         (role, model, times): number
         for role in canaries.ROLES

@@ -1,4 +1,4 @@
-"""Which training examples are not worth learning, and why."""
+"""Which training examples the filter drops, and why."""
 
 import pandas as pd
 import pytest
@@ -17,7 +17,7 @@ def conf(name):
 
 
 ANYTHING = conf("none")
-WANTED = {
+RULES = {
     **ANYTHING,
     "links": conf("default")["links"],
     "min_context_words": 2,
@@ -33,16 +33,16 @@ def example(*context, reply=("si dale",)):
     return {"context": turns, "reply": list(reply)}
 
 
-def why(cases, wanted, test=()):
+def why(cases, config, test=()):
     """The reason for each of several examples, None where it is kept."""
     columns = ["context", "reply"]
     train, held_out = (pd.DataFrame(list(rows), columns=columns) for rows in (cases, test))
-    found = reasons(train, held_out, FilterConfig(**wanted))
-    return [None if pd.isna(reason) else reason for reason in found]
+    reasons_found = reasons(train, held_out, FilterConfig(**config))
+    return [None if pd.isna(reason) else reason for reason in reasons_found]
 
 
-def reason(case, wanted):
-    (only,) = why([case], wanted)
+def reason(case, config):
+    (only,) = why([case], config)
     return only
 
 
@@ -63,38 +63,38 @@ def reason(case, wanted):
     ],
 )
 def test_each_rule_gives_its_reason(case, expected):
-    assert reason(case, WANTED) == expected
+    assert reason(case, RULES) == expected
 
 
 def test_what_is_exactly_at_every_limit_is_kept():
     # Two turns of a word each with a space between: 9 + 1 + 10 = 20 characters and two words;
     # two messages of a word each: 4 + 1 + 5 = 10 characters and two words.
     case = example("a" * 9, "b" * 10, reply=["dale", "cielo"])
-    assert reason(case, WANTED) is None
+    assert reason(case, RULES) is None
 
 
 def test_the_first_rule_broken_gives_the_reason():
     # One word of 30 characters, with a link, on both sides: all five rules are broken.
     long_link = "http://" + "x" * 23
-    case, wanted = example(long_link, reply=[long_link]), dict(WANTED)
+    case, config = example(long_link, reply=[long_link]), dict(RULES)
     order = []
-    changed = [rule for rule in WANTED if WANTED[rule] != ANYTHING[rule]]
-    for rule in changed:  # each time, the rule that was named is given up
-        order.append(reason(case, wanted))
-        wanted[rule] = ANYTHING[rule]
+    changed = [rule for rule in RULES if RULES[rule] != ANYTHING[rule]]
+    for rule in changed:  # each time, the rule that gave the reason is switched off
+        order.append(reason(case, config))
+        config[rule] = ANYTHING[rule]
     assert order == ["link", "short_context", "short_reply", "long_context", "long_reply"]
-    assert reason(case, wanted) is None
+    assert reason(case, config) is None
 
 
 def test_links_are_kept_where_they_are_wanted():
     case = example("mirá https://feria.ar", reply=["www.x.com"])
     assert reason(case, ANYTHING) is None
-    assert reason(case, {**ANYTHING, "links": WANTED["links"]}) == "link"
+    assert reason(case, {**ANYTHING, "links": RULES["links"]}) == "link"
 
 
 @pytest.mark.parametrize("text", ["awwww que lindo", "todo bien.como va", "re bien.comí recién"])
 def test_words_of_a_chat_are_no_link(text):
-    assert reason(example(text), {**ANYTHING, "links": WANTED["links"]}) is None
+    assert reason(example(text), {**ANYTHING, "links": RULES["links"]}) is None
 
 
 CHAIN = "reenviá esta cadena a doce personas o vas a tener mala suerte"  # twelve words
@@ -126,30 +126,30 @@ def test_short_texts_are_no_near_duplicates():
 
 
 def test_a_training_reply_that_says_what_is_held_out_is_dropped():
-    wanted = {**ANYTHING, "leaks": "drop"}
+    config = {**ANYTHING, "leaks": "drop"}
     held_out = [example("hola", reply=[f"Mirá: {CHAIN}!"])]
     cases = [
         example("che", reply=[CHAIN.upper()]),
         example(CHAIN, reply=["dale"]),  # a context is not what is learnt
     ]
-    assert why(cases, wanted, held_out) == ["stands_in_held_out", None]
+    assert why(cases, config, held_out) == ["stands_in_held_out", None]
     assert why(cases, ANYTHING, held_out) == [None, None]
 
 
 def test_replies_far_from_their_context_are_dropped():
-    wanted = {**ANYTHING, "similarity": {"encoder": "bundled", "least": 0.3}}
+    config = {**ANYTHING, "similarity": {"encoder": "bundled", "least": 0.3}}
     cases = [
         example("What did you have for dinner tonight?", reply=["pasta for dinner, so good"]),
         example("What did you have for dinner tonight?", reply=["the invoice number is wrong"]),
     ]
-    assert why(cases, wanted) == [None, "unlike_context"]
+    assert why(cases, config) == [None, "unlike_context"]
 
 
 def test_an_encoder_that_is_nowhere_is_one_sentence(monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    wanted = {**ANYTHING, "similarity": {"encoder": "nobody/nothing", "least": 0.3}}
+    config = {**ANYTHING, "similarity": {"encoder": "nobody/nothing", "least": 0.3}}
     with pytest.raises(UserError, match=r"encoder nobody/nothing.*encoder=bundled"):
-        why([example("hola")], wanted)
+        why([example("hola")], config)
 
 
 # The notebooks' rules, worked out by hand at both sides of each limit.
@@ -177,15 +177,15 @@ def test_the_rules_of_the_notebooks(name, case, expected):
 
 @pytest.mark.parametrize("name", ["gpt2", "phi3"])
 def test_the_notebooks_compare_with_their_encoder(name):
-    wanted = conf(f"original-{name}")["similarity"]
-    assert wanted["encoder"].endswith("/paraphrase-multilingual-MiniLM-L12-v2")
-    assert wanted["least"] == 0.3
+    config = conf(f"original-{name}")["similarity"]
+    assert config["encoder"].endswith("/paraphrase-multilingual-MiniLM-L12-v2")
+    assert config["least"] == 0.3
 
 
 def test_a_filter_that_leaves_nothing_says_what_it_dropped(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    wanted = {**ANYTHING, "min_reply_words": 9}
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump({"filter": wanted}), "utf-8")
+    config = {**ANYTHING, "min_reply_words": 9}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump({"filter": config}), "utf-8")
     write_examples(tmp_path, [("s0t1", "train", ["si dale"]), ("s1t1", "test", ["no"])])
     with pytest.raises(UserError, match=r"No training example is left of 1.*short_reply.*1"):
         stage.main(*(tmp_path / name for name in FILES))
@@ -212,7 +212,7 @@ def write_examples(folder, rows):
 
 def test_only_training_examples_are_dropped_and_each_is_accounted_for(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump({"filter": WANTED}), "utf-8")
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump({"filter": RULES}), "utf-8")
     long_reply = ["esto es larguísimo"]
     rows = [
         ("s0t1", "train", ["si dale"]),
@@ -233,8 +233,8 @@ def test_only_training_examples_are_dropped_and_each_is_accounted_for(tmp_path, 
 @pytest.mark.parametrize("split", ["validation", "test"])
 def test_what_validation_or_test_holds_is_not_learnt(split, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    wanted = {"filter": {**ANYTHING, "leaks": "drop"}}
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(wanted), "utf-8")
+    config = {"filter": {**ANYTHING, "leaks": "drop"}}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(config), "utf-8")
     other = {"validation": "test", "test": "validation"}[split]
     rows = [
         ("s0t1", "train", ["si dale"]),

@@ -1,4 +1,4 @@
-"""What gives a held-out text away: found both ways, by hand, and never learnt."""
+"""Training texts that leak a held-out text: by hand, in both directions, and never learnt."""
 
 import pandas as pd
 import pytest
@@ -27,11 +27,13 @@ SEVENS = (
 def held_out(*replies, context=()):
     """Held-out examples of these replies, after a turn of the partner's for each text."""
     turns = [{"author": "Flor", "messages": [text]} for text in context]
-    return pd.DataFrame({"context": [turns] * len(replies), "reply": [[one] for one in replies]})
+    return pd.DataFrame(
+        {"context": [turns] * len(replies), "reply": [[message] for message in replies]}
+    )
 
 
 @pytest.mark.parametrize(
-    ("said", "held", "leaks"),
+    ("learnt_text", "held", "leaks"),
     [
         # A run of eight words, whichever is the longer.
         (f"mirá, {CHAIN.upper()}!! jaja qué miedo", CHAIN, True),
@@ -45,13 +47,13 @@ def held_out(*replies, context=()):
         (CHAIN.replace("doce", "trece").replace("vas", "podés"), CHAIN, False),  # two words
         # Seventeen words: changed in the ninth, eight stay on each side.
         (LONG.replace("portero", "cerrajero"), LONG, True),
-        # Another word more in each, after 7 and after 14 of 21: the longest run in common has 7.
+        # An extra word after 7 of 21 words and another after 14: the longest common run has 7.
         (
             f"{SEVENS[0]} che {SEVENS[1]} {SEVENS[2]}",
             f"{SEVENS[0]} {SEVENS[1]} no {SEVENS[2]}",
             True,
         ),
-        # Short ones: the whole of one in the other, or all but a word, five in common at least.
+        # Short texts: one inside the other, or all but one word, with at least five in common.
         ("dale, nos vemos", "dale nos vemos", False),
         ("dale nos vemos mañana", "dale nos vemos mañana", False),
         ("dale nos vemos mañana temprano", "Dale! nos vemos mañana temprano.", True),
@@ -66,9 +68,9 @@ def held_out(*replies, context=()):
         ("😂😂", "😂😂", False),
     ],
 )
-def test_leaks_by_hand(said, held, leaks):
-    assert leaked([said], held_out(held)).tolist() == [leaks]
-    assert leaked([held], held_out(said)).tolist() == [leaks]  # both ways
+def test_leaks_by_hand(learnt_text, held, leaks):
+    assert leaked([learnt_text], held_out(held)).tolist() == [leaks]
+    assert leaked([held], held_out(learnt_text)).tolist() == [leaks]  # both ways
 
 
 def test_of_a_held_out_context_only_a_run_of_eight_leaks():
@@ -82,44 +84,46 @@ def test_a_run_is_of_one_turn():
     held = held_out("a doce personas o", context=["reenviá esta cadena ya"])
     assert leaked(["reenviá esta cadena ya a doce personas o"], held).tolist() == [False]
     # The messages of one turn are said in a row.
-    said = pd.DataFrame({"context": [[]], "reply": [["reenviá esta cadena ya", "a doce o más"]]})
-    assert leaked(["reenviá esta cadena ya a doce o más"], said).tolist() == [True]
+    split_in_two = pd.DataFrame(
+        {"context": [[]], "reply": [["reenviá esta cadena ya", "a doce o más"]]}
+    )
+    assert leaked(["reenviá esta cadena ya a doce o más"], split_in_two).tolist() == [True]
 
 
-# Of words and of pieces that come again, so that many pairs have runs in common.
+# Texts of repeated words and pieces, so that many pairs have runs in common.
 few_words = st.lists(
     st.sampled_from(["a", "b", "c d", "e f g h", "i j k l m n o"]), max_size=8
 ).map(" ".join)
 
 
-def in_common(one, other, size=8):
-    """Whether two texts share that many words in a row, without a set of runs."""
-    one, other = f" {one} ", f" {other} "
-    starts = [at for at, letter in enumerate(one[:-1]) if letter == " "]
+def in_common(left, right, size=8):
+    """Whether two texts share so many words in a row, by a search for substrings."""
+    left, right = f" {left} ", f" {right} "
+    starts = [index for index, letter in enumerate(left[:-1]) if letter == " "]
     return any(
-        one[start : start + 2 * size + 1] in other
+        left[start : start + 2 * size + 1] in right
         for start in starts
-        if len(one[start:]) > 2 * size
+        if len(left[start:]) > 2 * size
     )
 
 
 @settings(deadline=None)
-@given(one=few_words, other=few_words)
-def test_leaks_are_the_same_both_ways(one, other):
-    assert leaked([one], held_out(other))[0] == leaked([other], held_out(one))[0]
-    asked = leaked([one], held_out("", context=[other]))[0]
-    assert asked == leaked([other], held_out("", context=[one]))[0] == in_common(one, other)
+@given(left=few_words, right=few_words)
+def test_leaks_are_the_same_both_ways(left, right):
+    assert leaked([left], held_out(right))[0] == leaked([right], held_out(left))[0]
+    leak = leaked([left], held_out("", context=[right]))[0]
+    assert leak == leaked([right], held_out("", context=[left]))[0] == in_common(left, right)
 
 
 @settings(deadline=None)
-@given(said=few_words, data=st.data())
-def test_a_word_changed_added_or_left_out_leaks_at_any_length(said, data):
-    words = said.split()
-    at = data.draw(st.integers(0, len(words)))
+@given(text=few_words, data=st.data())
+def test_a_word_changed_added_or_left_out_leaks_at_any_length(text, data):
+    words = text.split()
+    place = data.draw(st.integers(0, len(words)))
     new = data.draw(st.sampled_from([[], ["x"]]))
-    changed = words[:at] + new + words[at + data.draw(st.integers(0, 1)) :]
+    changed = words[:place] + new + words[place + data.draw(st.integers(0, 1)) :]
     same = len(words) - (len(words) + len(new) > len(changed))  # what both have
-    assert leaked([" ".join(changed)], held_out(said))[0] >= (same >= 5)
+    assert leaked([" ".join(changed)], held_out(text))[0] >= (same >= 5)
 
 
 @settings(deadline=None)
@@ -142,26 +146,26 @@ TALK = [
 ]
 
 
-def filtered(*dropped, said=TALK):
+def filtered(*dropped, talk=TALK):
     """Training examples of a session without those of some replies, and the test."""
-    train = table(0, said)
+    train = table(0, talk)
     train = train[~train["id"].isin(dropped)]
     test = table(1, [("Flor", "hola"), ("Juli", CHAIN)]).assign(split="test")
     return pd.concat([train, test], ignore_index=True)
 
 
-def learnt(examples, write, most, masked, loss="text"):
+def learnt(examples, prompter, most, masked, loss="text"):
     """What the training texts teach, token by token."""
     rows = training_texts(
-        examples[examples["split"] == "train"], write, "Juli", set(), most, masked
+        examples[examples["split"] == "train"], prompter, "Juli", set(), most, masked
     )
-    found = []
+    texts = []
     for row in rows.itertuples():
-        coded = encode(write.tokenizer, row.text, row.spans, loss, row.masked)
-        offsets = write.tokenizer(row.text, return_offsets_mapping=True)["offset_mapping"]
+        coded = encode(prompter.tokenizer, row.text, row.spans, loss, row.masked)
+        offsets = prompter.tokenizer(row.text, return_offsets_mapping=True)["offset_mapping"]
         taught = zip(offsets, coded["labels"], strict=True)
-        found.append("".join(row.text[a:b] for (a, b), label in taught if label != -100))
-    return "\n".join(found)
+        texts.append("".join(row.text[a:b] for (a, b), label in taught if label != -100))
+    return "\n".join(texts)
 
 
 TAGS = Tags(
@@ -177,13 +181,13 @@ WRITERS = {
 @pytest.mark.parametrize("most", [1, 8])
 @pytest.mark.parametrize("writer", WRITERS)
 def test_whole_texts_teach_no_dropped_reply_and_no_leak_of_a_partner(writer, most):
-    examples, write = filtered("s0t1"), WRITERS[writer]
+    examples, prompter = filtered("s0t1"), WRITERS[writer]
     masked = unlearnt(examples, "Juli")
     assert masked == {
         (0, "Juli", (CHAIN,)),  # its example was dropped
         (0, "Flor", (f"uh {CHAIN.upper()}",)),
     }
-    plain, safe = (learnt(examples, write, most, turns) for turns in ((), masked))
+    plain, safe = (learnt(examples, prompter, most, turns) for turns in ((), masked))
     assert "cadena" in plain
     assert "CADENA" in plain
     assert "cadena" not in safe.lower()
@@ -192,13 +196,13 @@ def test_whole_texts_teach_no_dropped_reply_and_no_leak_of_a_partner(writer, mos
 
 
 def test_what_is_dropped_for_another_reason_is_not_learnt_either():
-    examples = filtered("s0t3", said=[*TALK[:1], ("Juli", "voy"), *TALK[2:4], *TALK[2:3], TALK[5]])
+    examples = filtered("s0t3", talk=[*TALK[:1], ("Juli", "voy"), *TALK[2:4], *TALK[2:3], TALK[5]])
     assert unlearnt(examples, "Juli") == {(0, "Juli", ("dale",))}
 
 
 def test_a_reply_that_is_kept_elsewhere_in_its_session_stays():
-    said = [("Flor", "a"), ("Juli", "si"), ("Flor", "b"), ("Juli", "si"), ("Flor", "c")]
-    assert unlearnt(filtered("s0t1", said=[*said, ("Juli", "no")]), "Juli") == set()
+    talk = [("Flor", "a"), ("Juli", "si"), ("Flor", "b"), ("Juli", "si"), ("Flor", "c")]
+    assert unlearnt(filtered("s0t1", talk=[*talk, ("Juli", "no")]), "Juli") == set()
 
 
 def test_nothing_of_validation_and_test_is_masked():

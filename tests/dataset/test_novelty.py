@@ -69,7 +69,7 @@ def test_case_and_punctuation_do_not_count():
     assert shares == {"repeated_turns": 1 / 3, "fourgrams_in_train": 1 / 2}
 
 
-@pytest.mark.parametrize("said", ["dale", "si dale nos vemos"])
-def test_an_author_of_short_turns_only_repeats_nothing(said):
-    shares = novelty.of_author(turned(("Juli", "train", said), ("Juli", "train", said)), "Juli")
+@pytest.mark.parametrize("text", ["dale", "si dale nos vemos"])
+def test_an_author_of_short_turns_only_repeats_nothing(text):
+    shares = novelty.of_author(turned(("Juli", "train", text), ("Juli", "train", text)), "Juli")
     assert shares == {"repeated_turns": 0.0, "fourgrams_in_train": 0.0}

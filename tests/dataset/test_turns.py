@@ -43,28 +43,28 @@ def table(*rows):
     )
 
 
-def days(*said, chat="Cami"):
-    """A chat in which (day of March, author) says one thing a day: each a session of its own."""
-    rows = [(chat, who, f"2024-03-{day:02} 21:00", f"cosas del {day}") for day, who in said]
+def days(*lines, chat="Cami"):
+    """A chat from (day of March, author): one message a day, each a session of its own."""
+    rows = [(chat, author, f"2024-03-{day:02} 21:00", f"cosas del {day}") for day, author in lines]
     return turns(table(*rows), "1h", "3h")
 
 
 def sessions_of(*replies, chat="Cami"):
-    """One session a day with so many turns of Juli, each answering one of Cami."""
+    """One session a day, with so many turns of Juli's, each an answer to Cami."""
     rows = []
     for day, count in enumerate(replies):
         start = datetime(2024, 3, 1, 9) + timedelta(days=day)
-        for at in range(count):
-            now = start + timedelta(minutes=2 * at)
-            rows.append((chat, "Cami", now, f"pregunta {day}.{at}"))
-            rows.append((chat, "Juli", now + timedelta(minutes=1), f"respuesta {day}.{at}"))
+        for number in range(count):
+            now = start + timedelta(minutes=2 * number)
+            rows.append((chat, "Cami", now, f"pregunta {day}.{number}"))
+            rows.append((chat, "Juli", now + timedelta(minutes=1), f"respuesta {day}.{number}"))
         if not count:
             rows.append((chat, "Cami", start, f"hola? {day}"))
     return turns(table(*rows), "1h", "3h")
 
 
 def number(text):
-    """The place of a generated message among all of them."""
+    """The number in the text of a generated message."""
     return int(text.removeprefix("mensaje "))
 
 
@@ -91,8 +91,8 @@ def chats(draw, least=1):
     rows = []
     for chat in range(draw(st.integers(1, 3))):
         now = datetime(2024, 3, 1) + draw(st.integers(0, 300)) * HOUR
-        said = st.tuples(st.sampled_from(["Juli", "Cami", "Rocco"]), st.sampled_from(GAPS))
-        for author, gap in draw(st.lists(said, min_size=least, max_size=30)):
+        lines = st.tuples(st.sampled_from(["Juli", "Cami", "Rocco"]), st.sampled_from(GAPS))
+        for author, gap in draw(st.lists(lines, min_size=least, max_size=30)):
             now += gap
             rows.append((f"chat {chat}", author, now, f"mensaje {len(rows)}"))
     return table(*rows)
@@ -124,23 +124,23 @@ def test_no_turn_mixes_authors_chats_or_sessions(messages):
 @given(chats())
 @generated
 def test_a_session_ends_with_the_chat_or_with_a_long_silence_and_only_there(messages):
-    at = placed(turns(messages, "1h", "3h"))
-    said = list(messages.itertuples())
-    for n, (before, after) in enumerate(pairwise(said)):
+    places = placed(turns(messages, "1h", "3h"))
+    rows = list(messages.itertuples())
+    for n, (before, after) in enumerate(pairwise(rows)):
         silent = after.timestamp - before.timestamp > SESSION_GAP
-        ended = at[n].session != at[n + 1].session
+        ended = places[n].session != places[n + 1].session
         assert ended == (silent or before.chat != after.chat)
 
 
 @given(chats())
 @generated
 def test_a_turn_ends_with_its_session_its_author_or_a_silence_and_only_there(messages):
-    at = placed(turns(messages, "1h", "3h"))
-    said = list(messages.itertuples())
-    for n, (before, after) in enumerate(pairwise(said)):
+    places = placed(turns(messages, "1h", "3h"))
+    rows = list(messages.itertuples())
+    for n, (before, after) in enumerate(pairwise(rows)):
         silent = after.timestamp - before.timestamp >= TURN_GAP
-        other = before.author != after.author or at[n].session != at[n + 1].session
-        assert (at[n].turn != at[n + 1].turn) == (silent or other)
+        other = before.author != after.author or places[n].session != places[n + 1].session
+        assert (places[n].turn != places[n + 1].turn) == (silent or other)
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ def test_the_last_days_of_all_chats_are_tested_whichever_file_they_stand_in():
     even = [("Tincho", "Juli", f"2024-03-{day:02} 21:00", f"dia {day}") for day in (2, 4, 6, 8, 10)]
     grouped = split(turns(table(*odd, *even), "1h", "3h"), "Juli", 0.1, 0.2, at_least=10)
     named = {
-        said[0]: name for said, name in zip(grouped["messages"], grouped["split"], strict=True)
+        texts[0]: name for texts, name in zip(grouped["messages"], grouped["split"], strict=True)
     }
     assert {day: named[day] for day in ("dia 8", "dia 9", "dia 10")} == {
         "dia 8": "validation",
@@ -278,21 +278,21 @@ def test_a_context_is_what_stands_right_before_the_reply_in_its_session(
     messages, validation, test, history
 ):
     grouped = parted(messages, validation, test)
-    at = placed(grouped)
+    places = placed(grouped)
     firsts = set(grouped.groupby("session")["turn"].min())
     for example in examples(grouped, "Juli", history).itertuples():
-        said = [n for turn in example.context for n in numbers(turn["messages"])]
+        before = [n for turn in example.context for n in numbers(turn["messages"])]
         reply = numbers(example.reply)
         # One run of messages without a hole, the reply last: nothing later, nothing from elsewhere.
-        assert said + reply == list(range((said + reply)[0], reply[-1] + 1))
-        assert {at[n].session for n in said + reply} == {example.session}
-        assert {at[n].chat for n in said + reply} == {example.chat}
-        assert {at[n].split for n in said + reply} == {example.split}
+        assert before + reply == list(range((before + reply)[0], reply[-1] + 1))
+        assert {places[n].session for n in before + reply} == {example.session}
+        assert {places[n].chat for n in before + reply} == {example.chat}
+        assert {places[n].split for n in before + reply} == {example.split}
         for turn in example.context:
-            assert {at[n].author for n in numbers(turn["messages"])} == {turn["author"]}
+            assert {places[n].author for n in numbers(turn["messages"])} == {turn["author"]}
         assert len(example.context) <= history
         # Cut at `history` turns, or else it goes back to the beginning of the session.
-        assert len(example.context) == history or at[(said + reply)[0]].turn in firsts
+        assert len(example.context) == history or places[(before + reply)[0]].turn in firsts
 
 
 @given(chats(least=15), st.integers(0, 5))
@@ -300,17 +300,17 @@ def test_a_context_is_what_stands_right_before_the_reply_in_its_session(
 def test_each_turn_of_the_author_is_one_example(messages, history):
     grouped = parted(messages, Fraction(1, 10), Fraction(1, 10))
     mine = grouped[grouped["author"] == "Juli"]
-    made = examples(grouped, "Juli", history)
-    assert made["reply"].tolist() == mine["messages"].tolist()
-    assert made["id"].is_unique
+    result = examples(grouped, "Juli", history)
+    assert result["reply"].tolist() == mine["messages"].tolist()
+    assert result["id"].is_unique
 
 
 @given(chats(least=15), st.sampled_from(SHARES), st.sampled_from(SHARES))
 @generated
 def test_no_reply_that_is_scored_stands_in_a_training_example(messages, validation, test):
-    made = examples(parted(messages, validation, test), "Juli", history=4)
-    train = made[made["split"] == "train"]
-    scored = made[made["split"] != "train"]
+    result = examples(parted(messages, validation, test), "Juli", history=4)
+    train = result[result["split"] == "train"]
+    scored = result[result["split"] != "train"]
     learnt = {text for reply in train["reply"] for text in reply} | {
         text for context in train["context"] for turn in context for text in turn["messages"]
     }
@@ -330,38 +330,41 @@ def test_a_turn_stands_in_the_window_of_each_reply_that_follows_within_history(
     ]
     held = Counter(n for window in windows for n in window)
     for _, run in grouped.groupby("session"):
-        mine = (run["author"] == "Juli").tolist()
-        for at, said in enumerate(run["messages"]):
+        by_author = (run["author"] == "Juli").tolist()
+        for position, lines in enumerate(run["messages"]):
             # The turn itself and those after it in its session: each of Juli's has a window.
-            times = sum(mine[at : at + history + 1])
-            assert {held[n] for n in numbers(said)} == {times}
+            times = sum(by_author[position : position + history + 1])
+            assert {held[n] for n in numbers(lines)} == {times}
             assert times <= history + 1
 
 
 @given(chats(least=15), st.sampled_from(SHARES), st.sampled_from(SHARES))
 @generated
 def test_no_text_of_validation_or_test_stands_in_a_training_window(messages, validation, test):
-    made = examples(parted(messages, validation, test), "Juli", history=4)
+    result = examples(parted(messages, validation, test), "Juli", history=4)
 
     def texts(rows):
-        said = [text for reply in rows["reply"] for text in reply]
+        replies = [text for reply in rows["reply"] for text in reply]
         return {
-            *said,
+            *replies,
             *(t for turns in rows["context"] for turn in turns for t in turn["messages"]),
         }
 
-    assert texts(made[made["split"] == "train"]).isdisjoint(texts(made[made["split"] != "train"]))
+    assert texts(result[result["split"] == "train"]).isdisjoint(
+        texts(result[result["split"] != "train"])
+    )
 
 
 def test_a_context_keeps_the_latest_turns_up_to_history():
-    said = [("Cami", "hola"), ("Juli", "holis"), ("Cami", "¿venís?"), ("Juli", "voy")]
+    talk = [("Cami", "hola"), ("Juli", "holis"), ("Cami", "¿venís?"), ("Juli", "voy")]
     rows = [
-        ("Cami", who, f"2024-03-01 21:0{minute}", text) for minute, (who, text) in enumerate(said)
+        ("Cami", author, f"2024-03-01 21:0{minute}", text)
+        for minute, (author, text) in enumerate(talk)
     ]
     grouped = turns(table(*rows), "1h", "3h").assign(split="train")
-    made = examples(grouped, "Juli", history=2)
-    assert made["reply"].tolist() == [["holis"], ["voy"]]
-    assert made["context"].tolist() == [
+    result = examples(grouped, "Juli", history=2)
+    assert result["reply"].tolist() == [["holis"], ["voy"]]
+    assert result["context"].tolist() == [
         [{"author": "Cami", "messages": ["hola"]}],
         [
             {"author": "Juli", "messages": ["holis"]},
@@ -372,9 +375,9 @@ def test_a_context_keeps_the_latest_turns_up_to_history():
 
 def test_a_reply_that_opens_a_session_has_an_empty_context():
     grouped = days((1, "Cami"), (2, "Juli")).assign(split="test")
-    made = examples(grouped, "Juli", history=4)
-    assert made["context"].tolist() == [[]]
-    assert made["split"].tolist() == ["test"]
+    result = examples(grouped, "Juli", history=4)
+    assert result["context"].tolist() == [[]]
+    assert result["split"].tolist() == ["test"]
 
 
 def test_only_a_chat_with_several_partners_is_a_group():
@@ -384,10 +387,10 @@ def test_only_a_chat_with_several_partners_is_a_group():
         ("Asado", "Mechi", "2024-03-09 21:00", "Buen día"),  # in another session
         ("Cami", "Juli", "2024-03-01 21:00", "hola"),
         ("Cami", "Cami", "2024-03-01 21:01", "¡Hola!"),
-        ("Notas", "Juli", "2024-03-01 21:00", "comprar yerba"),  # to herself
+        ("Notas", "Juli", "2024-03-01 21:00", "comprar yerba"),  # a chat with herself
     )
-    made = examples(turns(asado, "1h", "3h").assign(split="train"), "Juli", history=4)
-    assert dict(zip(made["chat"], made["group"], strict=True)) == {
+    result = examples(turns(asado, "1h", "3h").assign(split="train"), "Juli", history=4)
+    assert dict(zip(result["chat"], result["group"], strict=True)) == {
         "Asado": True,
         "Cami": False,
         "Notas": False,
@@ -397,11 +400,14 @@ def test_only_a_chat_with_several_partners_is_a_group():
 # What is left out because somebody withholds their words
 
 
-def reasons(*said):
+def reasons(*lines):
     """Why each turn is left out, for (author, withheld, minutes) in one session."""
-    rows = [("grupo", who, f"2024-03-01 21:{at:02}", "x") for at, (who, _) in enumerate(said)]
+    rows = [
+        ("grupo", author, f"2024-03-01 21:{minute:02}", "x")
+        for minute, (author, _) in enumerate(lines)
+    ]
     messages = table(*rows)
-    messages["kind"] = ["withheld" if held else "message" for _, held in said]
+    messages["kind"] = ["withheld" if held else "message" for _, held in lines]
     grouped = turns(messages, "1h", "3h")
     return left_out(grouped, "Juli").fillna("").tolist()
 
@@ -410,7 +416,7 @@ W, ANSWER = "withheld", "answers_withheld"
 
 
 @pytest.mark.parametrize(
-    ("said", "expected"),
+    ("lines", "expected"),
     [
         # Juli opens: nobody is answered.
         ([("Juli", 0), ("Rocco", 1), ("Juli", 0)], ["", W, ANSWER]),
@@ -422,8 +428,8 @@ W, ANSWER = "withheld", "answers_withheld"
         ([("Cami", 0), ("Juli", 0)], ["", ""]),
     ],
 )
-def test_turns_of_those_who_withhold_and_what_answers_them_are_left_out(said, expected):
-    assert reasons(*said) == expected
+def test_turns_of_those_who_withhold_and_what_answers_them_are_left_out(lines, expected):
+    assert reasons(*lines) == expected
 
 
 def test_what_is_added_to_such_an_answer_goes_with_it_and_the_next_session_is_free():

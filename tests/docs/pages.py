@@ -1,4 +1,4 @@
-"""What the pages of the project say: their code, links and headings, as the tests want them."""
+"""The pages of the project for tests: their code, links and headings."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from tests.helpers.workshop import ROOT
 
 PAGES = (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")))
 NOTEBOOKS = tuple(sorted((ROOT / "docs").glob("*.ipynb")))
-# What the CHANGELOG says was so once.
+# The CHANGELOG describes older versions.
 PRESENT = tuple(page for page in PAGES if page.name != "CHANGELOG.md")
 
 _FENCE = re.compile(r"^ *```(?P<language>\w*)\n(?P<code>.*?)^ *```$", re.MULTILINE | re.DOTALL)
@@ -19,7 +19,7 @@ _PROGRAMS = ("make", "espejo", "dvc", "python", "pytest", "git", "hf", "sbatch")
 
 def fenced(text):
     """The code blocks of a page, as pairs of language and code."""
-    return [(found["language"], found["code"]) for found in _FENCE.finditer(text)]
+    return [(match["language"], match["code"]) for match in _FENCE.finditer(text)]
 
 
 def spans(text):
@@ -36,7 +36,7 @@ def headings(text):
 
 
 def anchors(text):
-    """What can stand behind # in a link to the page, by GitHub's rule."""
+    """The anchors (after #) that links to the page can use, by GitHub's rule."""
     titles = [re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", title) for _, title in headings(text)]
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
@@ -65,7 +65,7 @@ def _lines(path):
 
 def commands(path):
     """The commands of ours that a page or notebook names, each as a list of words."""
-    found = []
+    result = []
     for line in _lines(path):
         try:
             words = shlex.split(line, comments=True)
@@ -74,13 +74,13 @@ def commands(path):
         command = []
         for word in [*words, "&&"]:
             if word in ("&&", "|", ";", "and"):
-                found.append(command)
+                result.append(command)
                 command = []
             elif not re.fullmatch(r"[A-Z_]+=\S*", word) or command:  # VARIABLE=value before it
                 command.append(word)
-    return [command for command in found if len(command) > 1 and command[0] in _PROGRAMS]
+    return [command for command in result if len(command) > 1 and command[0] in _PROGRAMS]
 
 
 def name(path: Path):
-    """How a page is called in the names of tests."""
+    """The id of a page in the names of tests."""
     return str(path.relative_to(ROOT))

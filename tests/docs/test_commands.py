@@ -41,8 +41,8 @@ def wrong_with_espejo(arguments):
         return ""
     if name not in ESPEJO.commands:
         return f"no command {name}"
-    known = {option for param in ESPEJO.commands[name].params for option in param.opts}
-    unknown = [word for word in rest if word.startswith("-") and word not in known | {"--help"}]
+    options = {option for param in ESPEJO.commands[name].params for option in param.opts}
+    unknown = [word for word in rest if word.startswith("-") and word not in options | {"--help"}]
     return f"no option {unknown}" if unknown else ""
 
 
@@ -61,8 +61,8 @@ def wrong_with_dvc(arguments):
 
 def wrong_with_python(arguments):
     if arguments[0] == "-m":
-        found = importlib.util.find_spec(arguments[1])
-        return "" if found or arguments[1] == "stages.hours" else f"no module {arguments[1]}"
+        module = importlib.util.find_spec(arguments[1])
+        return "" if module or arguments[1] == "stages.hours" else f"no module {arguments[1]}"
     if arguments[0] == "-c":
         return ""
     return "" if (ROOT / arguments[0]).is_file() else f"no file {arguments[0]}"
@@ -84,12 +84,12 @@ CHECKS = {
 
 def overrides(page):
     """What follows -S on the page: in a command, or between backticks alone."""
-    found = []
+    texts = []
     for line in pages.commands(page):
-        found += [after for word, after in pairwise(line) if word == "-S"]
+        texts += [after for word, after in pairwise(line) if word == "-S"]
     for span in pages.spans(page.read_text("utf-8")) if page.suffix == ".md" else []:
-        found += re.findall(r"-S '?([\w.]+=[^\s']*)", span)
-    return found
+        texts += re.findall(r"-S '?([\w.]+=[^\s']*)", span)
+    return texts
 
 
 def wrong_with_override(override, params):
@@ -110,22 +110,22 @@ def wrong_with_override(override, params):
 
 
 def wrong_with_setting(key, params):
-    at = params
+    section = params
     for part in key.split("."):
-        if at is None:  # filter.similarity, which the default has not
+        if section is None:  # filter.similarity, which the default has not
             return ""
-        if not isinstance(at, dict) or part not in at:
+        if not isinstance(section, dict) or part not in section:
             return f"no setting {key}"
-        at = at[part]
+        section = section[part]
     return ""
 
 
 @pytest.mark.parametrize("page", PAGES, ids=pages.name)
 def test_the_commands_of_a_page_exist(page):
     wrong = [
-        f"{' '.join(command)}: {said}"
+        f"{' '.join(command)}: {problem}"
         for command in pages.commands(page)
-        if command[0] in CHECKS and (said := CHECKS[command[0]](command[1:]))
+        if command[0] in CHECKS and (problem := CHECKS[command[0]](command[1:]))
     ]
     assert not wrong
 
@@ -133,7 +133,7 @@ def test_the_commands_of_a_page_exist(page):
 @pytest.mark.parametrize("page", PAGES, ids=pages.name)
 def test_the_settings_of_a_page_exist(page, composed):
     params = composed()
-    wrong = [said for each in overrides(page) if (said := wrong_with_override(each, params))]
+    wrong = [problem for each in overrides(page) if (problem := wrong_with_override(each, params))]
     sections = "|".join(params)
     for span in pages.spans(page.read_text("utf-8")) if page.suffix == ".md" else []:
         named = re.fullmatch(rf"((?:{sections})(?:\.[a-z_]+)+)(?:=\S*)?", span)

@@ -1,4 +1,4 @@
-"""README.md, README.es.md and docs/: they show what is there, lead somewhere, and say the same."""
+"""README.md, README.es.md and docs/: up to date, without dead links, the same in both languages."""
 
 import os
 import re
@@ -87,11 +87,11 @@ def test_both_readmes_have_the_same_headings_code_and_figures():
     ]
     assert tables[0] == tables[1]
 
-    def said(text):
+    def figures(text):
         links = re.sub(r"\]\([^)]*\)", "]", text)
         return Counter(re.findall(r"\d[\d.,]*\d|\d", links)), Counter(pages.spans(links))
 
-    english, spanish = said(README), said(LEEME)
+    english, spanish = figures(README), figures(LEEME)
     assert english[0] == spanish[0]
     assert english[1] == spanish[1]
 
@@ -128,8 +128,8 @@ def test_the_architecture_names_the_rooms_and_tables():
     assert sorted(name for cell in rooms for name in cell) == sorted(ROOMS)
     tables = column(ARCHITECTURE, "| file | one row is |")
     outs = [out for stage in STAGES.values() for out in stage["outs"] if isinstance(out, str)]
-    made = [out for out in outs if out.endswith(".parquet")]
-    assert sorted(name for cell in tables for name in cell) == sorted(made)
+    tables_made = [out for out in outs if out.endswith(".parquet")]
+    assert sorted(name for cell in tables for name in cell) == sorted(tables_made)
 
 
 def test_every_model_is_in_the_table_of_models():
@@ -144,9 +144,9 @@ def test_a_model_needs_the_smallest_card_that_the_estimate_lists():
     recorded = (ROOT / "docs" / "outputs" / "estimate.txt").read_text("utf-8")
     smallest = dict(re.findall(r"^([\w.-]+) .*?[\d.]+ GB  (\d+) ", recorded, re.MULTILINE))
     table = page.split("| name | what | needs |\n", 1)[1].split("\n\n", 1)[0]
-    said = dict(re.findall(r"^\| `([\w.-]+)` .*a GPU with (\d+) GB \|$", table, re.MULTILINE))
-    assert len(said) >= 11
-    assert said == {name: smallest[name] for name in said}
+    stated = dict(re.findall(r"^\| `([\w.-]+)` .*a GPU with (\d+) GB \|$", table, re.MULTILINE))
+    assert len(stated) >= 11
+    assert stated == {name: smallest[name] for name in stated}
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""LICENSE, CITATION.cff, CONTRIBUTING, SECURITY and the licences: they say what is the case."""
+"""LICENSE, CITATION.cff, CONTRIBUTING, SECURITY and the licences agree with the project."""
 
 import configparser
 import re

@@ -1,4 +1,4 @@
-"""What the benchmarks count, by hand, and a clock that stops while it looks."""
+"""What the benchmarks count, by hand, and a clock that stops during evaluation."""
 
 from types import SimpleNamespace
 
@@ -23,8 +23,8 @@ def test_work_is_counted_by_weights_and_tokens(method, expected):
     [(3.1, 0), (2.75, 5), (2.5, 10), (2.45, 15), (2.42, 18), (2.405, None), (2.3, None)],
 )
 def test_a_figure_is_reached_on_the_line_between_two_looks(figure, seconds):
-    found = training.reached({0.0: 3.0, 10.0: 2.5, 20.0: 2.4, 30.0: 2.41}, figure)
-    assert found == (None if seconds is None else pytest.approx(seconds))
+    reached = training.reached({0.0: 3.0, 10.0: 2.5, 20.0: 2.4, 30.0: 2.41}, figure)
+    assert reached == (None if seconds is None else pytest.approx(seconds))
 
 
 def test_a_dip_that_rises_again_has_not_reached_a_figure():
@@ -55,16 +55,16 @@ def test_the_clock_counts_steps_and_not_looks(monkeypatch):
 
 @pytest.mark.parametrize(("share", "kept"), [(1, range(9)), (0.34, [0, 4, 8]), (0.01, [0, 8])])
 def test_a_share_is_spread_over_all_sessions(share, kept):
-    rows = pd.DataFrame({"session": [at for at in range(9) for _ in range(3)]})
-    found = training.some(rows, share)["session"].tolist()
-    assert found == [at for at in kept for _ in range(3)]
+    rows = pd.DataFrame({"session": [session for session in range(9) for _ in range(3)]})
+    sessions = training.some(rows, share)["session"].tolist()
+    assert sessions == [session for session in kept for _ in range(3)]
 
 
 def test_one_by_one_and_batched_give_the_same_losses():
     texts = rows([12, 5, 30, 7, 30, 19], first_label=4)
-    found = training.both_ways(tiny.llama(50), texts, batch_tokens=64)
-    assert found["largest_difference"] < 1e-5
-    assert found["one_by_one_per_second"] > 0
+    result = training.both_ways(tiny.llama(50), texts, batch_tokens=64)
+    assert result["largest_difference"] < 1e-5
+    assert result["one_by_one_per_second"] > 0
 
 
 def test_what_other_machines_took_is_told_where_it_is_known():
@@ -85,5 +85,5 @@ def test_the_floor_counts_tokens_labels_and_both_ways(monkeypatch):
     assert floor.floor(model, batches, back=True) == pytest.approx(2 * forth)
     measured = {"tokens": 24, "labels": 12, "seconds": 3.0, "floor": 2.0}
     assert floor.work(batches, 3.0, 2.0) == measured
-    shown = floor.table({"training": measured, "scoring the test replies": measured})
-    assert shown.endswith("| training | 24 | 12 | 3.0 | 2.0 | 1.50 |")
+    markdown = floor.table({"training": measured, "scoring the test replies": measured})
+    assert markdown.endswith("| training | 24 | 12 | 3.0 | 2.0 | 1.50 |")

@@ -1,4 +1,4 @@
-"""docs/troubleshooting.md has every sentence of the code, and what it says to do next helps."""
+"""docs/troubleshooting.md has every error message of the code, and its advice works."""
 
 import ast
 import re
@@ -10,7 +10,7 @@ from tests.helpers.workshop import ROOT, run
 
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text("utf-8")
 RAISED = {"UserError", "ExportError"}
-# Sentences that others put together: what they hold stands in the page by its parts.
+# Messages that are built from other messages: the page has their parts.
 PASSED_ON = {"…", "……", "… …", "…: …; ….", "…: … is …: ….", "…: …; rename it or move it away."}
 
 

@@ -1,4 +1,4 @@
-"""What GitHub runs: targets that exist, on the Pythons that are promised, and never own chats."""
+"""GitHub's workflows: existing targets, the supported Pythons, and never a user's own chats."""
 
 import hashlib
 import json
@@ -28,9 +28,9 @@ TARGETS = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text("utf-8"), 
 def test_every_make_target_that_is_run_exists():
     scripts = [step["run"] for _, step in STEPS if "run" in step]
     scripts.append((ROOT / ".ci" / "run").read_text("utf-8"))
-    asked = [name for script in scripts for name in re.findall(r"^make ([\w-]+)", script, re.M)]
-    assert {"setup", "check", "test", "test-slow", "test-without-model", "wheels"} == set(asked)
-    assert set(asked) <= TARGETS
+    targets = [name for script in scripts for name in re.findall(r"^make ([\w-]+)", script, re.M)]
+    assert {"setup", "check", "test", "test-slow", "test-without-model", "wheels"} == set(targets)
+    assert set(targets) <= TARGETS
     assert any(script == "bash .ci/run" for script in scripts)
 
 
@@ -59,7 +59,7 @@ def test_the_long_tests_run_by_the_clock():
 
 @pytest.fixture
 def commented(tmp_path):
-    """commented(folder): runs the step that comments; how it ended, and the comment."""
+    """commented(folder) runs the step that comments; returns its exit status and the comment."""
     cml = tmp_path / "bin" / "cml"
     cml.parent.mkdir()
     cml.write_text(f'#!/bin/sh\ntest "$1 $2" = "comment create" && cp "$3" {tmp_path}/posted\n')
@@ -76,7 +76,7 @@ def commented(tmp_path):
 
 
 def changed(folder, path, content):
-    """Another content for an output of the pipeline in git, and in dvc.lock, as of a new run."""
+    """Change an output of the pipeline that is in git, and its hash in dvc.lock, like a new run."""
     (folder / path).write_bytes(content)
     lock, md5 = folder / "dvc.lock", hashlib.md5(content).hexdigest()
     entry = rf"(- path: {re.escape(path)}\n +hash: md5\n +md5: )\w+"

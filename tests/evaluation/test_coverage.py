@@ -1,7 +1,6 @@
-"""How often an interval holds the true value, by simulation: 95 % is a promise that can be tried.
-
-Sessions as in the demo: about five replies each, which hang together within a session (a third of
-the variance is the session's), normal or with a long tail.
+"""How often an interval holds the true value, by simulation: it should be 95 % of the time.
+Sessions are as in the demo: about five replies each, correlated within a session (a third of the
+variance is between sessions), normal or with a long tail.
 """
 
 import numpy as np
@@ -20,7 +19,7 @@ TAILS = {
 
 
 def sessions(drawn, number, tail, share=0.3):
-    """Values of replies with mean 0 and deviation 1, and the session of each."""
+    """Values of replies with mean 0 and standard deviation 1, and the session of each."""
     sizes = 1 + drawn.poisson(3.7, number)
     group = np.repeat(np.arange(number), sizes)
     common, own = TAILS[tail](drawn, number), TAILS[tail](drawn, len(group))
@@ -32,8 +31,10 @@ def held(measure, truth):
 
 
 def percentile(values, group):
-    """What was used before: the percentile bootstrap over sessions."""
-    sums = np.array([[values[group == one].sum(), (group == one).sum()] for one in set(group)])
+    """The method of older versions: the percentile bootstrap over sessions."""
+    sums = np.array(
+        [[values[group == session].sum(), (group == session).sum()] for session in set(group)]
+    )
     drawn = np.random.default_rng(7).integers(0, len(sums), (1000, len(sums)))
     means = sums[drawn, 0].sum(axis=1) / sums[drawn, 1].sum(axis=1)
     low, high = np.quantile(means, [0.025, 0.975])
@@ -44,13 +45,13 @@ def percentile(values, group):
 @pytest.mark.parametrize("number", [10, 18, 30])
 def test_95_percent_of_intervals_of_a_mean_hold_the_truth(number, tail):
     drawn = np.random.default_rng(number)
-    found = []
+    held_both = []
     for _ in range(TIMES):
         values, group = sessions(drawn, number, tail)
-        found.append(
+        held_both.append(
             (held(intervals.mean(values, group, CONFIG), 0), held(percentile(values, group), 0))
         )
-    ours, before = np.mean(found, axis=0)
+    ours, before = np.mean(held_both, axis=0)
     assert ours == pytest.approx(0.95, abs=0.02)
     assert ours > before
     if number < 18:
@@ -60,13 +61,13 @@ def test_95_percent_of_intervals_of_a_mean_hold_the_truth(number, tail):
 @pytest.mark.parametrize("number", [10, 18, 28])
 @pytest.mark.parametrize("area", [0.5, 0.8, 0.95])
 def test_95_percent_of_intervals_of_an_auc_hold_the_truth(number, area):
-    drawn, found = np.random.default_rng(3), []
+    drawn, hits = np.random.default_rng(3), []
     apart = stats.norm.ppf(area) * 2**0.5
     for _ in range(TIMES // 3):
-        (one, ours), (other, theirs) = (sessions(drawn, number, "normal") for _ in range(2))
-        found.append(held(intervals.auc(one + apart, other, ours, theirs, CONFIG), area))
-    # Newcombe's method errs on the wide side where values are few and the area is near 1.
-    assert 0.93 <= np.mean(found) <= 0.995
+        (high, ours), (low, theirs) = (sessions(drawn, number, "normal") for _ in range(2))
+        hits.append(held(intervals.auc(high + apart, low, ours, theirs, CONFIG), area))
+    # Newcombe's method is conservative (too wide) where values are few and the AUC is near 1.
+    assert 0.93 <= np.mean(hits) <= 0.995
 
 
 def judged(drawn, number, features=30, apart=0.6):
@@ -82,7 +83,7 @@ def judged(drawn, number, features=30, apart=0.6):
         for each in range(5):
             learnt = np.vstack(sides[:, fold != each])
             sign = np.repeat([1.0, -1.0], (fold != each).sum())
-            # Ridge regression in its dual form: quick, and all that matters here.
+            # Ridge regression in its dual form: fast, and a good enough classifier for this test.
             inner = learnt @ learnt.T + 3 * np.eye(len(learnt))
             weights = learnt.T @ np.linalg.solve(inner, sign)
             scores[:, time, fold == each] = sides[:, fold == each] @ weights
@@ -93,46 +94,48 @@ def judged(drawn, number, features=30, apart=0.6):
 @pytest.mark.parametrize("number", [14, 28])
 def test_95_percent_of_intervals_of_a_cross_validated_auc_hold_its_mean(number):
     drawn = np.random.default_rng(number)
-    found = [intervals.cross_validated_auc(*judged(drawn, number), CONFIG) for _ in range(300)]
-    values = [one["value"] for one in found]
-    assert np.mean([held(one, np.mean(values)) for one in found]) == pytest.approx(0.95, abs=0.025)
-    # No wider than is due: four standard deviations of what repeating all of it gives.
-    width = np.mean([one["high"] - one["low"] for one in found])
+    results = [intervals.cross_validated_auc(*judged(drawn, number), CONFIG) for _ in range(300)]
+    values = [result["value"] for result in results]
+    assert np.mean([held(result, np.mean(values)) for result in results]) == pytest.approx(
+        0.95, abs=0.025
+    )
+    # Not wider than necessary: about four standard deviations over repetitions of the whole.
+    width = np.mean([result["high"] - result["low"] for result in results])
     assert width == pytest.approx(2 * 1.96 * np.std(values), rel=0.2)
 
 
 @pytest.mark.parametrize("truth", [0.02, 0.2, 0.6])
 def test_95_percent_of_intervals_of_a_share_hold_the_truth(truth):
-    drawn, found = np.random.default_rng(4), []
+    drawn, hits = np.random.default_rng(4), []
     border = stats.norm.ppf(1 - truth)
     for _ in range(TIMES):
         values, group = sessions(drawn, 18, "normal")
-        found.append(held(intervals.share(values > border, group, CONFIG), truth))
-    assert 0.93 <= np.mean(found) <= 1  # exact methods err on the wide side
+        hits.append(held(intervals.share(values > border, group, CONFIG), truth))
+    assert 0.93 <= np.mean(hits) <= 1  # exact methods are conservative
 
 
 @pytest.mark.parametrize("together", [0.0, 0.7])
 def test_95_percent_of_intervals_of_paired_shares_hold_the_truth(together):
-    drawn, found = np.random.default_rng(6), []
+    drawn, hits = np.random.default_rng(6), []
     borders = stats.norm.ppf(1 - np.array([0.2, 0.05]))
     for _ in range(TIMES):
-        one, group = sessions(drawn, 18, "normal")
-        alone = drawn.normal(size=len(one))
-        other = together * one + (1 - together**2) ** 0.5 * alone
-        found.append(
+        first, group = sessions(drawn, 18, "normal")
+        alone = drawn.normal(size=len(first))
+        other = together * first + (1 - together**2) ** 0.5 * alone
+        hits.append(
             held(
-                intervals.share_difference(one > borders[0], other > borders[1], group, CONFIG),
+                intervals.share_difference(first > borders[0], other > borders[1], group, CONFIG),
                 0.15,
             )
         )
-    assert 0.93 <= np.mean(found) <= 1
+    assert 0.93 <= np.mean(hits) <= 1
 
 
 def test_95_percent_of_intervals_of_a_difference_hold_the_truth():
-    drawn, found = np.random.default_rng(9), []
+    drawn, hits = np.random.default_rng(9), []
     for _ in range(TIMES // 2):
-        one, other = (
+        first, second = (
             intervals.mean(*sessions(drawn, 14, tail), CONFIG) for tail in ("normal", "skewed")
         )
-        found.append(held(intervals.difference(one, other), 0))
-    assert 0.94 <= np.mean(found) <= 0.985
+        hits.append(held(intervals.difference(first, second), 0))
+    assert 0.94 <= np.mean(hits) <= 0.985

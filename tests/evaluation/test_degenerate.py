@@ -1,7 +1,6 @@
-"""Authors of whom little can be measured, through every stage but training, to the report.
-
-Each has something that a measure needs in too small a number or not at all. What cannot be measured
-is said not to be, and nothing ends in a stack trace after an hour of scoring.
+"""Authors with too little data, through every stage except training, up to the report. Each lacks
+something that a measure needs, or has too little of it. What cannot be measured is reported as
+such, and nothing ends in a traceback after an hour of scoring.
 """
 
 import importlib
@@ -31,7 +30,7 @@ from tests.helpers.workshop import AUTHOR, PARTNER
 from tests.model.test_every_model import tiny_base
 
 FRIEND = "Obdulia Trench"
-SECOND = "Xio Quintrell"  # the author, by another name
+SECOND = "Xio Quintrell"  # another name of the author
 WORDS = (
     *("sí", "no", "dale", "bueno", "ya", "mañana", "obvio", "listo", "ojalá", "nunca"),
     *("siempre", "claro", "igual", "quizás", "tarde"),
@@ -40,38 +39,38 @@ EMOJI = ("😭", "🎉", "🙂", "🐸", "🌧", "🍞", "🎸", "🚲", "🌵",
 MARKS = ("?", "!!", "...", "?!", ":)", "¿?", "!!!", "..", ":(", "…", "??")
 
 
-# What they wording, by the number of the message
+# What people write in message `number`
 
 
 def asks(number):
-    return f"¿Y {said(number, 4)}? Contame bien."
+    return f"¿Y {invented(number, 4)}? Contame bien."
 
 
 def wonders(number):
-    return f"Mirá, {said(number, 3)}... Pensalo, {said(number + 1, 2)}!!"
+    return f"Mirá, {invented(number, 3)}... Pensalo, {invented(number + 1, 2)}!!"
 
 
 def answers(number):
-    return f"yo {said(number, 3)} q {said(-number, 2)} jaja"
+    return f"yo {invented(number, 3)} q {invented(-number, 2)} jaja"
 
 
 def replies_at_length(number):
-    return said(number, 40)
+    return invented(number, 40)
 
 
-def said(number, words):
-    """So many made-up words, others for each number: nobody says eight words of somebody else's."""
+def invented(number, words):
+    """So many made-up words, different for each number: nobody shares eight words with another."""
     drawn = np.random.default_rng([words, number % 2**32])
     return " ".join("".join(drawn.choice(SYLLABLES, 2)) for _ in range(words))
 
 
 def one_of(some):
-    """Says one of `some` things, in another order than that of the sessions."""
+    """A writer that says one of `some` things, in an order unrelated to the sessions."""
     return lambda number: some[number * 3 % len(some)]
 
 
 def private(number):
-    """Personal data alone, of which nothing is left but placeholders."""
+    """Only personal data, which clean replaces by placeholders."""
     return (f"ana{number}@correo.example", f"+54 9 11 4321 {number:04}")[number % 2]
 
 
@@ -83,10 +82,10 @@ def sessions(reply, number=40, turns=2, bubbles=3, author=AUTHOR, partner=PARTNE
     both = ((partner, says), (author, reply))
     return [
         [
-            (who, text((day * turns + turn) * bubbles + at))
-            for turn, (who, text) in product(range(turns), both)
-            for at in range(bubbles)
-            if who
+            (writer, text((day * turns + turn) * bubbles + bubble))
+            for turn, (writer, text) in product(range(turns), both)
+            for bubble in range(bubbles)
+            if writer
         ]
         for day in range(number)
     ]
@@ -96,9 +95,9 @@ def export(chat, hour):
     """An Android export: a day for each session, a minute for each message."""
     start = datetime(2025, 3, 1, hour, 0)
     return "".join(
-        f"{start + timedelta(days=day, minutes=minute):%d/%m/%Y, %H:%M} - {who}: {text}\n"
-        for day, said in enumerate(chat)
-        for minute, (who, text) in enumerate(said)
+        f"{start + timedelta(days=day, minutes=minute):%d/%m/%Y, %H:%M} - {author}: {text}\n"
+        for day, evening in enumerate(chat)
+        for minute, (author, text) in enumerate(evening)
     )
 
 
@@ -107,23 +106,23 @@ def export(chat, hour):
 
 @pytest.fixture(scope="module")
 def params(composed):
-    """Those of the smallest model with settings that are measured in seconds."""
-    found = composed("model=smollm2", "experiment=smoke")
-    found["model"] |= {"threads": 1, "precision": "float32"}
-    found["generate"]["max_new_tokens"] = 12
-    found["evaluate"]["bootstrap"] = 60
-    found["predict"] |= {
+    """Params for the smallest model, with settings that take seconds."""
+    sections = composed("model=smollm2", "experiment=smoke")
+    sections["model"] |= {"threads": 1, "precision": "float32"}
+    sections["generate"]["max_new_tokens"] = 12
+    sections["evaluate"]["bootstrap"] = 60
+    sections["predict"] |= {
         "generated_replies": 24,
-        "shot_chars": 230,  # ordinary examples fit, replies at length do not
+        "shot_chars": 230,  # ordinary examples fit, long replies do not
         "ranked_contexts": 6,
         "membership_replies": 8,
     }
-    return found
+    return sections
 
 
 @pytest.fixture(scope="module")
 def trained(params, tmp_path_factory):
-    """A tiny base model, and an adapter that changes what it says."""
+    """A tiny base model, and an adapter that changes its output."""
     folder = tmp_path_factory.mktemp("tiny")
     base = folder / "base"
     tiny_base(params, base)
@@ -146,10 +145,10 @@ def trained(params, tmp_path_factory):
 def through(params, trained, tmp_path, monkeypatch):
     """through(*chats) runs every stage: the numbers of metrics/eval.json, the text of the report.
 
-    What dvc.yaml says is run, so that a stage is called as the pipeline calls it.
+    Runs the commands of dvc.yaml, so that a stage is called as in the pipeline.
     """
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(two_sample, "REPEATS", 1)  # five give an answer of the same kind
+    monkeypatch.setattr(two_sample, "REPEATS", 1)  # five give the same kind of result
     monkeypatch.setattr(loading, "locate", lambda model: (str(trained / "base"), "main"))
 
     def run(*chats):
@@ -157,15 +156,18 @@ def through(params, trained, tmp_path, monkeypatch):
         raw.mkdir(parents=True)
         for number, chat in enumerate(chats):
             (raw / f"chat {number}.txt").write_text(export(chat, 9 + 6 * number), "utf-8")
-        people = sorted({who for chat in chats for said in chat for who, _ in said} - {AUTHOR})
+        people = sorted(
+            {author for chat in chats for evening in chat for author, _ in evening} - {AUTHOR}
+        )
         (raw / "people.yaml").write_text(
             yaml.safe_dump({"author": AUTHOR, "people": dict.fromkeys(people, "train")}), "utf-8"
         )
         Path("params.yaml").write_text(yaml.safe_dump(params), "utf-8")
         Path("model").symlink_to(trained / "model")
-        # That of training, which is left out, is drawn as well.
+        # The plot of training, which is left out here, is drawn as well.
         tables.write_csv(of_pictures()["loss"], Path("plots/loss.csv"))
-        with threadpool_limits(1):  # two wait for each other more than such small sums take
+        with threadpool_limits(1):  # with two, such small products spend more time waiting than
+            # computing
             for stage in STAGES:
                 if stage != "train":
                     main = importlib.import_module(f"stages.{stage}").main
@@ -177,7 +179,7 @@ def through(params, trained, tmp_path, monkeypatch):
 
 
 def measured(path):
-    """The numbers of a metric file, in which NaN and infinity, which are no JSON, are not."""
+    """The numbers of a metric file; fails on NaN and infinity, which JSON does not have."""
 
     def refuse(name):
         raise AssertionError(f"{path} holds {name}")
@@ -198,11 +200,11 @@ def not_prompted(scores):
 
 
 def bundles(scores):
-    """How many bundles the author score judged, of each whom it judges."""
+    """The number of bundles behind each author score."""
     return {name: score["bundles"] for name, score in scores["style"]["author_score"].items()}
 
 
-# Everything in the usual number: what is missing below is not missing by itself.
+# The control: with enough of everything, nothing is missing.
 
 
 def test_of_an_ordinary_author_all_is_measured(through):
@@ -227,7 +229,7 @@ def test_who_writes_no_words_is_judged_by_marks(through):
     assert own["long"] == own["longest_max"] == 0
     assert unmeasured(own["copied"])
     assert not unmeasured(own["whole"], scores["tuned"]["own_bits_per_character"])
-    assert scores["relevance"]["contexts"] > 0  # what has no words is told apart as it is
+    assert scores["relevance"]["contexts"] > 0  # messages without words are compared as they are
     assert bundles(scores)["ceiling"] > 0
     for table in scores["style"]["habits"].values():
         assert table["distinct_1"]["real"] == table["word_entropy"]["real"] == 0
@@ -247,7 +249,7 @@ def test_who_writes_one_word_cannot_be_copied_eight_words_in_a_row(through):
     memory = scores["memory"]
     assert memory["overlap"]["author"]["long"] == 0
     assert unmeasured(memory["overlap"]["author"]["copied"], memory["copied_beyond_own"])
-    # What guards short replies was measured, so that this is a doubt and no failure.
+    # The measure for short replies exists, so this is a doubt and not a failure.
     assert memory["doubts"]["copied_beyond_own"]["high"] == "not measured"
     assert "copied_beyond_own" not in memory["reasons"]
     assert not unmeasured(memory["whole_beyond_own"])
@@ -261,7 +263,7 @@ def test_equal_replies_cannot_be_ranked(through):
     assert ranks["contexts"] == 0
     assert unmeasured(*(ranks[name]["mrr"] for name in ("base", "tuned", "gain")))
     assert says(report, "answer.chance.missing")
-    # Half of the author is like the other half: a distance of zero, and no alarm.
+    # The two halves of the author are alike: a distance of zero, and no alarm.
     assert all(row["alarm"] == 0 for row in scores["style"]["habits"]["tuned"].values())
 
 
@@ -280,7 +282,7 @@ def test_links_alone_are_no_examples(through):
 
 def test_replies_too_long_for_the_prompt_leave_no_examples_to_show(through):
     scores, report = through(sessions(replies_at_length, bubbles=1))
-    # The base model as it is would pass for one to which examples were shown.
+    # Otherwise the plain base model would count as the base model with examples.
     assert not_prompted(scores)
     assert says(report, "worth.advice.unmeasured")
     assert scores["memory"]["overlap"]["author"]["long"] == scores["memory"]["replies"]
@@ -298,7 +300,9 @@ def test_one_partner_is_all_the_other_people(through):
 
 def test_a_partner_who_falls_silent_leaves_no_floor(through):
     chat = sessions(answers, number=70)
-    late = [[(who, text) for who, text in said if who == AUTHOR] for said in chat[44:]]
+    late = [
+        [(author, text) for author, text in evening if author == AUTHOR] for evening in chat[44:]
+    ]
     scores, report = through(chat[:44] + late)
     counts = bundles(scores)
     assert (counts["floor"], counts["nearest"]) == (0, 0)

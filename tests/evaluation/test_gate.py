@@ -1,4 +1,4 @@
-"""The memory gate on real weights: an adapter that was overfitted on purpose must not pass."""
+"""The sharing gate on real weights: an adapter that is overfitted on purpose must not pass."""
 
 import pandas as pd
 import pytest
@@ -6,8 +6,8 @@ import pytest
 from espejo import whatsapp
 from espejo.dataset.turns import examples, split, turns
 from espejo.evaluation import memorization, questions
+from espejo.formatting import prompts
 from espejo.formatting.labels import encode
-from espejo.formatting.prompts import prompter
 from espejo.model import loading
 from espejo.model.pair import ModelPair
 from espejo.prediction.predictor import Predictor, learnt_texts
@@ -32,7 +32,7 @@ def demo():
     kept, _, _ = clean(messages, config, pseudonyms={})
     grouped = turns(kept, "1h", "3h").drop(columns="withheld")
     table = examples(split(grouped, "Juli", 0.1, 0.1, at_least=50), "Juli", history=4)
-    long = table[table["reply"].map(lambda said: 30 < sum(map(len, said)) < 120)]
+    long = table[table["reply"].map(lambda reply: 30 < sum(map(len, reply)) < 120)]
     parts = [part.iloc[:: len(part) // 20][:20] for _, part in long.groupby("split")]
     return pd.concat(parts, ignore_index=True)
 
@@ -42,16 +42,16 @@ def test_thirty_epochs_on_twenty_replies_fail_the_gate(demo, composed, tmp_path)
     sections = typed(composed("model=smollm2"))
     model = sections.model
     tokenizer, base = loading.load_tokenizer(model), loading.load_base(model)
-    write = prompter(tokenizer, model, sections.format)
+    prompter = prompts.prompter(tokenizer, model, sections.format)
     sets = {
         name: [
-            encode(tokenizer, *write.example(row.context, row.reply, "Juli", row.group))
+            encode(tokenizer, *prompter.example(row.context, row.reply, "Juli", row.group))
             for row in part.itertuples()
         ]
         for name, part in demo.groupby("split")
     }
     assert len(sets["train"]) == 20
-    # Watched on what it learns: the best state is the one that knows most by heart.
+    # Validated on the training replies, so the best checkpoint is the most memorized one.
     often = {"epochs": 30, "scheduler": "constant", "batch_size": 5, "evals_per_run": 1}
     train = changed(sections.train, **often, learning_rate=1e-3)
     trained = sft.train(
@@ -64,23 +64,26 @@ def test_thirty_epochs_on_twenty_replies_fail_the_gate(demo, composed, tmp_path)
     pair = ModelPair(tmp_path / "model")
     # The test replies alone, and no examples in the prompt.
     config = changed(sections.predict, generated_replies=20, shot_chars=0)
-    one = Predictor(pair, demo, "Juli", config, sections.generate)
-    test = one.split("test")
-    written = [one.prompter.example(r.context, r.reply, "Juli", r.group) for r in test.itertuples()]
+    predictor = Predictor(pair, demo, "Juli", config, sections.generate)
+    test = predictor.split("test")
+    written = [
+        predictor.prompter.example(r.context, r.reply, "Juli", r.group) for r in test.itertuples()
+    ]
     texts = test[["id", "session", "split"]].assign(
         text=[text for text, _ in written], spans=[spans for _, spans in written]
     )
-    members, seen = memorization.membership(one.losses(texts), sections.evaluate)
+    members, seen = memorization.membership(predictor.losses(texts), sections.evaluate)
     assert members == 20
     assert seen["value"] > 0.95
-    replies = one.replies()
-    found = questions.evaluate_memorization(
+    replies = predictor.replies()
+    learnt = learnt_texts(predictor.split("train"), train.loss, "Juli", frozenset())
+    memory = questions.evaluate_memorization(
         replies,
         questions.answered_examples(replies, demo),
-        learnt_texts(one.split("train"), train.loss, "Juli", frozenset())["messages"].tolist(),
+        learnt["messages"].tolist(),
         seen,
         sections.evaluate,
     )
-    assert found["replies"] == 20
-    assert found["verdict"] == "fail"
-    assert {"membership", "whole_beyond_own"} <= set(found["reasons"]), found
+    assert memory["replies"] == 20
+    assert memory["verdict"] == "fail"
+    assert {"membership", "whole_beyond_own"} <= set(memory["reasons"]), memory

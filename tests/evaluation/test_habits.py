@@ -1,4 +1,4 @@
-"""Habits: distances by hand, and what is off for whom."""
+"""Habits: distances by hand, and which habits are off for which model."""
 
 import math
 from collections import Counter
@@ -20,8 +20,8 @@ def compared(real, generated, endless=()):
 
 
 def test_a_text_is_at_no_distance_from_itself():
-    said = [["hola!!", "jajaja 😭"], ["q se yo, no"], ["si"]]
-    table = compared(said, said, [False] * 3)
+    replies = [["hola!!", "jajaja 😭"], ["q se yo, no"], ["si"]]
+    table = compared(replies, replies, [False] * 3)
     assert {row["distance"] for row in table.values()} == {0.0}
 
 
@@ -64,7 +64,7 @@ def test_variety_is_of_as_many_words_of_both():
     assert table["distinct_1"] == {"distance": 0.75, "real": 1, "generated": 0.25}
     assert table["distinct_2"]["generated"] == pytest.approx(1 / 3)  # aa of aa aa aa
     assert table["word_entropy"] == {"distance": 2, "real": 2, "generated": 0}
-    # In the whole reply aaa stands twice among six: one repeats.
+    # In the whole reply, two of six are aaa: one of them repeats.
     assert table["repeated_trigrams"]["generated"] == pytest.approx(1 / 6)
 
 
@@ -100,14 +100,14 @@ def turns():
 
 
 @pytest.fixture(scope="module")
-def test_set(turns):
+def tested(turns):
     return pairs(turns, "test")
 
 
-def table_of(turns, test_set, generated):
+def table_of(turns, tested, generated):
     train = pairs(turns, "train")
     return habits.habits(
-        test_set["reply"].tolist(),
+        tested["reply"].tolist(),
         generated,
         [False] * len(generated),
         train["reply"].tolist(),
@@ -120,29 +120,29 @@ def off(table):
     return {name for name, row in table.items() if row["distance"] > row["own_high"]}
 
 
-def test_the_author_is_hardly_ever_off(turns, test_set):
+def test_the_author_is_hardly_ever_off(turns, tested):
     # 95 % of halves are below own_high: of 14 habits one may be off by chance.
     other = pairs(turns, "validation")["reply"].tolist()
-    table = table_of(turns, test_set, other)
+    table = table_of(turns, tested, other)
     assert len(off(table)) <= 2
-    assert table == table_of(turns, test_set, other)
+    assert table == table_of(turns, tested, other)
     assert all(0 <= row["own"] <= row["own_high"] for row in table.values())
 
 
-def test_a_friend_is_off(turns, test_set):
+def test_a_friend_is_off(turns, tested):
     friend = turns[turns["author"].eq("Cami") & turns["split"].eq("test")]["messages"].tolist()
     wrong = {"character_bigrams", "punctuation", "laughter", "emoji"}
-    assert off(table_of(turns, test_set, friend)) >= wrong
+    assert off(table_of(turns, tested, friend)) >= wrong
 
 
 @pytest.mark.parametrize("bot", [["jaja"], []])
-def test_a_bot_that_laughs_or_says_nothing_is_off(turns, test_set, bot):
-    wrong = off(table_of(turns, test_set, [bot] * len(test_set)))
+def test_a_bot_that_laughs_or_says_nothing_is_off(turns, tested, bot):
+    wrong = off(table_of(turns, tested, [bot] * len(tested)))
     assert wrong >= {"character_bigrams", "function_words", "distinct_1", "word_entropy"}
 
 
 def plain(real, generated, most):
-    """Distances of two samples in the plain way: by text, Counters and SciPy."""
+    """Distances of two samples, written plainly with Counters and SciPy."""
 
     def messages(replies):
         return [text for reply in replies for text in reply if text.strip()]
@@ -152,11 +152,11 @@ def plain(real, generated, most):
         return jensenshannon(*([side[key] for key in keys] for side in (ours, theirs)), base=2)
 
     def shares(pieces):
-        found = (
+        counted = (
             [piece for text in messages(side) for piece in pieces(text) or [""]]
             for side in (real, generated)
         )
-        return apart(*map(Counter, found))
+        return apart(*map(Counter, counted))
 
     def sizes(size):
         return wasserstein_distance(*([size(text) for text in messages(side)] for side in both))
@@ -164,15 +164,15 @@ def plain(real, generated, most):
     def repeated(replies):
         again = every = 0
         for reply in replies:
-            said = words(" ".join(reply))
-            grams = [tuple(said[at : at + 3]) for at in range(len(said) - 2)]
+            tokens = words(" ".join(reply))
+            grams = [tuple(tokens[index : index + 3]) for index in range(len(tokens) - 2)]
             again, every = again + len(grams) - len(set(grams)), every + len(grams)
         return again / every
 
     both = (real, generated)
-    said = [" ".join(messages(side)).split() for side in both]
-    equal = min(most, *map(len, said))
-    texts = [f" {' '.join(side[:equal])} " for side in said]
+    joined = [" ".join(messages(side)).split() for side in both]
+    equal = min(most, *map(len, joined))
+    texts = [f" {' '.join(side[:equal])} " for side in joined]
     cut = [words(text) for text in texts]
     pairs = [list(zip(side, side[1:], strict=False)) for side in cut]
     shared = [np.array([*Counter(side).values()]) / len(side) for side in cut]
@@ -196,35 +196,35 @@ def plain(real, generated, most):
     }
 
 
-def test_the_halves_are_at_the_distances_that_the_plain_way_gives(turns, test_set, monkeypatch):
+def test_the_halves_are_at_the_distances_that_the_plain_way_gives(turns, tested, monkeypatch):
     monkeypatch.setattr(habits, "NUM_PAIRS", 20)
     train = pairs(turns, "train")
     replies = train["reply"].tolist()
     generated = pairs(turns, "validation")["reply"].tolist()[:40]
-    table = table_of(turns, test_set, generated)
-    sample = (len(test_set), 40)
-    most = min(
-        len(" ".join(map(" ".join, side)).split()) for side in (test_set["reply"], generated)
-    )
-    found = []
-    for one, other in habits.halves(train["session"], sample, EVALUATE.seed):
-        assert (len(one), len(other)) == sample
-        assert not set(train["session"][one]) & set(train["session"][other])
-        found.append(plain([replies[at] for at in one], [replies[at] for at in other], most))
-    assert len(found) == 20
-    assert table.keys() == found[0].keys()
+    table = table_of(turns, tested, generated)
+    sample = (len(tested), 40)
+    most = min(len(" ".join(map(" ".join, side)).split()) for side in (tested["reply"], generated))
+    plain_rows = []
+    for left, right in habits.halves(train["session"], sample, EVALUATE.seed):
+        assert (len(left), len(right)) == sample
+        assert not set(train["session"][left]) & set(train["session"][right])
+        plain_rows.append(
+            plain([replies[index] for index in left], [replies[index] for index in right], most)
+        )
+    assert len(plain_rows) == 20
+    assert table.keys() == plain_rows[0].keys()
     for name, row in table.items():
-        apart = np.array([distances[name] for distances in found])
-        assert row["own"] == pytest.approx(apart.mean(), abs=1e-8), name
-        assert row["own_high"] == pytest.approx(np.quantile(apart, 0.95), abs=1e-8), name
-        assert row["alarm"] == (apart > row["own_high"] + 1e-8).mean(), name
+        expected = np.array([distances[name] for distances in plain_rows])
+        assert row["own"] == pytest.approx(expected.mean(), abs=1e-8), name
+        assert row["own_high"] == pytest.approx(np.quantile(expected, 0.95), abs=1e-8), name
+        assert row["alarm"] == (expected > row["own_high"] + 1e-8).mean(), name
 
 
-def test_the_limit_hardly_moves_from_seed_to_seed(turns, test_set):
+def test_the_limit_hardly_moves_from_seed_to_seed(turns, tested):
     train, other = pairs(turns, "train"), pairs(turns, "validation")["reply"].tolist()
     tables = [
         habits.habits(
-            test_set["reply"].tolist(),
+            tested["reply"].tolist(),
             other,
             [False] * len(other),
             train["reply"].tolist(),
@@ -241,7 +241,8 @@ def test_the_limit_hardly_moves_from_seed_to_seed(turns, test_set):
 
 
 def test_as_many_habits_of_the_author_are_off_as_the_alarms_say():
-    # Every other pair of sessions is learnt from, the rest is what "a model" says: the author too.
+    # Every other pair of sessions is for training; the author's replies of the rest stand for a
+    # model's.
     turns = chats(sessions=800, seed=12)
     turns["split"] = np.where(turns["session"] // 2 % 2, "test", "train")
     fresh = pairs(turns, "test")
@@ -252,15 +253,15 @@ def test_as_many_habits_of_the_author_are_off_as_the_alarms_say():
         real, model, [False] * 32, train["reply"].tolist(), train["session"].tolist(), 7
     )
     most = min(len(" ".join(map(" ".join, side)).split()) for side in (real, model))
-    found = habits._of_pairs(fresh["reply"].tolist(), drawn, most)
-    off = [row["distance"] > table[name]["own_high"] for name, row in found.items()]
+    distances = habits._of_pairs(fresh["reply"].tolist(), drawn, most)
+    off = [row["distance"] > table[name]["own_high"] for name, row in distances.items()]
     expected = sum(row["alarm"] for row in table.values())
     assert 0.4 < expected < 0.7  # 14 habits, of which three to four never vary
     assert np.sum(off, axis=0).mean() == pytest.approx(expected, abs=0.12)
 
 
-def test_what_the_author_never_does_has_no_alarm(turns, test_set):
-    row = table_of(turns, test_set, [["dale"]] * len(test_set))["endless"]
+def test_what_the_author_never_does_has_no_alarm(turns, tested):
+    row = table_of(turns, tested, [["dale"]] * len(tested))["endless"]
     assert (row["own"], row["own_high"], row["alarm"]) == (0, 0, 0)
     # Where nothing varies every half is at 0, and none exceeds it.
     same = habits.habits([["a"]], [["a"]], [False], [["a"]] * 8, range(8), 7)
@@ -270,13 +271,13 @@ def test_what_the_author_never_does_has_no_alarm(turns, test_set):
 def test_a_number_that_is_none_is_no_zero(monkeypatch):
     distance = habits._jensen_shannon(csr_array([[math.nan, 1.0]]), csr_array([[1.0, 1.0]]))
     assert np.isnan(distance).all()
-    monkeypatch.setitem(habits.VARIETY, "word_entropy", lambda said: math.nan)
+    monkeypatch.setitem(habits.VARIETY, "word_entropy", lambda texts: math.nan)
     with pytest.raises(ValueError, match="habit word_entropy is not finite"):
         compared([["a"]], [["a"]])
 
 
 def test_rounding_leaves_no_root_of_less_than_zero():
-    # Of these SciPy's own distance is NaN: they are -1e-16 bits apart.
+    # SciPy's own distance is NaN for these: rounding gives -1e-16 bits.
     ours, theirs = (csr_array([[a, b, 3.0]]) for a, b in ((1e9, 1e9 + 1), (1e9 + 1, 1e9)))
     assert habits._jensen_shannon(ours, theirs) == [0]
 

@@ -1,6 +1,5 @@
-"""Intervals: by hand, from published examples, and what they do where there is next to nothing.
-
-How often they hold the true value is the matter of test_coverage.
+"""Intervals: by hand, from published examples, and with almost no data. test_coverage measures how
+often they hold the true value.
 """
 
 import math
@@ -55,7 +54,8 @@ def test_no_end_lies_beyond_the_bounds():
     assert intervals.mean(values, range(15), CONFIG)["high"] > 1
     got = intervals.mean(values, range(15), CONFIG, bounds=(0, 1))
     assert got["low"] < got["value"] < got["high"] == 1
-    # One session alone differs: most resamples without it say nothing, so the bound is the end.
+    # Only one session differs: resamples without it do not vary, so the bound is the end of the
+    # range.
     lone = [1.0] * 14 + [0.2]
     assert intervals.mean(lone, range(15), CONFIG)["interval"] == "no spread"
     got = intervals.mean(lone, range(15), CONFIG, bounds=(0, 1))
@@ -67,7 +67,7 @@ def test_equal_sessions_make_no_interval_of_width_zero(value):
     free = intervals.mean([value] * 12, range(12), CONFIG)
     assert free == {"value": value, "n": 12, "interval": "no spread"}
     bounded = intervals.mean([value] * 12, range(12), CONFIG, bounds=(0, 1))
-    # As if they were yes and no: 12 of 12 leaves 0.025 ** (1 / 12) = 0.735.
+    # Treated as yes or no: the exact lower limit of 12 of 12 is 0.025 ** (1 / 12) = 0.735.
     assert bounded["high"] - bounded["low"] > 0.26
     if value == 1:
         assert ends(bounded) == pytest.approx((0.025 ** (1 / 12), 1.0))
@@ -101,7 +101,7 @@ def test_a_share_is_exact_where_answers_are_independent():
 
 
 def test_none_of_32_may_still_be_one_in_nine():
-    got = intervals.share([False] * 32, [at % 6 for at in range(32)], CONFIG)
+    got = intervals.share([False] * 32, [index % 6 for index in range(32)], CONFIG)
     # (1 - p) ** 32 = 0.025
     assert ends(got) == pytest.approx((0, 1 - 0.025 ** (1 / 32)))
     assert got["high"] == pytest.approx(0.109, abs=0.001)
@@ -110,8 +110,8 @@ def test_none_of_32_may_still_be_one_in_nine():
 
 def test_answers_of_one_session_count_for_less():
     hits = [True] * 10 + [False] * 40
-    apart = intervals.share(hits, [at % 10 for at in range(50)], CONFIG)
-    together = intervals.share(hits, [at // 5 for at in range(50)], CONFIG)
+    apart = intervals.share(hits, [index % 10 for index in range(50)], CONFIG)
+    together = intervals.share(hits, [index // 5 for index in range(50)], CONFIG)
     assert together["value"] == apart["value"] == 0.2
     assert together["high"] - together["low"] > 1.8 * (apart["high"] - apart["low"])
     alone = intervals.share(hits, [0] * 50, CONFIG)
@@ -124,39 +124,39 @@ def test_the_difference_of_paired_shares_is_that_of_newcombe():
     others = [True] * 60 + [False] * 20 + [True] * 5 + [False] * 15
     got = intervals.share_difference(hits, others, range(100), CONFIG)
     assert got["value"] == pytest.approx(0.15)
-    one, other = (
+    first, second = (
         stats.binomtest(count, 100).proportion_ci(0.95, method="exact") for count in (80, 65)
     )
     together = (60 * 15 - 20 * 5) / math.sqrt(80 * 20 * 65 * 35)
-    down, up = 0.8 - one.low, other.high - 0.65
+    down, up = 0.8 - first.low, second.high - 0.65
     low = 0.15 - math.sqrt(down**2 + up**2 - 2 * together * down * up)
     assert got["low"] == pytest.approx(low, abs=0.003)
-    # The two answered alike always: as wide as one share alone allows, never of width zero.
+    # The two always agree: as wide as for one share alone, never of width zero.
     for answers in ([False] * 32, [True, False] * 16):
         same = intervals.share_difference(answers, answers, range(32), CONFIG)
         assert ends(same) == pytest.approx((-0.109, 0.109), abs=0.001)
 
 
 def test_a_difference_of_measures_taken_apart():
-    one = {"value": 0.78, "low": 0.45, "high": 0.97, "n": 12}
-    other = {"value": 0.975, "low": 0.96, "high": 0.98, "n": 16}
-    got = intervals.difference(one, other)
+    first = {"value": 0.78, "low": 0.45, "high": 0.97, "n": 12}
+    second = {"value": 0.975, "low": 0.96, "high": 0.98, "n": 16}
+    got = intervals.difference(first, second)
     # From MOVER's formula: -0.195 - sqrt(0.33² + 0.005²) and -0.195 + sqrt(0.19² + 0.015²).
     assert (got["low"], got["value"], got["high"]) == pytest.approx(
         (-0.525038, -0.195, -0.004409), abs=1e-5
     )
     assert got["n"] == 12
-    fixed = intervals.difference(one, 0.5)
+    fixed = intervals.difference(first, 0.5)
     assert (fixed["low"], fixed["high"]) == pytest.approx((-0.05, 0.47))
     few = {"value": 0.3, "n": 2, "interval": "too few"}
-    assert intervals.difference(one, few) == {
+    assert intervals.difference(first, few) == {
         "value": pytest.approx(0.48),
         "n": 2,
         "interval": "too few",
     }
     nothing = {"n": 0, "interval": "too few"}
-    assert intervals.difference(nothing, one) == nothing
-    assert intervals.difference(one, nothing) == nothing
+    assert intervals.difference(nothing, first) == nothing
+    assert intervals.difference(first, nothing) == nothing
 
 
 def test_an_auc_by_hand():

@@ -18,12 +18,12 @@ def test_legacy_perplexity_averages_the_examples_means():
 
 
 def test_legacy_scores_the_prompt_too_and_so_flatters():
-    # A model that knows the prompt by heart (loss 0) and nothing of the reply (loss 4).
-    known = np.concatenate([np.zeros(30), np.full(10, 4.0)])
-    assert legacy.perplexity([known.mean()]) == pytest.approx(math.e)
+    # A model that has memorized the prompt (loss 0) and knows nothing of the reply (loss 4).
+    losses = np.concatenate([np.zeros(30), np.full(10, 4.0)])
+    assert legacy.perplexity([losses.mean()]) == pytest.approx(math.e)
 
 
-def said(*texts):
+def context_of(*texts):
     return [{"author": "Juli", "messages": [text]} for text in texts]
 
 
@@ -31,7 +31,7 @@ def said(*texts):
 TABLE = pd.DataFrame(
     {
         "session": [1, 1, 1],
-        "context": [said(), said("a"), said("a", "b")],
+        "context": [context_of(), context_of("a"), context_of("a", "b")],
         "reply": [["a"], ["b"], ["c"]],
     }
 )
@@ -58,8 +58,9 @@ def test_a_reply_leaks_inside_its_session_only():
 
 
 def test_a_reply_in_its_own_context_does_not_leak_by_that():
-    # Both say "dale" after "dale": each leaks by the other alone, whenever that one is learnt.
-    again = TABLE.iloc[:2].assign(context=[said("dale")] * 2, reply=[["dale"]] * 2)
+    # Both are "dale" after "dale": each leaks only through the other, whenever that one is in
+    # train.
+    again = TABLE.iloc[:2].assign(context=[context_of("dale")] * 2, reply=[["dale"]] * 2)
     assert legacy.leak(again, 1 / 2) == 1.0
     assert legacy.leak(again.iloc[:1], 1.0) == 0.0
 
@@ -79,13 +80,13 @@ def test_the_expected_leak_is_the_mean_over_many_splits():
             {
                 "chat": "c",
                 "session": session,
-                "turn": 10 * session + at,
-                "author": ("Flor", "Juli")[at % 2],
+                "turn": 10 * session + number,
+                "author": ("Flor", "Juli")[number % 2],
                 "messages": [str(rng.integers(20))],
                 "split": "train",
             }
             for session in range(6)
-            for at in range(2 * session)
+            for number in range(2 * session)
         ]
     )
     table = examples(turns, "Juli", history=4)
@@ -93,11 +94,11 @@ def test_the_expected_leak_is_the_mean_over_many_splits():
     holds = np.array(
         [
             [
-                one.session == other.session
-                and one.reply in [turn["messages"] for turn in other.context]
+                row.session == other.session
+                and row.reply in [turn["messages"] for turn in other.context]
                 for other in rows
             ]
-            for one in rows
+            for row in rows
         ]
     )
     for tested in (3, 8):

@@ -24,7 +24,7 @@ def table(**nats):
     """Table LOSSES of the test replies "0", "1", … with so many nats under each model."""
     parts = [
         sessions(each).assign(
-            id=[str(at) for at in range(len(each))],
+            id=[str(index) for index in range(len(each))],
             split="test",
             model=model,
             text_nats_per_token=np.nan,
@@ -107,7 +107,7 @@ def test_the_gain_is_paired_by_session():
 def test_no_training_is_no_gain():
     sums = sessions(np.random.default_rng(5).normal(60, 25, 40))
     got = likelihood.gain(sums, sums, CONFIG)["bits_per_character"]
-    # No session differs: that is no ground for an interval of width zero.
+    # Sessions that do not differ must not give an interval of width zero.
     assert got == {"value": 0.0, "n": 40, "interval": "no spread"}
 
 
@@ -121,7 +121,7 @@ def test_the_interval_holds_the_value_and_narrows_with_more_sessions():
         assert measure["low"] < measure["value"] < measure["high"]
         assert measure["n"] == len(nats)
         widths.append(measure["high"] - measure["low"])
-    # The width goes with one over the root of n: a hundredfold n, a tenth of it.
+    # The width goes with 1 / √n: a hundred times n gives a tenth of it.
     assert widths[1] < widths[0] / 5
 
 
@@ -182,16 +182,16 @@ def test_of_table_losses_each_model_is_measured_on_the_test_replies_alone():
     got = likelihood.evaluate(losses, CONFIG)
     assert set(got) == {"base", "tuned", "gain", "prompted"}
     bits = {"base": 1.0, "same_examples": 0.9, "nearest_examples": 0.8, "tuned": 0.5}  # of 40 nats
-    found = {"base": got["base"], "tuned": got["tuned"], **got["prompted"]}
-    assert set(found) == set(bits)
+    measures = {"base": got["base"], "tuned": got["tuned"], **got["prompted"]}
+    assert set(measures) == set(bits)
     for name, share in bits.items():
         expected = pytest.approx(share * 40 / math.log(2) / 40)
-        assert found[name]["own_bits_per_character"]["value"] == expected
-        assert found[name]["perplexity"]["value"] == pytest.approx(math.exp(share * 40 / 20))
+        assert measures[name]["own_bits_per_character"]["value"] == expected
+        assert measures[name]["perplexity"]["value"] == pytest.approx(math.exp(share * 40 / 20))
     assert got["base"]["legacy_perplexity"] == pytest.approx(math.exp(0.5))
     assert got["tuned"]["legacy_perplexity"] == pytest.approx(math.exp(0.25))
     assert got["gain"]["own_bits_per_character"]["value"] == pytest.approx(0.5 / math.log(2))
-    gains = {name: found[name]["gain_of_training"] for name in got["prompted"]}
+    gains = {name: measures[name]["gain_of_training"] for name in got["prompted"]}
     assert gains["same_examples"]["bits_per_character"]["value"] == pytest.approx(0.4 / math.log(2))
     assert gains["nearest_examples"]["bits_per_character"]["value"] == (
         pytest.approx(0.3 / math.log(2))

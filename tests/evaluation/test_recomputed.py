@@ -1,8 +1,6 @@
-"""What the evaluation prints is what its tables say, counted again with other code.
-
-On the demo's tables, with bots in the place of models: one copies, one is another person, one mixes
-up the author's words. And, where `make repro` ran here, on the tables that metrics/eval.json came
-from.
+"""The evaluation's numbers, recomputed from its tables by independent code. On the demo's tables,
+with bots in the place of models: one copies, one is another person, one shuffles the author's
+words. And, where `make repro` ran here, on the tables behind metrics/eval.json.
 """
 
 import json
@@ -29,28 +27,30 @@ CONFIG = EvaluateConfig.model_validate(PARAMS["evaluate"])
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    """The tables TURNS, EXAMPLES and what the filter leaves of them, as the stages write them."""
-    at, raw = tmp_path_factory.mktemp("demo"), ROOT / "data" / "raw" / "demo"
-    names, account = raw / "people.yaml", at / "account.json"
+    """The tables TURNS, EXAMPLES and the filtered EXAMPLES, as the stages write them."""
+    folder, raw = tmp_path_factory.mktemp("demo"), ROOT / "data" / "raw" / "demo"
+    names, account = raw / "people.yaml", folder / "account.json"
     with pytest.MonkeyPatch.context() as patched:
         patched.chdir(ROOT)
-        parse.main(raw, at / "messages", account)
-        people = at / "people"
-        clean.main(at / "messages", names, at / "clean", people, account, at / "personal.md")
-        group.main(at / "clean", people, at / "turns", at / "examples", account)
-        filter.main(at / "examples", at / "filtered", account)
+        parse.main(raw, folder / "messages", account)
+        people = folder / "people"
+        clean.main(
+            folder / "messages", names, folder / "clean", people, account, folder / "personal.md"
+        )
+        group.main(folder / "clean", people, folder / "turns", folder / "examples", account)
+        filter.main(folder / "examples", folder / "filtered", account)
     return {
-        "turns": tables.read(at / "turns", tables.TURNS),
-        "examples": tables.read(at / "examples", tables.EXAMPLES),
-        "filtered": tables.read(at / "filtered", tables.EXAMPLES),
+        "turns": tables.read(folder / "turns", tables.TURNS),
+        "examples": tables.read(folder / "examples", tables.EXAMPLES),
+        "filtered": tables.read(folder / "filtered", tables.EXAMPLES),
     }
 
 
 @pytest.fixture(scope="module")
 def rows(demo):
     """The test examples."""
-    found = demo["examples"]
-    return found[found["split"].eq("test")].reset_index(drop=True)
+    examples = demo["examples"]
+    return examples[examples["split"].eq("test")].reset_index(drop=True)
 
 
 @pytest.fixture(scope="module")
@@ -69,16 +69,16 @@ def replies(demo, rows, learnt):
     ]
     copies = chance.choices(learnt["reply"].tolist(), k=len(rows))
     half = [
-        copy if at % 2 else reply
-        for at, (copy, reply) in enumerate(zip(copies, mixed, strict=True))
+        copy if index % 2 else reply
+        for index, (copy, reply) in enumerate(zip(copies, mixed, strict=True))
     ]
-    said = {"base": friend[: len(rows)], "examples": mixed, "tuned": half}
+    written = {"base": friend[: len(rows)], "examples": mixed, "tuned": half}
     return pd.concat(
         [
             pd.DataFrame(
-                {"id": rows["id"], "model": name, "messages": said[name], "finished": True}
+                {"id": rows["id"], "model": name, "messages": written[name], "finished": True}
             ).assign(kind="held_out", prompt=None)
-            for name in said
+            for name in written
         ],
         ignore_index=True,
     )
@@ -103,9 +103,9 @@ def test_author_scores(sound, replies, rows, demo):
 
 @pytest.mark.parametrize("name", ["base", "tuned"])
 def test_told_apart(sound, replies, rows, name):
-    said = questions.messages_of(replies, name, rows["id"])
+    generated = questions.messages_of(replies, name, rows["id"])
     again = recomputed.told_apart(
-        rows["reply"].tolist(), said, rows["session"].tolist(), CONFIG.seed
+        rows["reply"].tolist(), generated, rows["session"].tolist(), CONFIG.seed
     )
     assert 0.3 < again < 1
     assert sound["told_apart"][name]["value"] == pytest.approx(again, abs=2e-3)
@@ -117,26 +117,26 @@ def test_told_apart(sound, replies, rows, name):
 )
 def test_habits(sound, replies, rows, habit, distance):
     for name in ("base", "tuned"):
-        said = questions.messages_of(replies, name, rows["id"])
-        again = distance(rows["reply"].tolist(), said)
+        generated = questions.messages_of(replies, name, rows["id"])
+        again = distance(rows["reply"].tolist(), generated)
         assert again > 0
         assert sound["habits"][name][habit]["distance"] == pytest.approx(again)
 
 
 def test_shares_of_copies(replies, rows, learnt):
-    found = memory_of(replies, rows, learnt)["overlap"]
+    overlap = memory_of(replies, rows, learnt)["overlap"]
     contexts = [
         " ".join(text for turn in context for text in turn["messages"])
         for context in rows["context"]
     ]
-    for who, said in (
+    for writer, generated in (
         ("author", rows["reply"].tolist()),
         ("tuned", questions.messages_of(replies, "tuned", rows["id"])),
     ):
-        share, long = recomputed.copied(said, contexts, learnt["reply"])
-        assert found[who]["long"] == long > 10
-        assert found[who]["copied"]["value"] == pytest.approx(share)
-    assert found["tuned"]["copied"]["value"] > 0.3
+        share, long = recomputed.copied(generated, contexts, learnt["reply"])
+        assert overlap[writer]["long"] == long > 10
+        assert overlap[writer]["copied"]["value"] == pytest.approx(share)
+    assert overlap["tuned"]["copied"]["value"] > 0.3
 
 
 def memory_of(replies, rows, learnt):
@@ -155,7 +155,7 @@ def test_the_chance_of_the_ranking(rows):
     places = candidates(
         rows["reply"].tolist(), rows["session"].tolist(), number, PARAMS["predict"]["seed"]
     )
-    # Whoever has one opinion of each reply, whatever the context, gets every rank once.
+    # A model that scores each reply alike in every context gives every rank once.
     opinion = np.random.default_rng(5).normal(size=len(rows))
     ranks = [1 + sum(opinion[place] > opinion[row[0]] for place in row[1:]) for row in places]
     mrr, first = recomputed.chance_of_ranking(number)
@@ -182,24 +182,24 @@ def printed():
 
 def test_metrics_in_git_are_what_the_tables_of_this_run_say(printed):
     turns, examples = of_run("turns", tables.TURNS), of_run("examples", tables.EXAMPLES)
-    said = of_run("replies", tables.REPLIES)
-    asked = examples[examples["id"].isin(said["id"])].reset_index(drop=True)
-    assert set(said.loc[said["kind"].eq("held_out"), "id"]) == set(asked["id"])
+    generated = of_run("replies", tables.REPLIES)
+    tested = examples[examples["id"].isin(generated["id"])].reset_index(drop=True)
+    assert set(generated.loc[generated["kind"].eq("held_out"), "id"]) == set(tested["id"])
     written = {
-        n: questions.messages_of(said, n, asked["id"]) for n in ("base", "examples", "tuned")
+        n: questions.messages_of(generated, n, tested["id"]) for n in ("base", "examples", "tuned")
     }
     style = printed["style"]
-    assert style["replies"] == len(asked)
-    assert style["from_test"] == asked["split"].eq("test").sum()
+    assert style["replies"] == len(tested)
+    assert style["from_test"] == tested["split"].eq("test").sum()
     again = recomputed.author_scores(turns, "Juli", written, CONFIG.seed)
     for name, (value, _) in again.items():
         assert style["author_score"][name]["value"] == pytest.approx(value, abs=5e-4), name
     for name, replies in written.items():
         value = recomputed.told_apart(
-            asked["reply"].tolist(), replies, asked["session"].tolist(), CONFIG.seed
+            tested["reply"].tolist(), replies, tested["session"].tolist(), CONFIG.seed
         )
         assert style["told_apart"][name]["value"] == pytest.approx(value, abs=3e-3), name
-    real = asked["reply"].tolist()
+    real = tested["reply"].tolist()
     for name in ("base", "tuned"):
         habits = style["habits"][name]
         assert habits["words_per_message"]["distance"] == pytest.approx(
@@ -219,12 +219,12 @@ def test_metrics_in_git_are_what_the_tables_of_this_run_say(printed):
     )
     contexts = [
         " ".join(text for turn in context for text in turn["messages"])
-        for context in asked["context"]
+        for context in tested["context"]
     ]
     learnt = of_run("learnt", tables.LEARNT)["messages"]
-    for who, replies in (("author", real), ("tuned", written["tuned"])):
+    for writer, replies in (("author", real), ("tuned", written["tuned"])):
         share, long = recomputed.copied(replies, contexts, learnt)
-        copied = printed["memory"]["overlap"][who]
+        copied = printed["memory"]["overlap"][writer]
         assert copied["long"] == long
         if "value" in copied["copied"]:
             assert copied["copied"]["value"] == pytest.approx(share, abs=1e-6)
@@ -238,15 +238,15 @@ def test_metrics_in_git_are_what_the_losses_of_this_run_come_to(printed):
         name: recomputed.bits(rows["own_nats"], rows["own_chars"]) for name, rows in tests.items()
     }
     for name, rows in tests.items():
-        found = scored[name]
-        assert found["own_bits_per_character"]["value"] == pytest.approx(bits[name], abs=1e-6), name
-        assert found["bits_per_character"]["value"] == pytest.approx(
+        score = scored[name]
+        assert score["own_bits_per_character"]["value"] == pytest.approx(bits[name], abs=1e-6), name
+        assert score["bits_per_character"]["value"] == pytest.approx(
             recomputed.bits(rows["nats"], rows["chars"]), abs=1e-6
         )
         perplexity = 2 ** recomputed.bits(rows["nats"], rows["tokens"])
-        assert found["perplexity"]["value"] == pytest.approx(perplexity, rel=1e-6)
+        assert score["perplexity"]["value"] == pytest.approx(perplexity, rel=1e-6)
         if name in printed["prompted"]:
-            gain = found["gain_of_training"]["own_bits_per_character"]["value"]
+            gain = score["gain_of_training"]["own_bits_per_character"]["value"]
             assert gain == pytest.approx(bits[name] - bits["tuned"], abs=1e-5)
     gain = printed["gain"]["own_bits_per_character"]["value"]
     assert gain == pytest.approx(bits["base"] - bits["tuned"], abs=1e-5)
@@ -264,9 +264,9 @@ def test_metrics_in_git_are_what_the_ranks_of_this_run_come_to(printed):
     for name in ("base", "tuned"):
         places = recomputed.places(ranks[ranks["model"].eq(name)])
         assert printed["relevance"]["contexts"] == len(places)
-        found = printed["relevance"][name]
-        assert found["mrr"]["value"] == pytest.approx(np.mean(1 / places), abs=1e-6)
-        assert found["hits_at_1"]["value"] == pytest.approx(np.mean(places == 1), abs=1e-6)
+        measures = printed["relevance"][name]
+        assert measures["mrr"]["value"] == pytest.approx(np.mean(1 / places), abs=1e-6)
+        assert measures["hits_at_1"]["value"] == pytest.approx(np.mean(places == 1), abs=1e-6)
     chance = recomputed.chance_of_ranking(printed["relevance"]["candidates"])
     assert printed["relevance"]["chance"]["mrr"] == pytest.approx(chance[0], abs=1e-6)
 

@@ -1,4 +1,4 @@
-"""Relevance: ranks by hand, and who must be at chance."""
+"""Relevance: ranks by hand, and models that must be at chance."""
 
 import math
 
@@ -18,7 +18,7 @@ TUNED = [[4, 1, 2, 3], [2, 1, 3, 4], [4, 1, 0, 3]]  # 1, 2 and 3
 
 
 def both(base, tuned=None):
-    """Scores of both models, the same where one is given."""
+    """Scores of both models; the same for both where only one is given."""
     return {"base": np.array(base), "tuned": np.array(base if tuned is None else tuned)}
 
 
@@ -41,10 +41,12 @@ def test_ranks_by_hand():
 
 def test_the_gain_is_paired_context_by_context():
     # Every second context is hard for both; training brings the true reply from 3 to 2, from 2 to 1
-    # or nowhere in turn: apart the intervals overlap, the gain is above zero.
-    ranks = [(4, 4) if at % 2 else ((3, 2), (2, 1), (2, 2))[at // 2 % 3] for at in range(24)]
+    # or not at all, in turn: the two intervals overlap, but the gain is above zero.
+    ranks = [
+        (4, 4) if index % 2 else ((3, 2), (2, 1), (2, 2))[index // 2 % 3] for index in range(24)
+    ]
 
-    def scores(place):  # the true reply is column 0, and so many of the others come before it
+    def scores(place):  # column 0 is the true reply; `place` others are ranked before it
         return [[0.5, *(1 if other < rank[place] else 0 for other in (1, 2, 3))] for rank in ranks]
 
     got = relevance.ranking(both(scores(0), scores(1)), [0] * 24, range(24), EVALUATE)
@@ -86,23 +88,23 @@ def table_of(losses, characters):
     contexts = len(next(iter(losses.values())))
     rows = [
         {
-            "context": f"reply-{at}",
-            "session": 100 + at,
-            "candidate": f"reply-{(at + place) % contexts}",
+            "context": f"reply-{index}",
+            "session": 100 + index,
+            "candidate": f"reply-{(index + place) % contexts}",
             "model": model,
             "own_nats": nats,
-            "own_chars": characters[at][place],
+            "own_chars": characters[index][place],
         }
         for model, each in losses.items()
-        for at, row in enumerate(each)
+        for index, row in enumerate(each)
         for place, nats in enumerate(row)
     ]
     return pd.DataFrame(rows, columns=tables.RANKS.names)
 
 
 def test_table_ranks_is_scored_by_character_by_hand():
-    # Summed, the true reply of context 0 would lose to the other: 8 nats to 6; by character it
-    # wins, with 2 to 3. In context 1 it loses for base (4 to 3) and wins for tuned (2 to 3).
+    # By total nats the true reply of context 0 would lose (8 to 6); per character it wins (2 to 3).
+    # In context 1 it loses for base (4 to 3) and wins for tuned (2 to 3).
     characters = [[4, 2], [2, 4]]
     ranks = table_of({"base": [[8, 6], [8, 12]], "tuned": [[8, 6], [4, 12]]}, characters)
     got = relevance.evaluate(ranks, EVALUATE)
@@ -117,7 +119,7 @@ def test_the_true_reply_of_table_ranks_is_found_by_its_id_and_counted_with_its_s
     # Second of three by loss, wherever it stands among the candidates; ten contexts in one session.
     ranks = table_of({name: [[5, 4, 6]] * 10 for name in ("base", "tuned")}, [[1, 1, 1]] * 10)
     drawn = np.random.default_rng(1).permutation(3)
-    places = [block + at for block in range(0, len(ranks), 3) for at in drawn]
+    places = [block + index for block in range(0, len(ranks), 3) for index in drawn]
     got = relevance.evaluate(ranks.iloc[places], EVALUATE)
     assert got["tuned"]["mrr"]["value"] == 1 / 2
     assert got["tuned"]["mrr"]["n"] == 10
@@ -132,50 +134,55 @@ def test_of_an_empty_table_ranks_nothing_is_said():
 
 
 @pytest.fixture(scope="module")
-def asked():
+def tested():
     return pairs(chats(sessions=240), "test")
 
 
 @pytest.fixture(scope="module")
-def table(asked):
-    table = candidates(asked["reply"].tolist(), asked["session"].tolist(), 10, seed=7)
-    assert len(table) == len(asked)  # sixteen blocks of ten
+def table(tested):
+    table = candidates(tested["reply"].tolist(), tested["session"].tolist(), 10, seed=7)
+    assert len(table) == len(tested)  # sixteen blocks of ten
     return table
 
 
 def overlap(context, reply):
     """A toy model: log-likelihood of each word -1 where it stands in the context, else -4."""
-    known = set(words(context))
-    return sum(-1.0 if word in known else -4.0 for word in words(" ".join(reply)))
+    context_words = set(words(context))
+    return sum(-1.0 if word in context_words else -4.0 for word in words(" ".join(reply)))
 
 
-def ranked(asked, table, contexts, scorer=overlap):
+def ranked(tested, table, contexts, scorer=overlap):
     """The ranks of the true replies when each is asked for in one of `contexts` [n]."""
-    replies = asked["reply"]
+    replies = tested["reply"]
     likelihood = np.array(
-        [[scorer(contexts[row[0]], replies[at]) for at in row] for row in table.tolist()]
+        [[scorer(contexts[row[0]], replies[index]) for index in row] for row in table.tolist()]
     )
-    characters = np.array([[len("".join(replies[at])) for at in row] for row in table.tolist()])
+    characters = np.array(
+        [[len("".join(replies[index])) for index in row] for row in table.tolist()]
+    )
     scores = both(likelihood / characters)
-    found = relevance.ranking(scores, [0] * len(table), asked["session"][table[:, 0]], EVALUATE)
-    return {"chance": found["chance"], **found["tuned"]}
+    measures = relevance.ranking(scores, [0] * len(table), tested["session"][table[:, 0]], EVALUATE)
+    return {"chance": measures["chance"], **measures["tuned"]}
 
 
-def test_who_answers_is_above_chance(asked, table):
-    got = ranked(asked, table, asked["context"])
+def test_who_answers_is_above_chance(tested, table):
+    got = ranked(tested, table, tested["context"])
     assert got["mrr"]["low"] > got["chance"]["mrr"] + 0.2
-    assert got == ranked(asked, table, asked["context"])
+    assert got == ranked(tested, table, tested["context"])
 
 
-def test_the_author_shuffled_among_contexts_is_at_chance(asked, table):
+def test_the_author_shuffled_among_contexts_is_at_chance(tested, table):
     drawn = np.random.default_rng(1)
     got = [
-        ranked(asked, table, asked["context"][drawn.permutation(len(asked))].to_numpy())
+        ranked(tested, table, tested["context"][drawn.permutation(len(tested))].to_numpy())
         for _ in range(10)
     ]
-    held = sum(one["mrr"]["low"] < one["chance"]["mrr"] < one["mrr"]["high"] for one in got)
+    held = sum(
+        measures["mrr"]["low"] < measures["chance"]["mrr"] < measures["mrr"]["high"]
+        for measures in got
+    )
     assert held >= 7
-    mean = np.mean([one["mrr"]["value"] for one in got])
+    mean = np.mean([measures["mrr"]["value"] for measures in got])
     assert mean == pytest.approx(got[0]["chance"]["mrr"], abs=0.02)
 
 
@@ -189,7 +196,7 @@ def test_the_author_shuffled_among_contexts_is_at_chance(asked, table):
         lambda context, reply: -float(len(words(" ".join(reply)))),  # common words are likely
     ],
 )
-def test_who_looks_at_the_reply_alone_is_at_chance_exactly(asked, table, scorer):
-    got = ranked(asked, table, asked["context"], scorer)
+def test_who_looks_at_the_reply_alone_is_at_chance_exactly(tested, table, scorer):
+    got = ranked(tested, table, tested["context"], scorer)
     assert got["mrr"]["value"] == pytest.approx(got["chance"]["mrr"])
     assert got["hits_at_1"]["value"] == pytest.approx(got["chance"]["hits_at_1"])

@@ -1,4 +1,4 @@
-"""The author score: controls that must not fool it, and bundles by hand."""
+"""The author score: bundles by hand, and controls that must not fool it."""
 
 import numpy as np
 import pandas as pd
@@ -21,8 +21,8 @@ def own(turns):
     return held_out(turns, "Juli")
 
 
-def held_out(turns, who):
-    return style.replies_of(turns[turns["author"].eq(who) & turns["split"].ne("train")])
+def held_out(turns, author):
+    return style.replies_of(turns[turns["author"].eq(author) & turns["split"].ne("train")])
 
 
 def again(replies, messages):
@@ -42,12 +42,12 @@ def scores(turns, own):
         "friend": friend,
         "aunt": aunt,
         # A friend's words in messages of the author's length, and of others.
-        "friend_in_halves": again(friend, [halves(said) for said in friend.messages]),
-        "aunt_in_short": again(aunt, [[text[:25] for text in said] for said in aunt.messages]),
-        "friend_joined": again(friend, [[" ".join(said)] for said in friend.messages]),
-        "shuffled": again(own, [own.messages[at] for at in order]),
-        "author_in_halves": again(own, [halves(said) for said in own.messages]),
-        "author_joined": again(own, [[" ".join(said)] for said in own.messages]),
+        "friend_in_halves": again(friend, [halves(reply) for reply in friend.messages]),
+        "aunt_in_short": again(aunt, [[text[:25] for text in reply] for reply in aunt.messages]),
+        "friend_joined": again(friend, [[" ".join(reply)] for reply in friend.messages]),
+        "shuffled": again(own, [own.messages[index] for index in order]),
+        "author_in_halves": again(own, [halves(reply) for reply in own.messages]),
+        "author_joined": again(own, [[" ".join(reply)] for reply in own.messages]),
         "copy_bot": style.replies_of(train[: len(own.messages)]),
         "laughing": again(own, [["jaja"] * 2 for _ in own.messages]),
         "one_sentence": again(own, [own.messages[3] for _ in own.messages]),
@@ -59,8 +59,8 @@ def scores(turns, own):
     return style.author_score(turns, "Juli", sources, EVALUATE)
 
 
-def halves(said):
-    words = [text.split() for text in said]
+def halves(reply):
+    words = [text.split() for text in reply]
     return [" ".join(part) for w in words for part in (w[: len(w) // 2], w[len(w) // 2 :]) if part]
 
 
@@ -98,11 +98,11 @@ def test_nothing_written_has_no_score(scores, bot):
 
 
 def test_the_bundles_are_counted_and_so_are_the_sessions_they_begin_in(turns):
-    # Every 16 of such messages are a bundle, since they are longer than the author's: of 56, three,
-    # which begin with the messages 0, 16 and 32, in the sessions 0, 0 and 1. Eight are left.
+    # 16 such messages make a bundle, since they are longer than the author's: 56 make three, which
+    # begin with the messages 0, 16 and 32, in the sessions 0, 0 and 1. Eight remain.
     long = [["dale, voy para allá " * 10] for _ in range(56)]
-    said = Replies(long, [0] * 20 + [1] * 36)
-    score = style.author_score(turns, "Juli", {"long": said}, EVALUATE)["long"]
+    replies = Replies(long, [0] * 20 + [1] * 36)
+    score = style.author_score(turns, "Juli", {"long": replies}, EVALUATE)["long"]
     assert (score["bundles"], score["n"], score["interval"]) == (3, 2, "too few")
 
 
@@ -115,15 +115,15 @@ def test_names_links_and_placeholders_do_not_decide(turns, own):
     judge = style.AuthorClassifier(turns[turns["split"].eq("train")], "Juli", seed=7)
     plain, sessions = judge.scores(own)
     dressed = [
-        [f"{text} <URL> https://x.org/a?b=1 Cami, [PERSONA] mama" for text in said]
-        for said in own.messages
+        [f"{text} <URL> https://x.org/a?b=1 Cami, [PERSONA] mama" for text in reply]
+        for reply in own.messages
     ]
     marked, _ = judge.scores(again(own, dressed))
     assert marked.mean() == pytest.approx(plain.mean(), abs=0.05)  # a comma stays
 
 
 def test_people_who_differ_in_length_alone_cannot_be_told(turns):
-    # The same words, in short messages by the one and in long ones, many a turn, by the other.
+    # The same words: one person writes them in short messages, the other in many long ones a turn.
     drawn = np.random.default_rng(8)
 
     def says(author):
@@ -140,11 +140,11 @@ def test_people_who_differ_in_length_alone_cannot_be_told(turns):
 
 def test_a_bundle_is_sixteen_messages_and_enough_characters():
     # Messages of 4 characters, 5 with the blank after each: 16 make 80, 20 make 100.
-    replies = Replies([["aa a"] * 2] * 25, [at // 2 for at in range(25)])
-    made = style.bundles(replies, characters=100)
+    replies = Replies([["aa a"] * 2] * 25, [index // 2 for index in range(25)])
+    bundles = style.bundles(replies, characters=100)
     # 50 messages: 20, 20, and the 10 left are too few.
-    assert [bundle.session for bundle in made] == [0, 5]  # messages 0 and 20: replies 0 and 10
-    assert made[0].text == " ".join(["aa a"] * 20)
+    assert [bundle.session for bundle in bundles] == [0, 5]  # messages 0 and 20: replies 0 and 10
+    assert bundles[0].text == " ".join(["aa a"] * 20)
 
 
 def test_the_rest_is_a_bundle_from_sixteen_messages_on():
@@ -157,7 +157,7 @@ def test_the_rest_is_a_bundle_from_sixteen_messages_on():
 def test_words_are_thinned_out_evenly():
     # 16 messages like "b10 c10", 128 characters with blanks: 64 are half of the words, spread from
     # the first to the last.
-    replies = Replies([[f"b{at} c{at}"] for at in range(10, 26)], [0] * 16)
+    replies = Replies([[f"b{index} c{index}"] for index in range(10, 26)], [0] * 16)
     (bundle,) = style.bundles(replies, characters=64)
     words = bundle.text.split()
     assert (words[0], words[-1], len(words)) == ("b10", "c25", 16)
@@ -188,10 +188,10 @@ def test_people_who_wrote_little_are_judged_together(turns):
     many = train["author"].where(
         train["author"].eq("Juli"), "P" + (train["turn"] // 5).astype(str).str.zfill(3)
     )
-    given, _ = style.AuthorClassifier(train.assign(author=many), "Juli", 7).scores(
+    probabilities, _ = style.AuthorClassifier(train.assign(author=many), "Juli", 7).scores(
         held_out(turns, "Cami")
     )
-    assert given.mean() < 0.2
+    assert probabilities.mean() < 0.2
 
 
 def test_chats_too_small_to_learn_from_are_too_few_and_no_error():

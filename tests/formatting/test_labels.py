@@ -1,4 +1,4 @@
-"""The mask: exactly the author's messages, separators and end are labelled, ids written by hand."""
+"""Labels: exactly the author's messages, separators and end, with ids written by hand."""
 
 from collections import Counter
 
@@ -20,7 +20,7 @@ PHI3 = ["<|system|>", "<|user|>", "<|assistant|>", "<|end|>", "<|endoftext|>"]
 LLAMA3 = ["<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"]
 
 
-def prompter(tokenizer, **other):
+def prompter_for(tokenizer, **other):
     settings = {
         "system": "SYS",
         "empty_turn": "…",
@@ -30,14 +30,14 @@ def prompter(tokenizer, **other):
     return Prompter(tokenizer=tokenizer, **{**settings, **other})
 
 
-def encoded(write, loss="reply"):
-    text, spans = write.example(CONTEXT, REPLY, "Juli")
-    return text, encode(write.tokenizer, text, spans, loss)
+def encoded(prompter, loss="reply"):
+    text, spans = prompter.example(CONTEXT, REPLY, "Juli")
+    return text, encode(prompter.tokenizer, text, spans, loss)
 
 
 def test_phi3_labels_are_the_reply_and_its_end():
-    write = prompter(tiny.tokenizer(PHI3, "<|end|>", tiny.template("phi3")))
-    text, got = encoded(write)
+    prompter = prompter_for(tiny.tokenizer(PHI3, "<|end|>", tiny.template("phi3")))
+    text, got = encoded(prompter)
     assert text == (
         "<|system|>\nSYS<|end|>\n<|user|>\nhola<|end|>\n<|assistant|>\ndale<|msg_sep|>voy<|end|>"
     )
@@ -48,8 +48,8 @@ def test_phi3_labels_are_the_reply_and_its_end():
 
 
 def test_llama3_labels_are_the_reply_and_its_end():
-    write = prompter(tiny.tokenizer(LLAMA3, "<|eot_id|>", tiny.template("llama3")))
-    text, got = encoded(write)
+    prompter = prompter_for(tiny.tokenizer(LLAMA3, "<|eot_id|>", tiny.template("llama3")))
+    text, got = encoded(prompter)
     assert text.endswith(
         "<|start_header_id|>assistant<|end_header_id|>\n\ndale<|msg_sep|>voy<|eot_id|>"
     )
@@ -62,8 +62,8 @@ def test_llama3_labels_are_the_reply_and_its_end():
     assert got["kinds"][17:] == ["message", "separator", "message", "end"]
 
 
-def test_chatml_labels_of_the_embedded_model(smollm2):
-    text, got = encoded(prompter(load_tokenizer(smollm2)))
+def test_chatml_labels_of_the_bundled_model(smollm2):
+    text, got = encoded(prompter_for(load_tokenizer(smollm2)))
     assert text.endswith("<|im_start|>assistant\ndale<|msg_sep|>voy<|im_end|>")
     # From the model's vocabulary: dale 22821, < 44, | 108, msg 9000, _ 79, sep 29070, > 46,
     # v 102, oy 922, <|im_end|> 2
@@ -81,8 +81,8 @@ def test_tagged_labels_are_the_reply_and_its_end():
         start="<s>", other="[OTRO]\n", author="[YO]\n", turn_end="\n", reply="[YO]\n", end="</s>"
     )
     specials = ["<s>", "</s>", "[OTRO]", "[YO]"]
-    write = prompter(tiny.tokenizer(specials, "</s>"), tags=tags)
-    text, got = encoded(write)
+    prompter = prompter_for(tiny.tokenizer(specials, "</s>"), tags=tags)
+    text, got = encoded(prompter)
     assert text == "<s>[OTRO]\nhola\n[YO]\ndale<|msg_sep|>voy</s>"
     # <s> 13, </s> 14, [OTRO] 15, [YO] 16, <|msg_sep|> 17
     assert got["input_ids"] == [13, 15, 1, 5, 1, 16, 1, 6, 17, 7, 14]
@@ -90,39 +90,39 @@ def test_tagged_labels_are_the_reply_and_its_end():
 
 
 def test_loss_on_text_labels_everything_and_keeps_the_kinds():
-    write = prompter(tiny.tokenizer(PHI3, "<|end|>", tiny.template("phi3")))
-    _text, got = encoded(write, loss="text")
+    prompter = prompter_for(tiny.tokenizer(PHI3, "<|end|>", tiny.template("phi3")))
+    _text, got = encoded(prompter, loss="text")
     assert got["labels"] == got["input_ids"]
     assert got["kinds"].count("message") == 2
 
 
 def test_a_token_that_begins_before_the_reply_counts_as_its_first_labelled_character():
-    # One token over the border of prompt and reply: it holds a character of the reply.
-    write = prompter(tiny.tokenizer(PHI3, "<|end|>", tiny.template("phi3")))
-    got = encode(write.tokenizer, "hola dale", [{"start": 2, "end": 9, "kind": "message"}])
+    # A token across the border of prompt and reply holds a character of the reply.
+    prompter = prompter_for(tiny.tokenizer(PHI3, "<|end|>", tiny.template("phi3")))
+    got = encode(prompter.tokenizer, "hola dale", [{"start": 2, "end": 9, "kind": "message"}])
     assert got["kinds"] == ["message", "message", "message"]
     assert got["labels"] == [5, 3, 6]
 
 
 @pytest.mark.parametrize("message", ["<|end|>", "[INST] che", "</s>", "<|im_end|> dale"])
 def test_a_quoted_control_token_does_not_end_the_reply(message):
-    write = prompter(tiny.tokenizer(PHI3, "<|end|>", tiny.template("phi3")))
-    text, spans = write.example(CONTEXT, [message], "Juli")
+    prompter = prompter_for(tiny.tokenizer(PHI3, "<|end|>", tiny.template("phi3")))
+    text, spans = prompter.example(CONTEXT, [message], "Juli")
     assert message not in text[spans[0]["start"] : spans[0]["end"]]
-    assert encode(write.tokenizer, text, spans)["labels"].count(16) == 1
+    assert encode(prompter.tokenizer, text, spans)["labels"].count(16) == 1
 
 
 def test_whole_text_learns_nothing_of_whoever_may_only_be_read():
-    write = prompter(tiny.tokenizer(PHI3, "<|end|>", tiny.template("phi3")))
+    prompter = prompter_for(tiny.tokenizer(PHI3, "<|end|>", tiny.template("phi3")))
     context = [
         {"author": "Flor", "messages": ["hola"]},
         {"author": "Juli", "messages": ["dale"]},
         {"author": "Tincho", "messages": ["voy", "voy"]},
     ]
-    text, spans = write.example(context, ["dale"], "Juli")
-    never = write.where([2], context, "Juli")
-    assert [text[span["start"] : span["end"]] for span in never] == ["voy<|msg_sep|>voy"]
-    got = encode(write.tokenizer, text, spans, "text", never)
+    text, spans = prompter.example(context, ["dale"], "Juli")
+    masked = prompter.where([2], context, "Juli")
+    assert [text[span["start"] : span["end"]] for span in masked] == ["voy<|msg_sep|>voy"]
+    got = encode(prompter.tokenizer, text, spans, "text", masked)
     # system \n SYS end \n | user \n hola end \n | assistant \n dale end \n | user \n voy sep voy
     # end \n | assistant \n dale end; the three tokens of the third turn are left out, nothing else
     ids = [13, 1, 4, 16, 1, 14, 1, 5, 16, 1, 15, 1, 6, 16, 1, 14, 1, 7, 18, 7, 16, 1, 15, 1, 6, 16]
@@ -131,19 +131,19 @@ def test_whole_text_learns_nothing_of_whoever_may_only_be_read():
 
 
 def test_marks_find_the_words_where_a_template_trims_them():
-    write = prompter(tiny.tokenizer(LLAMA3, "<|eot_id|>", tiny.template("llama3")))
+    prompter = prompter_for(tiny.tokenizer(LLAMA3, "<|eot_id|>", tiny.template("llama3")))
     context = [{"author": "Flor", "messages": ["  hola voy  "]}]
-    text, _spans = write.example(context, ["dale"], "Juli")
-    (span,) = write.where([0], context, "Juli")
+    text, _spans = prompter.example(context, ["dale"], "Juli")
+    (span,) = prompter.where([0], context, "Juli")
     assert text[span["start"] : span["end"]] == "hola voy"
 
 
 def test_the_name_before_what_somebody_says_in_a_group_is_theirs_as_well():
-    write = prompter(tiny.tokenizer(PHI3, "<|end|>", tiny.template("phi3")))
-    text = write.prompt(CONTEXT, "Juli", group=True)
-    (span,) = write.where([0], CONTEXT, "Juli", group=True)
+    prompter = prompter_for(tiny.tokenizer(PHI3, "<|end|>", tiny.template("phi3")))
+    text = prompter.prompt(CONTEXT, "Juli", group=True)
+    (span,) = prompter.where([0], CONTEXT, "Juli", group=True)
     assert text[span["start"] : span["end"]] == "Flor: hola"
-    assert write.where([], CONTEXT, "Juli", group=True) == []
+    assert prompter.where([], CONTEXT, "Juli", group=True) == []
 
 
 # A session of six turns, each a word; with a history of 4 its windows are, the reply last:
@@ -164,7 +164,7 @@ WORDS = ["hola", "dale", "che", "voy", "bien", "vos"]
 def test_the_originals_learn_a_turn_up_to_five_times_an_epoch_and_ours_a_reply_once(
     loss, speakers, times
 ):
-    said = pd.DataFrame(
+    turns = pd.DataFrame(
         {
             "chat": "Flor",
             "session": 0,
@@ -177,9 +177,9 @@ def test_the_originals_learn_a_turn_up_to_five_times_an_epoch_and_ours_a_reply_o
     tags = Tags(
         start="<s>", other="[OTRO]\n", author="[YO]\n", turn_end="\n", reply="[YO]\n", end="</s>"
     )
-    write = prompter(tiny.tokenizer(["<s>", "</s>", "[OTRO]", "[YO]"], "</s>"), tags=tags)
+    prompter = prompter_for(tiny.tokenizer(["<s>", "</s>", "[OTRO]", "[YO]"], "</s>"), tags=tags)
     learnt = Counter()
-    for row in examples(said, "Juli", history=4).itertuples():
-        text, spans = write.example(row.context, row.reply, "Juli")
-        learnt.update(encode(write.tokenizer, text, spans, loss)["labels"])
-    assert [learnt[write.tokenizer.convert_tokens_to_ids(word)] for word in WORDS] == times
+    for row in examples(turns, "Juli", history=4).itertuples():
+        text, spans = prompter.example(row.context, row.reply, "Juli")
+        learnt.update(encode(prompter.tokenizer, text, spans, loss)["labels"])
+    assert [learnt[prompter.tokenizer.convert_tokens_to_ids(word)] for word in WORDS] == times

@@ -3,7 +3,8 @@
 import pytest
 
 from espejo.core.errors import UserError
-from espejo.formatting.prompts import Prompter, Tags, prompter, trim
+from espejo.formatting import prompts
+from espejo.formatting.prompts import Prompter, Tags, trim
 from espejo.model.generation import cut_at_stop
 from tests.helpers import tiny
 
@@ -80,20 +81,20 @@ def test_without_a_system_role_the_system_text_opens_the_first_user_turn():
 
 
 def test_a_template_that_changes_its_own_prompt_is_refused():
-    # It writes something before a finished reply that is not in the generation prompt.
+    # This template writes something before a finished reply that its generation prompt lacks.
     crooked = (
         "{% for m in messages %}<{{ m.role }}>{{ m.content }}<|end|>{% endfor %}"
         "{% if add_generation_prompt %}<think>{% endif %}"
     )
-    write = Prompter(tiny.tokenizer(PHI3, "<|end|>", crooked), "SYS", "…", "<|msg_sep|>", 1000)
+    prompter = Prompter(tiny.tokenizer(PHI3, "<|end|>", crooked), "SYS", "…", "<|msg_sep|>", 1000)
     with pytest.raises(UserError, match=r"set model\.prefill"):
-        write.example([turn("Flor", "hola")], ["voy"], "Juli")
+        prompter.example([turn("Flor", "hola")], ["voy"], "Juli")
 
 
 def test_smollm3_learns_the_reply_and_not_the_empty_thought():
     tokenizer = tiny.tokenizer(["<|im_start|>", "<|im_end|>"], "<|im_end|>", tiny.SMOLLM3)
-    write = Prompter(tokenizer, "SYS /no_think", "…", "<|msg_sep|>", 1000, date="2026-08-16")
-    text, spans = write.example([turn("Flor", "hola")], ["voy"], "Juli")
+    prompter = Prompter(tokenizer, "SYS /no_think", "…", "<|msg_sep|>", 1000, date="2026-08-16")
+    text, spans = prompter.example([turn("Flor", "hola")], ["voy"], "Juli")
     assert text == (
         "<|im_start|>system\n## Metadata\n\nKnowledge Cutoff Date: June 2025\n"
         "Today Date: 16 August 2026\nReasoning Mode: /no_think\n\n## Custom Instructions\n\nSYS\n\n"
@@ -115,10 +116,10 @@ def test_shipped_templates_can_be_continued_by_a_reply(name):
     ]
     tokenizer = tiny.tokenizer(specials, "<|im_end|>", tiny.template(name))
     args = {"enable_thinking": False} if name == "qwen3" else {}
-    write = Prompter(
+    prompter = Prompter(
         tokenizer, "SYS", "…", "<|msg_sep|>", 1000, template_args=args, date="2024-07-26"
     )
-    text, spans = write.example(
+    text, spans = prompter.example(
         [turn("Juli", "hola"), turn("Flor", "che"), turn("Juli", "bien")], ["voy"], "Juli"
     )
     assert [text[s["start"] : s["end"]] for s in spans][0] == "voy"
@@ -127,19 +128,19 @@ def test_shipped_templates_can_be_continued_by_a_reply(name):
 
 def test_a_template_that_prints_the_date_wants_a_fixed_one():
     tokenizer = tiny.tokenizer(["<|im_start|>", "<|im_end|>"], "<|im_end|>", tiny.SMOLLM3)
-    write = Prompter(tokenizer, "SYS", "…", "<|msg_sep|>", 1000)
+    prompter = Prompter(tokenizer, "SYS", "…", "<|msg_sep|>", 1000)
     with pytest.raises(UserError, match=r"set model\.date"):
-        write.prompt([turn("Flor", "hola")], "Juli")
+        prompter.prompt([turn("Flor", "hola")], "Juli")
 
 
 def test_a_prefill_ends_the_thought_that_a_template_opens():
     end = "<｜end▁of▁sentence｜>"
     specials = ["<｜begin▁of▁sentence｜>", end, "<｜User｜>", "<｜Assistant｜>"]
     tokenizer = tiny.tokenizer(specials, end, tiny.template("deepseek_r1_distill"))
-    write = Prompter(
+    prompter = Prompter(
         tokenizer, "SYS", "…", "<|msg_sep|>", 1000, system_role=False, prefill="\n</think>\n\n"
     )
-    text, spans = write.example([turn("Flor", "hola")], ["voy"], "Juli")
+    text, spans = prompter.example([turn("Flor", "hola")], ["voy"], "Juli")
     assert text == (
         "<｜begin▁of▁sentence｜><｜User｜>SYS\n\nhola<｜Assistant｜><think>\n\n</think>\n\nvoy"
         + end
@@ -163,8 +164,8 @@ def test_a_space_before_the_reply_is_learnt_and_is_no_character_of_it(
     template, system_role, written, end
 ):
     tokenizer = tiny.tokenizer(LLAMA2, "</s>", template)
-    write = Prompter(tokenizer, "SYS", "…", "<|msg_sep|>", 1000, system_role=system_role)
-    text, spans = write.example([turn("Flor", "hola")], ["voy"], "Juli")
+    prompter = Prompter(tokenizer, "SYS", "…", "<|msg_sep|>", 1000, system_role=system_role)
+    text, spans = prompter.example([turn("Flor", "hola")], ["voy"], "Juli")
     assert text == written
     assert [(text[s["start"] : s["end"]], s["kind"]) for s in spans] == [
         (" ", "lead"),
@@ -175,13 +176,13 @@ def test_a_space_before_the_reply_is_learnt_and_is_no_character_of_it(
 
 def test_tags_inside_one_user_turn_of_the_template(composed):
     form = composed("format=tagged")["format"]
-    write = phi3(tags=Tags(**form["tags"]))
+    prompter = phi3(tags=Tags(**form["tags"]))
     context = [turn("Flor", "hola"), turn("Juli", "voy", "che"), turn("Flor", "bien")]
-    assert write.prompt(context, "Juli") == (
+    assert prompter.prompt(context, "Juli") == (
         "<|system|>\nSYS<|end|>\n"
         "<|user|>\n[OTRO] hola [author] voy<|msg_sep|>che [OTRO] bien<|end|>\n<|assistant|>\n"
     )
-    assert "<|user|>\n…<|end|>" in write.prompt([], "Juli")
+    assert "<|user|>\n…<|end|>" in prompter.prompt([], "Juli")
 
 
 @pytest.mark.parametrize(
@@ -194,18 +195,20 @@ def test_tags_inside_one_user_turn_of_the_template(composed):
 )
 def test_plain_text_between_tags_ends_with_the_tokenizers_end(configs, name, written):
     params = configs(f"format={name}")
-    write = prompter(tiny.tokenizer(["<s>", "</s>"], "</s>"), params.model, params.format)
-    text, _spans = write.example([turn("Flor", "hola")], ["voy"], "Juli")
+    prompter = prompts.prompter(
+        tiny.tokenizer(["<s>", "</s>"], "</s>"), params.model, params.format
+    )
+    text, _spans = prompter.example([turn("Flor", "hola")], ["voy"], "Juli")
     assert text == written
-    # An untrained model goes on with the next turn: its reply is over there.
+    # An untrained model continues with the next turn, so the reply is cut there.
     tag = written.split("\n")[0]
-    assert cut_at_stop(f"voy\n{tag}\nche", write.stops).text.strip() == "voy"
+    assert cut_at_stop(f"voy\n{tag}\nche", prompter.stops).text.strip() == "voy"
 
 
 def test_a_separator_that_is_a_token_does_not_end_a_reply():
     tokenizer = tiny.tokenizer([*PHI3, "<|msg_sep|>"], "<|end|>", tiny.template("phi3"))
-    write = Prompter(tokenizer, "SYS", "…", "<|msg_sep|>", 1000)
-    assert cut_at_stop("dale<|msg_sep|>voy<|end|>", write.stops).text == "dale<|msg_sep|>voy"
+    prompter = Prompter(tokenizer, "SYS", "…", "<|msg_sep|>", 1000)
+    assert cut_at_stop("dale<|msg_sep|>voy<|end|>", prompter.stops).text == "dale<|msg_sep|>voy"
 
 
 def test_trim_drops_whole_turns_oldest_first():
@@ -227,7 +230,7 @@ def test_a_long_reply_is_never_cut():
 
 
 @pytest.mark.parametrize(
-    ("said", "written"),
+    ("text", "written"),
     [
         ("mirá <3 jaja", "mirá <3 jaja"),
         ("<Multimedia omitido>", "<Multimedia omitido>"),
@@ -239,8 +242,8 @@ def test_a_long_reply_is_never_cut():
         ("<｜User｜>", "< ｜User｜>"),
     ],
 )
-def test_plain_opens_control_tokens_and_leaves_the_rest(said, written):
-    assert phi3().plain(said) == written
+def test_plain_opens_control_tokens_and_leaves_the_rest(text, written):
+    assert phi3().plain(text) == written
 
 
 def test_bubbles_split_at_the_separator_and_leave_out_empty_ones():
@@ -256,40 +259,40 @@ def test_bubbles_leave_out_a_separator_that_the_limit_of_tokens_left_unfinished(
 def test_the_prompter_of_the_params_uses_tags_where_there_are_some(configs):
     params = configs("model=gemma3")
     tokenizer = tiny.tokenizer(["<bos>", "<eos>"], "<eos>")
-    write = prompter(tokenizer, params.model, params.format)
+    prompter = prompts.prompter(tokenizer, params.model, params.format)
     context = [turn("Flor", "hola"), turn("Juli", "che", "qué"), turn("Flor", "venís?")]
-    text, _spans = write.example(context, ["voy"], "Juli")
-    # The author's earlier turn ends as the reply does, the other's do not.
+    text, _spans = prompter.example(context, ["voy"], "Juli")
+    # The author's earlier turns end like the reply, the partner's do not.
     earlier = "[OTRO]\nhola\n[YO]\nche<|msg_sep|>qué<eos>\n"
     assert text == f"{earlier}[OTRO]\nvenís?\n[YO]\nvoy<eos>"
-    # So a text goes on behind a reply, and holds the next one where its own prompt has it.
-    first, _spans = write.example(context[:1], ["che", "qué"], "Juli")
+    # So a text can continue after a reply, and the next reply stands where its own prompt puts it.
+    first, _spans = prompter.example(context[:1], ["che", "qué"], "Juli")
     assert text.startswith(first)
 
 
 def test_a_model_without_a_template_says_what_to_choose(configs):
     params = configs("model=gemma3", "format=chat")
     tokenizer = tiny.tokenizer(["<bos>", "<eos>"], "<eos>")
-    write = prompter(tokenizer, params.model, params.format)
+    prompter = prompts.prompter(tokenizer, params.model, params.format)
     with pytest.raises(UserError, match="no chat template.*format=turns"):
-        write.example([turn("Flor", "hola")], ["voy"], "Juli")
+        prompter.example([turn("Flor", "hola")], ["voy"], "Juli")
 
 
 @pytest.mark.parametrize(
-    "said",
+    "message",
     [
         "".join(map(chr, range(0xFDD0, 0xFDF0))),  # noncharacters
         "".join(map(chr, range(0x10FF00, 0x110000))),  # the end of Unicode
         "\0\x1e\x1f|\ue000\ufffe\uffff]^-\\",
     ],
 )
-def test_whose_words_they_are_is_known_whatever_characters_they_are_of(said):
-    context = [turn("Flor", said, said), turn("Juli", said), turn("Rocco", said)]
-    write = phi3(max_context_chars=10_000)
-    prompt = write.prompt(context, "Juli", group=True)
-    spans = write.where([0], context, "Juli", group=True)
+def test_whose_words_they_are_is_known_whatever_characters_they_are_of(message):
+    context = [turn("Flor", message, message), turn("Juli", message), turn("Rocco", message)]
+    prompter = phi3(max_context_chars=10_000)
+    prompt = prompter.prompt(context, "Juli", group=True)
+    spans = prompter.where([0], context, "Juli", group=True)
     assert [prompt[span["start"] : span["end"]] for span in spans] == [
-        f"Flor: {said}<|msg_sep|>{said}"
+        f"Flor: {message}<|msg_sep|>{message}"
     ]
-    text, spans = write.example(context, [said], "Juli", group=True)
-    assert text[spans[0]["start"] : spans[0]["end"]] == said
+    text, spans = prompter.example(context, [message], "Juli", group=True)
+    assert text[spans[0]["start"] : spans[0]["end"]] == message

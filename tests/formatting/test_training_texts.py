@@ -1,4 +1,4 @@
-"""Sequences: every reply is learnt once, as it stands, after what was said before it."""
+"""Training texts: every reply is learnt once, unchanged, after its own context."""
 
 import pandas as pd
 from hypothesis import given
@@ -10,12 +10,18 @@ from espejo.formatting.training_texts import continued, training_texts
 from tests.formatting.test_prompts import phi3, turn
 
 
-def table(session, said, history=4, group=False):
+def table(session, turns, history=4, group=False):
     """The author Juli's examples of one session, as the stage group makes them."""
     rows = pd.DataFrame(
         [
-            {"chat": "c", "session": session, "turn": at, "author": who, "messages": list(what)}
-            for at, (who, *what) in enumerate(said)
+            {
+                "chat": "c",
+                "session": session,
+                "turn": index,
+                "author": author,
+                "messages": list(what),
+            }
+            for index, (author, *what) in enumerate(turns)
         ]
     ).assign(split="train")
     return examples(rows, "Juli", history).assign(group=group)
@@ -32,13 +38,13 @@ TALK = [
 
 
 def learnt(rows):
-    """What is labelled in each text, by text."""
+    """The labelled strings of each text."""
     return [[text[s["start"] : s["end"]] for s in spans] for text, spans in zip(*rows, strict=True)]
 
 
 def together(*args, **kwargs):
-    found = training_texts(*args, **kwargs)
-    return found["text"].tolist(), found["spans"].tolist()
+    rows = training_texts(*args, **kwargs)
+    return rows["text"].tolist(), rows["spans"].tolist()
 
 
 def test_a_session_is_one_text_and_each_reply_is_marked_where_it_stands():
@@ -106,11 +112,11 @@ def test_a_form_that_writes_earlier_turns_otherwise_keeps_replies_apart():
 
 
 def test_the_words_of_who_may_only_be_read_are_marked_in_all_of_the_text():
-    said = [*TALK[:4], ("Tincho", "bien"), ("Juli", "dale")]
-    rows = training_texts(table(0, said, group=True), phi3(), "Juli", {"Tincho"}, limit=8)
-    (text,), (never,) = rows["text"], rows["masked"]
-    assert [text[span["start"] : span["end"]] for span in never] == ["Tincho: bien"]
-    assert never[0]["start"] > text.index("dale")
+    turns = [*TALK[:4], ("Tincho", "bien"), ("Juli", "dale")]
+    rows = training_texts(table(0, turns, group=True), phi3(), "Juli", {"Tincho"}, limit=8)
+    (text,), (masked,) = rows["text"], rows["masked"]
+    assert [text[span["start"] : span["end"]] for span in masked] == ["Tincho: bien"]
+    assert masked[0]["start"] > text.index("dale")
 
 
 def test_what_goes_on_is_found_where_turns_repeat():
@@ -121,7 +127,7 @@ def test_what_goes_on_is_found_where_turns_repeat():
 
 
 @given(
-    said=st.lists(
+    turns=st.lists(
         st.tuples(st.sampled_from(["Juli", "Flor", "Tincho"]), st.sampled_from(["si", "no", "q"])),
         min_size=1,
         max_size=30,
@@ -129,25 +135,25 @@ def test_what_goes_on_is_found_where_turns_repeat():
     history=st.integers(1, 5),
     most=st.integers(1, 6),
 )
-def test_every_reply_is_learnt_exactly_once_and_after_its_own_context(said, history, most):
+def test_every_reply_is_learnt_exactly_once_and_after_its_own_context(turns, history, most):
     # Neighbours of one author are one turn.
-    said = [
-        turn for turn, before in zip(said, [("",), *said], strict=False) if turn[0] != before[0]
+    turns = [
+        turn for turn, before in zip(turns, [("",), *turns], strict=False) if turn[0] != before[0]
     ]
-    rows = table(0, said, history)
+    rows = table(0, turns, history)
     if rows.empty:
         return
     texts, spans = together(rows, phi3(), "Juli", set(), most)
     marked = [what for text in learnt((texts, spans)) for what in text]
     assert marked == [what for reply in rows["reply"] for what in (*reply, "<|end|>")]
-    # The turns before each reply, written as they stand in a prompt, are what stands before it.
+    # The text before each reply is its own prompt.
     alone = [phi3().example(row.context, row.reply, "Juli") for row in rows.itertuples()]
     starts = [(t, s["start"]) for t, ss in zip(texts, spans, strict=True) for s in ss]
-    starts = [at for at, what in zip(starts, marked, strict=True) if what != "<|end|>"]
-    for (text, start), (one, own), context in zip(starts, alone, rows["context"], strict=True):
-        said_before = one[: own[0]["start"]].partition("SYS<|end|>\n")[2]
-        # Where the text holds what the context left out, "…" does not stand for it, and another
-        # partner's words may stand before those that open the context.
+    starts = [place for place, what in zip(starts, marked, strict=True) if what != "<|end|>"]
+    for (text, start), (example, own), context in zip(starts, alone, rows["context"], strict=True):
+        said_before = example[: own[0]["start"]].partition("SYS<|end|>\n")[2]
+        # Where the text has turns that the context leaves out, they replace the "…", and another
+        # partner's words may come before those that open the context.
         opening = (
             "<|user|>\n…<|end|>\n" if context and context[0]["author"] == "Juli" else "<|user|>\n"
         )

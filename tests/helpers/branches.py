@@ -1,9 +1,9 @@
-"""What `make test` prints at its end: the share of lines and branches of each room that ran.
+"""The last output of `make test`: how many lines and branches of each room the tests ran.
 
     python -m tests.helpers.branches
 
-Fails where a room of the data or of the evaluation is below LEAST. Counted is what runs inside
-pytest: stages that tests start as processes of their own add nothing.
+Fails where a room of the data or of the evaluation is below LEAST. Only code that runs inside
+pytest counts, not the stages that tests start as subprocesses.
 """
 
 import os
@@ -29,9 +29,9 @@ def main() -> None:
     coverage = Coverage(config_file=str(ROOT / "pyproject.toml"))
     coverage.load()
     rooms = sorted(path.parent.name for path in (ROOT / "espejo").glob("*/__init__.py"))
-    found = shares(coverage, rooms)
-    print("branches: " + ", ".join(f"{room} {share:.0f} %" for room, share in found.items()))
-    low = [room for room in HELD if found[room] < LEAST]
+    covered = shares(coverage, rooms)
+    print("branches: " + ", ".join(f"{room} {share:.0f} %" for room, share in covered.items()))
+    low = [room for room in HELD if covered[room] < LEAST]
     if low:
         sys.exit(f"Tests reach less than {LEAST} % of {', '.join(low)}: see `coverage report -m`.")
 

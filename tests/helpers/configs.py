@@ -6,7 +6,7 @@ from espejo.commands.inputs import CONFIGS
 from espejo.evaluation.config import EvaluateConfig, Margins, SharingLimits
 from espejo.prediction.config import PredictConfig
 
-# Whatever stands in params.yaml.
+# Whatever values params.yaml has.
 EVALUATE = EvaluateConfig(
     bootstrap=300,
     confidence=0.95,
@@ -40,5 +40,5 @@ def typed(params):
 
 
 def changed(config, **values):
-    """`config` with other values, checked as any."""
+    """`config` with other values, which are checked as usual."""
     return type(config).model_validate(config.model_dump() | values)

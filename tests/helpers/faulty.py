@@ -1,9 +1,9 @@
-"""Stages and commands in forks of one process that has imported all they need, for test_faults.py.
+"""Stages and commands in forks of one process that has imported everything, for test_faults.py.
 
     python -m tests.helpers.faulty < jobs
 
 A line of `jobs` is the JSON of [folder, program, arguments, full]: where it runs, `stages.NAME` or
-`espejo`, its command line, and whether no file can grow. A line of output: [status, what it said].
+`espejo`, its arguments, and whether the disk is full. A line of output: [status, output].
 """
 
 import ctypes
@@ -33,13 +33,13 @@ COMMANDS = (
 
 
 def become(folder, program, arguments, full):
-    """Be that program to its end, which is told as Python would, and is not waited for."""
+    """Run that program in this fork, report its end as Python would, and exit at once."""
     status = 0
     os.chdir(folder)
-    # Without root's privileges, so that what may not be read or written is not.
+    # Drop root's privileges, so that file permissions count.
     ctypes.CDLL(None).capset((ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)())
     sys.argv = [program, *arguments]
-    if full:  # the next byte written to a file fails, whoever runs this
+    if full:  # the next byte written to a file fails, for root too
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
     try:
         if program == "espejo":
@@ -54,7 +54,7 @@ def become(folder, program, arguments, full):
         status = 1
         traceback.print_exc()
     sys.stdout.flush()
-    os._exit(status)  # to take libraries apart would take longer than most of what is tried
+    os._exit(status)  # unloading libraries would take longer than most tests
 
 
 def main():
@@ -74,9 +74,9 @@ def main():
             become(folder, program, arguments, full)
         os.close(writes)
         with open(reads, encoding="utf-8", errors="replace") as pipe:
-            said = pipe.read()
+            output = pipe.read()
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        print(json.dumps([status, said]), flush=True)
+        print(json.dumps([status, output]), flush=True)
 
 
 if __name__ == "__main__":

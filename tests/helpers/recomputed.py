@@ -1,4 +1,4 @@
-"""The figures of the evaluation once more, from the tables, with other code from the definitions.
+"""The evaluation's figures again, from the tables and the definitions, by independent code.
 
 Nothing of `espejo.evaluation` is used here. N-grams, weights, regressions, distances and areas are
 written out with numpy, so that a mistake would have to be made twice.
@@ -23,16 +23,17 @@ PLACEHOLDER = re.compile(r"https?://\S+|<[^<>\s]{2,30}>|\[[A-ZÁÉÍÓÚÑ_]{2,2
 
 @lru_cache(1000)
 def ngrams(text, shortest, longest):
-    """Every n-gram of each word with a blank on both sides; a word too short counts once."""
-    found = Counter()
+    """Counts of n-grams of each word, padded with a blank on both sides; a shorter word counts
+    once."""
+    counts = Counter()
     for word in text.split():
         padded = f" {word} "
         for size in range(shortest, longest + 1):
             if size >= len(padded):
-                found[padded] += 1
+                counts[padded] += 1
                 break
-            found.update(padded[at : at + size] for at in range(len(padded) - size + 1))
-    return found
+            counts.update(padded[start : start + size] for start in range(len(padded) - size + 1))
+    return counts
 
 
 class Regression:
@@ -42,10 +43,10 @@ class Regression:
         self.sizes = sizes
         texts = [ngrams(text, *sizes) for text in [*positive, *negative]]
         having = Counter(gram for counts in texts for gram in counts)
-        known = sorted(gram for gram, number in having.items() if number >= least)
-        self.column = {gram: at for at, gram in enumerate(known)}
+        vocabulary = sorted(gram for gram, number in having.items() if number >= least)
+        self.column = {gram: index for index, gram in enumerate(vocabulary)}
         self.rarity = np.array(
-            [math.log((1 + len(texts)) / (1 + having[gram])) + 1 for gram in known]
+            [math.log((1 + len(texts)) / (1 + having[gram])) + 1 for gram in vocabulary]
         )
         signs = np.array([1.0] * len(positive) + [-1.0] * len(negative))
         weight = np.full(len(texts), float(strength))
@@ -53,22 +54,22 @@ class Regression:
             share = {1.0: len(positive), -1.0: len(negative)}
             weight *= [len(texts) / (2 * share[sign]) for sign in signs]
         whole = np.array([self._row(counts) for counts in texts])
-        # The best weights lie in the space of the texts: few numbers instead of one an n-gram.
+        # The best weights lie in the span of the texts: few unknowns instead of one per n-gram.
         lengths, turned = np.linalg.eigh(whole @ whole.T)
         kept = lengths > 1e-9
         axes = (turned[:, kept] / np.sqrt(lengths[kept])).T @ whole
         rows = whole @ axes.T
 
-        def cost(at):
-            margin = signs * (rows @ at[:-1] + at[-1])
+        def cost(point):
+            margin = signs * (rows @ point[:-1] + point[-1])
             pull = -signs * weight / (1 + np.exp(np.minimum(margin, 500)))
-            gradient = np.append(rows.T @ pull + at[:-1], pull.sum())
-            return (weight * np.logaddexp(0, -margin)).sum() + at[:-1] @ at[:-1] / 2, gradient
+            gradient = np.append(rows.T @ pull + point[:-1], pull.sum())
+            return (weight * np.logaddexp(0, -margin)).sum() + point[:-1] @ point[:-1] / 2, gradient
 
         start = np.zeros(rows.shape[1] + 1)
         options = {"maxiter": 5000, "ftol": 1e-13, "gtol": 1e-7}
-        at = minimize(cost, start, jac=True, method="L-BFGS-B", options=options).x
-        self.weights, self.offset = axes.T @ at[:-1], at[-1]
+        point = minimize(cost, start, jac=True, method="L-BFGS-B", options=options).x
+        self.weights, self.offset = axes.T @ point[:-1], point[-1]
 
     def _row(self, counts):
         row = np.zeros(len(self.column))
@@ -101,50 +102,54 @@ def _written(message, names):
 def _cut(text, characters):
     words = text.split()
     keep = min(len(words), round(len(words) * characters / (len(text) + 1)))
-    return " ".join(words[int(at)] for at in np.linspace(0, len(words) - 1, keep))
+    return " ".join(words[int(index)] for index in np.linspace(0, len(words) - 1, keep))
 
 
 def _bundles(replies, characters, names):
-    made, held = [], []
+    bundles, held = [], []
     for message in (message for reply in replies for message in reply):
         text = _written(message, names)
         if text:
             held.append(text)
-        if len(held) >= 16 and sum(len(one) + 1 for one in held) >= characters:
-            made.append(_cut(" ".join(held), characters))
+        if len(held) >= 16 and sum(len(part) + 1 for part in held) >= characters:
+            bundles.append(_cut(" ".join(held), characters))
             held = []
-    return [*made, _cut(" ".join(held), characters)] if len(held) >= 16 else made
+    return [*bundles, _cut(" ".join(held), characters)] if len(held) >= 16 else bundles
 
 
 def author_scores(turns, author, sources, seed):
     """`{source: (mean probability, bundles)}` with floor and ceiling, from table TURNS."""
-    parts = {word for who in set(turns["author"]) for word in re.findall(r"\w+", who)}
+    parts = {word for person in set(turns["author"]) for word in re.findall(r"\w+", person)}
     names = {_folded(word) for word in parts if len(word) > 2}
     learnt, rest = turns[turns["split"] == "train"], turns[turns["split"] != "train"]
-    mine = learnt[learnt["author"] == author]["messages"].tolist()
-    said = [text for reply in mine for one in reply if (text := _written(one, names))]
-    groups = [" ".join(said[at : at + 16]) for at in range(0, len(said) - 15, 16)]
+    own = learnt[learnt["author"] == author]["messages"].tolist()
+    own_texts = [text for reply in own for message in reply if (text := _written(message, names))]
+    groups = [
+        " ".join(own_texts[start : start + 16]) for start in range(0, len(own_texts) - 15, 16)
+    ]
     characters = int(np.median([len(text) + 1 for text in groups]))
-    positive, negative, few = _bundles(mine, characters, names), [], []
-    for who in sorted(set(learnt["author"]) - {author}):
-        rows = learnt[learnt["author"] == who]
-        made = _bundles(rows["messages"].tolist(), characters, names)
-        negative += made
-        few += [] if made else rows.index.tolist()
+    positive, negative, few = _bundles(own, characters, names), [], []
+    for person in sorted(set(learnt["author"]) - {author}):
+        rows = learnt[learnt["author"] == person]
+        bundles = _bundles(rows["messages"].tolist(), characters, names)
+        negative += bundles
+        few += [] if bundles else rows.index.tolist()
     if few:
         pooled = learnt.loc[few].sort_values("turn")["messages"].tolist()
         negative += _bundles(pooled, characters, names)
     drawn = np.random.default_rng(seed)
-    for at in range(len(positive)):
-        some = " ".join(said[place] for place in drawn.integers(0, len(said), 1 + at % 3))
+    for index in range(len(positive)):
+        some = " ".join(
+            own_texts[place] for place in drawn.integers(0, len(own_texts), 1 + index % 3)
+        )
         negative.append(_cut((some + " ") * (characters // len(some) + 1), characters))
     judge = Regression(positive, negative, (2, 5), 100, min(4, len(positive)), balanced=True)
-    people = {who: rows["messages"].tolist() for who, rows in rest.groupby("author")}
+    people = {person: rows["messages"].tolist() for person, rows in rest.groupby("author")}
     judged = {
         "floor": [
             bundle
-            for who, theirs in people.items()
-            if who != author
+            for person, theirs in people.items()
+            if person != author
             for bundle in _bundles(theirs, characters, names)
         ],
         "ceiling": _bundles(people.get(author, []), characters, names),
@@ -169,14 +174,14 @@ def told_apart(real, generated, sessions, seed, times=5):
     folds = min(5, len(set(sessions.tolist())))
     for time in range(times):
         parts = GroupKFold(folds, shuffle=True, random_state=seed + time)
-        for learnt, asked in parts.split(sessions, groups=sessions):
+        for learnt, held_out in parts.split(sessions, groups=sessions):
             judge = Regression(
-                [theirs[at] for at in learnt], [ours[at] for at in learnt], (1, 4), 10
+                [theirs[index] for index in learnt], [ours[index] for index in learnt], (1, 4), 10
             )
-            high = [judge(theirs[at]) for at in asked]
-            low = [judge(ours[at]) for at in asked]
+            high = [judge(theirs[index]) for index in held_out]
+            low = [judge(ours[index]) for index in held_out]
             won += sum((a > b) + 0.5 * (a == b) for a in high for b in low)
-            pairs += len(asked) ** 2
+            pairs += len(held_out) ** 2
     return won / pairs
 
 
@@ -193,23 +198,23 @@ def emoji_distance(real, generated):
             counts.update(signs or ["none"])
         return {sign: number / counts.total() for sign, number in counts.items()}
 
-    one, other = shares(real), shares(generated)
+    left, right = shares(real), shares(generated)
     bits = 0.0
-    for sign in one.keys() | other.keys():
-        p, q = one.get(sign, 0), other.get(sign, 0)
+    for sign in left.keys() | right.keys():
+        p, q = left.get(sign, 0), right.get(sign, 0)
         bits += sum(x / 2 * math.log2(x / ((p + q) / 2)) for x in (p, q) if x)
     return math.sqrt(max(bits, 0))
 
 
 def words_distance(real, generated):
     """Wasserstein distance of the words a message: the area between the distribution functions."""
-    one, other = (
+    left, right = (
         [len(text.split()) for reply in side for text in reply if text.strip()]
         for side in (real, generated)
     )
     return sum(
-        abs(np.mean([size <= at for size in one]) - np.mean([size <= at for size in other]))
-        for at in range(max(one + other))
+        abs(np.mean([size <= index for size in left]) - np.mean([size <= index for size in right]))
+        for index in range(max(left + right))
     )
 
 
@@ -222,34 +227,35 @@ def _spaced(text):
 
 
 def copied(replies, contexts, learnt):
-    """Of the replies of eight words or more the share that holds eight learnt words in a row.
-
-    As substrings: no sets of n-grams. Returns (share, how many are long enough).
+    """Share of the replies of eight words or more that hold eight learnt words in a row. By search
+    for substrings, without sets of n-grams. Returns (share, how many are long enough).
     """
-    known = [_spaced(" ".join(reply)) for reply in learnt]
-    found = []
+    learnt_texts = [_spaced(" ".join(reply)) for reply in learnt]
+    copies = []
     for reply, context in zip(replies, contexts, strict=True):
         words = _spaced(" ".join(reply)).split()
         if len(words) < 8:
             continue
-        runs = [f" {' '.join(words[at : at + 8])} " for at in range(len(words) - 7)]
+        runs = [f" {' '.join(words[start : start + 8])} " for start in range(len(words) - 7)]
         own = _spaced(context)
-        found.append(any(run not in own and any(run in text for text in known) for run in runs))
-    return float(np.mean(found)) if found else None, len(found)
+        copies.append(
+            any(run not in own and any(run in text for text in learnt_texts) for run in runs)
+        )
+    return float(np.mean(copies)) if copies else None, len(copies)
 
 
 def random_split_leak(examples, share):
-    """Expected share of test replies that stand in a train context, from the hypergeometric."""
+    """Expected share of test replies that stand in a train context: hypergeometric."""
     holders = defaultdict(set)
-    for at, row in enumerate(examples.itertuples()):
+    for index, row in enumerate(examples.itertuples()):
         for turn in row.context:
-            holders[row.session, tuple(turn["messages"])].add(at)
+            holders[row.session, tuple(turn["messages"])].add(index)
     n = len(examples)
     test = round(share * n)
     leaks = []
-    for at, row in enumerate(examples.itertuples()):
-        others = len(holders[row.session, tuple(row.reply)] - {at})
-        # Of the n - 1 other rows test - 1 are drawn as well: all `others` among them?
+    for index, row in enumerate(examples.itertuples()):
+        others = len(holders[row.session, tuple(row.reply)] - {index})
+        # test - 1 of the n - 1 other rows are drawn too: the probability that all `others` are.
         leaks.append(1 - stats.hypergeom(n - 1, others, test - 1).pmf(others))
     return float(np.mean(leaks))
 
@@ -285,11 +291,11 @@ def membership(losses):
 
 def places(ranks):
     """The place of the true reply in each context, from 1, by nats a character."""
-    found = []
+    ranks_found = []
     for context, rows in ranks.groupby("context", sort=False):
         cost = dict(zip(rows["candidate"], rows["own_nats"] / rows["own_chars"], strict=True))
-        found.append(1 + sum(value < cost[context] for value in cost.values()))
-    return np.array(found)
+        ranks_found.append(1 + sum(value < cost[context] for value in cost.values()))
+    return np.array(ranks_found)
 
 
 def own_nats(model, tokenizer, row):
@@ -304,9 +310,9 @@ def own_nats(model, tokenizer, row):
     spans = [span for span in row.spans if span["end"] > span["start"]]
 
     def kind(start, end):
-        """Of the first span with a sign in the token; a lead gives way to what it leads to."""
+        """Kind of the first span that overlaps the token; a lead gives way to the span after it."""
         touched = [span["kind"] for span in spans if span["start"] < end and start < span["end"]]
-        return next((one for one in touched if one != "lead"), touched[0] if touched else "")
+        return next((part for part in touched if part != "lead"), touched[0] if touched else "")
 
     own = [kind(*ends) == "message" for ends in read["offset_mapping"][1:]]
     characters = sum(s["end"] - s["start"] for s in spans if s["kind"] == "message")

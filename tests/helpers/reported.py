@@ -1,4 +1,4 @@
-"""What `report` reads, made of synthetic chats with no model: the scores that need one by hand."""
+"""The inputs of `report`, from synthetic chats without a model; scores of models are made up."""
 
 import numpy as np
 import pandas as pd
@@ -57,7 +57,10 @@ def likelihoods(base=2.94, same=3.0, nearest=2.8, tuned=2.5, gain=None):
             "contexts": 20,
             "candidates": 10,
             "chance": {"mrr": 0.2929, "hits_at_1": 0.1},
-            **{name: {"mrr": interval(at), "hits_at_1": interval(at / 2)} for name, at in ranks},
+            **{
+                name: {"mrr": interval(value), "hits_at_1": interval(value / 2)}
+                for name, value in ranks
+            },
         },
         "legacy_random_split_leak": 0.74,
     }
@@ -66,17 +69,19 @@ def likelihoods(base=2.94, same=3.0, nearest=2.8, tuned=2.5, gain=None):
 def examples_of(turns, author):
     """Table EXAMPLES of the author's turns, each after the turn before."""
     before, rows = turns.shift(), []
-    for at in turns.index[turns["author"].eq(author)]:
+    for index in turns.index[turns["author"].eq(author)]:
         context = []
-        if at and before.at[at, "session"] == turns.at[at, "session"]:
-            context = [{"author": before.at[at, "author"], "messages": before.at[at, "messages"]}]
+        if index and before.at[index, "session"] == turns.at[index, "session"]:
+            context = [
+                {"author": before.at[index, "author"], "messages": before.at[index, "messages"]}
+            ]
         rows.append(
             {
-                "id": f"example-{at}",
-                **{key: turns.at[at, key] for key in ("chat", "session", "split")},
+                "id": f"example-{index}",
+                **{key: turns.at[index, key] for key in ("chat", "session", "split")},
                 "group": False,
                 "context": context,
-                "reply": turns.at[at, "messages"],
+                "reply": turns.at[index, "messages"],
             }
         )
     return pd.DataFrame(rows)
@@ -128,7 +133,7 @@ def scores_of(turns, examples, replies, author, config):
 
 
 def of_pictures():
-    """The tables for pictures that other stages write, by name, in numbers made up."""
+    """The tables for plots that other stages write, by name, with made-up numbers."""
     parts = ("position", "1", 40), ("position", "2+", 40), ("length", "1–10", 80)
     return {
         "loss": pd.DataFrame({"step": [5, 10], "train": [4.5, 3.5], "validation": [np.nan, 3.75]}),
@@ -157,7 +162,7 @@ def of_pictures():
 
 
 def workplace(folder):
-    """Everything that the stage reads, in `folder`; returns its arguments."""
+    """Write everything that the stage reads into `folder`; returns its arguments."""
     params = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))
     config = changed(EVALUATE, bootstrap=60)
     params |= {"evaluate": config.model_dump(), "report": params["report"] | {"language": "es"}}

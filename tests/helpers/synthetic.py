@@ -1,4 +1,4 @@
-"""Made-up people with habits of their own, for controls: who must win a score, and who must not."""
+"""Made-up people with habits of their own, as positive and negative controls of the scores."""
 
 import numpy as np
 import pandas as pd
@@ -10,10 +10,10 @@ SYLLABLES, FILLER = _SYLLABLES.split(), _FILLER.split()
 
 def topics(drawn, number=40, words=14):
     """`number` topics of made-up content words, none in two topics."""
-    made = set()
-    while len(made) < number * words:
-        made.add("".join(drawn.choice(SYLLABLES, 3)))
-    return np.array(sorted(made)).reshape(number, words)
+    words_made = set()
+    while len(words_made) < number * words:
+        words_made.add("".join(drawn.choice(SYLLABLES, 3)))
+    return np.array(sorted(words_made)).reshape(number, words)
 
 
 def author_says(words, drawn):
@@ -54,20 +54,20 @@ def chats(sessions=120, seed=3):
         split = "train" if session < sessions * 4 // 6 else "validation"
         split = "test" if session >= sessions * 5 // 6 else split
         for _ in range(4):
-            asked = drawn.choice(theme, 3, replace=False)
-            again = np.concatenate([asked[:2], drawn.choice(theme, 1)])
-            for who, content in ((friend, asked), ("Juli", again)):
+            content_asked = drawn.choice(theme, 3, replace=False)
+            again = np.concatenate([content_asked[:2], drawn.choice(theme, 1)])
+            for author, content in ((friend, content_asked), ("Juli", again)):
                 messages = []
-                for at in range(int(drawn.integers(1, 4))):
+                for place in range(int(drawn.integers(1, 4))):
                     words = list(drawn.choice(FILLER, int(drawn.integers(3, 7))))
-                    words[1:1] = content[at : at + 1] if at else content[:2]
-                    messages.append(SAYS[who](words, drawn))
+                    words[1:1] = content[place : place + 1] if place else content[:2]
+                    messages.append(SAYS[author](words, drawn))
                 rows.append(
                     {
                         "chat": friend,
                         "session": session,
                         "turn": len(rows),
-                        "author": who,
+                        "author": author,
                         "messages": messages,
                         "split": split,
                     }

@@ -18,7 +18,7 @@ def tokenizer(specials, eos, chat_template=None):
     """A tokenizer whose ids are places in WORDS, then in `specials`, then <|msg_sep|>."""
     words = [*WORDS, *specials, "<|msg_sep|>"]
     inner = Tokenizer(
-        models.WordLevel({word: at for at, word in enumerate(words)}, unk_token="<unk>")
+        models.WordLevel({word: index for index, word in enumerate(words)}, unk_token="<unk>")
     )
     pieces = Regex(r"<\|msg_sep\|>|\n\n|\n| |:|[^ \n:<]+|<")
     inner.pre_tokenizer = pre_tokenizers.Split(pieces, behavior="isolated")

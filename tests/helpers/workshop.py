@@ -9,12 +9,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 AUTHOR, PARTNER = "Xiomara Quintrell", "Evaristo Blum"
 PEOPLE = f"author: {AUTHOR}\npeople:\n  {PARTNER}: train\n"
-# Words that stand nowhere in the project: whatever holds one quotes these chats.
+# Words that occur nowhere else in the project: a file that holds one quotes these chats.
 SECRET = "zanfonía"
 
 
 def environment(**more):
-    """This one, with this Python's tools first on the path."""
+    """The current environment, with this Python's tools first on the PATH."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return {**os.environ, "PATH": path, "GIT_CONFIG_GLOBAL": os.devnull, **more}
 
@@ -29,7 +29,7 @@ def run(*command, cwd, check=True, **more):
 
 
 def clone(folder):
-    """The tree as it stands here, uncommitted work included, as one commit of a new repository."""
+    """Copy the working tree, uncommitted work included, as one commit of a new repository."""
     files = run("git", "ls-files", "-co", "--exclude-standard", "-z", cwd=ROOT).stdout.split("\0")
     for name in filter(None, files):
         if (ROOT / name).is_file():
@@ -46,12 +46,12 @@ def clone(folder):
 def chat(sessions=30, start=datetime(2025, 3, 1, 20, 0)):
     """An Android export: in each session the partner asks and the author answers, twice.
 
-    Two words of an answer are its own: with one, the filter would take it for a leak of another.
+    Answers differ in two words: with one, the filter would take each for a leak of another.
     """
     lines = []
     for number in range(sessions):
         time = start + timedelta(days=number)
-        for said, (who, text) in enumerate(
+        for minute, (author, text) in enumerate(
             (
                 (PARTNER, f"¿Viste la {SECRET} número {number}?"),
                 (AUTHOR, f"siii {number} veces la {SECRET} de {number} cuerdas"),
@@ -60,8 +60,8 @@ def chat(sessions=30, start=datetime(2025, 3, 1, 20, 0)):
                 (AUTHOR, f"ni loca pago {number} mangos"),
             )
         ):
-            moment = time + timedelta(minutes=said)
-            lines.append(f"{moment:%d/%m/%Y, %H:%M} - {who}: {text}\n")
+            moment = time + timedelta(minutes=minute)
+            lines.append(f"{moment:%d/%m/%Y, %H:%M} - {author}: {text}\n")
     return "".join(lines)
 
 

@@ -1,7 +1,6 @@
-"""Every config of conf/model on a tiny model of its architecture: from format to evaluation.
-
-The tiny models have the architecture that `espejo estimate` knows for the config, narrowed;
-tokenizers are trained on a few lines and have the template and special tokens of the real ones.
+"""Every config of conf/model on a tiny model of its architecture, from format to evaluation. A tiny
+model is the architecture that `espejo estimate` knows for the config, made narrow; tokenizers are
+trained on a few lines, with the template and special tokens of the real ones.
 """
 
 import datetime
@@ -43,7 +42,7 @@ LLAMA3 = ("<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eo
 
 @dataclass(frozen=True)
 class Family:
-    """What of a model's tokenizer matters here; `answer` is how its template opens a reply."""
+    """What matters of a model's tokenizer; `answer` is how its template opens a reply."""
 
     specials: tuple[str, ...]
     end: str
@@ -104,8 +103,8 @@ FAMILIES |= {
     "Qwen/Qwen3.5-2B": replace(
         FAMILIES["Qwen/Qwen3-1.7B"], template=tiny.template("qwen3_5_nothink")
     ),
-    # Both write ChatML over pieces of SentencePiece. Of Salamandra's template, whose own system
-    # text has a date, that is what is left where another system text is given.
+    # Both write ChatML with SentencePiece. Salamandra's own system text has a date; with another
+    # system text, its template is this one.
     **dict.fromkeys(
         ("BSC-LT/salamandra-2b-instruct", "utter-project/EuroLLM-1.7B-Instruct"),
         Family(
@@ -120,7 +119,7 @@ FAMILIES |= {
     "meta-llama/Llama-3.2-1B-Instruct": FAMILIES["meta-llama/Llama-3.1-8B-Instruct"],
 }
 
-# Two examples; one reply has two messages, the other begins with what no vocabulary has whole.
+# Two examples: one reply has two messages, the other begins with a character of several tokens.
 EXAMPLES = [
     ([{"author": "Flor", "messages": ["¿venís hoy?"]}], ["dale, voy", "llevo pan"]),
     (
@@ -139,7 +138,7 @@ NARROW = {
     "num_attention_heads": 2,
     "num_key_value_heads": 1,
     "head_dim": 32,
-    "initializer_range": 0.2,  # wide enough for two narrow layers to tell tokens apart
+    "initializer_range": 0.2,  # large enough that two narrow layers can tell tokens apart
 }
 NARROW_GPT2 = {"n_embd": 64, "n_layer": 2, "n_head": 2, "initializer_range": 0.1}
 NARROW_QWEN3_5 = NARROW | {
@@ -169,7 +168,8 @@ def tiny_base(params, folder):
         tie_word_embeddings=real.tie_word_embeddings,
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=None,  # its row would be zeros, and if it is the end token, never predicted
+        pad_token_id=None,  # its embedding would be zeros, so that as end token it would never be
+        # predicted
         **narrowed(real.model_type),
     )
     torch.manual_seed(0)
@@ -181,7 +181,7 @@ def test_no_architecture_is_without_a_test(composed):
     assert {composed(f"model={name}")["model"]["id"] for name in MODELS} == set(FAMILIES)
 
 
-# Each model in the form that its original had, and the other forms on one or two of them.
+# Each model in its original form, and the other forms with one or two models.
 CHOICES = [
     *([f"model={name}"] for name in MODELS),
     ["model=phi3", "format=chat"],
@@ -204,8 +204,8 @@ def ready(request, composed, tmp_path, monkeypatch):
         "repetition_penalty": 1.0,
         "max_new_tokens": 80,
     }
-    params["model"]["threads"] = 1  # with two, most of the time goes into waiting for each other
-    if params["model"]["name"] != "smollm2-qlora":  # that one as it is
+    params["model"]["threads"] = 1  # with two threads, most of the time goes into waiting
+    if params["model"]["name"] != "smollm2-qlora":  # that one is tiny already
         params["model"]["precision"] = "float32"
     params["train"] |= {
         "epochs": 60,
@@ -240,7 +240,7 @@ def test_a_config_goes_all_the_way(ready, tmp_path):
     greedy = generation_config(tokenizer, prompter.end, ready.generate)
     texts, rows, spans = encode(tokenizer, prompter, train.loss)
 
-    # What is learnt: the reply and the token that ends it, which stops generation as well.
+    # The labels: the reply and its end token, which also stops generation.
     for (context, reply), text, row in zip(EXAMPLES, texts, rows, strict=True):
         prompt = prompter.prompt(context, "Juli")
         assert text.startswith(prompt)
@@ -313,7 +313,7 @@ def test_a_config_goes_all_the_way(ready, tmp_path):
 
 
 def generated(model, tokenizer, prompter, greedy, context):
-    """The bubbles of a reply that must have ended by itself."""
+    """The bubbles of a reply that must end with an end token, not at the token limit."""
     prompt = prompter.prompt(context, "Juli")
     inputs = tokenizer(prompt, add_special_tokens=False, return_tensors="pt")
     with torch.inference_mode():
@@ -324,7 +324,7 @@ def generated(model, tokenizer, prompter, greedy, context):
     return prompter.bubbles(tokenizer.decode(reply[:-1]).removesuffix(prompter.end))
 
 
-# Some have a state beyond keys and values, or a sliding window of them.
+# Some have a recurrent state besides keys and values, or a sliding window.
 @pytest.fixture(params=[*{estimate.architecture(id_).model_type: id_ for id_ in FAMILIES}.values()])
 def tiny_pair(request, tmp_path):
     """A tiny model, drawn at random, and its tokenizer: one of each architecture."""
@@ -337,7 +337,7 @@ def tiny_pair(request, tmp_path):
 
 
 def test_of_a_model_that_also_sees_what_reads_text_is_loaded(configs, tmp_path, monkeypatch):
-    # As the hub has Qwen3.5: a composite, whose text model AutoModelForCausalLM takes out.
+    # As on the hub, Qwen3.5 is multimodal; AutoModelForCausalLM loads its text model.
     whole = Qwen3_5ForConditionalGeneration(
         Qwen3_5Config(
             text_config=NARROW_QWEN3_5 | {"vocab_size": 60, "tie_word_embeddings": True},
@@ -372,7 +372,7 @@ def behind(prompt, number):
 
 @torch.inference_mode()
 def losses_of_whole_texts(model, rows):
-    """By transformers alone: each text by itself, from its first token on, without a cache."""
+    """The losses by transformers alone: each text by itself, without a cache."""
     expected = []
     for row in rows:
         ids = torch.tensor([row["input_ids"]])

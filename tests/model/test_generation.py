@@ -1,4 +1,4 @@
-"""Replies in batches: sampled from the distribution of the settings, whatever the shortcut."""
+"""Replies in batches are sampled from the distribution that the settings define."""
 
 import pytest
 import torch
@@ -110,7 +110,7 @@ def test_replies_that_end_early_leave_the_others_as_they_are():
     )
     unending = GenerationConfig(**plain.to_diff_dict(), eos_token_id=[len(tokenizer) + 1])
     whole = model.generate(**inputs, generation_config=plain)[:, inputs["input_ids"].shape[1] :]
-    # A token that some rows come to early, some late and some perhaps never ends a reply.
+    # The end token is one that some rows reach early, some late and some perhaps never.
     first = {
         token: [row.index(token) if token in row else 99 for row in whole.tolist()]
         for token in set(whole.flatten().tolist())
@@ -132,7 +132,7 @@ def test_replies_that_end_early_leave_the_others_as_they_are():
     for row, position, text in zip(whole.tolist(), first[end], texts, strict=True):
         assert text.startswith(tokenizer.decode(row[: position + 1]))
     assert batch_sizes[0] == len(prompts) > batch_sizes[-1] > 0  # ended replies leave the batch
-    # A text that ends a reply counts as well as a token.
+    # A stop string ends a reply as well as an end token.
     by_text = generation._generate(
         model, tokenizer, inputs, unending, nothing, [tokenizer.decode(end)]
     )

@@ -1,4 +1,4 @@
-"""What `auto` means: on processors fast and slow in bfloat16, on GPUs, with few cores."""
+"""What `auto` chooses: on CPUs with fast and slow bfloat16, on GPUs, with few cores."""
 
 import json
 import os
@@ -65,7 +65,7 @@ def test_a_card_takes_bfloat16_where_it_has_it_and_float16_where_not(gpu):
 
 
 def test_a_model_that_float16_cannot_hold_is_never_computed_in_it(gpu, configs):
-    # In Gemma 3 states between layers go to 104,000, and float16 ends at 65,504: its loss was NaN.
+    # Gemma 3's hidden states reach 104,000, and float16 ends at 65,504: its loss was NaN.
     precision = configs("model=gemma3").model.precision
     gpu(False)
     assert hardware.dtype_of(precision) == torch.float32
@@ -197,7 +197,7 @@ def test_the_machine_is_identified_by_processor_torch_and_limits(monkeypatch):
 
 
 def test_products_are_timed_in_both_precisions():
-    # Whatever the processor, one of them takes no more than a hundred times the other.
+    # On any CPU, one takes at most a hundred times as long as the other.
     assert 0.01 < hardware._measured_cost() < 100
 
 

@@ -131,7 +131,7 @@ def test_two_processes_that_convert_at_once_end_with_one_model(monkeypatch, tmp_
     def convert(gguf, target):
         target.mkdir()
         (target / "model.safetensors").write_bytes(gguf.read_bytes())
-        both_convert.wait()  # neither has renamed yet: this really is the race
+        both_convert.wait()  # neither has renamed its draft yet: a real race
 
     monkeypatch.setattr(bundled, "_convert", convert)
     folders = []

@@ -1,4 +1,4 @@
-"""A model trained in one precision is loaded, scored and used in the other."""
+"""A model trained in one precision can be loaded, scored and used in another."""
 
 import json
 
@@ -62,12 +62,12 @@ def test_what_one_processor_trained_another_loads_and_scores(
 
     def nats_per_character(precision):
         processor(precision)
-        found = {}
+        means = {}
         for name, either in ModelPair(tmp_path / "model").both():
             assert str(either.dtype) == f"torch.{precision}"
             sums = losses.per_example(losses.token_losses(either, rows, 512), rows, spans)
-            found[name] = sums["nats"].sum() / sums["chars"].sum()
-        return found
+            means[name] = sums["nats"].sum() / sums["chars"].sum()
+        return means
 
     there, here = nats_per_character(first), nats_per_character(second)
     assert here["tuned"] < 0.5 * here["base"]  # it has learnt

@@ -1,4 +1,4 @@
-"""A run of the whole pipeline that several tests look at: it takes longest."""
+"""One run of the whole pipeline, shared by several tests, since it takes minutes."""
 
 import pytest
 

@@ -42,7 +42,7 @@ def test_every_choice_composes_to_the_same_sections_and_keys(composed, choice):
 
 def test_params_yaml_has_the_shape_of_conf(composed):
     params = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))
-    # A user's `dvc exp run -S …` may have rewritten the values: .ci/run checks those.
+    # A user's `dvc exp run -S …` may have rewritten params.yaml, so .ci/run checks the values.
     chosen = [f"model={params['model']['name']}", f"format={params['format']['name']}"]
     assert shape(params) == shape(composed(*chosen))
 
@@ -108,13 +108,13 @@ def test_a_card_wins_over_any_model_in_any_order(tmp_path):
     params = tmp_path / "params.yaml"
     for order in (["model=own", CARDS[1]], [CARDS[1], "model=own"]):
         compose_and_dump(params, str(conf), None, "config", "", order)
-        found = yaml.safe_load(params.read_text("utf-8"))
-        assert found["model"]["quantization"] == "nf4"
-        assert found["model"]["double_quantization"] is True
-        assert found["train"]["gradient_checkpointing"] is True
-        assert (found["train"]["batch_size"], found["train"]["micro_batch_size"]) == (12, 1)
-        assert found["train"]["learning_rate"] == 2.0e-4
-    # What a user says of their own data, or on the command line, wins over the card.
+        written = yaml.safe_load(params.read_text("utf-8"))
+        assert written["model"]["quantization"] == "nf4"
+        assert written["model"]["double_quantization"] is True
+        assert written["train"]["gradient_checkpointing"] is True
+        assert (written["train"]["batch_size"], written["train"]["micro_batch_size"]) == (12, 1)
+        assert written["train"]["learning_rate"] == 2.0e-4
+    # A user's settings for own data, or on the command line, win over the GPU's preset.
     compose_and_dump(params, str(conf), None, "config", "", [*order, "train.micro_batch_size=3"])
     assert yaml.safe_load(params.read_text("utf-8"))["train"]["micro_batch_size"] == 3
 
@@ -207,7 +207,7 @@ def test_own_chats_have_pseudonyms_whatever_else_is_chosen(tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("asked", "said"),
+    ("override", "expected"),
     [
         ("train.epoch=1", "train.epoch is no setting; the nearest is train.epochs."),
         ("evaluate.share.membership=1", "evaluate.share is called evaluate.sharing_limits now."),
@@ -218,14 +218,14 @@ def test_own_chats_have_pseudonyms_whatever_else_is_chosen(tmp_path, monkeypatch
         ("train.epochs", "Error parsing override 'train.epochs'."),
     ],
 )
-def test_what_does_not_compose_is_one_sentence(asked, said, monkeypatch):
+def test_what_does_not_compose_is_one_sentence(override, expected, monkeypatch):
     import compose
 
     before = (ROOT / "params.yaml").read_bytes()
-    monkeypatch.setattr("sys.argv", ["conf/compose.py", asked])
+    monkeypatch.setattr("sys.argv", ["conf/compose.py", override])
     with pytest.raises(SystemExit) as refused:
         compose.main()
-    assert str(refused.value).startswith(f"conf/ does not compose with {asked}: ")
-    assert said in str(refused.value)
+    assert str(refused.value).startswith(f"conf/ does not compose with {override}: ")
+    assert expected in str(refused.value)
     assert "\n" not in str(refused.value)
     assert (ROOT / "params.yaml").read_bytes() == before

@@ -1,4 +1,4 @@
-"""Whoever withholds their words is gone: from every table, from the cache, from what was learnt."""
+"""The words of a person who withholds them are gone: from tables, cache and training texts."""
 
 import gzip
 import io
@@ -17,7 +17,7 @@ from tests.helpers.workshop import AUTHOR, PARTNER, SECRET, run
 
 pytestmark = pytest.mark.model
 
-# Names and words that stand nowhere else, not even in this file: they are written from behind.
+# Names and words that occur nowhere else, not even in this file: they are written backwards.
 THIRD = "zeugíñI rasatlaB"[::-1]
 NAMESAKE = f"{THIRD.split()[0]} Paz"
 FOURTH = "🌵 aisarfuE"[::-1]  # a first name only
@@ -27,7 +27,7 @@ NICKNAME = "irfuE"[::-1]
 WITHHOLDING = (THIRD, FOURTH, FIFTH)
 THEIRS = "ipako nu érpmoc em"[::-1]
 LONGER = "setoloxa sod sim noc oír la iuf yoh"[::-1]
-# What each kind of row says, in the table before anybody withholds: without one the test is empty.
+# A text for each kind of row, in the table before anybody withholds: otherwise the test is empty.
 ROWS = {
     "mention": f"hoy viene {THIRD}",
     "mention in small letters": f"che {THIRD.split()[1].lower()}, venís?",
@@ -53,37 +53,37 @@ NOTICES = ("rename", "add", "group")
 
 
 def group_chat():
-    """The chat of `workshop`, in which others speak on every other evening, and `ROWS` are said."""
-    lines, said = [], list(ROWS.items())
+    """The chat of `workshop`, with `ROWS` and messages of others on every other evening."""
+    lines, waiting = [], list(ROWS.items())
     for line in workshop.chat(60).splitlines(keepends=True):
         lines.append(line)
         stamp = line.split(" - ")[0]
         if "?" in line and "la compramos" in line and int(line.split("/")[0]) % 2:
             lines.append(f"{stamp} - {WITHHOLDING[len(lines) % 3]}: {THEIRS} {len(lines)}\n")
             lines.append(f"{stamp} - {WITHHOLDING[len(lines) % 3]}: {LONGER}\n")
-        elif "ni loca" in line and said:
-            kind, text = said.pop(0)
-            who = "" if kind in NOTICES else f"{NAMESAKE}: "
-            lines.append(f"{stamp} - {who}{text}\n")
-    assert not said
+        elif "ni loca" in line and waiting:
+            kind, text = waiting.pop(0)
+            author = "" if kind in NOTICES else f"{NAMESAKE}: "
+            lines.append(f"{stamp} - {author}{text}\n")
+    assert not waiting
     return "".join(lines)
 
 
 def folded(text):
-    """Without case and accents: how the test looks for a name is not how the program does."""
+    """`text` without case and accents; deliberately not the program's own function."""
     decomposed = unicodedata.normalize("NFD", text)
     return "".join(c for c in decomposed if not unicodedata.combining(c)).casefold()
 
 
 def searched():
-    """Of each person and their words what may be left nowhere, folded, spaces and signs apart."""
-    found = [THIRD.split()[1], "".join(THIRD.split()), FOURTH.split()[0], NICKNAME]
-    found += ["".join(THEIRS.split()), LONGER.split()[-1], FIFTH[-8:], LATER[-8:]]
-    return [re.sub(r"[\W_]", "", folded(one)) for one in found]
+    """Names and words that may be left nowhere: folded, without spaces and punctuation."""
+    names = [THIRD.split()[1], "".join(THIRD.split()), FOURTH.split()[0], NICKNAME]
+    names += ["".join(THEIRS.split()), LONGER.split()[-1], FIFTH[-8:], LATER[-8:]]
+    return [re.sub(r"[\W_]", "", folded(name)) for name in names]
 
 
 def unpacked(content):
-    """The bytes of a file, tables, archives and objects of git as their contents."""
+    """The bytes of a file; of tables, archives and git objects, their contents."""
     if content.startswith(b"PAR1"):
         return str(pq.read_table(io.BytesIO(content)).to_pylist()).encode()
     if content.startswith(b"\x1f\x8b"):
@@ -99,7 +99,7 @@ def unpacked(content):
 
 
 def artefacts(folder):
-    """Every file of a clone but the exports, what git keeps included: name and contents."""
+    """Every file of a clone except the exports, git objects included: name and contents."""
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_file() and not name.startswith("data/raw/mine/"):
@@ -107,14 +107,14 @@ def artefacts(folder):
 
 
 def holding(folder, words=None):
-    """The artefacts in which a name or word of theirs is, in any writing; or plain `words`."""
-    found = []
+    """The artefacts that hold a name or word of theirs, in any spelling; or exactly `words`."""
+    files = []
     for name, content in artefacts(folder):
         text = f"{name}\n{content.decode('utf-8', 'ignore')}"
         bare = re.sub(r"[\W_]", "", folded(text).replace("\\n", " "))
-        if any(one in bare for one in searched()) if words is None else words in text:
-            found.append(name)
-    return found
+        if any(word in bare for word in searched()) if words is None else words in text:
+            files.append(name)
+    return files
 
 
 def exports(folder):
@@ -134,7 +134,7 @@ def exports(folder):
 
 
 def people(raw, answer):
-    """Write what they allow."""
+    """Write people.yaml with everybody's answer."""
     lines = [f"  {PARTNER}: train", f"  {NAMESAKE}: train"]
     lines += [f"  {name}: {answer}" for name in WITHHOLDING]
     content = f"author: {AUTHOR}\npeople:\n" + "\n".join(lines)
@@ -154,13 +154,13 @@ def test_one_edit_repro_and_gc_leave_nothing_of_a_person(stages, tmp_path):
     people(raw, "train")
     chosen = ("-S", "data=mine", "-S", "model=smollm2", "-S", "experiment=smoke")
     run("dvc", "exp", "run", *chosen, *stages, cwd=folder)
-    if not stages:  # what the queue leaves: copies, outputs
+    if not stages:  # remains of a queue: copies, outputs
         queue = ("--queue", "-n", "queued", "-C", "data/raw/mine", "-S", "group.history=3")
         run("dvc", "exp", "run", *queue, *chosen, "group", cwd=folder)
         run("dvc", "queue", "start", cwd=folder)
         run("dvc", "queue", "logs", "--follow", "queued", cwd=folder)
 
-    # They were there: in every kind of row, in chats of their own, in the cache.
+    # Before: they are in every kind of row, in chats of their own, in the cache.
     read = rows(folder)
     for kind, text in ROWS.items():
         assert any(row["text"] == text for row in read), kind
@@ -175,20 +175,23 @@ def test_one_edit_repro_and_gc_leave_nothing_of_a_person(stages, tmp_path):
     run("dvc", "gc", "-w", "-f", cwd=folder)
 
     assert holding(folder) == []
-    assert not [one for one in searched() if one in folded(ran.stdout + ran.stderr)]
-    # Every row is still there, of the chats the order, of others what they said.
+    assert not [word for word in searched() if word in folded(ran.stdout + ran.stderr)]
+    # Every row is still there, the chats in the same order, and the words of others unchanged.
     after = rows(folder)
     assert [row["line"] for row in after] == [row["line"] for row in read]
     chats = {row["chat"]: None for row in read}
     assert [row["chat"] for row in after] == [
         {
-            name: f"withheld {at}"
-            for at, name in enumerate((n for n in chats if n in WITHHOLDING), 1)
+            name: f"withheld {number}"
+            for number, name in enumerate((n for n in chats if n in WITHHOLDING), 1)
         }.get(row["chat"], row["chat"])
         for row in read
     ]
     left = {
-        kind: after[at] for at, row in enumerate(read) for kind in ROWS if row["text"] == ROWS[kind]
+        kind: after[number]
+        for number, row in enumerate(read)
+        for kind in ROWS
+        if row["text"] == ROWS[kind]
     }
     assert {kind: row["text"] for kind, row in left.items()} == {
         "mention": "hoy viene <PERSON>",
@@ -216,7 +219,7 @@ def test_one_edit_repro_and_gc_leave_nothing_of_a_person(stages, tmp_path):
     assert sum(SECRET in text or text == "re linda" for text in lasts) == 60
     assert sum(text.startswith("ni loca") for text in lasts) == 60 - 31
 
-    # All that was made from the chats can go at once, where too little is left to train on.
+    # Where too little is left to train on, everything made from the chats can be deleted at once.
     assert [name for name in holding(folder, SECRET) if name.startswith(".dvc/cache")]
     listed = re.search("site_cache_dir: (.+)", run("dvc", "doctor", cwd=folder).stdout)[1]
     assert any(THIRD.encode() in file.read_bytes() for file in Path(listed).rglob("*.db"))
@@ -235,11 +238,11 @@ def test_their_words_are_read_as_context_and_never_learnt_even_from_whole_texts(
     (raw / "people.yaml").write_text(f"author: {AUTHOR}\npeople: {{{PARTNER}: context}}\n", "utf-8")
     run("dvc", "exp", "run", "-S", "data=mine", "-S", "model=smollm2-clm", "format", cwd=folder)
     for row in rows(folder, "formatted"):
-        never = [row["text"][span["start"] : span["end"]] for span in row["masked"]]
-        asked = [text for text in never if text.startswith("¿")]
-        assert asked == never  # the partner asks, always; the author never does
+        masked = [row["text"][span["start"] : span["end"]] for span in row["masked"]]
+        questions = [text for text in masked if text.startswith("¿")]
+        assert questions == masked  # the partner asks, always; the author never does
         learnt = row["text"]
-        for text in never:
+        for text in masked:
             learnt = learnt.replace(text, "")
         assert "¿" not in learnt
     # one turn before the first, two after

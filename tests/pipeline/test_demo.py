@@ -1,4 +1,4 @@
-"""The demo chats: what is in git is what the screenplays give, and it is fit to show a style."""
+"""The demo chats: the files in git are rendered from the screenplays, and show a style."""
 
 import random
 
@@ -62,12 +62,13 @@ def test_the_folder_in_git_is_what_the_renderer_writes(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", CHATS)
 def test_every_line_of_a_screenplay_is_understood_and_comes_back_from_its_export(name, exports):
-    # A mark before each session or pause writes nothing; any other line is one message or notice.
+    # Lines with a mark for a session or pause write nothing; each other line is a message or
+    # notice.
     screenplay = (render.HERE / "screenplays" / f"{name}.txt").read_text("utf-8")
     spoken = [line for line in screenplay.split("\n") if line and line[0] not in "@+"]
-    wanted = [None if line[0] == "*" else CAST[line[0]] for line in spoken]
+    expected = [None if line[0] == "*" else CAST[line[0]] for line in spoken]
     export = exports[name]
-    assert [None if pd.isna(who) else who for who in export.messages["author"]] == wanted
+    assert [None if pd.isna(author) else author for author in export.messages["author"]] == expected
     assert export.lines_understood == export.lines
     assert export.lookalikes == 0
 
@@ -88,9 +89,9 @@ def test_the_author_writes_unlike_everybody_else(messages):
     assert share([text[0].islower() for text in juli]) > 0.9
     assert share(["jaja" in text.lower() or "¿" in text or "¡" in text for text in juli]) < 0.01
     for partner in set(CAST.values()) - {"Juli"}:
-        said = said_by(messages, partner)
-        assert len(said) > 50, partner
-        assert share([text[0].islower() for text in said]) < 0.5, partner
+        texts = said_by(messages, partner)
+        assert len(texts) > 50, partner
+        assert share([text[0].islower() for text in texts]) < 0.5, partner
 
 
 def test_the_demo_is_big_enough_to_learn_from_and_small_enough_to_wait_for(messages):
@@ -112,9 +113,9 @@ def test_the_demo_shows_every_form_of_an_export(exports, messages):
 
 
 def test_the_demo_cannot_be_learnt_by_heart(messages):
-    wanted = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))["clean"]
-    kept, _, found = clean(messages, CleanConfig(**wanted), pseudonyms={})
-    assert found.empty  # everybody is invented, and so would be their numbers
+    config = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))["clean"]
+    kept, _, spans = clean(messages, CleanConfig(**config), pseudonyms={})
+    assert spans.empty  # everybody is invented, and so would be their numbers
     parted = split(turns(kept, "1h", "3h"), "Juli", validation=0.1, test=0.1, at_least=50)
     shares = novelty.of_author(parted, "Juli")
     assert shares["repeated_turns"] < 0.05

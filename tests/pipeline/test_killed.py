@@ -1,4 +1,4 @@
-"""`dvc repro` that is killed, and killed in a save, has the result of an uninterrupted run."""
+"""`dvc repro`, killed between and during saves, ends with the result of an uninterrupted run."""
 
 import signal
 import subprocess
@@ -23,7 +23,7 @@ SETTINGS = (
 
 
 def prepared(folder):
-    """A clone with chats of somebody's own, whose params.yaml says to train STEPS steps."""
+    """A clone with own chats, whose params.yaml trains STEPS steps."""
     workshop.clone(folder)
     workshop.mine(folder)
     code = "import sys, compose; compose.compose(compose.ROOT / 'params.yaml', sys.argv[1:])"

@@ -1,7 +1,7 @@
 """No setting without a reader: each field of each section is read by code, or by dvc.yaml.
 
-Not by its name alone, which several sections may have (`seed`): an expression counts where the code
-itself says that it is of that section, by an annotation or by `params(CleanConfig)`.
+The field's name alone is not enough, since several sections may share it (`seed`): an expression
+counts if an annotation or `params(CleanConfig)` gives it that section as its type.
 """
 
 import ast
@@ -23,7 +23,7 @@ CODE = [
 
 def groups(of):
     """A section and the groups of settings inside it."""
-    return [of, *(one for field in of.model_fields.values() for one in sections_in(field))]
+    return [of, *(group for field in of.model_fields.values() for group in sections_in(field))]
 
 
 def sections_in(field):
@@ -35,8 +35,8 @@ class Reads:
     """The (class, field) pairs that a module reads, of these sections and groups."""
 
     def __init__(self, module, classes):
-        self.classes = {one.__name__: one for one in classes}
-        self.found = set()
+        self.classes = {group.__name__: group for group in classes}
+        self.fields = set()
         for node in module.body:
             held = {}  # what the fields of a class hold: self.tags
             if isinstance(node, ast.ClassDef):
@@ -48,50 +48,50 @@ class Reads:
 
     def annotated(self, annotation):
         """The section that an annotation names, alone or beside None."""
-        names = [one.id for one in ast.walk(annotation) if isinstance(one, ast.Name)]
+        names = [part.id for part in ast.walk(annotation) if isinstance(part, ast.Name)]
         return next((self.classes[name] for name in names if name in self.classes), None)
 
-    def walk(self, node, known):
-        """Read a function, with those inside it; `known` are names to sections."""
-        for one in ast.walk(node):
-            if isinstance(one, ast.arg) and one.annotation:
-                known[one.arg] = self.annotated(one.annotation)
-        for one in sorted(ast.walk(node), key=lambda one: getattr(one, "lineno", 0)):
-            if isinstance(one, ast.Assign | ast.NamedExpr):
-                targets = one.targets if isinstance(one, ast.Assign) else [one.target]
+    def walk(self, node, sections):
+        """Read a function and those inside it; adds to `sections` the names of sections."""
+        for child in ast.walk(node):
+            if isinstance(child, ast.arg) and child.annotation:
+                sections[child.arg] = self.annotated(child.annotation)
+        for child in sorted(ast.walk(node), key=lambda child: getattr(child, "lineno", 0)):
+            if isinstance(child, ast.Assign | ast.NamedExpr):
+                targets = child.targets if isinstance(child, ast.Assign) else [child.target]
                 for target in targets:
-                    pairs = [(target, one.value)]
-                    if isinstance(target, ast.Tuple) and isinstance(one.value, ast.Tuple):
-                        pairs = zip(target.elts, one.value.elts, strict=True)
-                    known |= {
-                        name.id: self.section(value, known)
+                    pairs = [(target, child.value)]
+                    if isinstance(target, ast.Tuple) and isinstance(child.value, ast.Tuple):
+                        pairs = zip(target.elts, child.value.elts, strict=True)
+                    sections |= {
+                        name.id: self.section(value, sections)
                         for name, value in pairs
                         if isinstance(name, ast.Name)
                     }
-        for one in ast.walk(node):
-            self.section(one, known)
+        for child in ast.walk(node):
+            self.section(child, sections)
 
-    def section(self, node, known):
-        """The section that an expression is, or None; remembers what it reads."""
+    def section(self, node, sections):
+        """The section that an expression gives, or None; records the fields that it reads."""
         if isinstance(node, ast.Name):
-            return known.get(node.id)
+            return sections.get(node.id)
         if isinstance(node, ast.Call):
             called = [node.func, *node.args[:1]]  # CleanConfig(...), params(CleanConfig)
-            names = [one.id for one in called if isinstance(one, ast.Name)]
+            names = [part.id for part in called if isinstance(part, ast.Name)]
             return next((self.classes[name] for name in names if name in self.classes), None)
         if not isinstance(node, ast.Attribute):
             return None
         if isinstance(node.value, ast.Name) and node.value.id == "self":
-            return known.get(f"self.{node.attr}")
-        of = self.section(node.value, known)
+            return sections.get(f"self.{node.attr}")
+        of = self.section(node.value, sections)
         if of is None or node.attr not in of.model_fields:
             return None
-        self.found.add((of, node.attr))
+        self.fields.add((of, node.attr))
         return next(iter(sections_in(of.model_fields[node.attr])), None)
 
 
 def keys_in(modules, section):
-    """What stands in quotes in brackets behind ["section"]."""
+    """The keys read from a dictionary of sections, as in x["section"]["key"]."""
     return {
         node.slice.value
         for module in modules
@@ -103,26 +103,26 @@ def keys_in(modules, section):
 
 
 def unread(config, modules, written=""):
-    """The fields of a section that none of the modules reads, nor what is `written` in YAML.
+    """The fields of a section that neither the modules nor the YAML text `written` reads.
 
     There ${launch.${train.launcher}} reads train.launcher and any of launch.
     """
     classes = groups(config)
-    found = {pair for module in modules for pair in Reads(module, classes).found}
+    read = {pair for module in modules for pair in Reads(module, classes).fields}
     if re.search(rf"\$\{{{config.section}\.\$", written):
         return []
     names = set(re.findall(rf"\$\{{{config.section}\.(\w+)\}}", written))
     # What stands beside a trained model (espejo.json) is a dictionary of sections.
     names |= keys_in(modules, config.section)
     return [
-        f"{one.__name__}.{field}"
-        for one in classes
-        for field in one.model_fields
-        if (one, field) not in found and field not in names
+        f"{group.__name__}.{field}"
+        for group in classes
+        for field in group.model_fields
+        if (group, field) not in read and field not in names
     ]
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda one: one.section)
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda section: section.section)
 def test_every_setting_is_read(config):
     written = "".join((ROOT / name).read_text("utf-8") for name in ("dvc.yaml", "conf/config.yaml"))
     assert unread(config, CODE, written) == []
@@ -144,7 +144,7 @@ class Outer(Section):
     ("code", "read"),
     [
         ("", set()),
-        # Of another section, or of nothing that is known, `seed` says nothing.
+        # `seed` of another section, or of an unknown object, does not count.
         ("def f(config: Other): return config.seed", set()),
         ("def f(config): return config.seed + Outer.seed", set()),
         ("def f(config: Outer): return config.seed", {"Outer.seed"}),

@@ -17,7 +17,7 @@ def test_own_chats_are_read_and_answered(ran):
     examples = pq.read_table(ran / "data" / "examples.parquet").to_pylist()
     # 30 sessions of two replies each.
     assert len(examples) == 60
-    # What `make mine` sets: nobody's name is in what is learnt, not even as the name of a chat.
+    # As `make mine` sets it: no name is in the training texts, not even as the name of a chat.
     assert all(example["chat"] == "CHAT_1" for example in examples)
     assert {turn["author"] for row in examples for turn in row["context"]} == {
         "PERSON_0",
@@ -50,8 +50,8 @@ def test_no_commit_of_an_experiment_holds_text_or_names(ran):
     assert refs
     for ref in refs:
         for word in (SECRET, AUTHOR, PARTNER):
-            found = run("git", "grep", "-l", word, ref, "--", ":!tests", cwd=ran, check=False)
-            assert found.returncode == 1, found.stdout
+            matches = run("git", "grep", "-l", word, ref, "--", ":!tests", cwd=ran, check=False)
+            assert matches.returncode == 1, matches.stdout
 
 
 @pytest.mark.model
@@ -68,7 +68,9 @@ def test_no_session_of_the_test_set_is_in_train(ran):
 
 @pytest.mark.model
 def test_training_text_ends_where_the_reply_ends(ran):
-    for row in pq.read_table(ran / "data" / "formatted.parquet").to_pylist():
+    rows = pq.read_table(ran / "data" / "formatted.parquet").to_pylist()
+    assert rows
+    for row in rows:
         assert row["spans"][-1]["kind"] == "end"
         assert row["spans"][-1]["end"] == len(row["text"])
 
@@ -111,10 +113,10 @@ def test_a_queued_experiment_on_own_chats_reads_those_chats(tmp_path):
     run("dvc", "queue", "stop", cwd=folder, check=False)
     status = run("dvc", "queue", "status", cwd=folder).stdout
     assert status.count("Success") == 2, status
-    shown = json.loads(run("dvc", "exp", "show", "--json", cwd=folder).stdout)
+    table = json.loads(run("dvc", "exp", "show", "--json", cwd=folder).stdout)
     read = [
         metrics["metrics/group.json"]["data"]
-        for experiment in shown[0]["experiments"] or shown[1]["experiments"]
+        for experiment in table[0]["experiments"] or table[1]["experiments"]
         for revision in experiment["revs"]
         for metrics in [revision["data"]["metrics"]]
     ]
@@ -125,13 +127,13 @@ def test_a_queued_experiment_on_own_chats_reads_those_chats(tmp_path):
         assert name not in (folder / "dvc.lock").read_text()
 
 
-def name_of(folder, at):
-    """The name of the experiment number `at` in the queue."""
+def name_of(folder, revision):
+    """The name of experiment number `revision` in the queue."""
     rows = run("dvc", "queue", "status", cwd=folder).stdout.splitlines()[1:]
-    return rows[at].split()[1]
+    return rows[revision].split()[1]
 
 
-# Mistakes: each ends in one sentence that says what to do.
+# Mistakes of users: each ends in one sentence that says what to do.
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +143,7 @@ def place(tmp_path_factory):
 
 
 def refused(place, stage, *arguments):
-    """What a stage says when it refuses; it must not be a stack trace."""
+    """The error message of a stage, which must not be a traceback."""
     ran = run(sys.executable, "-m", f"stages.{stage}", *arguments, cwd=place, check=False)
     assert ran.returncode == 1
     assert "Traceback" not in ran.stderr
@@ -178,17 +180,19 @@ def raw(place, name, **files):
     ],
 )
 def test_bad_exports_end_in_one_sentence(place, name, files, expected):
-    said = refused(place, "parse", raw(place, name, **files), "data/m.parquet", "metrics/m.json")
-    assert said.startswith("parse: ")
-    assert expected in said
-    assert "\n" not in said
+    sentence = refused(
+        place, "parse", raw(place, name, **files), "data/m.parquet", "metrics/m.json"
+    )
+    assert sentence.startswith("parse: ")
+    assert expected in sentence
+    assert "\n" not in sentence
 
 
 def test_an_unknown_author_is_told_who_is_in_the_chats(place):
     folder = raw(place, "unknown", chat__txt=workshop.chat(3), people__yaml="author: Nadie\n")
-    said = refused(place, "parse", folder, "data/m.parquet", "metrics/m.json")
+    sentence = refused(place, "parse", folder, "data/m.parquet", "metrics/m.json")
     # Three sessions: nine messages of the author, six of the partner.
-    assert f"{AUTHOR} (9), {PARTNER} (6)" in said
+    assert f"{AUTHOR} (9), {PARTNER} (6)" in sentence
 
 
 def test_too_few_replies_says_how_many_there_are_and_are_needed(place):
@@ -207,7 +211,7 @@ def test_too_few_replies_says_how_many_there_are_and_are_needed(place):
         "reports/b.md",
         cwd=place,
     )
-    said = refused(
+    sentence = refused(
         place,
         "group",
         "data/b.parquet",
@@ -216,7 +220,7 @@ def test_too_few_replies_says_how_many_there_are_and_are_needed(place):
         "data/d.parquet",
         "metrics/c.json",
     )
-    assert "14 replies and at least 50 are needed" in said
+    assert "14 replies and at least 50 are needed" in sentence
 
 
 def test_ctrl_c_ends_a_stage_with_a_sentence():

@@ -1,4 +1,4 @@
-"""Two experiments at the same time: each gets what it gets alone."""
+"""Two experiments at the same time: each has the result that it has alone."""
 
 import subprocess
 import sys
@@ -21,8 +21,8 @@ def settings(seed):
     return (*(word for choice in chosen for word in ("-S", choice)), "train")
 
 
-def made(folder, rev):
-    """What a training leaves in a commit: the hashes of all its outputs, and its numbers."""
+def results(folder, rev):
+    """The results of a training in a commit: the hashes of all its outputs, and its numbers."""
 
     def held(path):
         return run("git", "show", f"{rev}:{path}", cwd=folder).stdout
@@ -34,18 +34,18 @@ def made(folder, rev):
 def experiment(folder, name):
     """The commit of the experiment of that name."""
     refs = run("git", "for-each-ref", "--format=%(refname)", "refs/exps", cwd=folder).stdout
-    (found,) = [ref for ref in refs.split() if ref.endswith(f"/{name}")]
-    return found
+    (ref_found,) = [ref for ref in refs.split() if ref.endswith(f"/{name}")]
+    return ref_found
 
 
 def training_in(folder):
     """The folders below `folder` in which the stage train runs now."""
     processes = psutil.process_iter(["cmdline", "cwd"])
     return {
-        found.info["cwd"]
-        for found in processes
-        if "stages.train" in (found.info["cmdline"] or ())
-        and (found.info["cwd"] or "").startswith(str(folder))
+        process.info["cwd"]
+        for process in processes
+        if "stages.train" in (process.info["cmdline"] or ())
+        and (process.info["cwd"] or "").startswith(str(folder))
     }
 
 
@@ -56,7 +56,7 @@ def test_two_experiments_in_parallel_do_not_disturb_each_other(tmp_path):
     expected = {}
     for seed in SEEDS:
         run("dvc", "exp", "run", "-n", f"seed-{seed}", *settings(seed), cwd=alone)
-        expected[seed] = made(alone, experiment(alone, f"seed-{seed}"))
+        expected[seed] = results(alone, experiment(alone, f"seed-{seed}"))
     assert expected[1] != expected[2]
 
     both = workshop.clone(tmp_path / "both")
@@ -64,7 +64,7 @@ def test_two_experiments_in_parallel_do_not_disturb_each_other(tmp_path):
     for seed in SEEDS:
         queue = ("--queue", "-n", f"seed-{seed}", "-C", "data/raw/mine")
         run("dvc", "exp", "run", *queue, *settings(seed), cwd=both)
-    start = subprocess.Popen(  # its workers would keep a pipe open, and `run` waiting, to the end
+    start = subprocess.Popen(  # its workers would keep a pipe open, and `run` would wait for them
         [sys.executable, "-m", "dvc", "queue", "start", "-j", "2"],
         cwd=both,
         stdout=subprocess.DEVNULL,
@@ -75,7 +75,7 @@ def test_two_experiments_in_parallel_do_not_disturb_each_other(tmp_path):
     status = "Queued"
     while time.monotonic() < until:
         most = max(most, len(training_in(both)))
-        if not training_in(both):  # `dvc queue status` takes seconds: nobody is kept from looking
+        if not training_in(both):  # `dvc queue status` takes seconds, so the loop needs no sleep
             status = run("dvc", "queue", "status", cwd=both).stdout
             if not status.count("Running") + status.count("Queued"):
                 break
@@ -84,4 +84,4 @@ def test_two_experiments_in_parallel_do_not_disturb_each_other(tmp_path):
     assert most == 2  # they did run at the same time
     assert status.count("Success") == 2, status
     for seed in SEEDS:
-        assert made(both, experiment(both, f"seed-{seed}")) == expected[seed]
+        assert results(both, experiment(both, f"seed-{seed}")) == expected[seed]

@@ -17,7 +17,7 @@ def test_another_clone_pulls_the_tables_that_one_pushed(tmp_path):
     run("dvc", "remote", "add", "--local", "--default", "backup", str(disk), cwd=first)
     run("dvc", "push", *STAGES, cwd=first)
     pushed = {table: (first / "data" / f"{table}.parquet").read_bytes() for table in TABLES}
-    # Where the remote is stays with this clone, and nothing of it is gone into git.
+    # The remote's address stays in this clone, and nothing of it went into git.
     assert (
         "backup"
         not in run("git", "grep", "-l", "backup", "--", ".dvc", cwd=first, check=False).stdout
@@ -30,5 +30,5 @@ def test_another_clone_pulls_the_tables_that_one_pushed(tmp_path):
     run("dvc", "remote", "add", "--local", "--default", "backup", str(disk), cwd=second)
     run("dvc", "pull", *STAGES, cwd=second)
     assert {t: (second / "data" / f"{t}.parquet").read_bytes() for t in TABLES} == pushed
-    # And the pipeline takes them for what it would make.
+    # And the pipeline accepts them as its own outputs.
     assert "'group' didn't change, skipping" in run("dvc", "repro", "group", cwd=second).stdout

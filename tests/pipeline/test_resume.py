@@ -1,4 +1,4 @@
-"""A training that is killed, once or twenty times, has the result of an uninterrupted one."""
+"""A training that is killed, once or twenty times, ends with the result of an uninterrupted one."""
 
 import json
 import multiprocessing
@@ -189,7 +189,7 @@ def test_a_full_disk_is_one_sentence_and_the_next_run_goes_on(uninterrupted, tmp
 
 
 class StepCounter(TrainerCallback):
-    """Shares the number of each step with another process."""
+    """Publishes the number of each step to the parent process."""
 
     def __init__(self, step):
         self._step = step

@@ -1,4 +1,4 @@
-"""Files that are no export, or one that was made to do harm: one sentence each, soon."""
+"""Files that are not exports, or malicious ones: each is refused by one sentence, quickly."""
 
 import errno
 import io
@@ -79,8 +79,8 @@ def test_a_file_of_another_app(app, packed, tmp_path):
 @pytest.mark.parametrize("name", ["../_chat.txt", "a/../../b.jpg", "/etc/_chat.txt", "..\\x.txt"])
 def test_a_zip_whose_paths_lead_out_of_it(name, tmp_path):
     (tmp_path / "a.zip").write_bytes(zipped(("_chat.txt", CHAT), (name, "x")))
-    said = refusal(tmp_path / "a.zip")
-    assert said == (
+    sentence = refusal(tmp_path / "a.zip")
+    assert sentence == (
         f"a.zip: the zip holds a path that leads out of it ({name!r}), as no export does; {AGAIN}"
     )
     assert [file.name for file in tmp_path.iterdir()] == ["a.zip"]
@@ -142,10 +142,11 @@ def test_a_line_without_end(start, tmp_path):
     path = tmp_path / "a.txt"
     path.write_text(start + "a" * 20_000_000, "utf-8")
     began = time.perf_counter()
-    said = refusal(path)
+    sentence = refusal(path)
     assert time.perf_counter() - began < 20
     number = start.count("\n") + 1
-    assert said == f"a.txt: line {number} holds 20,000,000 bytes, far beyond any message; {AGAIN}"
+    expected = f"a.txt: line {number} holds 20,000,000 bytes, far beyond any message; {AGAIN}"
+    assert sentence == expected
 
 
 def test_a_long_message_is_read(tmp_path):
@@ -193,8 +194,8 @@ def test_a_zip_of_zips(tmp_path):
 
 def test_a_folder_named_like_a_file(tmp_path):
     (tmp_path / "x.txt").mkdir()
-    said = "x.txt: this is a folder, expected a .txt or .zip; rename it or move it away."
-    assert refusal(tmp_path / "x.txt") == said
+    sentence = "x.txt: this is a folder, expected a .txt or .zip; rename it or move it away."
+    assert refusal(tmp_path / "x.txt") == sentence
     for folder in (tmp_path, tmp_path / "x.txt"):
         with pytest.raises(whatsapp.ExportError, match="expected WhatsApp exports"):
             whatsapp.read(folder)
@@ -257,7 +258,7 @@ def test_no_permission(method, tmp_path, monkeypatch):
     )
 
 
-# Nothing is lost
+# No line or character is lost
 
 CASES = [c for c in cases.find_cases(cases.CASES) if isinstance(cases.expected_of(c), list)]
 BITS = st.sampled_from(
@@ -382,7 +383,7 @@ def test_a_form_that_occurs_often_and_is_not_read_stops_the_run(strange, reason,
         check_understood(many, 0.89)
 
 
-# What cannot change the rows
+# What must not change the rows
 
 
 def outcome(path: Path) -> list:
@@ -452,7 +453,7 @@ def test_mutated_cases_in_small_chunks_and_with_the_general_pattern(tmp_path):
 
 
 def test_a_motley_file(tmp_path):
-    """No line in front looks like a message, and those that do have twenty kinds of space."""
+    """No line before looks like a message, and the lines that do have twenty kinds of space."""
     path = tmp_path / "a.txt"
     spaces = ["\u00a0" * n + " " for n in range(1, 21)]
     lines = [f"17/5/2024,{space}10:00 - Vera: {n}" for n, space in enumerate(spaces)]

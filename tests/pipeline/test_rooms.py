@@ -29,14 +29,14 @@ def module_file(name):
 
 def imported(file):
     """Files of ours that `file` imports, directly; `from a import b` may name a module b."""
-    found = set()
+    files = set()
     for node in ast.walk(ast.parse(file.read_text("utf-8"))):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom) and node.module:
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         ours = [name for name in names if name.split(".")[0] in ("espejo", "stages", "demo")]
-        found |= {module_file(name) for name in ours} - {None}
-    return found
+        files |= {module_file(name) for name in ours} - {None}
+    return files
 
 
 def room(file):

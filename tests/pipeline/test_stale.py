@@ -1,6 +1,5 @@
-"""What an edit costs: the stages that `dvc status` calls stale after it, on a real run.
-
-Directly stale, that is: a stage behind them runs again only where their outputs come out changed.
+"""What an edit costs: the stages that `dvc status` calls stale after it, on a real run. Only
+directly stale stages are listed: a later stage runs again only if their outputs change.
 """
 
 import json
@@ -15,7 +14,7 @@ MODEL = {"train", "predict"}  # what takes minutes, or hours
 STAGES = ("parse", "clean", "group", "filter", "format", "train", "predict", "evaluate")
 STAGES += ("statistics", "report")
 
-# Seconds, or nothing at all: no model is trained, and none is asked.
+# Seconds, or nothing at all: no model is trained or run.
 COSMETIC = [
     ("evaluate.sharing_limits.membership=0.6", "evaluate report"),  # the report quotes the limit
     ("evaluate.bootstrap=90", "evaluate report"),
@@ -38,8 +37,8 @@ COSMETIC = [
     ("README.md", ""),
     ("tests/conftest.py", ""),
 ]
-# No training, but the trained model is asked again.
-ASKED = [
+# No training, but the trained model runs again.
+NO_TRAINING = [
     ("generate.temperature=0.9", "predict"),
     ("generate.max_new_tokens=20", "predict"),
     ("predict.generated_replies=5", "predict"),
@@ -52,7 +51,7 @@ OTHERS = [
     ("model.name=other", "format train statistics report"),
     ("clean.pii=keep", "clean"),
     ("clean.pseudonyms=NN_{n}", "clean statistics"),
-    ("group.history=3", "group train"),  # a chat with the model goes back as far
+    ("group.history=3", "group train"),  # the chat uses the same history
     ("filter.near_duplicates=0.8", "filter"),
     ("audit.canaries=1", "format predict"),
     ("espejo/training/sft.py", "train"),
@@ -85,7 +84,7 @@ def after(ran):
 
 
 def changed(content, key, value):
-    """A file with another value at `key`, or, without a value, with a comment more."""
+    """Edit a file: another value at `key` or, without a value, one more comment."""
     if not value:
         return content + b"\n# edited\n"
     params = yaml.safe_load(content)
@@ -97,11 +96,11 @@ def changed(content, key, value):
 
 
 @pytest.mark.model
-@pytest.mark.parametrize(("edit", "stages"), [*COSMETIC, *ASKED, *OTHERS])
+@pytest.mark.parametrize(("edit", "stages"), [*COSMETIC, *NO_TRAINING, *OTHERS])
 def test_what_is_stale_after_an_edit(after, edit, stages):
     assert after(edit) == set(stages.split())
 
 
 def test_what_is_cosmetic_runs_no_model():
     assert not MODEL & {stage for _, stages in COSMETIC for stage in stages.split()}
-    assert "train" not in {stage for _, stages in ASKED for stage in stages.split()}
+    assert "train" not in {stage for _, stages in NO_TRAINING for stage in stages.split()}

@@ -1,4 +1,4 @@
-"""`make test-without-model`: what runs a bundled model is left out, whether marked or not."""
+"""`make test-without-model` skips every test that runs a bundled model, marked or not."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The page of `dvc plots show`: nothing is loaded from a network, and the plots are drawn."""
+"""The page of `dvc plots show`: it loads nothing from a network and draws every plot."""
 
 import re
 import shutil
@@ -17,7 +17,9 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 def html_path(tmp_path_factory):
     """The page that DVC writes of this folder's plots."""
     folder = tmp_path_factory.mktemp("plots")
-    run("dvc", "plots", "show", "--out", str(folder), cwd=ROOT)
+    template = folder / "template.html"
+    template.write_text(dvc_page.page(), "utf-8")
+    run("dvc", "plots", "show", "--out", str(folder), "--html-template", str(template), cwd=ROOT)
     return folder / "index.html"
 
 
@@ -37,7 +39,7 @@ def test_the_template_holds_each_place_once():
 
 @pytest.fixture(scope="module")
 def drawn(html_path):
-    """What a browser without a network makes of it."""
+    """The page as a browser without a network renders it."""
     if CHROMIUM is None:
         pytest.skip("needs chromium")
     done = subprocess.run(

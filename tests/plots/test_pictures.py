@@ -1,4 +1,4 @@
-"""The pictures: what they show of their tables, in words and numbers of the report's language."""
+"""The plots show their tables, in words and numbers of the report's language."""
 
 import re
 
@@ -36,7 +36,7 @@ def wording(request):
 
 
 def words_of(figure):
-    """All that is written on a figure, once it is drawn."""
+    """All text on a figure, after it is drawn."""
     figure.canvas.draw()
     texts = {text.get_text() for text in figure.findobj(Text) if text.get_visible()}
     return texts - {""}
@@ -176,9 +176,9 @@ def test_the_same_picture_has_the_same_bytes(tmp_path, wording):
     for name in ("one", "two"):
         figure = training.loss(reported.of_pictures()["loss"], wording)
         style.save(figure, tmp_path / f"{name}.png")
-    one, two = ((tmp_path / f"{name}.png").read_bytes() for name in ("one", "two"))
-    assert one == two
-    assert one.startswith(b"\x89PNG")
+    first, second = ((tmp_path / f"{name}.png").read_bytes() for name in ("one", "two"))
+    assert first == second
+    assert first.startswith(b"\x89PNG")
 
 
 def test_a_cloud_of_no_words_is_blank_and_the_same_counts_give_the_same_bytes(tmp_path):
@@ -189,5 +189,7 @@ def test_a_cloud_of_no_words_is_blank_and_the_same_counts_give_the_same_bytes(tm
     ):
         words = pd.DataFrame({"word": list(counts), "count": list(counts.values())})
         wordcloud(words, tmp_path / f"{name}.png")
-    blank, one, two = ((tmp_path / f"{name}.png").read_bytes() for name in ("blank", "one", "two"))
-    assert one == two != blank
+    blank, first, second = (
+        (tmp_path / f"{name}.png").read_bytes() for name in ("blank", "one", "two")
+    )
+    assert first == second != blank

@@ -1,4 +1,4 @@
-"""Which replies are ranked together: blocks in which style and length decide nothing."""
+"""Which replies are ranked together: blocks in which neither style nor length gives it away."""
 
 import numpy as np
 
@@ -24,14 +24,16 @@ def test_candidates_are_of_other_sessions_and_say_other_things():
         table = candidates(replies, sessions, 3, seed)
         assert len(table) >= 6
         for row in table:
-            said = [" ".join(words(" ".join(replies[at]))) or replies[at][0] for at in row]
-            assert len(set(said)) == len({sessions[at] for at in row}) == 3
+            texts = [
+                " ".join(words(" ".join(replies[index]))) or replies[index][0] for index in row
+            ]
+            assert len(set(texts)) == len({sessions[index] for index in row}) == 3
 
 
 def test_candidates_are_of_like_length_and_each_is_once_the_true_one_among_them():
     # Lengths 3, 6, … 300; session 0 has those of 90 to 120 characters, a block for each.
-    replies = [[f"{at:03}" * (at + 1)] for at in range(100)]
-    sessions = [0 if 30 <= at < 40 else at for at in range(100)]
+    replies = [[f"{index:03}" * (index + 1)] for index in range(100)]
+    sessions = [0 if 30 <= index < 40 else index for index in range(100)]
     table = candidates(replies, sessions, 5, seed=7)
     assert table[:, 0].tolist() == list(range(100))
     assert len({tuple(sorted(row)) for row in table.tolist()}) == 20
@@ -40,10 +42,10 @@ def test_candidates_are_of_like_length_and_each_is_once_the_true_one_among_them(
 
 
 def test_among_equal_lengths_chance_decides():
-    replies = [[f"{at:03}"] for at in range(100)]
-    one, again, other = (candidates(replies, range(100), 5, seed) for seed in (7, 7, 8))
-    assert (one == again).all()
-    assert (one != other).any()
+    replies = [[f"{index:03}"] for index in range(100)]
+    first, same, other = (candidates(replies, range(100), 5, seed) for seed in (7, 7, 8))
+    assert (first == same).all()
+    assert (first != other).any()
 
 
 def test_what_fits_into_no_block_is_left_out():

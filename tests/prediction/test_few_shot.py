@@ -12,7 +12,7 @@ from tests.helpers.workshop import ROOT, run
 
 def examples(*pairs):
     """Rows of EXAMPLES from (what Flor said or None, the reply of Juli)."""
-    context = [[turn("Flor", said)] if said else [] for said, _ in pairs]
+    context = [[turn("Flor", question)] if question else [] for question, _ in pairs]
     return pd.DataFrame({"context": context, "reply": [[reply] for _, reply in pairs]})
 
 
@@ -25,26 +25,26 @@ TRAIN = examples(
 )
 
 
-def said(turns):
+def texts(turns):
     return [" ".join(turn["messages"]) for turn in turns]
 
 
 def test_the_nearest_examples_share_the_words_and_the_nearest_stands_last():
     contexts = [[turn("Flor", "hola"), turn("Flor", "qué película dan en el cine?")]]
-    (found,) = few_shot.nearest(TRAIN, contexts, "Juli", k=2, max_chars=200)
-    assert said(found) == [
+    (turns,) = few_shot.nearest(TRAIN, contexts, "Juli", k=2, max_chars=200)
+    assert texts(turns) == [
         "vamos al cine el sábado?",
         "dale, qué dan",
         "qué película vemos en el cine?",
         "la de terror ni loca",
     ]
-    assert [turn["author"] for turn in found] == ["Flor", "Juli"] * 2
+    assert [turn["author"] for turn in turns] == ["Flor", "Juli"] * 2
 
 
 def test_what_answers_nothing_or_is_too_long_is_no_example():
-    found = few_shot.fixed(TRAIN, "Juli", k=9, max_chars=28, seed=1)
+    turns = few_shot.fixed(TRAIN, "Juli", k=9, max_chars=28, seed=1)
     # 24 + 13 and longer are out, and so is the one without a context; "compraste pan?" has 14 + 5.
-    assert said(found) == ["compraste pan?", "uh no"]
+    assert texts(turns) == ["compraste pan?", "uh no"]
 
 
 def test_the_same_seed_draws_the_same_examples():
@@ -55,8 +55,8 @@ def test_the_same_seed_draws_the_same_examples():
 
 @pytest.mark.parametrize("context", [[], [turn("", "nada")]])
 def test_a_context_without_known_words_gets_examples_all_the_same(context):
-    (found,) = few_shot.nearest(TRAIN, [context], "Juli", k=2, max_chars=200)
-    assert len(found) == 4
+    (turns,) = few_shot.nearest(TRAIN, [context], "Juli", k=2, max_chars=200)
+    assert len(turns) == 4
 
 
 @pytest.mark.parametrize("train", [TRAIN.iloc[:0], examples((None, "hola"), (None, "che")), TRAIN])
@@ -67,9 +67,9 @@ def test_where_no_example_fits_there_is_none(train):
 
 
 def test_examples_stand_before_the_context_and_do_not_use_up_its_limit():
-    write = phi3(max_context_chars=4)
+    prompter = phi3(max_context_chars=4)
     before = [turn("Flor", "venís?"), turn("Juli", "voy")]
-    prompt = write.prompt([turn("Flor", "hola")], "Juli", shots=before)
+    prompt = prompter.prompt([turn("Flor", "hola")], "Juli", shots=before)
     assert prompt == (
         "<|system|>\nSYS<|end|>\n<|user|>\nvenís?<|end|>\n<|assistant|>\nvoy<|end|>\n"
         "<|user|>\nhola<|end|>\n<|assistant|>\n"
@@ -86,8 +86,8 @@ def test_jax_is_kept_off_the_graphics_card(tmp_path):
     # Where JAX is installed, bm25s calls it as soon as it is imported.
     (tmp_path / "jax").mkdir()
     (tmp_path / "jax" / "__init__.py").touch()
-    asked = "import os\n\ndef top_k(*_):\n    print(os.environ.get('JAX_PLATFORMS'))\n"
-    (tmp_path / "jax" / "lax.py").write_text(asked, "utf-8")
+    module = "import os\n\ndef top_k(*_):\n    print(os.environ.get('JAX_PLATFORMS'))\n"
+    (tmp_path / "jax" / "lax.py").write_text(module, "utf-8")
     ran = run(
         sys.executable,
         "-c",

@@ -1,4 +1,4 @@
-"""What tokens cost: sums by hand, batches that change nothing, losses that are no numbers."""
+"""Losses of tokens: sums by hand, batching that changes nothing, and losses that are NaN."""
 
 import math
 
@@ -16,24 +16,24 @@ from tests.helpers import tiny
 def rows(lengths, first_label, seed=1, vocabulary=50):
     """Random examples; labels from place `first_label` on, the last token being the end."""
     drawn = np.random.default_rng(seed)
-    made = []
+    examples = []
     for length in lengths:
         ids = drawn.integers(1, vocabulary, length).tolist()
         labels = [-100] * first_label + ids[first_label:]
         kinds = [""] * first_label + ["message"] * (length - first_label - 1) + ["end"]
-        made.append({"input_ids": ids, "labels": labels, "kinds": kinds})
-    return made
+        examples.append({"input_ids": ids, "labels": labels, "kinds": kinds})
+    return examples
 
 
 def one_by_one(model, row):
-    """The losses of one example by another way: log-softmax over all logits, no padding."""
+    """The losses of one example, the plain way: log-softmax over all logits, no padding."""
     with torch.no_grad():
         logits = model(torch.tensor([row["input_ids"]])).logits[0]
-    foretold = torch.log_softmax(logits.double(), dim=-1)
+    log_probs = torch.log_softmax(logits.double(), dim=-1)
     return [
-        -foretold[at - 1, label].item()
-        for at, label in enumerate(row["labels"])
-        if label != -100 and at > 0
+        -log_probs[position - 1, label].item()
+        for position, label in enumerate(row["labels"])
+        if label != -100 and position > 0
     ]
 
 
@@ -59,11 +59,11 @@ def test_what_all_texts_begin_with_is_read_once_a_batch(batch_tokens, batches):
     expected = [one_by_one(model, row) for row in examples]
     read = []
     model.get_input_embeddings().register_forward_pre_hook(
-        lambda _, given: read.append(given[0].numel())
+        lambda _, inputs: read.append(inputs[0].numel())
     )
     got = token_losses(model, examples, batch_tokens)
-    for losses, wanted in zip(got, expected, strict=True):
-        assert losses.tolist() == pytest.approx(wanted, abs=1e-3)
+    for losses, expected_losses in zip(got, expected, strict=True):
+        assert losses.tolist() == pytest.approx(expected_losses, abs=1e-3)
     shared, alone = read[: 2 * batches], read[2 * batches :]
     assert shared[::2] == [20] * batches
     rests = [12, 5, 30, 7, 20, 19]
@@ -75,17 +75,17 @@ def test_what_all_texts_begin_with_is_read_once_a_batch(batch_tokens, batches):
 @pytest.mark.parametrize("shared", [1, 3, 4])
 def test_candidates_behind_one_prompt_get_the_losses_of_whole_texts(shared, batch_tokens):
     model = tiny.llama(50)
-    asked = [  # prompts of different length, read together where batch_tokens lets them
+    prompts = [  # prompts of different length, read together where batch_tokens lets them
         rows([12, 5, 9, 20], first_label=4),
         rows([15, 13, 30, 14], first_label=11),
         rows([9, 8, 40, 9], first_label=7),
     ]
-    for candidates, first in zip(asked, (4, 11, 7), strict=True):
+    for candidates, first in zip(prompts, (4, 11, 7), strict=True):
         for row in candidates:  # of the prompt all but the last 4 - `shared` are one state
             same = first - 4 + shared
             row["input_ids"][:same] = candidates[0]["input_ids"][:same]
-    got = of_candidates(model, asked, batch_tokens)
-    alone = [[sum(one_by_one(model, row)) for row in candidates] for candidates in asked]
+    got = of_candidates(model, prompts, batch_tokens)
+    alone = [[sum(one_by_one(model, row)) for row in candidates] for candidates in prompts]
     assert got == pytest.approx(np.array(alone), abs=1e-3)
 
 
@@ -123,7 +123,7 @@ def test_the_losses_of_replies_are_picked_out_of_those_of_whole_texts():
 
 
 def broken(token=None):
-    """A model that loses its numbers at all tokens, or behind one of them."""
+    """A model whose losses are NaN at all tokens, or after one of them."""
     model = tiny.llama(50)
     with torch.no_grad():
         model.get_input_embeddings().weight[slice(None) if token is None else token] = math.nan
@@ -159,13 +159,13 @@ def test_losses_that_are_no_numbers_end_the_scoring_at_once():
 
 @pytest.mark.parametrize(("token", "bad"), [(None, 14), (45, 8)], ids=["all", "a few"])
 def test_candidates_whose_losses_are_no_numbers_are_told(token, bad):
-    asked = [rows([9, 7], 4, vocabulary=40), rows([8, 6], 4, seed=2, vocabulary=40)]
-    for candidates in asked:  # 5 + 3 and 4 + 2 labels
+    prompts = [rows([9, 7], 4, vocabulary=40), rows([8, 6], 4, seed=2, vocabulary=40)]
+    for candidates in prompts:  # 5 + 3 and 4 + 2 labels
         candidates[1]["input_ids"][:4] = candidates[0]["input_ids"][:4]
-    for candidate in asked[0]:
+    for candidate in prompts[0]:
         candidate["input_ids"][1] = 45
     with pytest.raises(UserError, match=f"While ranking tuned, {bad} of the 14 losses of a batch"):
-        of_candidates(broken(token), asked, 1000, "ranking tuned")
+        of_candidates(broken(token), prompts, 1000, "ranking tuned")
 
 
 def test_nothing_to_score():

@@ -1,4 +1,4 @@
-"""The predictor and its stage, on tiny models: who is asked what, and what comes of little."""
+"""The predictor and its stage on tiny models: what each model is given, and too little data."""
 
 import json
 from contextlib import nullcontext
@@ -25,7 +25,7 @@ from tests.helpers.configs import EVALUATE, PREDICT, changed
 from tests.helpers.synthetic import chats, people
 
 DROPPED = "zanfonía"  # the filter drops whatever holds it
-WANTED = changed(EVALUATE, bootstrap=20)
+EVALUATE_FAST = changed(EVALUATE, bootstrap=20)
 GENERATE = GenerateConfig(
     temperature=0.0, top_k=0, top_p=1.0, repetition_penalty=1.0, max_new_tokens=3
 )
@@ -70,8 +70,8 @@ def marked(examples):
     """Every second training reply is one that the filter drops, in words that all contexts have."""
     train = np.flatnonzero(examples["split"].eq("train"))[::2]
     replies = examples["reply"].tolist()
-    for at in train:
-        replies[at] = [f"{DROPPED} que de la"]
+    for index in train:
+        replies[index] = [f"{DROPPED} que de la"]
     return examples.assign(reply=replies)
 
 
@@ -102,8 +102,8 @@ def workplace(tmp_path, monkeypatch, composed, pair, turns):
         tables.write(examples, whole, tables.EXAMPLES)
         filter.main(whole, kept, numbers / "filter.json")
         form.main(kept, listed, written, numbers / "format.json")
-        found = ("learnt", "losses", "ranks", "canaries", "replies")
-        outs = (data / f"{name}.parquet" for name in found)
+        names = ("learnt", "losses", "ranks", "canaries", "replies")
+        outs = (data / f"{name}.parquet" for name in names)
         stage.main(written, learnt, listed, tmp_path / "model", *outs)
         evaluate.main(data, numbers / "eval.json", tmp_path / "plots")
         return json.loads((numbers / "eval.json").read_text("utf-8"))
@@ -113,19 +113,19 @@ def workplace(tmp_path, monkeypatch, composed, pair, turns):
 
 @pytest.fixture
 def read(monkeypatch):
-    """All texts that a model was given, once something has run."""
+    """All texts that were given to a model; filled while the test runs."""
     texts, encode, reply_all = [], predictor.encode, predictor.reply_all
 
     def noted(tokenizer, text, *others):
         texts.append(text)
         return encode(tokenizer, text, *others)
 
-    def asked(model, tokenizer, prompts, *others, **named):
+    def reply_noted(model, tokenizer, prompts, *others, **named):
         texts.extend(prompts)
         return reply_all(model, tokenizer, prompts, *others, **named)
 
     monkeypatch.setattr(predictor, "encode", noted)
-    monkeypatch.setattr(predictor, "reply_all", asked)
+    monkeypatch.setattr(predictor, "reply_all", reply_noted)
     return texts
 
 
@@ -134,7 +134,7 @@ def test_members_and_few_shot_examples_are_of_what_was_learnt(workplace, read, t
     workplace(examples)
     assert read
     assert not [text for text in read if DROPPED in text]
-    # The control: of the table before the filter, as it once was, many would have been read.
+    # The control: with the table before the filter, many of these would have been read.
     read.clear()
     workplace(examples, learnt=tmp_path / "data" / "examples.parquet")
     assert len([text for text in read if DROPPED in text]) > 10
@@ -147,25 +147,25 @@ def test_what_training_did_not_come_to_is_no_member_and_no_example(workplace, re
     # Texts of several replies have the id of the first: those of every session but one.
     starts = train.groupby("session")["id"].first()
     unlearnt = [each for session, each in starts.items() if session != first["session"]]
-    found = workplace(examples, manifest={"unlearnt": unlearnt})
-    assert found["memory"]["members"] == (train["session"] == first["session"]).sum() == 4
-    said = ["\n".join(read).count(reply[0]) for reply in others["reply"].iloc[3:]]
-    assert not sum(said)
+    metrics = workplace(examples, manifest={"unlearnt": unlearnt})
+    assert metrics["memory"]["members"] == (train["session"] == first["session"]).sum() == 4
+    counts = ["\n".join(read).count(reply[0]) for reply in others["reply"].iloc[3:]]
+    assert not sum(counts)
     assert "\n".join(read).count(first["reply"][0])
 
 
 def test_each_answer_says_on_how_much_it_was_measured(workplace, turns):
-    found = workplace(examples_of(turns, "Juli", history=4), {"generated_replies": 24})
+    metrics = workplace(examples_of(turns, "Juli", history=4), {"generated_replies": 24})
     # All 20 of the test's five sessions, and of validation four, of its five the first and last.
-    assert found["test"]["replies"] == 20
-    style = found["style"]
+    assert metrics["test"]["replies"] == 20
+    style = metrics["style"]
     assert (style["replies"], style["from_test"]) == (24, 20)
     assert style["sessions"] == 5 + 4
-    assert (found["memory"]["replies"], found["memory"]["members"]) == (24, 6)
+    assert (metrics["memory"]["replies"], metrics["memory"]["members"]) == (24, 6)
     # Two whole blocks of five.
-    assert (found["relevance"]["contexts"], found["relevance"]["candidates"]) == (10, 5)
-    assert found["relevance"]["tuned"]["hits_at_1"]["n"] == 10
-    assert set(found["relevance"]["gain"]) == {"mrr", "hits_at_1"}
+    assert (metrics["relevance"]["contexts"], metrics["relevance"]["candidates"]) == (10, 5)
+    assert metrics["relevance"]["tuned"]["hits_at_1"]["n"] == 10
+    assert set(metrics["relevance"]["gain"]) == {"mrr", "hits_at_1"}
 
 
 def opened(examples):
@@ -173,8 +173,10 @@ def opened(examples):
 
 
 def same_words(examples):
-    said = [["dale"] if split == "test" else r for split, r in examples[["split", "reply"]].values]
-    return examples.assign(reply=said)
+    replies = [
+        ["dale"] if split == "test" else r for split, r in examples[["split", "reply"]].values
+    ]
+    return examples.assign(reply=replies)
 
 
 def one_of_test(examples):
@@ -198,31 +200,31 @@ def unchanged(examples):
     ids=["no contexts", "same words", "one reply", "nothing compared", "nothing asked"],
 )
 def test_where_little_can_be_measured_the_rest_is(workplace, turns, change, config):
-    found = workplace(change(examples_of(turns, "Juli", history=4)), config)
-    assert found["tuned"]["own_bits_per_character"]["value"] > 0
-    ranked = found["relevance"]["contexts"]
+    metrics = workplace(change(examples_of(turns, "Juli", history=4)), config)
+    assert metrics["tuned"]["own_bits_per_character"]["value"] > 0
+    ranked = metrics["relevance"]["contexts"]
     assert ranked == (10 if change is opened or "shots" in config else 0)
-    asked = config.get("generated_replies", 8)
-    assert found["style"]["replies"] == found["memory"]["replies"] == asked
+    expected = config.get("generated_replies", 8)
+    assert metrics["style"]["replies"] == metrics["memory"]["replies"] == expected
     for name in ("base", "tuned", "gain"):
-        for measure in found["relevance"][name].values():
+        for measure in metrics["relevance"][name].values():
             assert ("value" in measure) == bool(ranked)
-    members = found["memory"]["members"]
-    assert ("value" in found["memory"]["membership"]) == bool(members)
+    members = metrics["memory"]["members"]
+    assert ("value" in metrics["memory"]["membership"]) == bool(members)
     assert members == config.get("membership_replies", 6)
 
 
 def table(**splits):
     """Table EXAMPLES with so many replies of each split, one a session, numbered in order."""
-    rows = [(name, at) for name, count in splits.items() for at in range(count)]
+    rows = [(name, index) for name, count in splits.items() for index in range(count)]
     return pd.DataFrame(
         {
-            "id": [f"{name}{at}" for name, at in rows],
+            "id": [f"{name}{index}" for name, index in rows],
             "session": range(len(rows)),
             "split": [name for name, _ in rows],
             "group": False,
             "context": [[{"author": "Cami", "messages": ["¿venís?"]}]] * len(rows),
-            "reply": [[f"dale {'a' * at}"] for _, at in rows],
+            "reply": [[f"dale {'a' * index}"] for _, index in rows],
         }
     )
 
@@ -233,22 +235,22 @@ def table(**splits):
         (0, []),
         (2, ["test0", "test4"]),
         (3, ["test0", "test2", "test4"]),
-        (5, [f"test{at}" for at in range(5)]),
-        (7, ["validation0", "validation3", *(f"test{at}" for at in range(5))]),
-        (99, [*(f"validation{at}" for at in range(4)), *(f"test{at}" for at in range(5))]),
+        (5, [f"test{i}" for i in range(5)]),
+        (7, ["validation0", "validation3", *(f"test{i}" for i in range(5))]),
+        (99, [*(f"validation{i}" for i in range(4)), *(f"test{i}" for i in range(5))]),
     ],
 )
 def test_contexts_of_the_test_come_first_and_evenly(number, expected):
     rows = table(train=9, validation=4, test=5)
     config = changed(PREDICT, generated_replies=number)
-    one = Predictor(None, rows, "Juli", config, GENERATE)
-    assert one.answered_examples()["id"].tolist() == expected
+    predictor = Predictor(None, rows, "Juli", config, GENERATE)
+    assert predictor.answered_examples()["id"].tolist() == expected
 
 
 def test_no_replies_at_all_are_a_table_too(pair, tmp_path):
     rows = table(train=3, validation=2, test=2)
-    asked = {"world": [], "private": ["¿DNI?"]}
-    config = changed(PREDICT, generated_replies=0, out_of_scope=asked)
+    prompts = {"world": [], "private": ["¿DNI?"]}
+    config = changed(PREDICT, generated_replies=0, out_of_scope=prompts)
     replies = Predictor(pair, rows, "Juli", config, GENERATE).replies()
     assert replies[["id", "kind", "prompt", "model"]].values.tolist() == [
         [f"{kind}-1", kind, text, model]
@@ -263,22 +265,28 @@ def test_replies_of_each_model_stand_beside_what_was_asked(pair, tmp_path):
     config = changed(PREDICT, generated_replies=2)
     replies = Predictor(pair, rows, "Juli", config, GENERATE).replies()
     contexts = [["test0", "held_out", "-"], ["test1", "held_out", "-"]]
-    asked = [["prompt-1", "prompt", "Hola"], *contexts]
-    for model, expected in (("base", asked), ("examples", contexts), ("tuned", asked)):
-        said = replies[replies["model"].eq(model)].fillna({"prompt": "-"})
-        assert said[["id", "kind", "prompt"]].values.tolist() == expected
+    expected_rows = [["prompt-1", "prompt", "Hola"], *contexts]
+    for model, expected in (
+        ("base", expected_rows),
+        ("examples", contexts),
+        ("tuned", expected_rows),
+    ):
+        of_model = replies[replies["model"].eq(model)].fillna({"prompt": "-"})
+        assert of_model[["id", "kind", "prompt"]].values.tolist() == expected
     tables.write(replies, tmp_path / "replies.parquet", tables.REPLIES)
-    # Examples that fit no prompt are shown to nobody: the base model would pass for helped.
+    # If no example fits the prompt, the model with examples has no replies: they would be the
+    # base's.
     alone = Predictor(pair, rows, "Juli", changed(config, shot_chars=0), GENERATE).replies()
     assert set(alone["model"]) == {"base", "tuned"}
 
 
 def texts_of(rows, pair):
     """Table FORMATTED of the test examples in `rows`."""
-    one = Predictor(pair, rows, "Juli", PREDICT, GENERATE)
-    test = one.split("test")
+    predictor = Predictor(pair, rows, "Juli", PREDICT, GENERATE)
+    test = predictor.split("test")
     written = [
-        one.prompter.example(row.context, row.reply, "Juli", row.group) for row in test.itertuples()
+        predictor.prompter.example(row.context, row.reply, "Juli", row.group)
+        for row in test.itertuples()
     ]
     texts = test[["id", "session", "split"]]
     return texts.assign(text=[text for text, _ in written], spans=[spans for _, spans in written])
@@ -289,30 +297,30 @@ LOSSES = changed(PREDICT, membership_replies=3)
 
 def test_members_are_spread_over_all_of_train(pair, read, tmp_path):
     rows = table(train=11, test=4)
-    one = Predictor(pair, rows, "Juli", changed(LOSSES, shot_chars=0), GENERATE)
-    found = one.losses(texts_of(rows, pair))
-    tables.write(found, tmp_path / "losses.parquet", tables.LOSSES)
-    members = found[found["split"].eq("train")]
+    predictor = Predictor(pair, rows, "Juli", changed(LOSSES, shot_chars=0), GENERATE)
+    losses = predictor.losses(texts_of(rows, pair))
+    tables.write(losses, tmp_path / "losses.parquet", tables.LOSSES)
+    members = losses[losses["split"].eq("train")]
     # Scored by both models: the first, the middle and the last.
     assert members[["id", "model"]].values.tolist() == [
-        [f"train{at}", model] for model in ("base", "tuned") for at in (0, 5, 10)
+        [f"train{index}", model] for model in ("base", "tuned") for index in (0, 5, 10)
     ]
     behind = read[4:]  # the texts of the test come first
     assert [text.count("a" * 10) for text in behind] == [0, 0, 1] * 2
     assert [text.count("aaaaa") for text in behind] == [0, 1, 2] * 2
-    number, measure = memorization.membership(found, WANTED)
+    number, measure = memorization.membership(losses, EVALUATE_FAST)
     assert (number, measure["n"]) == (3, 3)
 
 
 def test_test_replies_are_scored_by_every_model_and_of_the_first_the_whole_text(pair):
     rows = table(train=3, test=3)
-    one = Predictor(pair, rows, "Juli", LOSSES, GENERATE)
-    found = one.losses(texts_of(rows, pair))
-    test = found[found["split"].eq("test")]
+    predictor = Predictor(pair, rows, "Juli", LOSSES, GENERATE)
+    losses = predictor.losses(texts_of(rows, pair))
+    test = losses[losses["split"].eq("test")]
     assert test[["model", "id"]].values.tolist() == [
-        [model, f"test{at}"]
+        [model, f"test{index}"]
         for model in ("base", "tuned", "same_examples", "nearest_examples")
-        for at in range(3)
+        for index in range(3)
     ]
     # "dale ", "dale a", "dale aa" and an end, whatever stands before them.
     assert test["own_chars"].tolist() == [5, 6, 7] * 4
@@ -323,27 +331,29 @@ def test_test_replies_are_scored_by_every_model_and_of_the_first_the_whole_text(
     all_whole = Predictor(pair, rows, "Juli", changed(LOSSES, notebook_examples=9), GENERATE)
     again = all_whole.losses(texts_of(rows, pair))
     assert again["text_nats_per_token"].notna().sum() == 2 * 3
-    assert again["nats"].tolist() == pytest.approx(found["nats"].tolist(), rel=1e-3)
+    assert again["nats"].tolist() == pytest.approx(losses["nats"].tolist(), rel=1e-3)
 
 
 def test_where_no_example_fits_the_prompt_none_is_scored(pair):
     rows = table(train=3, test=2)
-    one = Predictor(pair, rows, "Juli", changed(LOSSES, shot_chars=0), GENERATE)
-    assert set(one.losses(texts_of(rows, pair))["model"]) == {"base", "tuned"}
+    predictor = Predictor(pair, rows, "Juli", changed(LOSSES, shot_chars=0), GENERATE)
+    assert set(predictor.losses(texts_of(rows, pair))["model"]) == {"base", "tuned"}
 
 
 def test_replies_without_a_character_of_their_own_are_left_out(pair):
     rows = table(train=4, test=4)
     rows.loc[[1, 5], "reply"] = pd.Series({1: [""], 5: ["", ""]})
     config = changed(LOSSES, membership_replies=9)
-    one = Predictor(pair, rows, "Juli", config, GENERATE)
-    members, measure = memorization.membership(one.losses(texts_of(rows, pair)), WANTED)
+    predictor = Predictor(pair, rows, "Juli", config, GENERATE)
+    members, measure = memorization.membership(
+        predictor.losses(texts_of(rows, pair)), EVALUATE_FAST
+    )
     assert (members, measure["n"]) == (3, 3)
     assert 0 <= measure["value"] <= 1
-    ranks = one.ranks()
+    ranks = predictor.ranks()
     assert ranks["own_chars"].gt(0).all()
     assert set(ranks["candidate"]) == {"test0", "test2", "test3"}
-    assert relevance.evaluate(ranks, WANTED)["contexts"] == 3
+    assert relevance.evaluate(ranks, EVALUATE_FAST)["contexts"] == 3
 
 
 @pytest.mark.parametrize("candidates", [0, 1])
@@ -352,9 +362,9 @@ def test_among_no_others_nothing_is_ranked(pair, candidates, tmp_path):
     ranks = Predictor(pair, table(test=4), "Juli", config, GENERATE).ranks()
     tables.write(ranks, tmp_path / "ranks.parquet", tables.RANKS)
     ranks = tables.read(tmp_path / "ranks.parquet", tables.RANKS)
-    found = relevance.evaluate(ranks, WANTED)
-    assert found["contexts"] == 0
-    assert found["tuned"]["mrr"] == {"n": 0, "interval": "too few"}
+    metrics = relevance.evaluate(ranks, EVALUATE_FAST)
+    assert metrics["contexts"] == 0
+    assert metrics["tuned"]["mrr"] == {"n": 0, "interval": "too few"}
 
 
 def test_whole_blocks_are_ranked_with_the_true_reply_first(pair, tmp_path):
@@ -376,14 +386,14 @@ def test_whole_blocks_are_ranked_with_the_true_reply_first(pair, tmp_path):
 
 def ranks(pair, monkeypatch, cost):
     """What `Predictor.ranks` comes to where a labelled token costs `cost(model, kind, true)`."""
-    said = [
-        [f"{word}{other}" for other in "abcd"[: 1 + at % 3]]
-        for at, word in enumerate(("bote", "nube", "pino", "faro", "rata", "lino"))
+    replies = [
+        [f"{word}{other}" for other in "abcd"[: 1 + index % 3]]
+        for index, word in enumerate(("bote", "nube", "pino", "faro", "rata", "lino"))
     ]
-    rows = table(test=6).assign(reply=said)
+    rows = table(test=6).assign(reply=replies)
     names = iter(("base", "tuned"))
 
-    def losses(model, asked, batch_tokens, label):
+    def losses(model, prompts, batch_tokens, label):
         name = next(names)
         return np.array(
             [
@@ -395,19 +405,19 @@ def ranks(pair, monkeypatch, cost):
                     )
                     for column, row in enumerate(candidates)
                 ]
-                for candidates in asked
+                for candidates in prompts
             ]
         )
 
     monkeypatch.setattr(scoring, "of_candidates", losses)
     config = changed(PREDICT, ranked_contexts=6)
-    found = Predictor(pair, rows, "Juli", config, GENERATE).ranks()
-    return relevance.evaluate(found, WANTED)
+    ranked = Predictor(pair, rows, "Juli", config, GENERATE).ranks()
+    return relevance.evaluate(ranked, EVALUATE_FAST)
 
 
 def test_a_model_that_knows_the_marks_alone_ranks_as_one_that_does_not(pair, monkeypatch):
-    # The words cost both the same; to the base model a separator and an end are strange, and the
-    # tuned one knows when the true reply parts and ends.
+    # The words cost both models the same; separators and ends are costly for the base model, and
+    # cheap for the tuned one in the true reply.
     def cost(name, kind, true):
         if kind == "message":
             return 1.0
@@ -427,17 +437,17 @@ def test_a_model_that_knows_the_words_ranks_first(pair, monkeypatch):
 
 def test_what_others_say_is_learnt_where_whole_texts_are_and_they_allow_it():
     """Two learnt replies of one session; the second context repeats the turns of the first."""
-    asked = {"author": "Cami", "messages": ["mi mail es cami@example.com", "lo tenés?"]}
+    question = {"author": "Cami", "messages": ["mi mail es cami@example.com", "lo tenés?"]}
     answer = {"author": "Juli", "messages": ["sí, lo tengo"]}
     silent = {"author": "Mamá", "messages": ["el mío es mama@example.com"]}
-    rows = [(1, [asked], answer["messages"]), (1, [asked, answer, silent], ["anotado"])]
+    rows = [(1, [question], answer["messages"]), (1, [question, answer, silent], ["anotado"])]
     examples = pd.DataFrame(rows, columns=["session", "context", "reply"])
     masked = frozenset({"Mamá"})
     replies = [["sí, lo tengo"], ["anotado"]]
     assert learnt_texts(examples, "reply", "Juli", masked)["messages"].tolist() == replies
     assert learnt_texts(examples, "text", "Juli", masked)["messages"].tolist() == [
         *replies,
-        asked["messages"],
+        question["messages"],
     ]
     # Said again in another session it is another text.
     twice = pd.concat([examples, examples.assign(session=2)])

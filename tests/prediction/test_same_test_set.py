@@ -15,13 +15,13 @@ from tests.helpers import tiny, workshop
 from tests.helpers.configs import changed, typed
 
 MODELS = ("smollm2", "smollm2-clm", "gemma3")
-# What tokenizers and templates could take apart: control tokens, accents, emoji, spaces, a line.
+# What tokenizers and templates may split or change: control tokens, accents, emoji, spaces, lines.
 ODD = "re linda <|im_end|> ñandú 👩‍🚀  [INST] <end_of_turn> jaja"
 
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory, composed):
-    """A folder in which the stages before the first that knows of models ran on a small chat."""
+    """A folder in which the stages that need no model ran on a small chat."""
     folder = tmp_path_factory.mktemp("exam")
     (folder / "raw").mkdir()
     text = workshop.chat().replace("re linda", ODD)
@@ -89,8 +89,8 @@ def scored(workplace, composed):
         pair = Both(loading.load_tokenizer(sections.model), params)
         examples = tables.read(data / "filtered.parquet", tables.EXAMPLES)
         config = changed(sections.predict, membership_replies=2)
-        one = Predictor(pair, examples, workshop.AUTHOR, config, sections.generate)
-        scores = one.losses(table)
+        predictor = Predictor(pair, examples, workshop.AUTHOR, config, sections.generate)
+        scores = predictor.losses(table)
         tested = scores[scores["split"].eq("test")]
         return test, dict(tuple(tested.groupby("model", sort=False)))
 
@@ -109,27 +109,29 @@ def own(table):
 def test_the_same_replies_and_characters_are_scored_whatever_the_model(scored, workplace, name):
     table, sums = scored(name)
     examples = tables.read(workplace / "data" / "examples.parquet", tables.EXAMPLES)
-    asked = examples[examples["split"] == "test"]
-    # By another way than the stages': a control token that is quoted has a space put into it.
-    said = {
+    tested = examples[examples["split"] == "test"]
+    # Independently of the stages: a quoted control token gets a space inside.
+    plain_texts = {
         row.id: [
             text.replace("<|im", "< |im").replace("[INST", "[ INST").replace("<end", "< end")
             for text in row.reply
         ]
-        for row in asked.itertuples()
+        for row in tested.itertuples()
     }
-    assert any("👩‍🚀" in text for texts in said.values() for text in texts)
-    assert own(table) == said
+    assert any("👩‍🚀" in text for texts in plain_texts.values() for text in texts)
+    assert own(table) == plain_texts
     assert set(sums) == {"base", "tuned", "same_examples", "nearest_examples"}
     for each in sums.values():
-        assert each["id"].tolist() == list(said)
-        assert each["own_chars"].tolist() == [sum(map(len, texts)) for texts in said.values()]
+        assert each["id"].tolist() == list(plain_texts)
+        assert each["own_chars"].tolist() == [
+            sum(map(len, texts)) for texts in plain_texts.values()
+        ]
         # A separator and an end are one character each.
-        assert each["chars"].tolist() == [sum(map(len, t)) + len(t) for t in said.values()]
+        assert each["chars"].tolist() == [sum(map(len, t)) + len(t) for t in plain_texts.values()]
         assert (each["own_tokens"] > 0).all()
 
 
 def test_models_cut_the_same_characters_into_different_tokens(scored):
-    """Else the test above would compare a model with itself."""
+    """Otherwise the test above would compare equal tokenizations."""
     tokens = [scored(name)[1]["base"]["own_tokens"].tolist() for name in ("smollm2", "gemma3")]
     assert tokens[0] != tokens[1]

@@ -1,4 +1,4 @@
-"""reports/report.html and .md: sentences that follow the numbers, and a page that loads nothing."""
+"""reports/report.html and .md: sentences that agree with the numbers, and a self-contained page."""
 
 import copy
 import math
@@ -29,11 +29,11 @@ from tests.helpers.synthetic import chats
 from tests.helpers.workshop import ROOT
 
 SHARES = ("copied_beyond_own", "whole_beyond_own")
-ASKED = changed(PREDICT, shots=3, shot_chars=120)
+WITH_EXAMPLES = changed(PREDICT, shots=3, shot_chars=120)
 verdict_of = partial(memorization.verdict, limits=EVALUATE.sharing_limits)
 LANGUAGES = ("en", "es")
 BOTH = [Wording(language) for language in LANGUAGES]
-# What a verdict claims: nothing, something, all (the author's own voice, and suspiciously so).
+# How much a verdict claims: nothing, something, everything (like the author, or too much so).
 CLAIMS = {"more": 1, "little": 1, "partly": 1, "yes": 2, "copied": 2}
 
 
@@ -44,7 +44,7 @@ def wording():
 
 @pytest.fixture(scope="module", autouse=True)
 def quick():
-    """Fewer cross-validations and halves: what is written does not depend on how many."""
+    """Fewer cross-validations and halves, to be fast: the page does not depend on their number."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(two_sample, "REPEATS", 1)
         patch.setattr(habits, "NUM_PAIRS", 100)
@@ -79,7 +79,7 @@ def measured(ran):
 
 @pytest.fixture
 def scores(measured):
-    """A copy to change, in which everything went well."""
+    """A copy to change, in which every result is good."""
     return copy.deepcopy(measured) | {
         "style": measured["style"]
         | {
@@ -229,7 +229,8 @@ def test_differences_of_shares_are_in_points_and_bundles_are_called_so(wording):
         (interval(0.8), interval(0.82), 0.1, "alike"),  # -0.0907 to 0.0507
         (interval(0.8), interval(0.84), 0.1, "unclear"),  # -0.1107 to 0.0307
         (interval(0.8), interval(0.88), 0.1, "below"),
-        (interval(0.53, 0.02), 0.5, 0.1, "alike"),  # away from 0.5, and by less than the margin
+        (interval(0.53, 0.02), 0.5, 0.1, "alike"),  # different from 0.5, but by less than the
+        # margin
         (interval(0.0, 0.03), 0.0, 0.0, "unclear"),
         (few(0.8), interval(0.1), 0.1, "few"),
         (interval(0.8), few(0.8), 0.1, "few"),
@@ -252,7 +253,7 @@ def test_where_a_measure_is_from_another(measure, other, margin, where):
     ],
 )
 def test_from_few_data_nothing_is_alike(scores, wording, high, verdict, sentence):
-    """What was called the author's own voice, and not to be told from it, because it was little."""
+    """Results that an older version called the author's own voice, although there were few data."""
     scores["style"]["author_score"] |= {
         "tuned": {"value": 0.78, "low": 0.45, "high": high, "n": 10, "bundles": 12},
         "ceiling": {"value": 0.975, "low": 0.969, "high": 0.981, "n": 16, "bundles": 16},
@@ -265,7 +266,7 @@ def test_from_few_data_nothing_is_alike(scores, wording, high, verdict, sentence
     assert "tells its replies from yours cannot be said: AUC 0.72 [0.49, 0.93]" in text
 
 
-WIDTHS = (0.01, 0.05, 0.15, 0.4, None)  # ever less data with the same outcome, at last without
+WIDTHS = (0.01, 0.05, 0.15, 0.4, None)  # less and less data with the same outcome, finally none
 # Every place that a verdict turns on, the tuned model being at 0.8; of gains and ranks one each.
 PLACES = list(
     product(
@@ -276,7 +277,7 @@ PLACES = list(
 
 
 def with_ever_less(values, random):
-    """Measures by name for each of WIDTHS; some of them are three times as wide as others."""
+    """Measures by name for each of WIDTHS; some intervals are three times as wide as others."""
     times = dict(zip(values, random.choice([1, 3], len(values)), strict=True))
     return [
         {
@@ -314,7 +315,7 @@ def claimed(score):
     answers = (
         verdicts.sound(scores, BOTH[0], EVALUATE),
         verdicts.answer(scores, BOTH[0]),
-        verdicts.worth(scores, BOTH[0], EVALUATE, ASKED),
+        verdicts.worth(scores, BOTH[0], EVALUATE, WITH_EXAMPLES),
     )
     row = dict.fromkeys(controls.COPIES, interval(0.5)) | {"score": score["tuned"]}
     impostors = [
@@ -351,7 +352,7 @@ def test_less_data_never_passes_what_more_data_did_not():
         ({"ceiling": interval(0.78)}, "yes", "Its number is even above yours"),
         ({"ceiling": interval(0.95)}, "partly", "still clearly short of your own"),
         ({"ceiling": interval(0.65)}, "copied", "suspicious"),
-        # Within the margin, and above the ceiling all the same.
+        # Within the margin, but still above the ceiling.
         ({"ceiling": interval(0.78, 0.005), "tuned": interval(0.8, 0.01)}, "copied", "suspicious"),
         ({"floor": interval(0.74)}, "more", "not clearly above the other people"),
         ({"floor": interval(0.95)}, "little", "even below the other people"),
@@ -382,7 +383,7 @@ def test_does_it_sound_like_you(scores, wording, changed, verdict, sentence):
     ],
 )
 def test_whether_replies_are_told_apart(scores, wording, auc, verdict, sentence):
-    """What the author score calls alike sounds like the author only where this agrees."""
+    """A model sounds like the author only if the two-sample test agrees with the author score."""
     scores["style"]["told_apart"]["tuned"] = auc
     answer = verdicts.sound(scores, wording, EVALUATE)
     assert answer.verdict == verdict
@@ -454,17 +455,19 @@ def test_training_is_judged_context_by_context(scores, wording):
     ],
 )
 def test_did_fine_tuning_earn_its_place(scores, wording, numbers, verdict, sentences):
-    answer = verdicts.worth(scores | reported.likelihoods(**numbers), wording, EVALUATE, ASKED)
+    answer = verdicts.worth(
+        scores | reported.likelihoods(**numbers), wording, EVALUATE, WITH_EXAMPLES
+    )
     assert answer.verdict == verdict
     for sentence in sentences:
         assert sentence in " ".join(answer.sentences)
 
 
 def test_without_bits_there_is_no_advice(scores, wording):
-    """As of an author who wrote nothing but what the pipeline takes for no words."""
+    """As for an author whose messages hold no words."""
     for name in ("base", "tuned"):
         scores[name]["own_bits_per_character"] = few(n=0)
-    answer = verdicts.worth(scores, wording, EVALUATE, ASKED)
+    answer = verdicts.worth(scores, wording, EVALUATE, WITH_EXAMPLES)
     assert answer.verdict == "unmeasured"
     assert "Measured" in answer.sentences[-1] or "measured" in answer.sentences[-1]
 
@@ -482,7 +485,7 @@ def test_without_bits_there_is_no_advice(scores, wording):
 )
 def test_style_against_examples_in_the_prompt(scores, wording, examples, verdict, sentence):
     scores["style"]["author_score"]["examples"] = examples
-    answer = verdicts.worth(scores, wording, EVALUATE, ASKED)
+    answer = verdicts.worth(scores, wording, EVALUATE, WITH_EXAMPLES)
     assert answer.verdict == verdict
     assert sentence in " ".join(answer.sentences)
 
@@ -528,7 +531,8 @@ NONE_OF_32 = {"value": 0.0, "low": 0.0, "high": 0.1089, "n": 32}
             "pass_with_doubts",
             ["0 was measured on 32 replies long enough", "About 72 such replies", "some 144 have"],
         ),
-        # Its own three of a hundred are no reason to count on none: (0.08 / 0.05)² * 200 = 512.
+        # The author's own three of a hundred are not assumed to be zero: (0.08 / 0.05)² * 200 =
+        # 512.
         (
             {"whole_beyond_own": interval(0.0, 0.08), "whole": interval(0.03)},
             "pass_with_doubts",
@@ -578,7 +582,7 @@ def test_each_answer_ends_with_what_it_was_measured_on(scores, wording):
         "worth": {"85", "18", "31"},
         "safe": {"31", "17", "27"},
     }
-    for answer in verdicts.four_answers(scores, wording, EVALUATE, ASKED):
+    for answer in verdicts.four_answers(scores, wording, EVALUATE, WITH_EXAMPLES):
         last = answer.sentences[-1]
         assert numbers[answer.name] <= set(re.findall(r"\d+", last)), last
         assert last.startswith("*")
@@ -602,7 +606,7 @@ def test_habits_that_are_off_come_furthest_first():
         "slipped_often": {"distance": 0.9, "own_high": 0.0},
         "never": {"distance": 0.0, "own_high": 0.0},
     }
-    # 9 limits, 2 limits; then what has no limit to count in.
+    # 9 times the limit, then 2 times; last, habits without a limit.
     assert verdicts.habits_off(table) == ["far", "off", "slipped_often", "slipped_once"]
     assert verdicts.habits_off({"far": {"distance": 0.9}}) is None
 
@@ -718,7 +722,7 @@ def test_friends_are_no_second_name(seed):
 
 
 def test_who_is_alone_with_the_author_is_another_person():
-    """A friend who writes exactly as the author does, and is answered."""
+    """A friend who writes exactly like the author, and gets answers."""
     turns = chats()
     mine = turns["author"].eq("Juli").to_numpy()
     twin = turns["author"].where(turns["author"].ne("Cami"), "Gemelo")

@@ -1,4 +1,4 @@
-"""reports/samples.md: tables that stay tables whatever people and models write."""
+"""reports/samples.md: the tables stay intact whatever people and models write."""
 
 import re
 
@@ -45,7 +45,7 @@ def test_pipes_line_breaks_and_empty_replies_stay_inside_their_cells():
         tuned=[["dale", "ahi voy"], [""]],
         examples=contexts(([cami, {"author": "Juli", "messages": ["mm"]}], ["hoy\n", "si"])),
     )
-    # Messages and lines are parted by <br>, messages of a context by a slash.
+    # Messages and lines are separated by <br>, messages of a context by a slash.
     assert rows_of(page, "The fixed prompts") == [
         r"| salís \| o no? | *(nothing)* | dale<br>ahi voy |"
     ]

@@ -43,7 +43,7 @@ def examples(*rows):
     """A table EXAMPLES from (split, context, reply); a context is a list of Cami's messages."""
     return pd.DataFrame(
         {
-            "id": [str(at) for at in range(len(rows))],
+            "id": [str(index) for index in range(len(rows))],
             "chat": "c",
             "session": range(len(rows)),
             "split": [row[0] for row in rows],
@@ -79,23 +79,23 @@ def test_a_table_measured_by_hand():
 
 
 def test_a_sample_of_several_messages_is_measured_as_their_sum():
-    found = measures.measured([["re linda", "si"], ["re", "linda si"]], cutter())
-    assert (found["samples"], found["duplicates"]) == (2, 1)
-    assert (found["words"], found["mean_words"], found["unique_words"]) == (6, 3.0, 3)
-    assert (found["mean_characters"], found["mean_tokens"]) == (10.0, 10.0)
+    result = measures.measured([["re linda", "si"], ["re", "linda si"]], cutter())
+    assert (result["samples"], result["duplicates"]) == (2, 1)
+    assert (result["words"], result["mean_words"], result["unique_words"]) == (6, 3.0, 3)
+    assert (result["mean_characters"], result["mean_tokens"]) == (10.0, 10.0)
 
 
 def test_nothing_is_0_samples_and_emoji_are_no_words():
     assert measures.measured([], cutter()) == {"samples": 0}
-    found = measures.measured([["😀"], ["😀"], ["🔥🔥"]], cutter())
-    assert (found["samples"], found["duplicates"], found["words"]) == (3, 1, 0)
-    assert found["vocabulary_richness"] == 0.0
+    result = measures.measured([["😀"], ["😀"], ["🔥🔥"]], cutter())
+    assert (result["samples"], result["duplicates"], result["words"]) == (3, 1, 0)
+    assert result["vocabulary_richness"] == 0.0
 
 
 def test_duplicates_are_those_that_the_filter_drops():
     texts = ["Dale", "dale!!", "?", "?", "!", "no sé", "NO SÉ", "nose", "", ""]
-    found = measures.measured([[text] for text in texts], cutter())
-    assert found["duplicates"] == exact(texts).sum() == 4
+    result = measures.measured([[text] for text in texts], cutter())
+    assert result["duplicates"] == exact(texts).sum() == 4
 
 
 def test_people_are_numbered_by_their_messages_and_the_author_is_one_with_all_names():
@@ -113,8 +113,8 @@ def test_people_are_numbered_by_their_messages_and_the_author_is_one_with_all_na
         "Cami": "person_1",
         "Ana": "person_2",  # as many as Beto: by name, so that runs agree
     }
-    found = measures.of_messages(table, measures.numbered(table, JULI, 2), cutter())
-    assert {name: group["samples"] for name, group in found.items()} == {
+    result = measures.of_messages(table, measures.numbered(table, JULI, 2), cutter())
+    assert {name: group["samples"] for name, group in result.items()} == {
         "all": 6,
         "author": 2,
         "person_1": 2,
@@ -134,9 +134,9 @@ def test_withheld_rows_count_as_nothing():
 
 def test_examples_are_measured_with_and_without_their_context():
     table = examples(("train", ["vas?"], ["voy", "ya"]), ("test", [], ["voy ya"]))
-    found = measures.of_examples(table, cutter())
-    assert (found["all"]["samples"], found["all"]["words"]) == (2, 5)
-    assert (found["author"]["words"], found["author"]["duplicates"]) == (4, 1)
+    result = measures.of_examples(table, cutter())
+    assert (result["all"]["samples"], result["all"]["words"]) == (2, 5)
+    assert (result["author"]["words"], result["author"]["duplicates"]) == (4, 1)
     nothing = measures.of_examples(examples(), cutter())
     assert nothing == {"all": {"samples": 0}, "author": {"samples": 0}}
 
@@ -161,8 +161,8 @@ def test_the_verdict_at_both_sides_of_its_limits(replies, code):
 
 
 def test_what_tells_is_left_when_stop_words_fillers_laughter_and_numbers_go():
-    said = ["Q querés? jajaja si no xq ya", "AJAJAJ jsjsjs the asado, 2 asados y el asado"]
-    counts = measures.counted(said)
+    texts = ["Q querés? jajaja si no xq ya", "AJAJAJ jsjsjs the asado, 2 asados y el asado"]
+    counts = measures.counted(texts)
     assert list(counts)[:1] == ["asado"]
     assert counts["jajaja"] == 1
     left = measures.telling(counts, measures.stop_words(["es", "en"]))
@@ -216,12 +216,12 @@ def test_hours_and_weekdays():
 def test_lengths_of_the_author_alone_leave_the_others_at_0():
     table = messages(("Juli", "😀"), ("Juli", "uno"), ("Juli", "a b c d"), ("Juli", "x " * 40))
     turns = pd.DataFrame({"author": ["Juli"], "messages": [list(table["text"])]})
-    found = activity.lengths(table, turns, "Juli").set_index("words_from")
-    assert found["author_messages"].to_dict() == {
+    result = activity.lengths(table, turns, "Juli").set_index("words_from")
+    assert result["author_messages"].to_dict() == {
         0: 25.0, 1: 25.0, 2: 0.0, 3: 25.0, 5: 0.0, 9: 0.0, 17: 0.0, 33: 25.0
     }  # fmt: skip
-    assert found.loc[33, "author_turns"] == 100.0
-    assert not found[["others_messages", "others_turns"]].to_numpy().any()
+    assert result.loc[33, "author_turns"] == 100.0
+    assert not result[["others_messages", "others_turns"]].to_numpy().any()
 
 
 def test_a_table_stays_one_whatever_people_are_called_and_however_little_they_wrote():
@@ -235,7 +235,7 @@ def test_a_table_stays_one_whatever_people_are_called_and_however_little_they_wr
 
 
 NAMES = ("Xiomara", "Evaristo", "Nicanor")
-SAID = (
+CHAT_ROWS = (
     (NAMES[0], "siii la zanfonía de cuerdas"),
     (NAMES[1], "¿Y la compramos por cien mangos?"),
     (NAMES[2], "", "withheld"),
@@ -247,17 +247,17 @@ SAID = (
 
 @pytest.fixture
 def tree(tmp_path, monkeypatch, composed):
-    """A function that writes tables of `said` and runs the stage on them; returns the folder."""
+    """tree(rows, replies) writes tables of them and runs the stage; returns the folder."""
 
     def ran(
-        said=SAID,
+        rows=CHAT_ROWS,
         replies=(("train", ["vamos?"], ["siii la zanfonía de cuerdas", "😀"]),),
         pseudonyms=None,
     ):
-        table = messages(*said)
+        table = messages(*rows)
         clean = table[table["kind"].isin(["message", "withheld"])]
         if pseudonyms:
-            called = {name: pseudonyms.format(n=at) for at, name in enumerate(NAMES)}
+            called = {name: pseudonyms.format(n=number) for number, name in enumerate(NAMES)}
             clean = clean.assign(author=clean["author"].replace(called))
         spoken = clean[clean["kind"] == "message"]
         turns = pd.DataFrame(
@@ -314,7 +314,7 @@ def tree(tmp_path, monkeypatch, composed):
 
 
 def outs(folder):
-    """What the stage wrote, by name."""
+    """The stage's outputs by name."""
     paths = [
         path for place in ("metrics", "plots", "reports") for path in (folder / place).iterdir()
     ]
@@ -331,24 +331,24 @@ def test_the_stage_writes_what_dvc_expects_twice_the_same(tree):
     ]
     assert sorted(first) == sorted(expected)
     assert outs(tree()) == first
-    found = json.loads(first["metrics/statistics.json"])
-    assert found["verdict"] == "too_few"
-    assert found["whole"] == {
+    result = json.loads(first["metrics/statistics.json"])
+    assert result["verdict"] == "too_few"
+    assert result["whole"] == {
         "replies": {"train": 1, "validation": 0, "test": 0},
         "training_tokens": 6,
         "days": 1,
         "author_share": pytest.approx(100 * 2 / 3),
     }
-    assert {name: group["samples"] for name, group in found["raw"].items()} == {
+    assert {name: group["samples"] for name, group in result["raw"].items()} == {
         "all": 5,
         "author": 2,
         "person_1": 2,
     }
-    assert found["clean"]["person_1"]["samples"] == 1
+    assert result["clean"]["person_1"]["samples"] == 1
 
 
 def test_pseudonyms_change_nothing_that_is_counted(tree):
-    """From clean on everybody is called otherwise; own chats are like that."""
+    """From clean on everybody has a pseudonym, as with own chats."""
     plain = outs(tree())
     assert outs(tree(pseudonyms="PERSON_{n}")) == plain
 
@@ -368,10 +368,10 @@ def test_no_name_and_no_word_of_the_chats_goes_where_git_does(tree):
         assert not name.startswith("plots/") or name.endswith(".csv")
         if name.endswith(".csv"):
             in_git.append(set(content.decode().replace("\n", ",").split(",")))
-    found = {word for text in set().union(*in_git) for word in words(text.replace("_", " "))}
-    chats = {word for row in SAID for word in words(f"{row[0]} {row[1]}")}
-    assert {"all", "samples", "author", "others", "2025"} <= found
-    assert not found & chats
+    words_in_git = {word for text in set().union(*in_git) for word in words(text.replace("_", " "))}
+    chats = {word for row in CHAT_ROWS for word in words(f"{row[0]} {row[1]}")}
+    assert {"all", "samples", "author", "others", "2025"} <= words_in_git
+    assert not words_in_git & chats
     page = written["reports/statistics.md"].decode()
     assert "zanfonía (1)" in page  # it does quote, and is not in git
     words_of = tables.read(folder / "data" / "words.parquet", tables.WORDS)
@@ -382,16 +382,16 @@ def test_no_name_and_no_word_of_the_chats_goes_where_git_does(tree):
 
 
 def test_one_author_alone_with_emoji_only_and_no_rows_after_the_filter(tree):
-    folder = tree(said=((NAMES[0], "😀"), (NAMES[0], "🔥")), replies=())
-    found = json.loads((folder / "metrics" / "statistics.json").read_text("utf-8"))
-    assert found["filtered"] == {"all": {"samples": 0}, "author": {"samples": 0}}
-    assert found["formatted"] == {"samples": 0}
-    assert found["whole"]["author_share"] == 100.0
-    assert found["clean"]["author"]["unique_words"] == 0
-    assert set(found["clean"]) == {"all", "author"}
+    folder = tree(rows=((NAMES[0], "😀"), (NAMES[0], "🔥")), replies=())
+    result = json.loads((folder / "metrics" / "statistics.json").read_text("utf-8"))
+    assert result["filtered"] == {"all": {"samples": 0}, "author": {"samples": 0}}
+    assert result["formatted"] == {"samples": 0}
+    assert result["whole"]["author_share"] == 100.0
+    assert result["clean"]["author"]["unique_words"] == 0
+    assert set(result["clean"]) == {"all", "author"}
 
 
 def test_of_many_examples_every_nth_is_cut_into_tokens():
     texts = pd.Series(["a"] * 10_001)
-    found = stage.read_by_model(texts, lambda chosen: np.ones(len(chosen)).tolist())
-    assert found == {"samples": 3334, "mean_tokens": 1.0, "p95_tokens": 1.0}
+    result = stage.read_by_model(texts, lambda chosen: np.ones(len(chosen)).tolist())
+    assert result == {"samples": 3334, "mean_tokens": 1.0, "p95_tokens": 1.0}

@@ -37,7 +37,7 @@ def test_a_long_training_comes_with_advice(monkeypatch):
 
 
 class Clocked:
-    """Runs the callback through steps of given tokens and seconds, with a clock of its own."""
+    """Runs the callback through steps of given tokens and seconds, with a fake clock."""
 
     def __init__(self, monkeypatch, callback, max_steps, from_step=0, first=True):
         self.now = 100.0

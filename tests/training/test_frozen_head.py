@@ -38,7 +38,7 @@ def test_without_a_gradient_the_values_are_the_same():
 
 
 def through_trl(states, weight, targets, **other):
-    """Called as TRL's trainer does."""
+    """The loss function, called as TRL's trainer calls it."""
     options = {"bias": None, "temperature": 1.0, "softcap": None, "scale": 1.0} | other
     function = options.pop("function", trl.trainer.utils._ChunkedLogProbFunction)
     return function.apply(

@@ -1,7 +1,6 @@
-"""Several processes: as many as asked for, with the result of one, and only the first writes.
-
-Without GPUs: two processes on the CPU stand for them. For FSDP accelerate is told that they run on
-GPUs (tests/helpers/launched.py); the rest is its own code.
+"""Several processes: as many as configured, with the result of one, and only rank 0 writes. Two
+processes on the CPU stand for two GPUs. For FSDP, accelerate is made to believe that they run on
+GPUs (tests/helpers/launched.py); all else is its own code.
 """
 
 import json
@@ -56,7 +55,7 @@ def rows(split, count):
 
 @pytest.fixture(scope="module")
 def launched(composed, tmp_path_factory):
-    """launched("train.launcher=cpu2") runs the stage on a tiny model; its folder and its end."""
+    """launched("train.launcher=cpu2") runs the stage on a tiny model: its folder and process."""
 
     def launch(*overrides, check=True):
         folder = tmp_path_factory.mktemp("launched")
@@ -149,10 +148,10 @@ def test_two_take_the_batches_that_one_takes(alone, together):
 
 
 def test_two_learn_what_one_learns(alone, together):
-    one, two = curve(alone[0]), curve(together[0])
-    assert one["train"].iloc[0] - one["train"].iloc[-1] > 0.2  # something was learnt
-    assert one["validation"].notna().sum() == EPOCHS
-    np.testing.assert_allclose(two.to_numpy(), one.to_numpy(), rtol=0, atol=1e-3)
+    first, second = curve(alone[0]), curve(together[0])
+    assert first["train"].iloc[0] - first["train"].iloc[-1] > 0.2  # something was learnt
+    assert first["validation"].notna().sum() == EPOCHS
+    np.testing.assert_allclose(second.to_numpy(), first.to_numpy(), rtol=0, atol=1e-3)
     assert distance(alone[0], together[0]) < 0.02
 
 
@@ -167,7 +166,7 @@ def test_a_training_that_ends_early_lists_the_texts_it_did_not_see(launched, lau
     ]
     assert len(set(lengths)) == 8  # two steps of four
     manifest = json.loads((folder / "0" / "model" / "espejo.json").read_text("utf-8"))
-    # Row 0 has one word, and one a word more: words, as many spaces, the reply and its end.
+    # Row i has i + 1 words: the words, as many spaces, the reply and its end.
     unseen = [f"train-{row}" for row in range(TRAIN) if 2 * (row + 1) + 2 not in lengths]
     assert manifest["unlearnt"] == unseen
 
@@ -186,7 +185,7 @@ def test_the_hardware_is_printed_first_and_recorded_beside_the_model(alone):
         "attention": "grouped",
         "threads": 1,
     }
-    assert manifest["train"]["attention"] == "auto"  # the setting stays what it was
+    assert manifest["train"]["attention"] == "auto"  # the recorded setting is unchanged
     assert ran.stdout.splitlines()[0] == (
         "train: smollm2 (the Apache License 2.0) in float32, grouped attention, threads: 1, "
         f"on {hardware.processor()}"
@@ -224,8 +223,8 @@ def test_a_sharded_model_learns_what_a_whole_one_learns(launched, model, within)
     for rank in (0, 1):
         recorded = json.loads((sharded / f"seen-{rank}.json").read_text("utf-8"))
         assert recorded["sharded"] == recorded["weights"] > 0
-    one, two = curve(whole), curve(sharded)
-    np.testing.assert_allclose(two.to_numpy(), one.to_numpy(), rtol=0, atol=within)
+    first, second = curve(whole), curve(sharded)
+    np.testing.assert_allclose(second.to_numpy(), first.to_numpy(), rtol=0, atol=within)
     assert distance(whole, sharded) < 20 * within
     page = (sharded / "0" / "epochs.md").read_text("utf-8")
     assert "Nothing was asked: the model was sharded" in page

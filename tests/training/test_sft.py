@@ -1,4 +1,4 @@
-"""Training on tiny models: what is learnt, what is refused, and that runs are reproducible."""
+"""Training on tiny models: what is learnt, which settings are refused, and reproducible runs."""
 
 import json
 import tempfile
@@ -89,7 +89,7 @@ def test_what_the_trainer_logs_is_measured(config, tokenizer, tmp_path):
     model = tiny.llama(VOCABULARY)
     sft.train(model, tokenizer, PAIRS, PAIRS, longer, tmp_path, callbacks=[logged])
     steps = [entry for entry in logged.entries if "loss" in entry]
-    # The random model predicts next to nothing, the trained one most, with the same head.
+    # With the same head, the random model predicts almost nothing and the trained one most.
     assert steps[0]["mean_token_accuracy"] < 0.2
     assert steps[-1]["mean_token_accuracy"] > 0.6
     assert not [entry for entry in logged.entries if any("entropy" in key for key in entry)]
@@ -127,7 +127,8 @@ def test_metrics_count_steps_and_tokens(config, tokenizer, tmp_path):
 
 
 class RowsSeen(TrainerCallback):
-    """Which of PAIRS (told apart by their second token: 20, 21 …) training saw up to each step."""
+    """Records which of PAIRS (identified by their second token: 20, 21 …) training saw at each
+    step."""
 
     def __init__(self):
         self.rows, self.until = [], {}
@@ -147,7 +148,7 @@ class RowsSeen(TrainerCallback):
 def test_only_what_the_kept_state_came_to_is_learnt(
     config, tokenizer, tmp_path, batch_size, at_once
 ):
-    # Steps so large that each evaluation is worse than the one before: the first is kept.
+    # Steps so large that each evaluation is worse than the last: the first checkpoint is kept.
     worse = changed(
         config,
         epochs=1,
@@ -277,7 +278,7 @@ def test_what_is_not_labelled_is_not_learnt(config, tokenizer, tmp_path):
     with torch.no_grad():
         logits = trained.model(input_ids=torch.tensor([[1]])).logits[0, -1]
     prompts = logits.softmax(-1)[[20 + n for n in range(8)]].sum()
-    assert prompts < 0.5  # after learning the prompts it would be nearly 1
+    assert prompts < 0.5  # if the prompts were learnt, it would be nearly 1
 
 
 def test_loss_on_text_trains_all_weights(config, tokenizer, tmp_path):
