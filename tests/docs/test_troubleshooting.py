@@ -4,7 +4,10 @@ import ast
 import re
 
 import pytest
+import yaml
 
+from espejo.core.errors import UserError
+from espejo.model import manifest
 from tests.helpers import workshop
 from tests.helpers.workshop import ROOT, run
 
@@ -204,3 +207,22 @@ def test_without_a_model_the_chat_says_what_to_run(tmp_path):
     assert ran.returncode == 1
     assert "There is no trained model in model/" in ran.stderr
     assert "make repro" in ran.stderr
+
+
+def test_after_a_run_that_failed_the_model_comes_back_as_the_chat_says(tmp_path):
+    stage = {
+        "cmd": "grep -q lora params.yaml && mkdir model && echo '{}' > model/espejo.json",
+        "params": ["train"],
+        "outs": ["model"],
+    }
+    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"train": stage}}), "utf-8")
+    (tmp_path / "params.yaml").write_text("train: lora\n", "utf-8")
+    run("git", "init", "-q", cwd=tmp_path)
+    run("dvc", "init", "-q", cwd=tmp_path)
+    run("dvc", "repro", "-q", cwd=tmp_path)
+    (tmp_path / "params.yaml").write_text("train: LoRA\n", "utf-8")
+    assert run("dvc", "repro", "-q", cwd=tmp_path, check=False).returncode
+    with pytest.raises(UserError, match=r"If a run failed, its files are gone: `dvc checkout`"):
+        manifest.read(tmp_path / "model")
+    run("dvc", "checkout", cwd=tmp_path)
+    assert manifest.read(tmp_path / "model") == {}
