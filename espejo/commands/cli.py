@@ -143,6 +143,16 @@ def blind(
 
 
 @commands.command()
+def forget(
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask: for scripts.")] = False,
+) -> None:
+    """Remove all that was made from chats, after it said what that is; the exports stay."""
+    from espejo.commands import forget as forgetting
+
+    forgetting.forget(yes)
+
+
+@commands.command()
 def compare() -> None:
     """All experiments at hand in one table; in reports/compare.md all of it, and their replies."""
     from rich.box import SIMPLE
@@ -159,6 +169,8 @@ def compare() -> None:
     for row in comparison.short_table(experiments):
         rows.add_row(*(Text(escaping.terminal(cell)) for cell in row))
     Console().print(rows)
+    if of_several := comparison.several_chats(experiments):
+        Console().print(Text(escaping.terminal(of_several)))  # breaks between words
     print(comparison.LEGEND)
     comparison.write(experiments)
     print(
