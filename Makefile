@@ -3,6 +3,7 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 # make repro MODEL=smollm2: another model of conf/model in place of the one in params.yaml.
 MODEL ?=
+YES ?=
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 SHELL := /bin/bash
@@ -59,11 +60,9 @@ repro: setup  ## run the pipeline on the data and model of params.yaml, or with 
 mine: setup  ## prepare your own chats, none of which goes in git: asks, as `espejo init` does
 	@if [ -t 0 ] && [ -t 1 ]; then espejo init; else espejo init --by-hand; fi
 
-forget:  ## remove all that was made from chats (tables, model, reports, numbers, cache, experiments); the exports stay
-	rm -rf data/*.parquet model reports checkpoints dvc_plots .dvc/cache .dvc/tmp/exps
-	git checkout -q HEAD -- dvc.lock params.yaml metrics plots
-	@rm -rf "$$(dvc doctor 2>/dev/null | sed -n 's/^Repo.site_cache_dir: //p')"  # DVC's list of files it has read
-	git for-each-ref --format='delete %(refname)' refs/exps | git update-ref --stdin
+# make forget YES=1 does not ask.
+forget:  ## remove all that was made from chats (tables, model, reports, numbers, cache, experiments), after a yes; the exports stay
+	@python -m espejo.commands.cli forget $(if $(YES),--yes)
 
 test: setup  ## every test that takes under a minute, and how much of each room they reach
 	@pytest -q -m "not slow" --cov --cov-report=

@@ -1,5 +1,6 @@
 """The command `espejo`: what comes before a run of the pipeline, and what one does with a model."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -46,6 +47,10 @@ def init(
     by_hand: Annotated[
         bool, typer.Option("--by-hand", help="Only make the files, for you to fill in.")
     ] = False,
+    language: Annotated[
+        str | None,
+        typer.Option(metavar="es|en", help="In which it asks. Without it: as the terminal."),
+    ] = None,
 ) -> None:
     """Prepare your own chats: asks for whatever you do not give as a flag.
 
@@ -55,11 +60,13 @@ def init(
     them and never learns them) or withhold (left out, with every reply to them).
     """
     from espejo.commands import init as dialogue
+    from espejo.commands.sentences import language_of
 
+    language = language or language_of(os.environ)
     if by_hand:
-        dialogue.by_hand()
+        dialogue.by_hand(language)
     else:
-        dialogue.main(exports or [], me or [], consent or [], others, model)
+        dialogue.main(exports or [], me or [], consent or [], others, model, language)
 
 
 @commands.command()
@@ -136,6 +143,16 @@ def blind(
 
 
 @commands.command()
+def forget(
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask: for scripts.")] = False,
+) -> None:
+    """Remove all that was made from chats, after it said what that is; the exports stay."""
+    from espejo.commands import forget as forgetting
+
+    forgetting.forget(yes)
+
+
+@commands.command()
 def compare() -> None:
     """All experiments at hand in one table; in reports/compare.md all of it, and their replies."""
     from rich.box import SIMPLE
@@ -152,6 +169,8 @@ def compare() -> None:
     for row in comparison.short_table(experiments):
         rows.add_row(*(Text(escaping.terminal(cell)) for cell in row))
     Console().print(rows)
+    if of_several := comparison.several_chats(experiments):
+        Console().print(Text(escaping.terminal(of_several)))  # breaks between words
     print(comparison.LEGEND)
     comparison.write(experiments)
     print(
@@ -172,7 +191,7 @@ def estimate(
     ] = None,
 ) -> None:
     """Which models fit which graphics card: parameters and memory, with nothing downloaded."""
-    from espejo.commands.estimate import estimate_all, table
+    from espejo.commands.estimate import advice, estimate_all, table
 
     needs, refused = estimate_all(Path("conf").resolve(), settings or [])
     print(table(needs))
@@ -180,10 +199,7 @@ def estimate(
         print(f"{name}: not with these settings. {reason}")
     print(
         "Estimates for texts as long as the settings allow; a card is in the list where nine "
-        "tenths of its GB suffice.\n"
-        "On a smaller card, with as many texts a step: `dvc exp run -S model=NAME -S "
-        "train=qlora-15gb` (a T4) or `-S train=qlora-8gb`. What fits then: `espejo estimate -S "
-        "train=qlora-8gb`."
+        "tenths of its GB suffice.\n" + advice(settings or [])
     )
 
 

@@ -154,6 +154,17 @@ def table(experiments: Sequence[Experiment]) -> list[Sequence[str]]:
     ]
 
 
+def several_chats(experiments: Sequence[Experiment]) -> str:
+    """A sentence where the experiments are of different chats; "" where all are of the same."""
+    chats = list(dict.fromkeys(each.names[2] for each in experiments if each.names[2] != _DASH))
+    if len(chats) < 2:
+        return ""
+    return (
+        f"These are experiments on different chats ({', '.join(chats)}): compare only rows that "
+        "have the same in the column chats."
+    )
+
+
 def short_table(experiments: Sequence[Experiment]) -> list[Sequence[str]]:
     """The rows below `SHORT`: `table` without intervals, perplexity and size."""
     return [
@@ -241,6 +252,7 @@ def page(experiments: Sequence[Experiment]) -> str:
         "# Experiments side by side",
         "This page quotes replies: it is not for git. Lines are separate messages. Perplexity "
         "compares models with the same tokenizer only, and nothing compares different chats.",
+        *filter(None, [escaping.markdown(several_chats(experiments))]),
         escaping.table(HEADS, numbers),
         f"![Bits per character and author score of each experiment]({PICTURE.name})",
         "## The same prompts",

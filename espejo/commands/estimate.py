@@ -8,6 +8,7 @@ the KV cache of a chat. tests/commands/test_estimate.py compares it with a measu
 
 import json
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -15,13 +16,15 @@ from pathlib import Path
 
 import torch
 from hydra import compose, initialize_config_dir
-from hydra.errors import HydraException
+from hydra.errors import HydraException, MissingConfigException
 from omegaconf import OmegaConf
 from peft import PeftModel
 from torch.autograd.graph import saved_tensors_hooks
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 from transformers.utils import logging
 
+from espejo.commands import proposal
+from espejo.commands.sentences import Sentences
 from espejo.core import faults
 from espejo.core.config import checked
 from espejo.core.errors import UserError
@@ -157,9 +160,12 @@ def estimate_all(conf: Path, settings: Sequence[str]) -> tuple[dict[str, Need], 
     Models that cannot be trained with them come second, each with the reason. Raises UserError
     where there is no model, or for settings that do not compose.
     """
-    names = sorted(path.stem for path in (conf / "model").glob("[!_]*.yaml"))
-    if not names:
-        raise UserError("There is no conf/model/ here: run this in the folder of the project.")
+    names = proposal.models(conf)
+    of_models = [setting for setting in settings if setting.startswith("model=")]
+    if of_models:  # one that is named, or several with commas between them
+        settings = [setting for setting in settings if setting not in of_models]
+        chosen = of_models[-1].removeprefix("model=").split(",")
+        names = [proposal.named(name, names, Sentences("en")) for name in chosen]
     logging.set_verbosity_error()  # it warns of missing kernels, which nothing here runs
     needs, refused = {}, {}
     with faults.about(_CONF), initialize_config_dir(str(conf), version_base=None):
@@ -167,9 +173,10 @@ def estimate_all(conf: Path, settings: Sequence[str]) -> tuple[dict[str, Need], 
             try:
                 composed = compose("config", [f"model={name}", *settings])
             except HydraException as error:
-                reason = " ".join(str(error).partition("Config search path")[0].split())
                 overrides = " ".join([f"model={name}", *settings])
-                raise UserError(f"conf/ does not compose with {overrides}: {reason}") from error
+                raise UserError(
+                    f"conf/ does not compose with {overrides}: {_why(error)}."
+                ) from error
             params = OmegaConf.to_container(composed, resolve=True)
             assert isinstance(params, dict)
             try:
@@ -177,6 +184,31 @@ def estimate_all(conf: Path, settings: Sequence[str]) -> tuple[dict[str, Need], 
             except UserError as error:
                 refused[name] = str(error)
     return needs, refused
+
+
+def _why(error: HydraException) -> str:
+    """What is not there, and what is: without `_defaults`, which is no choice."""
+    line = str(error).splitlines()[0]
+    if isinstance(error, MissingConfigException) and error.options:
+        line = " ".join(str(error).partition("Available options")[0].split())
+        return f"{line}; there are {', '.join(n for n in error.options if not n.startswith('_'))}"
+    if line.startswith("Could not override"):  # Hydra proposes a +, which adds what nobody reads
+        return (
+            f"{line.rstrip('.')}; `python conf/compose.py` with the same setting names the nearest"
+        )
+    return line.rstrip(".")
+
+
+def advice(settings: Sequence[str]) -> str:
+    """What to try next, after the table for these `settings`."""
+    given = " ".join(f"-S {shlex.quote(setting)}" for setting in settings)
+    run, estimate = f"dvc exp run -S model=NAME {given}".strip(), f"espejo estimate {given}".strip()
+    if any(setting.startswith("train=") for setting in settings):
+        return f"To train so: `{run}`."
+    return (
+        f"On a smaller card, with as many texts a step: `{run} -S train=qlora-15gb` (a T4) or "
+        f"`{run} -S train=qlora-8gb`. What fits then: `{estimate} -S train=qlora-8gb`."
+    )
 
 
 def cards(needed_bytes: float) -> list[int]:

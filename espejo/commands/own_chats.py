@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from espejo import whatsapp
+from espejo.commands.sentences import Sentences
 from espejo.core import faults, files
-from espejo.core.errors import UserError
 from espejo.privacy import people, people_file
 
 RAW = Path("data/raw/mine")
@@ -22,11 +22,7 @@ PEOPLE_YAML = RAW / people.FILE
 CONF = Path("conf/data/mine.yaml")
 MAX_FILES = 500  # texts and zips in one folder
 
-CONSENTS = {
-    "train": "their words may be learnt from",
-    "context": "the model may read their words as context, and never learns them",
-    "withhold": "left out, with every reply that answers them, and their name in what others say",
-}
+_say = Sentences("en")
 PEOPLE = f"""\
 # Whose way of writing is learnt: the name exactly as it stands in the exports, before the colon.
 # One person under several names (another phone, another contact list): author: [Ana, Anita]
@@ -34,9 +30,9 @@ author:
 
 # What the others allow. Ask them: their words are in your chats. `espejo init` asks for each, or
 # the first run lists everybody here and stops; after each name write
-#   train      {CONSENTS["train"]}
-#   context    {CONSENTS["context"]}
-#   withhold   {CONSENTS["withhold"]}
+#   train      {_say("consent.train")}
+#   context    {_say("consent.context")}
+#   withhold   {_say("consent.withhold")}
 # What else somebody is called, so that it is found wherever it stands: under aliases, at the end,
 #   aliases:
 #     Mamá: [ma, la vieja]
@@ -74,32 +70,34 @@ class Source:
 
 def present() -> list[Path]:
     """The exports that are in data/raw/mine already."""
-    any_export = any(
+    return whatsapp.exports_in(RAW) if _holds_exports(RAW) else []
+
+
+def _holds_exports(folder: Path) -> bool:
+    return any(
         path.suffix.lower() in (".txt", ".zip") and not path.name.startswith(".")
-        for path in RAW.rglob("*")
+        for path in folder.rglob("*")
     )
-    return whatsapp.exports_in(RAW) if any_export else []
 
 
-def files_at(path: Path) -> list[Path]:
+def files_at(path: Path, say: Sentences) -> list[Path]:
     """The file `path`, or the files in the folder `path` that may be exports.
 
     Raises UserError where there is none, or so many that it cannot be a folder of chats.
     """
     if path.is_dir():
         if path.resolve() in (Path.home(), *Path.home().parents):
-            raise UserError(f"{path} holds everything of yours: name the folder with the exports.")
+            raise say.error("home", path=path)
+        if not _holds_exports(path):
+            raise say.error("empty", path=path)
         inside = whatsapp.exports_in(path)
         if len(inside) > MAX_FILES:
-            raise UserError(
-                f"{path} holds {len(inside):,} .txt and .zip files: name a folder with the exports "
-                "alone, or the files themselves."
-            )
+            raise say.error("too_many", path=path, count=say.number(len(inside)))
         return inside
     if not path.exists():
-        raise UserError(f"{path}: there is no such file or folder.")
+        raise say.error("nowhere", path=path)
     if path.suffix.lower() not in (".txt", ".zip"):
-        raise UserError(f"{path}: expected a .txt or .zip as WhatsApp exports it, or a folder.")
+        raise say.error("other_kind", path=path)
     return [path]
 
 

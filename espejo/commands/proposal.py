@@ -1,10 +1,12 @@
 """Which model of conf/model suits this machine: what `espejo init` proposes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
+from espejo.commands.sentences import Sentences
 from espejo.core.errors import UserError
 
 DEFAULT, SMALL = "gemma3", "smollm2"
@@ -34,27 +36,36 @@ def this_machine() -> Machine:
     return Machine(card, size, psutil.virtual_memory().available)
 
 
-def proposed(machine: Machine) -> tuple[str, str]:
+def proposed(machine: Machine, say: Sentences) -> tuple[str, str]:
     """The name of a model, and a sentence that says why."""
     for size, name in FOR_CARDS.items():
         if machine.card_bytes >= size * 1e9:
-            return name, (
-                f"it fits your graphics card ({machine.card}, {machine.card_bytes / 1e9:.0f} GB; "
-                "`espejo estimate` compares all). The first run downloads it."
+            return name, say(
+                "model.fits", card=machine.card, size=f"{machine.card_bytes / 1e9:.0f}"
             )
-    if machine.card:
-        small = f"your graphics card has less than {min(FOR_CARDS)} GB"
-    else:
-        small = "there is no graphics card that torch can use"
-    free = f"{machine.free_bytes / 1e9:.1f} GB of memory are free"
-    if machine.free_bytes < MIN_FREE_BYTES:
-        return SMALL, f"{small}, and only {free}. It is small, and better at English."
-    return DEFAULT, f"{small}, and {free}. It knows Spanish, and needs no download."
+    card = say("model.small_card" if machine.card else "model.no_card", size=min(FOR_CARDS))
+    little = machine.free_bytes < MIN_FREE_BYTES
+    why = say(
+        "model.little_memory" if little else "model.default",
+        card=card,
+        free=say.number(machine.free_bytes / 1e9, 1),
+    )
+    return (SMALL if little else DEFAULT), why
 
 
-def models() -> list[str]:
-    """The names of conf/model. Raises UserError outside the project's folder."""
-    names = sorted(path.stem for path in Path("conf/model").glob("[!_]*.yaml"))
+def models(conf: Path = Path("conf")) -> list[str]:
+    """The names of conf/model; `_defaults`, which they share, is none of them.
+
+    Raises UserError outside the project's folder.
+    """
+    names = sorted(path.stem for path in (conf / "model").glob("[!_]*.yaml"))
     if not names:
         raise UserError("There is no conf/model/ here: run this in the folder of the project.")
     return names
+
+
+def named(name: str, models: Sequence[str], say: Sentences) -> str:
+    """The `name`, which must be one of `models`. Raises UserError."""
+    if name not in models:
+        raise say.error("no_model", name=repr(name), names=", ".join(models))
+    return name

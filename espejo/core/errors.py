@@ -9,5 +9,6 @@ def not_made_yet(what: str) -> UserError:
     """The error when `what` is missing ("There is no model") that only a pipeline run can make."""
     return UserError(
         f"{what}: run `make repro` first (on your own chats: `dvc exp run -S data=mine`), and this "
-        "in the same folder."
+        "in the same folder. If a run failed, its files are gone: `dvc checkout` brings those of "
+        "the run before back."
     )

@@ -77,7 +77,9 @@ def split(
     if mine.sum() < at_least:
         raise UserError(
             f"The author has {mine.sum()} replies and at least {at_least} are needed to train and "
-            "test: add more chats, or lower group.min_replies if you only want to see it run."
+            "test: add more chats, or lower group.min_replies if you only want to see it run. If "
+            "somebody has just withheld their words: the older tables and the older model still "
+            "hold them, and `make forget` removes all of it."
         )
     sessions = (
         turns.assign(mine=mine)

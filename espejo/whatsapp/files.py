@@ -44,7 +44,8 @@ def exports_in(folder: str | Path) -> list[Path]:
         raise _unreadable_error(folder, error) from None
     if not files:
         raise ExportError(
-            f"{folder}: expected WhatsApp exports (.txt or .zip) in this folder; copy yours there."
+            f"{folder}: expected WhatsApp exports (.txt or .zip) in this folder; copy yours there, "
+            "or run `make mine`."
         )
     return files
 

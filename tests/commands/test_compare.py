@@ -133,6 +133,23 @@ def test_the_verdict_is_that_of_the_evaluation(memory, verdict):
     assert compare.Experiment("one", "0", {}, {"memory": memory}, None).verdict == verdict
 
 
+def test_experiments_on_different_chats_are_called_so(monkeypatch, tmp_path):
+    def on(folder):
+        params = {"data": {"raw": f"data/raw/{folder}"}}
+        return compare.Experiment("one", "0", params, {}, None)
+
+    older = compare.Experiment("older", "0", {}, {}, None)  # which says nothing of its chats
+    assert compare.several_chats([on("mine"), older, on("mine")]) == ""
+    said = "These are experiments on different chats (mine, demo): compare only rows that"
+    assert compare.several_chats([on("mine"), on("demo")]).startswith(said)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(compare, "experiments", lambda: [on("mine"), on("demo")])
+    ran = CliRunner().invoke(commands, ["compare"])
+    assert said in " ".join(ran.output.split())
+    assert said in compare.PAGE.read_text("utf-8")
+
+
 def test_the_picture_shows_values_and_intervals():
     style = {"author_score": {"base": reported.few(0.2), "tuned": reported.interval(0.8)}}
     scores = reported.likelihoods(base=2.94, tuned=2.5) | {"style": style}

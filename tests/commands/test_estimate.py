@@ -143,12 +143,38 @@ def test_the_command_lists_every_config():
     assert listed == ["model", *trainable, "gpt2-spanish:"]
     llama3 = next(line for line in lines if line.startswith("llama3 "))
     assert "GB  15 24 40 80" in llama3
-    assert all(f"-S train=qlora-{size}gb" in lines[-1] for size in (15, 8))
+    assert lines[-1] == "To train so: `dvc exp run -S model=NAME -S train=qlora-8gb`."
 
 
-def test_settings_that_there_are_none_of_end_in_a_sentence():
-    with pytest.raises(UserError, match=r"does not compose with .*train=qlora-9gb.*qlora-8gb"):
-        estimate.estimate_all(ROOT / "conf", ["train=qlora-9gb"])
+def test_what_to_try_next_is_what_was_not_asked_for():
+    assert estimate.advice(["format=turns"]) == (
+        "On a smaller card, with as many texts a step: "
+        "`dvc exp run -S model=NAME -S format=turns -S train=qlora-15gb` (a T4) or "
+        "`dvc exp run -S model=NAME -S format=turns -S train=qlora-8gb`. "
+        "What fits then: `espejo estimate -S format=turns -S train=qlora-8gb`."
+    )
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("train=qlora-9gb", r"does not compose with .*train=qlora-9gb.*; there are .*qlora-8gb"),
+        ("data=nope", r"Could not find 'data/nope'; there are demo"),
+        ("model=nope", "There is no model 'nope'; there are deepseek-qwen, "),
+        ("model=_defaults", "There is no model '_defaults'; there are deepseek-qwen, "),
+        ("format.together=4", "override 'format.together'; `python conf/compose.py` with the same"),
+    ],
+)
+def test_settings_that_there_are_none_of_end_in_a_sentence(setting, said):
+    with pytest.raises(UserError, match=said) as error:
+        estimate.estimate_all(ROOT / "conf", [setting])
+    assert "_defaults" not in str(error.value).partition("there are")[2]
+
+
+def test_a_model_that_is_named_is_estimated_alone():
+    needs, refused = estimate.estimate_all(ROOT / "conf", ["model=smollm2,gpt2-spanish"])
+    assert list(needs) == ["smollm2", "gpt2-spanish"]
+    assert not refused
 
 
 # What training needs, without freed memory that the process keeps (on a CPU some tenths more, and

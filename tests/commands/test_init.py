@@ -8,11 +8,14 @@ import subprocess
 import sys
 from datetime import datetime, timedelta
 from pathlib import Path
+from string import Formatter
 
 import pexpect
 import pytest
+import yaml
 
 from espejo.commands import estimate, init, own_chats, proposal
+from espejo.commands.sentences import Sentences, language_of
 from espejo.core import files
 from espejo.core.errors import UserError
 from espejo.privacy import people
@@ -82,9 +85,14 @@ def terminal(project):
     """terminal("--flag", …) is `espejo init` in a terminal of 100 columns."""
     children = []
 
-    def start(*flags):
+    def start(*flags, **more):
         env = {**environment(), "PYTHONPATH": str(ROOT), "TERM": "xterm"}
-        env |= {"PROMPT_TOOLKIT_NO_CPR": "1", "CUDA_VISIBLE_DEVICES": ""}
+        env |= {
+            "PROMPT_TOOLKIT_NO_CPR": "1",
+            "CUDA_VISIBLE_DEVICES": "",
+            "LC_ALL": "C.UTF-8",
+            **more,
+        }
         child = pexpect.spawn(
             COMMAND[0],
             [*COMMAND[1:], *flags],
@@ -127,7 +135,7 @@ def test_a_person_is_asked_for_everything(terminal, downloads):
         name: rf"{number}\s+{re.escape(name)}\s+{count}\s+1\b" for number, (name, count) in ROWS
     }
     child.expect(r"\s+".join(rows.values()))
-    answer(child, "Which of them are you?", "9")
+    answer(child, "Which of them are you? (1, or 1,4 for two names)", "9")
     child.expect_exact("Type numbers from 1 to 5")
     answer(child, "Which of them are you?", "2,4")
     child.expect_exact("Ask them: their words are in your chats.")
@@ -223,7 +231,7 @@ def test_once_more_asks_for_the_new_people_alone_and_changes_no_line(terminal, d
     assert (own_chats.RAW / "people.yaml").read_text("utf-8") == expected
 
 
-CTRL_C = ("\x03", 130, "espejo: stopped by Ctrl-C.")
+CTRL_C = ("\x03", 130, "espejo: stopped by Ctrl-C; nothing was written.")
 CTRL_D = ("\x04", 1, "espejo: stopped by Ctrl-D; nothing was written.")
 
 
@@ -270,6 +278,87 @@ def test_a_name_cannot_command_the_terminal(terminal, downloads):
     assert "\x1b[31m" not in output
 
 
+# In Spanish
+
+
+def test_in_a_spanish_terminal_it_asks_in_spanish(project, downloads, terminal):
+    messages = {"Ana": 1002, "Bruno": 1, "Carla": 1}
+    (downloads / GROUP).write_text(export(messages), "utf-8")
+    child = terminal("--exports", str(downloads), LC_ALL="", LANG="es_AR.UTF-8")
+    child.expect_exact(f"Exportaciones: {GROUP}.")
+    child.expect("nombre.*mensajes.*chats")
+    child.expect(r"Ana\s+1\.002")
+    answer(child, "¿Quién de estas personas sos vos? (1, o 1,3 si son dos nombres)", "1")
+    child.expect_exact("withhold  queda afuera, con toda respuesta a sus mensajes")
+    answer(child, "Bruno (1)", "quizás")
+    child.expect_exact("'quizás' no es ninguna de train, context, withhold.")
+    answer(child, "Bruno (1)", "c resto")
+    child.expect_exact("no hay una placa de video que torch pueda usar")
+    answer(child, "¿Otro modelo?", "smollm2")
+    end, status = ended(child)
+    assert status == 0
+    assert "Escrito: data/raw/mine/people.yaml" in end
+    assert "# la corrida de verdad" in end
+    assert written() == ["author: Ana", "people:", "  Bruno: context", "  Carla: context"]
+
+
+def test_a_flag_wins_over_the_terminal_and_ctrl_c_answers_in_its_language(terminal, downloads):
+    child = terminal("--language", "es", "--exports", str(downloads))
+    child.expect_exact("¿Quién de estas personas sos vos?")
+    child.send("\x03")
+    end, status = ended(child)
+    assert status == 130
+    assert "espejo: detenido con Ctrl-C; no se escribió nada." in end
+
+
+def test_one_name_is_offered_as_one(project, downloads, terminal):
+    (downloads / GROUP).write_text(export({"Ana": 2}), "utf-8")
+    answer(terminal("--exports", str(downloads)), "Which of them are you? (1)", "1")
+
+
+def sentences(language):
+    """Every sentence by its key, and the placeholders in it."""
+
+    def below(node, key):
+        if isinstance(node, str):
+            return {key: sorted(name for _, name, _, _ in Formatter().parse(node) if name)}
+        return {
+            at: found for part in node for at, found in below(node[part], f"{key}.{part}").items()
+        }
+
+    path = Path(own_chats.__file__).with_name(f"init.{language}.yaml")
+    return below(yaml.safe_load(path.read_text("utf-8")), "")
+
+
+def test_both_languages_have_the_same_sentences_and_placeholders():
+    assert sentences("es") == sentences("en")
+    assert sentences("en")[".errors.answered"] == ["answer", "name", "people"]
+
+
+def test_the_numbers_are_written_as_the_language_does():
+    assert [Sentences(language).number(1234.56, 1) for language in ("en", "es")] == [
+        "1,234.6",
+        "1.234,6",
+    ]
+    assert Sentences("es").number(1002) == "1.002"
+
+
+@pytest.mark.parametrize(
+    ("variables", "language"),
+    [
+        ({"LANG": "es_AR.UTF-8"}, "es"),
+        ({"LANG": "es"}, "es"),
+        ({"LANG": "en_US.UTF-8"}, "en"),
+        ({"LANG": "est_EE"}, "en"),
+        ({"LANG": "es_ES", "LC_ALL": "C.UTF-8"}, "en"),
+        ({"LANG": "C", "LC_MESSAGES": "es_MX.UTF-8", "LC_ALL": ""}, "es"),
+        ({}, "en"),
+    ],
+)
+def test_the_language_is_that_of_the_terminal(variables, language):
+    assert language_of(variables) == language
+
+
 # By flags
 
 
@@ -298,6 +387,10 @@ def test_flags_answer_everything(project, downloads, capsys):
         ({"consents": ["Ana=train"]}, "--consent Ana=train: that is you"),
         ({"others": "none"}, "'none' is none of train, context, withhold"),
         ({"model": "gpt9"}, "There is no model 'gpt9'; there are deepseek-qwen,"),
+        ({"model": "_defaults"}, "There is no model '_defaults'; there are deepseek-qwen,"),
+        ({"language": "pt"}, "--language 'pt': expected en or es"),
+        ({"language": "es", "model": "gpt9"}, "No hay ningún modelo 'gpt9'; hay deepseek-qwen,"),
+        ({"language": "es", "exports": []}, "y falta --exports: una carpeta, un .txt o un .zip"),
         ({"exports": ["/nowhere"]}, "/nowhere: there is no such file or folder"),
         ({"exports": ["conf/config.yaml"]}, "conf/config.yaml: expected a .txt or .zip"),
         ({"exports": ["conf"]}, r"conf: expected WhatsApp exports \(.txt or .zip\)"),
@@ -482,8 +575,8 @@ def test_a_full_disk_leaves_nothing_half_written(full_at, project, downloads, mo
 )
 def test_the_proposal_follows_card_and_memory(card_gb, free_gb, name, why):
     machine = proposal.Machine("Card 9" if card_gb else "", int(card_gb * 1e9), int(free_gb * 1e9))
-    assert proposal.proposed(machine)[0] == name
-    assert why in proposal.proposed(machine)[1]
+    assert proposal.proposed(machine, Sentences("en"))[0] == name
+    assert why in proposal.proposed(machine, Sentences("en"))[1]
 
 
 def test_a_model_is_proposed_for_the_smallest_card_that_holds_its_training(composed):

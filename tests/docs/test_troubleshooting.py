@@ -4,7 +4,10 @@ import ast
 import re
 
 import pytest
+import yaml
 
+from espejo.core.errors import UserError
+from espejo.model import manifest
 from tests.helpers import workshop
 from tests.helpers.workshop import ROOT, run
 
@@ -39,8 +42,16 @@ def sources():
             yield file, ast.parse(file.read_text("utf-8"))
 
 
+def asked():
+    """The errors of `espejo init` in both languages, with the file of each."""
+    for file in sorted((ROOT / "espejo" / "commands").glob("init.*.yaml")):
+        for sentence in yaml.safe_load(file.read_text("utf-8"))["errors"].values():
+            yield file.relative_to(ROOT), re.sub(r"{\w+}", "…", sentence)
+
+
 def raised():
     """The sentences of the errors that the code raises, with the file of each."""
+    yield from asked()
     for file, tree in sources():
         for node in ast.walk(tree):
             if (
@@ -74,6 +85,7 @@ def test_no_sentence_of_the_page_has_left_the_code():
         if isinstance(node, ast.Constant | ast.JoinedStr | ast.BinOp)
     }
     strings.add((ROOT / "Makefile").read_text("utf-8"))
+    strings |= {sentence for _, sentence in asked()}
     # Of other programs: the shell, Hydra, git, DVC.
     others = {"command not found: dvc", "espejo", "Key … is not in struct"}
     others |= {"Please tell me who you are", "Unable to acquire lock", "-S data=mine"}
@@ -204,3 +216,22 @@ def test_without_a_model_the_chat_says_what_to_run(tmp_path):
     assert ran.returncode == 1
     assert "There is no trained model in model/" in ran.stderr
     assert "make repro" in ran.stderr
+
+
+def test_after_a_run_that_failed_the_model_comes_back_as_the_chat_says(tmp_path):
+    stage = {
+        "cmd": "grep -q lora params.yaml && mkdir model && echo '{}' > model/espejo.json",
+        "params": ["train"],
+        "outs": ["model"],
+    }
+    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"train": stage}}), "utf-8")
+    (tmp_path / "params.yaml").write_text("train: lora\n", "utf-8")
+    run("git", "init", "-q", cwd=tmp_path)
+    run("dvc", "init", "-q", cwd=tmp_path)
+    run("dvc", "repro", "-q", cwd=tmp_path)
+    (tmp_path / "params.yaml").write_text("train: LoRA\n", "utf-8")
+    assert run("dvc", "repro", "-q", cwd=tmp_path, check=False).returncode
+    with pytest.raises(UserError, match=r"If a run failed, its files are gone: `dvc checkout`"):
+        manifest.read(tmp_path / "model")
+    run("dvc", "checkout", cwd=tmp_path)
+    assert manifest.read(tmp_path / "model") == {}

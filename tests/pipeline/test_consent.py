@@ -223,7 +223,7 @@ def test_one_edit_repro_and_gc_leave_nothing_of_a_person(stages, tmp_path):
     assert [name for name in holding(folder, SECRET) if name.startswith(".dvc/cache")]
     listed = re.search("site_cache_dir: (.+)", run("dvc", "doctor", cwd=folder).stdout)[1]
     assert any(THIRD.encode() in file.read_bytes() for file in Path(listed).rglob("*.db"))
-    run("make", "forget", cwd=folder)
+    run("make", "forget", "YES=1", cwd=folder)
     assert not Path(listed).exists()
     told = ("tests/", "data/raw/", ".git/")  # where the test itself has the word
     assert not [name for name in holding(folder, SECRET) if not name.startswith(told)]

@@ -977,7 +977,7 @@ def test_folder_without_exports(tmp_path):
             read(tmp_path)
         assert str(error.value) == (
             f"{tmp_path}: expected WhatsApp exports (.txt or .zip) in this folder; "
-            "copy yours there."
+            "copy yours there, or run `make mine`."
         )
     with pytest.raises(whatsapp.ExportError, match="nowhere: expected a folder"):
         whatsapp.exports_in(tmp_path / "nowhere")

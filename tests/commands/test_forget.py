@@ -1,0 +1,102 @@
+"""`espejo forget`: what it says before it removes anything, and what is left afterwards."""
+
+import os
+import re
+import sys
+from pathlib import Path
+
+import pexpect
+import pytest
+import yaml
+
+from tests.helpers.workshop import ROOT, environment, run
+
+COMMAND = [sys.executable, "-m", "espejo.commands.cli", "forget"]
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A commit with the demo's numbers, then a run on somebody's chats and an experiment."""
+    stage = {"cmd": "true", "params": ["n"], "outs": ["model"]}
+    for name, text in {
+        "dvc.yaml": yaml.safe_dump({"stages": {"train": stage}}),
+        "params.yaml": "n: 1\n",
+        "metrics/eval.json": "{}",
+        "plots/loss.csv": "loss\n",
+        ".gitignore": "/data\n/model\n/reports\n",
+        "model/weights": "0" * 2_500_000,
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text, "utf-8")
+    run("git", "init", "-q", cwd=tmp_path)
+    run("git", "config", "user.name", "tester", cwd=tmp_path)
+    run("git", "config", "user.email", "tester@localhost", cwd=tmp_path)
+    run("dvc", "init", "-q", cwd=tmp_path)
+    run("dvc", "commit", "-q", "-f", cwd=tmp_path)
+    run("git", "add", "-A", cwd=tmp_path)
+    run("git", "commit", "-qm", "demo", cwd=tmp_path)
+    run("git", "update-ref", f"refs/exps/ab/{'0' * 38}/own", "HEAD", cwd=tmp_path)
+    run("git", "update-ref", "refs/exps/exec/EXEC_HEAD", "HEAD", cwd=tmp_path)
+    (tmp_path / "metrics" / "eval.json").write_text('{"mine": 1}', "utf-8")
+    raw = tmp_path / "data" / "raw" / "mine"
+    raw.mkdir(parents=True)
+    (raw / "people.yaml").write_text("author: Ana\n", "utf-8")
+    (tmp_path / "data" / "turns.parquet").write_bytes(b"1" * 1_200_000)
+    # A link, as DVC may have made it: its bytes are on the disk once.
+    os.link(tmp_path / "data" / "turns.parquet", tmp_path / "data" / "copy.parquet")
+    return tmp_path
+
+
+def left(folder):
+    """Whether the table, the model, the cache and the experiment are there."""
+    references = run("git", "for-each-ref", "refs/exps", cwd=folder).stdout
+    return [
+        *((folder / name).exists() for name in ("data/turns.parquet", "model", ".dvc/cache")),
+        bool(references),
+    ]
+
+
+def answered(folder, line):
+    env = {**environment(), "PYTHONPATH": str(ROOT)}
+    child = pexpect.spawn(COMMAND[0], COMMAND[1:], cwd=folder, env=env, encoding="utf-8")
+    child.expect_exact("Remove all of it?")
+    told = child.before
+    child.sendline(line)
+    child.expect(pexpect.EOF)
+    return told, child.before
+
+
+def test_it_says_what_goes_and_removes_it_after_a_yes_alone(project):
+    told, end = answered(project, "")
+    assert "Nothing was removed." in end
+    assert left(project) == [True] * 4
+    rows = {line.split()[0]: line.split()[1:] for line in told.splitlines() if line[:2] == "  "}
+    assert rows["data/*.parquet"] == ["1.2", "MB", "tables"]
+    assert rows["model"][:2] == ["2.5", "MB"]
+    assert rows["experiments"] == ["1"]
+    assert "reports" not in rows  # there are none
+
+    _, end = answered(project, "yes")
+    assert "Removed." in end
+    assert left(project) == [False] * 4
+    assert (project / "data" / "raw" / "mine" / "people.yaml").exists()
+    assert run("git", "status", "--porcelain", cwd=project).stdout == ""  # numbers as committed
+
+
+def test_without_a_terminal_it_names_the_flag_which_asks_nothing(project):
+    ran = run(*COMMAND, cwd=project, check=False, PYTHONPATH=str(ROOT))
+    assert ran.returncode == 1
+    assert "there is no terminal to ask in: `espejo forget --yes`" in ran.stderr
+    assert left(project) == [True] * 4
+    listed = re.search("site_cache_dir: (.+)", run("dvc", "doctor", cwd=project).stdout)[1]
+    assert Path(listed).exists()  # where DVC notes the names of files
+    run(*COMMAND, "--yes", cwd=project, PYTHONPATH=str(ROOT))
+    assert not Path(listed).exists()
+    assert left(project) == [False] * 4
+
+
+def test_outside_the_project_it_removes_nothing(tmp_path):
+    (tmp_path / "model").mkdir()
+    ran = run(*COMMAND, "--yes", cwd=tmp_path, check=False, PYTHONPATH=str(ROOT))
+    assert "There is no dvc.yaml here" in ran.stderr
+    assert (tmp_path / "model").exists()
