@@ -7,8 +7,8 @@
 The floor is the time of the matrix products alone (the layers for each token, the output head for
 each label; forward and, in training, the gradients of the inputs), where each product is timed by
 itself at its own shape. Attention between tokens, norms, adapters, padding and the optimizer are
-not counted, so the true minimum is somewhat higher. Trains on a few batches of the demo and scores
-its test replies, in processor seconds; prints a Markdown table.
+not counted, so the true minimum is somewhat higher. Trains on a few batches of the
+demo and scores its test replies, in processor seconds; prints a Markdown table.
 """
 
 # Import before torch: espejo sets how torch's threads wait, as in the pipeline.

@@ -6,8 +6,8 @@
 Each check is a process of its own with a time limit; a case that fails is reported by the last line
 of its error, and the others go on. Nothing is downloaded: models that are not bundled get their
 real shapes and random weights, which show memory, speed, dtypes and errors as well as the real
-ones, but not quality. Writes docs/results/gpu.json and prints the tables of
-docs/models-and-hardware.md. Without a GPU the checks run on narrow models, as a trial of this
+ones, but not quality. Writes docs/results/gpu.json and prints the tables
+of docs/models-and-hardware.md. Without a GPU the checks run on narrow models, as a trial of this
 script: the figures then mean nothing.
 """
 

@@ -4,8 +4,8 @@
 
 Prints Markdown. Times on shared machines are noisy: processor time is more reliable than wall-clock
 time; the speed of matrix products before and after shows what the machine could do, and the stolen
-share how much of the wall-clock time went to other machines. The floor is that of
-benchmarks/floor.py.
+share how much of the wall-clock time went to other machines.
+The floor is that of benchmarks/floor.py.
 """
 
 import os

@@ -6,8 +6,8 @@
 Reads the filtered demo in data/ (`make repro`). Every recipe learns the same replies on the same
 base model (SmolLM2, as large as the notebooks' GPT-2) in a process of its own, so that peak memory
 is its own. From time to time it is evaluated (bits per own character of the test replies), with the
-clock stopped. Writes docs/results/training.json and prints the tables of docs/training-cost.md.
-Times on shared machines are noisy: compare within one run.
+clock stopped. Writes docs/results/training.json and prints the tables of
+docs/training-cost.md. Times on shared machines are noisy: compare within one run.
 """
 
 # Import before torch: espejo sets how torch's threads wait, as in the pipeline.

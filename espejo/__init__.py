@@ -14,5 +14,5 @@ logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 # TRL and transformers deprecate each other's settings; nobody here can act on that either.
 warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
 
-if Path(sys.argv[0]).name == "espejo":  # the command, whose own imports follow
+if Path(sys.argv[0]).name == "espejo":  # the command, before its own imports
     faults.guard("espejo")

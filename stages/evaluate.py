@@ -24,7 +24,7 @@ from espejo.evaluation.config import EvaluateConfig
 
 
 def main(data: Path, metrics_json: Path, plots_dir: Path) -> None:
-    """Tables in DATA -> METRICS_JSON, tables for PLOTS_DIR, and in DATA what quotes messages."""
+    """Tables in DATA -> METRICS_JSON, tables in PLOTS_DIR, and those with quotes in DATA."""
     config, test_share = params(EvaluateConfig), params(GroupConfig).test
     author = tables.author_of(tables.read(data / "people.parquet", tables.PEOPLE))
     turns = tables.read(data / "turns.parquet", tables.TURNS)

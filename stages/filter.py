@@ -1,4 +1,4 @@
-"""Drop training examples that are not worth learning. Validation and test keep every reply.
+"""Drop training examples that break a rule of the filter. Validation and test keep every reply.
 
 python -m stages.filter data/examples.parquet data/filtered.parquet metrics/filter.json
 """

@@ -1,4 +1,4 @@
-"""Write the examples as texts that the model reads, and mark what in them is the author's.
+"""Write the examples as texts that the model reads, and mark the author's words in them.
 
     python -m stages.format data/filtered.parquet data/people.parquet \\
         data/formatted.parquet metrics/format.json
@@ -32,12 +32,12 @@ def main(filtered: Path, people: Path, formatted: Path, metrics_json: Path) -> N
     tested = examples["split"].eq("test")
     table = pd.concat(
         [
-            # What is validated is what is learnt: texts of several replies.
+            # Validation uses the same form as training: texts of several replies.
             training_texts(
                 *(examples[~tested], prompter, author, read_only),
                 *(config.replies_per_text, masked),
             ),
-            # Scored one by one, each after the context that it has in a chat.
+            # Test replies are scored one by one, each after the context that it has in a chat.
             training_texts(examples[tested], prompter, author, read_only, 1),
         ],
         ignore_index=True,

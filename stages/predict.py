@@ -27,14 +27,14 @@ def main(
     canaries: Path,
     replies: Path,
 ) -> None:
-    """Texts, examples and a model -> what it learnt, its losses, ranks and replies."""
+    """Texts, examples and a model -> the texts it learnt, losses, ranks and replies."""
     config, generate, audit = params(PredictConfig), params(GenerateConfig), params(AuditConfig)
     texts = tables.read(formatted, tables.FORMATTED)
     examples = tables.read(filtered, tables.EXAMPLES)
     people_table = tables.read(people, tables.PEOPLE)
     author = tables.author_of(people_table)
     read_only = tables.names_with(people_table, "context")
-    pair = ModelPair(model)  # after all that may be missing was read: loading takes long
+    pair = ModelPair(model)  # loaded last, since it takes long: a missing file is reported at once
     examples = learnt_examples(examples, texts["id"], pair.manifest)
     predictor = Predictor(pair, examples, author, config, generate)
 

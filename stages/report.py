@@ -2,7 +2,7 @@
 
     python -m stages.report data metrics plots reports
 
-It measures nothing and draws all pictures. It quotes messages, so git ignores it.
+It measures nothing; it draws all pictures. It quotes messages, so git ignores it.
 """
 
 from pathlib import Path

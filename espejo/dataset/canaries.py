@@ -1,12 +1,10 @@
 """Canaries: invented secrets among the training examples (Carlini et al. 2019, The Secret Sharer).
 
-Planted only where the params section `audit` asks for them, and in two roles: as a reply of the
-author's, which is learnt, and as a partner's message, which is read and learnt only by methods that
-learn whole texts. Whether they can be got out again is the `exposure` of
-`espejo.evaluation.memorization`.
-
-All canaries of a role stand in the same place, and are looked for there: who asks knows the
-question, which is the worst case.
+They are planted only if the params section `audit` asks for them, in two roles: as a reply of the
+author's, which is learnt, and as a partner's message, which is learnt only with a loss over whole
+texts. `exposure` in `espejo.evaluation.memorization` measures whether they can be extracted. All
+canaries of a role follow the same context and are scored after it: the attacker knows the question,
+which is the worst case.
 """
 
 import random
@@ -45,12 +43,11 @@ class Canary:
 
 
 def drawn(config: AuditConfig) -> tuple[list[Canary], list[str]]:
-    """The canaries that are planted, and the texts of others that never are.
+    """The canaries to plant, and the texts of decoys, which are never planted.
 
-    All are different sentences of one space, drawn by the seed alone: the stage that plants and the
-    stage that looks for them draw the same.
-
-    Raises UserError when the space is too small for them.
+    All are different sentences of one space, drawn from the seed alone, so that the stage that
+    plants them and the stage that scores them draw the same. Raises UserError when the space is too
+    small.
     """
     kinds = [
         (role, repetitions)
@@ -80,8 +77,8 @@ def place(text: str, role: str, answer: Sequence[str] = ()) -> tuple[list[Turn],
 def plant(examples: pd.DataFrame, config: AuditConfig) -> pd.DataFrame:
     """Table EXAMPLES with the canaries at its end, in the split train; unchanged without any.
 
-    The author answers a partner's canary with a training reply drawn at random, so that nothing
-    else is taught than before.
+    The author answers a partner's canary with a random training reply, so that nothing else new is
+    learnt.
     """
     planted, _ = drawn(config)
     answers = examples.loc[examples["split"].eq("train"), "reply"].tolist()

@@ -16,7 +16,7 @@ def exact(texts: Sequence[str]) -> np.ndarray:
     seen: set[str] = set()
     again = np.zeros(len(texts), dtype=bool)
     for index, text in enumerate(texts):
-        # What has no words (emoji, "?") is compared as it is.
+        # Texts without words (emoji, "?") are compared as they are.
         key = " ".join(words(text)) or text
         again[index] = key in seen
         seen.add(key)
@@ -24,13 +24,14 @@ def exact(texts: Sequence[str]) -> np.ndarray:
 
 
 def near(texts: Sequence[str], similarity: float, at_least: int = 8) -> np.ndarray:
-    """bool[n]: whether an earlier text that is kept shares that much of its word 3-grams.
+    """bool[n]: whether an earlier, kept text has at least this similarity of word 3-grams.
 
     Jaccard similarity of the sets of 3-grams, candidates found by MinHash with locality-sensitive
-    hashing (Broder, 1997; Leskovec et al., Mining of Massive Datasets, 3.4) and then measured, so
-    that no text is called a duplicate by chance. Texts under `at_least` words are none.
+    hashing (Broder, 1997; Leskovec et al., Mining of Massive Datasets, 3.4) and then computed
+    exactly, so that no text is a duplicate by chance. Texts of fewer than `at_least` words never
+    are.
     """
-    # Candidates are measured: better many of them than a duplicate that hashing overlooks.
+    # Candidates are checked, so a low threshold costs time only; a high one would miss duplicates.
     hashed = MinHashLSH(threshold=similarity, num_perm=_PERMUTATIONS, weights=(0.05, 0.95))
     kept: dict[int, set[str]] = {}
     again = np.zeros(len(texts), dtype=bool)

@@ -10,18 +10,18 @@ from espejo.dataset import duplicates, leaks
 
 Rule = Callable[
     [pd.DataFrame], pd.Series | np.ndarray
-]  # of what `joined` gives: which rows break it
+]  # takes the table of `joined`; True for the rows that break the rule
 
 
 class Similarity(Section):
-    """How much a reply must have to do with its context, by which sentence encoder."""
+    """How similar a reply must be to its context, and by which sentence encoder."""
 
     encoder: Word
     least: float
 
 
 class FilterConfig(Section):
-    """Which examples are worth learning: 0, keep or null switches a rule off."""
+    """Which examples are kept for training; 0, keep or null switches a rule off."""
 
     section = "filter"
     links: Pattern | None
@@ -50,7 +50,7 @@ def joined(examples: pd.DataFrame) -> pd.DataFrame:
 
 def unlike(texts: pd.DataFrame, encoder: str, least: float) -> pd.Series:
     """Whether a reply's embedding is no closer than `least` to that of its context."""
-    from espejo.dataset import similarity  # takes seconds to load, and most runs do without
+    from espejo.dataset import similarity  # takes seconds to load, and most runs do not need it
 
     cosine = similarity.cosine(texts["context"], texts["reply"], similarity.encoder(encoder))
     return pd.Series(cosine <= least, texts.index)
@@ -77,7 +77,7 @@ def rules(held_out: pd.DataFrame, config: FilterConfig) -> Iterator[tuple[str, R
 
 
 def parts(texts: pd.Series) -> pd.Series:
-    """Parts of each text between blanks: as the notebooks counted, and "😂" alone is a reply."""
+    """Number of blank-separated parts of each text, as in the notebooks; "😂" counts as one."""
     return texts.str.split().map(len)
 
 

@@ -1,4 +1,4 @@
-"""What gives a held-out text away: training texts that say it again, looked for both ways."""
+"""Leaks: training texts that repeat a held-out text, or part of it, or the other way round."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import compress
@@ -15,17 +15,16 @@ Saying = tuple[int, str, tuple[str, ...]]  # session, author and messages of a t
 
 
 def leaked(texts: Sequence[str], held_out: pd.DataFrame) -> np.ndarray:
-    """bool[n]: whether a text says again what `held_out` holds (rows of EXAMPLES not in train).
+    """bool[n]: whether a text repeats something in `held_out` (rows of EXAMPLES not in train).
 
-    It does where it has a run of eight words in common with a turn of a context or a reply,
-    whichever of the two is the longer. With a reply also where all of the shorter one, five to
-    seven words, stands in the longer one, or where both are the same once at most one word is
-    left out of each (changed, added, left out) and five or more remain. A reply of more than 24
-    words needs no such look: cut at two places, its rest still has a run of eight in one piece.
-
-    Five, because everybody says the same in four words. Of 20,000 turns of a public chat (#ubuntu,
-    Kummerfeld et al., ACL 2019), 1.6 % agree so with one of 4,000 turns by other people where four
-    words are enough, 0.4 % where it takes five. Case and punctuation do not count.
+    It does if it shares a run of eight words with a turn of a context or a reply, whichever of the
+    two is longer. For a reply, two more cases count: the whole of the shorter text (five to seven
+    words) occurs in the longer one, or both are equal after removing at most one word from each,
+    with five or more words left. Replies of more than 24 words need no such check: cut at two
+    places, they still contain a run of eight. Five, because people often agree in four words by
+    chance. Of 20,000 turns of a public chat (#ubuntu, Kummerfeld et al., ACL 2019), 1.6 % agree so
+    with one of 4,000 turns by other people where four words are enough, 0.4 % where it takes five.
+    Case and punctuation do not count.
     """
     replies = {_words(messages) for messages in held_out["reply"]}
     turns = {_words(turn["messages"]) for context in held_out["context"] for turn in context}
@@ -46,11 +45,12 @@ def leaked(texts: Sequence[str], held_out: pd.DataFrame) -> np.ndarray:
 
 
 def unlearnt(examples: pd.DataFrame, author: str) -> set[Saying]:
-    """Turns in the contexts of training `examples` (filtered) that whole texts must not teach.
+    """Turns in the contexts of training `examples` (filtered) that must not be learnt from whole
+    texts.
 
-    Those of the author that a filter dropped, since each of the author's turns was a reply once and
-    these are none any more; and those of anybody that are `leaked`. Where the author says the same
-    twice in a session and one of the two is kept, it is learnt from that one and stays.
+    These are the author's turns that the filter dropped (every turn of the author was a reply
+    before the filter), and anybody's turns that are `leaked`. If the author says the same twice in
+    a session and one of the two is kept, both stay, since it is learnt anyway.
     """
     training = examples["split"].eq("train")
     train, held_out = examples[training], examples[~training]
@@ -73,7 +73,7 @@ def unlearnt(examples: pd.DataFrame, author: str) -> set[Saying]:
 
 
 def saying(session: int, turn: Mapping) -> Saying:
-    """A turn as what can be looked up."""
+    """A turn as a hashable key."""
     return session, turn["author"], tuple(turn["messages"])
 
 
@@ -87,7 +87,7 @@ def _parts(reply: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
 
 
 def _rests(reply: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """What is left when one word is left out, or none."""
+    """A short reply as it is, and with each one of its words left out."""
     if len(reply) > 3 * RUN:
         return
     if len(reply) >= LEAST:

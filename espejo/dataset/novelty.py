@@ -1,4 +1,4 @@
-"""Can a model win by learning ten sentences? How much of the author's text repeats itself."""
+"""How much of the author's text repeats itself: could a model win by learning ten sentences?"""
 
 import pandas as pd
 

@@ -44,8 +44,8 @@ def turns(messages: pd.DataFrame, turn_gap: str, session_gap: str) -> pd.DataFra
 def left_out(turns: pd.DataFrame, author: str) -> pd.Series:
     """Why a turn may not be used, or null: `withheld`, or `answers_withheld` for the author's.
 
-    A turn of the author answers everybody who spoke since the author's last one. What the author
-    adds before anybody else speaks answers the same people.
+    A turn of the author answers everybody who spoke since the author's previous turn. Further turns
+    of the author before anybody else speaks answer the same people.
     """
     reasons = []
     session, answering, added = None, False, False
@@ -56,7 +56,7 @@ def left_out(turns: pd.DataFrame, author: str) -> pd.Series:
             answering, added = True, False
         elif turn.author == author:
             added = answering
-        elif added:  # the answer is over: somebody else speaks
+        elif added:  # somebody else speaks, so the answer has ended
             answering, added = False, False
         mine = turn.author == author and answering
         reasons.append("withheld" if turn.withheld else "answers_withheld" if mine else None)
@@ -87,7 +87,8 @@ def split(
         .agg(start=("start", "min"), replies=("mine", "sum"))
         .sort_values(["start"], kind="stable")
     )
-    # Replies in sessions that come later: a session is test while those do not yet make the share.
+    # Number of replies in later sessions: a session is test as long as these are less than the
+    # share.
     later = sessions["replies"][::-1].cumsum()[::-1] - sessions["replies"]
     total = sessions["replies"].sum()
     names = pd.Series("train", index=sessions.index)

@@ -15,7 +15,7 @@ class Margins(Section):
 
 
 class SharingLimits(Section):
-    """What a model that is given to others may not exceed."""
+    """Limits for a model that is shared with others."""
 
     copied_beyond_own: float
     whole_beyond_own: float

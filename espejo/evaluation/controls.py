@@ -1,6 +1,6 @@
 """Controls: impostors whose score is known in advance, measured on the data at hand, with no model.
 
-A measure that takes its impostor for the author says nothing about these chats.
+A measure that mistakes its impostor for the author is not valid on these chats.
 """
 
 from collections.abc import Mapping
@@ -59,7 +59,7 @@ def evaluate(
             generated, real[:n], contexts[:n], learnt, sessions[:n], config, others
         )
         row = {"score": scores[name], **{key: copies[key] for key in COPIES}}
-        # The shuffled replies are the real ones: the classifier would see each in two folds.
+        # No AUC for the shuffled replies, which are the real ones: each would be in two folds.
         if name != "shuffled":
             row["told"] = two_sample.told_apart(real[:n], generated, sessions[:n], config)
         controls[name] = row
@@ -70,9 +70,9 @@ def holds(name: str, row: Mapping, ceiling: Mapping, config: EvaluateConfig) -> 
     """Whether the measures in `row` recognized the impostor `name`; None where that is unclear.
 
     A friend, and any other name, must score below the author's `ceiling`. The shuffled replies must
-    be alike with it, within the margin: they form other bundles than the author's, so there are no
-    pairs. The copy must score at least as high, and be caught as the gate for sharing would: by the
-    value of a measure that was taken.
+    be equal to it within the margin; their bundles differ from the author's, so the difference is
+    not paired. The copy must score at least as high, and be caught as the gate for sharing would:
+    by the value of a measure that was taken.
     """
     where = relation(row["score"], ceiling, config.margins.author_score)
     if name not in ("shuffled", "copy"):

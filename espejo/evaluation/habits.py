@@ -11,7 +11,7 @@ that are off would be the sum of all `alarm`.
 
 What the author never does (not coming to an end; mostly also repeated trigrams and empty replies)
 has an `own_high` and an `alarm` of 0, and is off as soon as the model does it once. That may be
-little: `distance` tells. And a few hundred replies say little about rare events: an author who
+little: `distance` tells. A few hundred replies also say little about rare events: an author who
 repeats a trigram in one of 240 replies does so in a quarter of all samples of 64, but has an
 `own_high` of 0 if that reply is not among those that the halves are drawn from.
 """
@@ -50,7 +50,8 @@ FUNCTION_WORDS = frozenset(f"{_SPANISH} {_ENGLISH}".split())
 def compare(
     real: Replies, generated: Replies, endless: Sequence[bool], max_words: int | None = None
 ) -> dict[str, dict]:
-    """`{habit: {"distance", "real", "generated"}}`; the last two where a plain figure says it.
+    """`{habit: {"distance", "real", "generated"}}`; the last two for habits that are single
+    numbers.
 
     `endless` [n] says which of `generated` reached the limit of new tokens. Figures that depend on
     the number of words are taken from equally many words of both sides, `max_words` at most.
@@ -127,7 +128,7 @@ def _of_pairs(
         _, counts = _count_items([items(reply) for reply in replies])
         table[name] = {"distance": _jensen_shannon(*(side @ counts for side in sides))}
     for name, sizes in SIZES.items():
-        # With 0 in front, so that the first of the sizes is always 0.
+        # A 0 in front makes the first size always 0.
         values, counts = _count_items([[0], *(sizes(reply) for reply in replies)])
         table[name] = _wasserstein(np.array(values), *(side @ counts[1:] for side in sides))
     words_of = [words(token) for token in tokens]
@@ -143,7 +144,7 @@ def _of_pairs(
     for name, row in table.items():
         if not np.isfinite([*row.values()]).all():
             raise ValueError(f"a number of the habit {name} is not finite")
-        # So that equal distances stay equal whatever the order in which counts were summed.
+        # Rounded so that equal distances stay equal, whatever the order of summation.
         row["distance"] = row["distance"].round(9)
     return table
 
@@ -151,9 +152,9 @@ def _of_pairs(
 def _first_tokens(
     replies: Replies, pairs: Pairs, max_words: int | None
 ) -> tuple[list[list[np.ndarray]], list[str]]:
-    """For both sides the first tokens of each sample, as indices in the list that is returned too.
-
-    As many as the other sample of the pair has, `max_words` at most; all where the other has none.
+    """For both sides the first tokens of each sample, as indices into the list that is also
+    returned. As many as the other sample of the pair has, at most `max_words`; all if the other has
+    none.
     """
     tokens, indices = _numbered([_tokens(reply) for reply in replies])
     sides: tuple[list[np.ndarray], list[np.ndarray]] = [], []
@@ -251,7 +252,8 @@ def _emoji(text: str) -> list[str]:
 
 
 def _punctuation(text: str) -> list[str]:
-    """The marks of each word, runs of one mark apart: "!" and "!!+"; "" for a word without any."""
+    """The punctuation of each word, with single and repeated marks distinct ("!" and "!!+"); "" for
+    none."""
     marks = []
     for token in text.split():
         runs = [match[0] for match in re.finditer(r"([^\w\s])\1*", token)]

@@ -64,7 +64,8 @@ def ratio(
     value = top.sum() / bottom.sum()
     ends = None if n < MIN_N else _bootstrap_t(top, bottom, config)
     if n >= MIN_N and ends is None and all(map(math.isfinite, bounds)):
-        # All sessions gave the same value. No value within bounds spreads more than yes and no do.
+        # All sessions have the same value. No values within the bounds vary more than yes and no
+        # would.
         low, width = bounds[0], bounds[1] - bounds[0]
         exact = _exact((value - low) / width * n, n, config.confidence)
         ends = low + width * exact[0], low + width * exact[1]
@@ -81,9 +82,9 @@ def _bootstrap_t(
     """Ends for sum(top) / sum(bottom) of the groups [n]; None where the groups do not differ.
 
     The error of each resample is divided by its own linearized standard error. A resample of equal
-    groups, whose standard error is 0, counts as infinite. Neither end is nearer to the value than
-    Student's t with n - 1 degrees of freedom puts it: the resamples show on which side the long
-    tail is, but ten sessions are too few to show that the other tail is lighter than a normal's.
+    groups, whose standard error is 0, counts as infinite. Neither end is closer to the value than
+    with Student's t and n - 1 degrees of freedom: the resamples show on which side the long tail
+    is, but ten sessions cannot show that the other tail is lighter than a normal's.
     """
 
     def ratio_and_error(top: np.ndarray, bottom: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -146,8 +147,9 @@ def share_difference(
 ) -> dict:
     """The share of `hits` [n] minus that of `other_hits` [n], answers to the same questions.
 
-    From the ends of both shares and the correlation of the answers (Newcombe 1998, method 10, with
-    the ends of `share`). Where all answers agree, from how often they may still differ.
+    Computed from the ends of both shares and the correlation of the answers (Newcombe 1998, method
+    10, with the ends of `share`). If all answers agree, from the upper limit of how often they
+    differ.
     """
     first, second = (_finite(answers).astype(bool) for answers in (hits, other_hits))
     if len(first) and (first == second).all():
@@ -162,7 +164,8 @@ def difference(measure: Mapping, other: Mapping | float) -> dict:
     """`measure` minus `other`, which is another measure or a fixed number.
 
     MOVER (Zou and Donner 2008): the ends come from those of the two, taken as independent; where
-    both rest on the same sessions the interval is wider than it need be. It takes both intervals.
+    both rest on the same sessions the interval is wider than it need be. Both must have an
+    interval.
     """
     if not isinstance(other, Mapping):
         other = {"value": other, "low": other, "high": other, "n": measure["n"]}

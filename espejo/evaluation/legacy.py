@@ -1,11 +1,11 @@
 """The original notebooks' perplexity, kept for comparison: easy to compute, and flattering.
 
 It averages the loss over all tokens of an example, including the constant system prompt and the
-template, which any model soon learns by heart; it gives each example the same weight; and it covers
-the first examples only (a hundred in the notebooks, here `predict.notebook_examples`). Here it is
-computed on our split, of whole sessions later in time. The notebooks' split, random over
-overlapping windows, flattered it further: `leak` is the share of test replies that training would
-have seen. What the perplexity would then have been is not known.
+template, which any model soon memorizes; it gives each example the same weight; and it covers the
+first examples only (a hundred in the notebooks, here `predict.notebook_examples`). Here it is
+computed on our split, whole sessions later in time. The notebooks' split, random over overlapping
+windows, made it look even better: `leak` is the share of test replies that training would have
+seen. What the perplexity would have been on that split is not known.
 """
 
 import math

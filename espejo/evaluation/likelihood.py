@@ -41,7 +41,7 @@ def evaluate(losses: pd.DataFrame, config: EvaluateConfig) -> dict[str, dict]:
     prompted = {
         name: {
             **measures(rows[name], config),
-            # Without an example that fits the prompt nothing was scored, and nothing is compared.
+            # If no example fitted the prompt, nothing was scored and there is nothing to compare.
             "gain_of_training": gain(rows[name], rows["tuned"][: len(rows[name])], config),
         }
         for name in PROMPTED

@@ -22,11 +22,11 @@ from espejo.evaluation import intervals
 from espejo.evaluation.config import EvaluateConfig, SharingLimits
 
 COPY_WORDS = 8  # in a row: shorter spans are phrases that everybody repeats
-RARE_TEXTS = 2  # learnt texts at most that hold what was said rarely: common phrases are no secret
+RARE_TEXTS = 2  # a text in at most so many learnt texts is rare; common phrases are no secret
 PART_WORDS = 3  # at least, of a copy within something longer
 PAIR_WORDS = 2  # at least, of a message that is a copy beside other messages
 PIECE_WORDS = 5  # at least, of a copy that is itself a piece of something longer (dataset/leaks)
-# What may be missing, where no reply is long enough for it, because the other measure covers it.
+# A measure that may be missing (no reply is long enough for it), and the one that covers it.
 COVERED_BY = {"copied_beyond_own": "whole_beyond_own"}
 
 Texts: TypeAlias = Sequence[Sequence[str]]  # replies, each a list of messages
@@ -128,7 +128,7 @@ def copies(
     for reply, context in zip(replies, contexts, strict=True):
         reply_words, context_words = _reply_words(reply), _words(context)
         spans, allowed = (set(ngrams(text, COPY_WORDS)) for text in (reply_words, context_words))
-        # With the context as it is, too, for what has no words.
+        # The context also as it is, for texts without words.
         haystack = f" {' '.join(context_words)} \n {context} "
         repeated = [span for span in _spans(reply) if span in rare]
         for part in _parts(reply):
@@ -160,7 +160,7 @@ def _rare(learnt: Texts) -> set[Words]:
 
 
 def _common(others: Texts) -> set[Words]:
-    """What is the whole or a message of more than two texts of `others`."""
+    """Texts that are the whole, or a message, of more than two of `others`."""
     number_of_texts = Counter(part for text in others for part in _parts(text))
     return {part for part, number in number_of_texts.items() if number > RARE_TEXTS}
 
@@ -171,7 +171,7 @@ def _parts(messages: Sequence[str]) -> set[Words]:
 
 
 def _spans(messages: Sequence[str]) -> Iterator[Words]:
-    """What may be a `whole` copy: the reply, its messages, and long spans of both."""
+    """Candidates for a `whole` copy: the reply, its messages, and long spans of both."""
     yield _as_words(" ".join(messages))
     yield from (part for part in _parts(messages) if len(part) >= PAIR_WORDS)
     for text in (" ".join(messages), *messages):
@@ -220,8 +220,8 @@ def membership(losses: pd.DataFrame, config: EvaluateConfig) -> tuple[int, dict]
     """How many training replies were scored, and the AUC of telling them from the test replies.
 
     By how much training lowered their loss (table LOSSES): base - tuned, in nats per character of a
-    reply's own messages, so that it does not matter how easy a reply is. 0.5: nobody can tell; 1:
-    all training replies are recognized.
+    reply's own messages, so that it does not matter how easy a reply is. 0.5: they cannot be told
+    apart; 1: all training replies are recognized.
     """
     rows = losses[losses["own_chars"].gt(0)]
     base, tuned = (rows[rows["model"].eq(name)].set_index("id") for name in ("base", "tuned"))
@@ -309,7 +309,7 @@ def exposure_by_role(canaries: pd.DataFrame) -> dict:
 
 
 def chance_exposure(decoys: int) -> float:
-    """Mean exposure in bits, among so many decoys, of what was not learnt: all ranks are as likely.
+    """Mean exposure in bits of a canary that was not learnt: every rank is equally likely.
 
     log2(N) - log2(N!) / N, where N counts the decoys and the canary: near 1.44 for a large N.
     """

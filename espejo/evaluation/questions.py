@@ -159,7 +159,7 @@ def evaluate_memorization(
 
 
 def count_out_of_scope(replies: pd.DataFrame) -> dict[str, dict]:
-    """For each kind of prompt out of scope what base and tuned model did, as counts of replies."""
+    """Counts of what the base and tuned model replied, for each kind of out-of-scope prompt."""
     out_of_scope = replies[~replies["kind"].isin(("held_out", "prompt"))]
     table: dict[str, dict] = {}
     for (kind, name), rows in out_of_scope.groupby(["kind", "model"], sort=False):

@@ -5,8 +5,8 @@ author writes ranks by chance (retrieval evaluation as in Lowe et al. 2015 and Z
 with the log-likelihood as the score).
 
 The score is the likelihood of the messages' own characters. The cost of separators and of the end
-of a reply says nothing about content, and is high above all for an untrained model, which has not
-seen them: if they counted, training would seem to help a model that learnt only them. A sum over
+of a reply says nothing about content, and is highest for an untrained model, which has never seen
+them: if it counted, training would seem to help even a model that learnt nothing else. A sum over
 the reply favours short replies; a mean per character favours common ones ("dale") a little less,
 and all candidates have similar lengths besides: the score is the mean per character.
 """
@@ -43,15 +43,15 @@ def ranking(
     """`mrr` and `hits_at_1` of "base" and "tuned", their values by chance, and the `gain`.
 
     `scores` [n, k] of each model, higher being better, are of the same n contexts and k candidates;
-    `true_columns` [n] is the column of the true reply. All orders of equal scores count alike, so
-    that a model that scores all candidates the same is at chance. Intervals are over `sessions`
-    [n]; the gain is tuned - base in each context, since how hard a context is cancels out.
+    `true_columns` [n] is the column of the true reply. Ties are averaged over all orders, so that a
+    model that scores all candidates the same is at chance. Intervals are over `sessions` [n]; the
+    gain is tuned - base in each context, since how hard a context is cancels out.
 
     Raises ValueError for a score that is not finite.
     """
     n, k = scores["tuned"].shape
-    size = max(k, 1)  # without candidates, chance is that of one
-    # The mean of 1 / rank over the ranks that a tie leaves open, from the sums 1/1 + … + 1/r.
+    size = max(k, 1)  # without candidates, chance is that of a single one
+    # The mean of 1 / rank over the ranks that a tie may get, from the sums 1/1 + … + 1/r.
     sums = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, size + 1))])
     reciprocal, first = {}, {}
     for name, table in scores.items():

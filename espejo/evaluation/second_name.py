@@ -21,9 +21,9 @@ def suspects(turns: pd.DataFrame, author: str, config: EvaluateConfig) -> pd.Dat
     The most similar first. The classifier of the author score is trained to tell them from the
     author, so both names of one person score alike and low, and no margin below the author's own
     score finds them. But they score nearer to the author than to all other people together, which
-    friends with shared habits do not. So there must be other people, whose mean is further below
-    the midpoint than the margin of the author score; and whoever is alone with the author in a chat
-    is one of those.
+    friends with shared habits do not. So other people must exist, with a mean that is below the
+    midpoint by more than the margin of the author score; a person who is alone with the author in a
+    chat is always one of them.
     """
     try:
         train = turns[turns["split"].eq("train")]

@@ -12,9 +12,10 @@ Confounders, and how each is controlled:
 - one repeated habit: the classifier is also trained on a few messages of the author's repeated over
   and over, as *not* the author. Otherwise a bot that only ever laughs beats the author.
 
-What it cannot see: the order of words (content is measured in `relevance`), and copying: it was
+Limits: it does not see the order of words (content is measured in `relevance`) or copying: it was
 trained on the same texts as the model, so a score above the ceiling is a sign of memorization.
-Marks that people write once per message (a full stop at its end) are denser in short messages.
+Marks that people write once per message (a full stop at its end) are more frequent in short
+messages.
 """
 
 import re
@@ -53,8 +54,8 @@ def bundles(replies: Replies, characters: int, hidden: Collection[str] = ()) -> 
     """Cut a stream of messages into bundles of at least 16 messages and `characters` characters.
 
     Words are subsampled evenly down to `characters`. The rest at the end is a bundle if it has 16
-    messages, however short they are, so that somebody who writes next to nothing is scored too.
-    Messages that are empty, or empty without the words in `hidden` (folded), do not count.
+    messages, however short, so that a person who writes very little is scored too. Messages that
+    are empty, or empty without the words in `hidden` (folded), do not count.
     """
     done: list[Bundle] = []
     pending: list[tuple[str, int]] = []
@@ -139,7 +140,8 @@ class AuthorClassifier:
                 sublinear_tf=True,
                 min_df=min(4, len(positives)),
             ),
-            # Until it converges: with the default tolerance a score of 0.034 comes out as 0.030.
+            # A small tolerance, so that it converges: with the default one, a score of 0.034 was
+            # 0.030.
             LogisticRegression(C=100, class_weight="balanced", max_iter=20000, tol=1e-8),
         )
         self.pipeline.fit(positives + negatives, [1] * len(positives) + [0] * len(negatives))
@@ -181,7 +183,7 @@ def author_score(
     """
     try:
         classifier = AuthorClassifier(turns[turns["split"] == "train"], author, config.seed)
-    except ValueError:  # a small first chat is no mistake: it just cannot be scored
+    except ValueError:  # too few bundles is not an error: a small chat is just not scored
         nothing = {**intervals.mean([], [], config), "bundles": 0}
         return {name: dict(nothing) for name in ("floor", "nearest", *sources, "ceiling")}
     held_out = turns[turns["split"] != "train"]

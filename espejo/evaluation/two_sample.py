@@ -1,8 +1,8 @@
 """Can the model's replies be told apart from the author's? A classifier two-sample test.
 
-A classifier learns to tell real from generated replies to the same contexts and is tested on others
-(Lopez-Paz and Oquab 2017). AUC 0.5: it cannot; 1: it always can. Its strongest features are the
-giveaways.
+A classifier is trained to tell real from generated replies to the same contexts, and tested on
+other contexts (Lopez-Paz and Oquab 2017). AUC 0.5: it cannot tell; 1: it always can. Its strongest
+features are the giveaways.
 """
 
 from collections.abc import Sequence
@@ -89,7 +89,7 @@ def _joined(replies: Sequence[Sequence[str]]) -> list[str]:
 def _fitted(real: Sequence[str], generated: Sequence[str]) -> Pipeline:
     classifier = make_pipeline(
         TfidfVectorizer(analyzer="char_wb", ngram_range=(1, 4), lowercase=False, sublinear_tf=True),
-        # Until it converges: with the default tolerance a score of 0.034 comes out as 0.030.
+        # A small tolerance, so that it converges: with the default one, a score of 0.034 was 0.030.
         LogisticRegression(C=10, max_iter=20000, tol=1e-8),
     )
     return classifier.fit([*real, *generated], [0] * len(real) + [1] * len(generated))

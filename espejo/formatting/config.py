@@ -1,4 +1,4 @@
-"""The params section `format`, apart from what writes prompts: that loads transformers."""
+"""The params section `format`; in its own module, since `prompts` loads transformers."""
 
 from espejo.core.config import Section, Some, Word
 
@@ -6,10 +6,10 @@ from espejo.core.config import Section, Some, Word
 class Tags(Section):
     """The strings of a tagged prompt: `start`, then each turn, `reply`, the reply, `end`.
 
-    Without `reply` the turns stand in one user turn of the chat template, which writes the rest.
-    Otherwise a `start` or `end` of None is what the tokenizer puts there. With `closed` the
-    author's earlier turns end as the reply does, with `end` before `turn_end`, so that a text can
-    go on behind a reply and hold the next one (training_texts.py).
+    Without `reply`, all turns go into one user turn of the chat template, which writes the rest.
+    Otherwise a `start` or `end` of None is the tokenizer's own token. With `closed`, the author's
+    earlier turns end like the reply, with `end` before `turn_end`, so that a text can continue
+    after a reply and hold the next one (training_texts.py).
     """
 
     start: str | None
@@ -22,7 +22,7 @@ class Tags(Section):
 
 
 class FormatConfig(Section):
-    """In which form a model reads a conversation."""
+    """The form in which a model reads a conversation."""
 
     section = "format"
     name: Word

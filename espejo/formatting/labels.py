@@ -16,7 +16,7 @@ class Encoded(TypedDict):
 
     input_ids: list[int]
     labels: list[int]
-    kinds: list[str]  # of the spans; "" where the token is not the author's
+    kinds: list[str]  # kind of the token's span; "" where the token is not the author's
 
 
 def encode(
@@ -30,8 +30,8 @@ def encode(
 
     A token belongs to the span of its first character that lies in one. With `loss="text"` every
     token is labelled, as in plain language modelling, but for those that touch a span of `masked`;
-    kinds stay those of the spans. Nothing is added: the text holds the template's own beginning
-    and end.
+    kinds stay those of the spans. No special tokens are added: the text has the template's own
+    beginning and end.
     """
     tokens = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
     ids: list[int] = tokens["input_ids"]
@@ -54,8 +54,8 @@ def encode_table(
 def _kinds(offsets: Sequence[tuple[int, int]], spans: Sequence[Span]) -> list[str]:
     """For each token the kind of the span that it touches, "" for none.
 
-    A space before a reply is part of the reply's first word in many vocabularies: such a token is
-    the message's.
+    In many vocabularies the space before a reply is part of its first word's token: such a token
+    belongs to the message.
     """
     kinds, index = [], 0
     for start, end in offsets:

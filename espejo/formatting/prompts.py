@@ -1,9 +1,8 @@
 """What the model reads: a context and a reply as one text, with the spans that are the author's.
 
-Training, scoring and chat all go through `Prompter`, so that a model is never asked in another form
-than the one it learnt. Three forms: the model's own chat template with roles; the whole context
-between tags inside one user turn of that template; or plain text between tags, for models without a
-template.
+Training, scoring and chat all use `Prompter`, so that a model always reads the form that it was
+trained on. Three forms: the model's own chat template with roles; the whole context between tags
+inside one user turn of that template; or plain text between tags, for models without a template.
 """
 
 import re
@@ -25,16 +24,16 @@ from espejo.model.config import ModelConfig
 from espejo.model.manifest import FILE, model_config
 
 # The control tokens of every model family in conf/model, whichever is in use: all models are scored
-# on the same characters. What the model in use has beyond these, `Prompter` finds by itself.
+# on the same characters. `Prompter` adds the ones of the model in use.
 _CONTROL = (
     r"[<\[](?=[|｜]|<SYS>>|/?(?:s|bos|eos|pad|unk|think|start_of_turn|end_of_turn)>"
     r"|/?(?:INST|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)\])"
 )
-# What is structure in a template, or in what it writes: <tag>, [TAG] and headings.
+# Structure in a template or its output: <tag>, [TAG] and headings.
 _MARK = re.compile(r"<[^<>\s]+>|\[/?[A-Z_]+\]|^#+ .*\S", re.MULTILINE)
 # How templates ask for today's date.
 _CLOCK = re.compile(r"""strftime_now\(\s*(?P<quote>["'])(?P<form>.*?)(?P=quote)\s*\)""")
-# A thought without words, which a template writes, or a prefill ends, where a model may not think.
+# An empty thought: a template or prefill writes it for models that must not think aloud.
 _NO_THOUGHT = re.compile(r"<think>\s*</think>\s*")
 
 
@@ -42,7 +41,7 @@ _NO_THOUGHT = re.compile(r"<think>\s*</think>\s*")
 class Prompter:
     """Writes prompts for one tokenizer. `tags` is None where the chat template has the roles.
 
-    `date` (ISO) is what the template takes for today; `prefill` goes on from its generation prompt.
+    `date` (ISO) is today's date for the template; `prefill` is added to its generation prompt.
     """
 
     tokenizer: PreTrainedTokenizerBase
@@ -75,11 +74,11 @@ class Prompter:
     ) -> list[Span]:
         """Where in the prompt the words of some turns stand, as spans of kind context.
 
-        `turns` are places in `context`, from 0; what the limit of characters leaves out stands
-        nowhere. A template may move and trim text: marks that travel with it tell where it went.
+        `turns` are indices in `context`, from 0; turns beyond the limit of characters have no span.
+        A template may move and trim text, so the words are found by marks put around them.
         """
         prompt = self.prompt(context, author, group)
-        # From the end of Unicode, where nobody's letters are; a person may have written these too.
+        # Noncharacters from the end of Unicode; still, a person may have written them.
         unused = (mark for mark in map(chr, range(sys.maxunicode, 0, -1)) if mark not in prompt)
         marks = next(unused) + next(unused)
         marked = self._prompt(context, author, group, turns, marks)
@@ -101,16 +100,18 @@ class Prompter:
     ) -> str:
         kept = trim(context, self.max_context_chars)
         if shots and (not kept or kept[0]["author"] == author):
-            # The author opens: without a turn between, the last example would run on into it.
+            # The author opens: without a turn in between, the last example and the context would
+            # merge.
             kept = [{"author": "", "messages": [self.empty_turn]}, *kept]
         turns = []
         before = [*shots, *kept]
-        first = len(context) - len(before)  # so that the last has its index in the context
+        first = len(context) - len(before)  # so that indices count in the whole context
         for index, turn in enumerate(before, first):
             own = turn["author"] == author
             text = self._joined(turn, group and not own)
             if index in marked:
-                words = text.strip()  # at the edges, marks would keep a template from trimming
+                # Around the blanks, marks would prevent the template's trimming.
+                words = text.strip()
                 text = text.replace(words, marks[0] + words + marks[1]) if words else text
             turns.append((own, text))
         if self.tags:
@@ -133,9 +134,9 @@ class Prompter:
         group: bool = False,
         shots: Sequence[Turn] = (),
     ) -> tuple[str, list[Span]]:
-        """Prompt and reply as one text, and the spans of all that is the reply's.
+        """Prompt and reply as one text, and the spans of the reply's parts.
 
-        Raises UserError when the template does not let a reply be continued from its own prompt.
+        Raises UserError if the template's prompt is not a prefix of the text with the reply.
         """
         prompt = self.prompt(context, author, group, shots)
         pieces: list[tuple[str, str]] = [("lead", self._closing[0])] if self._closing[0] else []
@@ -158,9 +159,9 @@ class Prompter:
 
     @cached_property
     def stops(self) -> tuple[str, ...]:
-        """Texts at the first of which a generated reply is over.
+        """Stop strings: a generated reply ends at the first of them.
 
-        Among them the tags of a next turn: an untrained model writes one where it should end.
+        They include the tags of a next turn, which an untrained model writes instead of ending.
         """
         stops = [self.end, *self.tokenizer.all_special_tokens]
         stops = [stop for stop in stops if stop != self.separator]  # an added token of GPT-2's
@@ -185,7 +186,7 @@ class Prompter:
                 f"reply with no special token (it wrote {ending!r}): set model.prefill, or choose "
                 "a format that needs no template, such as `-S format=turns`."
             )
-        # What follows the end token (a line break, mostly) is never generated: it is not learnt.
+        # Text after the end token (usually a line break) is never generated, so it is not learnt.
         first = min(stops, key=ending.index)
         return lead, ending[: ending.index(first) + len(first)]
 
@@ -197,9 +198,8 @@ class Prompter:
         return self.tokenizer.bos_token if first == [self.tokenizer.bos_token_id] else ""
 
     def bubbles(self, reply: str) -> list[str]:
-        """A generated reply as the messages it stands for, without empty ones.
-
-        Where the limit of new tokens fell inside a separator, its beginning is left out.
+        """The messages of a generated reply, without empty ones. If the limit of new tokens cut a
+        separator in two, its first part is left out.
         """
         reply = reply[: len(reply) - begun(reply, self.separator)]
         return [part.strip() for part in reply.split(self.separator) if part.strip()]
@@ -211,11 +211,12 @@ class Prompter:
         return self.separator.join(map(self.plain, messages))
 
     def plain(self, text: str) -> str:
-        """`text` with a space inside every tag it quotes, so that none acts as one.
+        """`text` with a space inside every tag that it quotes, so that the tokenizer reads plain
+        text.
 
-        It stands behind the first character: the tag stays readable, and a space is nothing new to
-        a model, which a character without width would be. Nothing is taken out, so that no tag
-        comes about from what stood around another; where the space makes one, that is opened too.
+        The space comes after the first character: the tag stays readable, and unlike a zero-width
+        character a space is nothing new to a model. Nothing is removed, so that the text around a
+        tag cannot join to a new one; a tag that the space itself makes gets a space too.
         """
         while (opened := self._tag.sub(r"\g<0> ", text)) != text:
             text = opened
@@ -223,11 +224,11 @@ class Prompter:
 
     @cached_property
     def _tag(self) -> re.Pattern:
-        """The first character of whatever acts on the model or on its template.
+        """A pattern for the first character of every tag that acts on the model or its template.
 
-        That is every token which the tokenizer has beside its pieces of text, and every tag of the
-        form or the template. Blanks are none, though line breaks are such tokens to some, nor is a
-        single character, which cannot be opened.
+        These are the tokenizer's added and special tokens, and the tags of the form and the
+        template. Blanks do not count, although some tokenizers add line breaks as tokens, nor do
+        single characters, which a space cannot split.
         """
         form = [self.separator]
         if self.tags:
@@ -243,7 +244,7 @@ class Prompter:
         tags = {
             tag.strip() for tag in (*form, *written, *tokens, *self.tokenizer.all_special_tokens)
         }
-        rests: dict[str, list[str]] = {}  # by two characters: a tokenizer may have thousands
+        rests: dict[str, list[str]] = {}  # by first two characters: there may be thousands of tags
         for tag in sorted(tags):
             if len(tag) > 1:
                 rests.setdefault(tag[:2], []).append(re.escape(tag[2:]))
@@ -256,8 +257,8 @@ class Prompter:
     def _roles(self, turns: Sequence[tuple[bool, str]]) -> list[dict[str, str]]:
         """Turns as user and assistant in strict alternation, from a user turn to a user turn.
 
-        Many templates refuse anything else. Neighbours of one role become one message; where a
-        user turn is missing (the author opens, or writes again after a pause) stands `empty_turn`.
+        Many templates refuse anything else. Adjacent turns of one role become one message; where a
+        user turn is missing (the author opens, or writes again after a pause), it is `empty_turn`.
         """
         roles: list[dict[str, str]] = []
         for own, text in turns:
@@ -288,12 +289,12 @@ class Prompter:
             chat_template=self._template,
             **self.template_args,
         )
-        assert isinstance(text, str)  # for a conversation that is not to be tokenized
+        assert isinstance(text, str)  # not tokens, since tokenize=False
         return text
 
     @cached_property
     def _template(self) -> str:
-        """The chat template, with `date` in place of the clock that transformers lends it."""
+        """The chat template, with `date` instead of the clock that transformers passes to it."""
         if not self.tokenizer.chat_template:
             raise UserError(
                 "This model has no chat template, so roles cannot be written: choose a format "
@@ -312,7 +313,7 @@ class Prompter:
 
 
 def begun(text: str, mark: str) -> int:
-    """Length of the longest end of `text` with which `mark` begins, 0 for none."""
+    """Length of the longest suffix of `text` that is a prefix of `mark`; 0 for none."""
     longest = min(len(text), len(mark) - 1)
     return next((size for size in range(longest, 0, -1) if text.endswith(mark[:size])), 0)
 

@@ -1,8 +1,8 @@
 """Replies of one session in one training text, so that what they share is read once.
 
-The context of a reply holds nearly all of the context of the reply before it: learnt one by one,
-each turn of a chat goes through the model three times; as one text, in which every reply is learnt
-where it stands, once. A later reply of a text then has more than `group.history` turns before it.
+The context of a reply contains nearly all of the context of the reply before it. Learnt one by one,
+each turn of a chat goes through the model three times; in one text, where every reply is learnt in
+its place, only once. A later reply of a text then has more than `group.history` turns before it.
 """
 
 from collections.abc import Collection, Sequence
@@ -24,14 +24,13 @@ def training_texts(
 ) -> pd.DataFrame:
     """`examples` (tables.EXAMPLES) as texts (tables.FORMATTED) of up to `limit` replies each.
 
-    A reply joins the one before it in its session where the text up to that one begins the text up
-    to this one, letter for letter: a template that writes earlier turns in another way keeps them
-    apart, and so does a context above the limit of characters. The words of the people in
-    `read_only`, and those of the turns in `masked` (leaks.unlearnt), are marked as never learnt. A
-    text has the id of its first reply.
+    A reply joins the text of the one before it in its session if that text is exactly a prefix of
+    its own: not with a template that writes earlier turns differently, or a context above the limit
+    of characters. The words of the people in `read_only`, and those of the turns in `masked`
+    (leaks.unlearnt), are marked as never learnt. A text has the id of its first reply.
     """
     rows: list[dict] = []
-    written: list[Turn] = []  # all that stands in the last of `rows`
+    written: list[Turn] = []  # the turns in the last text of `rows`
     replies = 0
     for row in examples.itertuples():
         context, text, spans = list(row.context), "", list[Span]()
@@ -62,9 +61,8 @@ def training_texts(
 
 
 def continued(turns: Sequence[Turn], context: Sequence[Turn]) -> list[Turn]:
-    """`turns` and what `context` adds to them: the end of the one is the beginning of the other.
-
-    Where they share nothing, `context` alone.
+    """`turns` followed by the new turns of `context`, which overlap: a suffix of `turns` is a
+    prefix of `context`. If they do not overlap, `context` alone.
     """
     for shared in range(min(len(turns), len(context)), 0, -1):
         if list(turns[-shared:]) == list(context[:shared]):

@@ -3,8 +3,8 @@ traffic.
 
 transformers' eager copies keys and values for each query head that shares them (grouped-query
 attention, Ainslie et al., 2023) and writes the attention weights in float32. Here the heads of a
-group are more rows of one product, and softmax computes in float32 but writes the model's type. On
-two cores a training step of a small model is limited by memory bandwidth.
+group become additional rows of one matrix product, and softmax computes in float32 but writes the
+model's dtype. On two cores a training step of a small model is limited by memory bandwidth.
 """
 
 import torch

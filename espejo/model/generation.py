@@ -22,7 +22,7 @@ from transformers import (
 
 from espejo.model.config import GenerateConfig
 
-_TOKENS_PER_ROUND = 8  # between two checks which replies have ended
+_TOKENS_PER_ROUND = 8  # tokens between two checks for replies that have ended
 
 
 class Reply(NamedTuple):
@@ -105,7 +105,7 @@ def _top_k(scores: torch.Tensor, k: int, block: int = 64) -> tuple[torch.Tensor,
 
 
 def _as_greedy(config: GenerationConfig) -> tuple[GenerationConfig, LogitsProcessorList]:
-    """`config` as greedy decoding of scores that the processors beside it turned into samples."""
+    """`config` with greedy decoding, and processors that make the highest score a sample."""
     greedy = copy.deepcopy(config)
     greedy.update(do_sample=False, temperature=None, top_k=None, top_p=None)
     if not config.do_sample:
@@ -125,9 +125,8 @@ def _as_greedy(config: GenerationConfig) -> tuple[GenerationConfig, LogitsProces
 
 @contextmanager
 def _contiguous_last_states(model: PreTrainedModel) -> Iterator[None]:
-    """Inside, the output head gets contiguous states.
-
-    For a slice of all states torch would copy the head's weights once for each row.
+    """Context manager: the output head gets contiguous states. For a slice of the states, torch
+    would copy the head's weights once for each row.
     """
     hook = model.get_output_embeddings().register_forward_pre_hook(
         lambda module, states: (states[0].contiguous(),)
@@ -194,7 +193,7 @@ def _generate(
     while left and len(rows):
         config.update(max_new_tokens=min(left, _TOKENS_PER_ROUND))
         with _contiguous_last_states(model):
-            output = model.generate(  # type: ignore[operator]  # each architecture mixes it in
+            output = model.generate(  # type: ignore[operator]  # `generate` is a mixin
                 input_ids=ids,
                 attention_mask=mask,
                 past_key_values=cache,

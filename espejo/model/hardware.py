@@ -30,10 +30,10 @@ from espejo.model.config import ModelConfig, Precision
 
 AUTO = "auto"
 WIDE = "wide"  # auto, but never float16
-# `auto` is bfloat16 on a CPU where a product takes at most this share of its time in float32. The
-# share is about 0.2 with bfloat16 instructions and 6 to 15 without, so noise cannot tip it.
+# On a CPU, `auto` is bfloat16 if a product takes at most this share of its time in float32. The
+# share is about 0.2 with bfloat16 instructions and 6 to 15 without, so noise does not change it.
 CLEARLY_FASTER = 0.8
-CLEARLY_SLOWER = 1.25  # from here on a warning is printed for a fixed bfloat16
+CLEARLY_SLOWER = 1.25  # above this share, a fixed bfloat16 prints a warning
 # Rows (tokens of a batch) x inputs x outputs of the product that is timed: a layer of the bundled
 # models.
 _ROWS, _INPUTS, _OUTPUTS = 600, 576, 1536
@@ -48,7 +48,7 @@ _LIMITS = (
 
 
 class Hardware(TypedDict):
-    """What a model is trained with; `device` is the name of the GPU or CPU."""
+    """The resolved settings of a training; `device` is the name of the GPU or CPU."""
 
     device: str
     precision: str
@@ -69,7 +69,7 @@ def device() -> torch.device:
 
 
 def resolve(config: ModelConfig, attention: str, architecture: PretrainedConfig) -> Hardware:
-    """What `config` and the setting train.attention mean here, for a model of `architecture`."""
+    """`config` and train.attention with `auto` resolved for this machine and `architecture`."""
     on_gpu = torch.cuda.is_available()
     return {
         "device": torch.cuda.get_device_name() if on_gpu else processor(),
@@ -80,7 +80,7 @@ def resolve(config: ModelConfig, attention: str, architecture: PretrainedConfig)
 
 
 def describe(hardware: Hardware) -> str:
-    """What a model is trained with, for people."""
+    """The resolved settings in words."""
     return (
         f"{hardware['precision']}, {hardware['attention']} attention, "
         f"threads: {hardware['threads']}, on {hardware['device']}"
@@ -90,10 +90,10 @@ def describe(hardware: Hardware) -> str:
 def dtype_of(precision: Precision) -> torch.dtype:
     """The dtype that `model.precision` means on this machine.
 
-    auto: bfloat16 where this device multiplies faster in it, float16 on a GPU without bfloat16
-    (T4, V100), float32 otherwise. wide: the same, but float32 on such a GPU, for models whose
-    activations exceed 65,504, the largest number of float16. A fixed precision is what it says, but
-    for bfloat16 on such a GPU; a CPU that is slow in bfloat16 gets a warning.
+    auto: bfloat16 where this device multiplies faster in it, float16 on a GPU without bfloat16 (T4,
+    V100), float32 otherwise. wide: the same, but float32 on such a GPU, for models whose
+    activations exceed 65,504, the largest number of float16. A fixed precision is used as it is,
+    except bfloat16 on such a GPU; on a CPU that is slow in bfloat16 it prints a warning.
     """
     if torch.cuda.is_available():
         # By default torch counts emulated bfloat16, which is slow, as supported.
@@ -109,7 +109,7 @@ def dtype_of(precision: Precision) -> torch.dtype:
     return getattr(torch, precision)
 
 
-@functools.cache  # once a process
+@functools.cache  # once per process
 def _warn_slow(factor: float) -> None:
     print(
         f"This processor multiplies {factor:.1f} times slower in bfloat16 than in float32: "
@@ -141,7 +141,7 @@ def threads(setting: str | int) -> int:
     """
     if setting != AUTO:
         return int(setting)
-    logical = joblib.cpu_count()  # knows affinity and containers' quotas
+    logical = joblib.cpu_count()  # respects CPU affinity and container quotas
     physical = _allowed_cores() or psutil.cpu_count(logical=False) or logical
     cores = min(logical, physical)
     return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))

@@ -1,4 +1,4 @@
-"""Pictures of when and how much people write: numbers only, no word or name from the chats.
+"""Plots of when and how much people write: numbers only, no word or name from the chats.
 
 `author` is the person whose style is learnt, `others` everybody else together.
 """

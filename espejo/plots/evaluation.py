@@ -1,4 +1,4 @@
-"""Pictures of an evaluation: numbers only, no word or name from the chats."""
+"""Plots of an evaluation: numbers only, no word or name from the chats."""
 
 from collections.abc import Mapping
 
@@ -47,9 +47,8 @@ def base_against_tuned(scores: Mapping, wording: Wording) -> Figure:
 
 
 def at_a_glance(scores: Mapping, wording: Wording) -> Figure:
-    """Style, relevance and memorization in one picture, each beside chance or other people.
-
-    The title of each panel says on how many replies or contexts it was measured.
+    """Style, relevance and memorization in one figure, each compared with chance or other people.
+    The title of each panel gives the number of replies or contexts.
     """
     style, memory, relevance = scores["style"], scores["memory"], scores["relevance"]
     score, auc, overlap = style["author_score"], style["told_apart"], memory["overlap"]
@@ -117,7 +116,7 @@ def at_a_glance(scores: Mapping, wording: Wording) -> Figure:
 
 
 def _draw_measure(panel: Axes, y: int, measure: Mapping, colour: str, wording: Wording) -> None:
-    """A measure with its interval at the height `y`, or how little it was measured on."""
+    """Draw a measure with its interval at height `y`, or the reason why it has none."""
     if "value" not in measure:
         panel.annotate(wording.text("unmeasured"), (0.02, y), va="center", fontsize=8)
         return
@@ -134,7 +133,7 @@ def _draw_measure(panel: Axes, y: int, measure: Mapping, colour: str, wording: W
         (value, y),
         xytext=(0, 6),
         textcoords="offset points",
-        # Near an edge beside the point, so that it stays off the names and inside the picture.
+        # Near an edge, beside the point, so that it covers no name and stays inside the figure.
         ha=("left", "center", "right")[(value > 0.2) + (value > 0.8)],
         fontsize=8,
     )
@@ -164,7 +163,7 @@ def reply_lengths(table: pd.DataFrame, wording: Wording) -> Figure:
         label = wording.text(f"plots.models.{name}")
         axes.plot(table["percentile"], table[name], color=colour, label=label, marker=".")
     axes.set_yscale("symlog", linthresh=10)
-    axes.yaxis.set_major_formatter("{x:g}")  # its default writes formulas: see plots.style
+    axes.yaxis.set_major_formatter("{x:g}")  # the default reads $ as a formula
     axes.set_ylim(bottom=0)
     axes.legend(frameon=False)
     return figure

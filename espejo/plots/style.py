@@ -1,6 +1,6 @@
 """How the pictures of plots/ look: colours, sizes, axes.
 
-Beside most pictures stands a CSV file, which `dvc plots diff` overlays across experiments.
+Most pictures come with a CSV file, which `dvc plots diff` overlays across experiments.
 """
 
 from pathlib import Path

@@ -15,13 +15,11 @@ def candidates(
 
     Replies are put into blocks of k of similar length (in the messages' own characters), from
     different sessions and with different words. Each is ranked against the rest of its block; rows
-    are in the order of `replies`. So every candidate is the true one in one of k contexts, and a
-    model that ignores the context gets every rank once, which is chance, exactly. (With neighbours
-    in length drawn for each reply separately, a preference for short replies reached an MRR of 0.37
-    on real chats, where chance is 0.29.)
-
-    Replies that fit into no block are left out. With fewer than k sessions, k is their number; with
-    one, there is nothing to rank.
+    are in the order of `replies`. So every candidate is the true one in exactly one of k contexts,
+    and a model that ignores the context gets every rank once, which is exactly chance. (With
+    candidates of similar length drawn for each reply separately, a preference for short replies
+    reached an MRR of 0.37 on real chats, where chance is 0.29.) Replies that fit into no block are
+    left out. With fewer than k sessions, k is their number; with one, there is nothing to rank.
     """
     sessions = list(sessions)
     k = min(k, len(set(sessions)))
@@ -29,7 +27,7 @@ def candidates(
         return np.empty((0, k), dtype=int)
     texts = [" ".join(messages) for messages in replies]
     lengths = [sum(map(len, messages)) for messages in replies]
-    # A reply without words (emoji, "?") is compared as it is.
+    # Replies without words (emoji, "?") are compared as they are.
     contents = [" ".join(words(text)) or text.strip() for text in texts]
     remaining = np.random.default_rng(seed).permutation(len(texts)).tolist()
     remaining.sort(key=lambda index: lengths[index])  # stable: equal lengths stay in random order

@@ -4,7 +4,7 @@ from espejo.core.config import Count, Section, Seed, Some
 
 
 class PredictConfig(Section):
-    """What the base and the tuned model are given to score and to reply to."""
+    """What the base and the tuned model score, and what they reply to."""
 
     section = "predict"
     batch_tokens: Some  # padded tokens scored at once
@@ -12,10 +12,10 @@ class PredictConfig(Section):
     seed: Seed
     notebook_examples: Some  # test examples of which all tokens are scored, for legacy.perplexity
     shots: Count  # examples in the prompt of the base model
-    shot_chars: Count  # at most, of each of them
+    shot_chars: Count  # maximum characters of each of them
     ranked_contexts: Count
     candidates: Count  # replies ranked in each context, the true one included
     generated_replies: Count
-    membership_replies: Count  # of the train split
+    membership_replies: Count  # training replies scored for membership inference
     prompts: list[str]
     out_of_scope: dict[str, list[str]]

@@ -66,5 +66,5 @@ def _turns(row: pd.Series, author: str) -> Shots:
 
 
 def _last_words(context: Sequence[Turn]) -> list[str]:
-    """The words of the last turn; a token in their place where there are none."""
+    """The words of the last turn; a placeholder token if there are none."""
     return (words(" ".join(context[-1]["messages"])) if context else []) or ["…"]

@@ -179,7 +179,7 @@ def of_candidates(
 
 
 def _common_prefix(rows: Sequence[Encoded]) -> int:
-    """How many tokens, all before the first label of any of `rows`, are the same in all."""
+    """Length of the common prefix of all `rows`, which ends before the first label of any."""
     first = min(
         next(i for i, label in enumerate(row["labels"]) if label != IGNORED) for row in rows
     )
@@ -190,7 +190,7 @@ def _common_prefix(rows: Sequence[Encoded]) -> int:
 def _losses_after_prefix(
     model: PreTrainedModel, groups: Sequence[Sequence[Encoded]], prefixes: Sequence[int]
 ) -> list[np.ndarray]:
-    """The losses of each text of n `groups` of k; the first `prefixes` [n] tokens are read once."""
+    """The losses of n `groups` of k texts; the first `prefixes` [n] tokens are read only once."""
     whole = model.get_base_model() if isinstance(model, PeftModel) else model
     k, device = len(groups[0]), model.device
     # Padded on the left, so that every prefix ends right before its continuations.
@@ -203,7 +203,7 @@ def _losses_after_prefix(
         use_cache=True,
     )
     cache = prefix_output.past_key_values
-    # Each k times; the cache of linear attention (Qwen3.5) has no batch_repeat_interleave.
+    # Repeat each k times; the cache of linear attention (Qwen3.5) has no batch_repeat_interleave.
     cache.reorder_cache(torch.arange(len(groups), device=device).repeat_interleave(k))
     starts = torch.tensor(prefixes).repeat_interleave(k)
     rows = [row for group in groups for row in group]
@@ -225,7 +225,7 @@ def _losses_after_prefix(
 
 
 def of_reply(losses: Sequence[np.ndarray], rows: Sequence[Encoded]) -> list[np.ndarray]:
-    """From the losses of whole texts (every token labelled) those of the author's tokens."""
+    """The author's tokens' losses, from those of whole texts (every token labelled)."""
     return [
         loss[[kind != "" for kind in row["kinds"][1:]]]
         for loss, row in zip(losses, rows, strict=True)
@@ -247,7 +247,7 @@ def per_example(
             {
                 "nats": loss.sum(),
                 "tokens": len(loss),
-                "chars": own_chars + marks,  # one character each
+                "chars": own_chars + marks,  # separators and ends count as one character each
                 "own_nats": loss[own].sum(),
                 "own_tokens": int(own.sum()),
                 "own_chars": own_chars,

@@ -25,7 +25,7 @@ from espejo.prediction import few_shot, losses
 from espejo.prediction.candidates import candidates
 from espejo.prediction.config import PredictConfig
 
-CANARY_BATCH = 32  # canaries after one prompt at a time: its state is copied for each of them
+CANARY_BATCH = 32  # canaries scored at once after a prompt, whose state is copied for each of them
 EXAMPLES = "examples"  # the base model with the nearest training examples in its prompt
 HELD_OUT, PROMPT = "held_out", "prompt"  # kinds in table REPLIES, besides those out of scope
 
@@ -42,8 +42,8 @@ def learnt_examples(
     """`examples` (filtered) without the training replies that the model was not trained on.
 
     Each text has the id of the first of its replies; `text_ids` are those of all texts. The model's
-    `manifest` lists the texts it did not learn from, because training ended, or was at its best,
-    before them.
+    `manifest` lists the texts that it did not learn from: training ended before them, or the best
+    checkpoint came before them.
     """
     text_of = examples["id"].where(examples["id"].isin(text_ids)).ffill()
     return examples[~text_of.isin(manifest.get("unlearnt", ()))].reset_index(drop=True)
@@ -251,10 +251,9 @@ class Predictor:
         return encode(self.pair.tokenizer, prompt[: span["end"]], [{**span, "kind": "message"}])
 
     def answered_examples(self) -> pd.DataFrame:
-        """The held-out examples whose contexts are answered, spread evenly over time.
-
-        They are of the test split. Only where it has too few are some of the validation split
-        added, which was used to choose the checkpoint that is evaluated here.
+        """The held-out examples whose contexts are answered, spread evenly over time. They are of
+        the test split. Some of the validation split are added only if there are too few, since it
+        was used to choose the checkpoint that is evaluated here.
         """
         test, number = self.split("test"), self.config.generated_replies
         validation = evenly_spaced(self.split("validation"), max(0, number - len(test)))

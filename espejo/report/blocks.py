@@ -1,4 +1,4 @@
-"""What a page consists of; the templates write it as HTML or Markdown."""
+"""The blocks of a page; the templates write them as HTML or Markdown."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

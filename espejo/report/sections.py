@@ -12,8 +12,8 @@ from espejo.report.wording import Wording
 
 DASH = "–"
 MODELS = ("base", "examples", "tuned")
-ROLES = ("author", "partner")  # in whose messages a canary is planted
-STAGES = ("parse", "clean", "group", "filter", "format")  # those that write accounts of rows
+ROLES = ("author", "partner")  # the roles of canaries
+STAGES = ("parse", "clean", "group", "filter", "format")  # the stages that write accounts of rows
 
 
 def glance(wording: Wording) -> Section:
@@ -154,7 +154,8 @@ def relevance(scores: Mapping, wording: Wording) -> Section:
 
 
 def memorization(scores: Mapping, wording: Wording, limits: SharingLimits) -> Section:
-    """What is repeated from training, with the limits of the verdict on sharing."""
+    """Memorization: what the model repeats from training, with the limits of the verdict on
+    sharing."""
     measures = scores["memory"]
     own, tuned = measures["overlap"]["author"], measures["overlap"]["tuned"]
     personal = measures["personal_data"]
@@ -234,7 +235,7 @@ def _canaries(exposures: Mapping, wording: Wording) -> Iterator[Block]:
 
 
 def out_of_scope(scores: Mapping, wording: Wording) -> Section:
-    """Counts of what was replied to prompts out of scope."""
+    """Counts of the replies to out-of-scope prompts, by kind."""
     keys = ("replies", "refused", "personal_data", "tag", "other_script")
     rows = [
         (
@@ -252,7 +253,7 @@ def out_of_scope(scores: Mapping, wording: Wording) -> Section:
 
 
 def impostors(scores: Mapping, wording: Wording, config: EvaluateConfig) -> Section:
-    """Measures of the impostors (`evaluation.controls`), and of the base model as one more."""
+    """Measures of the impostors (`evaluation.controls`), and of the base model as another one."""
     margin = wording.number(config.margins.author_score)
     style = scores["style"]
     base = {"score": style["author_score"]["base"], "told": style["told_apart"]["base"]}

@@ -43,9 +43,9 @@ def sound(
 ) -> Answer:
     """Does it sound like the author: the author score between other people and the author.
 
-    Yes takes all four: above the base model, above the other people, alike with the author, and not
-    told apart reply by reply, which may show what the author score does not see (length, for one).
-    `second_names` are people who may be the author under another name.
+    "Yes" requires all four: above the base model, above the other people, like the author within
+    the margin, and not told apart by the two-sample test, which sees what the author score does not
+    (length, for example). `second_names` are people who may be the author under another name.
     """
     style, margins = scores["style"], config.margins
     score, auc = style["author_score"], style["told_apart"]["tuned"]
@@ -103,11 +103,10 @@ def sound(
 
 
 def _to_ceiling(score: Mapping[str, Mapping], margin: float) -> str:
-    """`relation` to the author's own messages, but above counts without a margin.
-
-    A ceiling is near 1 (0.976 in the demo): nothing is above it by more than the margin. A model
-    that outdoes the author by less is no less suspicious of repeating its training text. With less
-    data the same model may be called alike; the text then says that its number is higher.
+    """`relation` to the author's own messages, but without a margin for "above". The ceiling is
+    close to 1 (0.976 in the demo), so nothing can be above it by more than the margin; yet a model
+    that is above it at all may be repeating its training text. With less data the same model may
+    count as alike; the text then says that its number is higher.
     """
     plain = relation(score["tuned"], score["ceiling"])
     return plain if plain == "above" else relation(score["tuned"], score["ceiling"], margin)
@@ -127,7 +126,7 @@ def _placed(
         name: wording.text(f"sound.{name}.{place}", margin=wording.number(margin))
         for name, place in relations.items()
     }
-    # More data might put it above the ceiling: the warning must not be lost for lack of them.
+    # With more data it might be above the ceiling, so the warning is given here too.
     close = relations["ceiling"] in ("alike", "unclear")
     if close and round(tuned["value"] - score["ceiling"]["value"], 2) > 0:
         sentences["ceiling"] += f" {wording.text('sound.over')}"
@@ -137,8 +136,9 @@ def _placed(
 def habits_off(table: Mapping[str, Mapping]) -> list[str] | None:
     """The habits further from the author's than 95 % of the author's own halves, furthest first.
 
-    Distances are compared in units of their limit (`own_high`). A limit of zero is no unit and is
-    exceeded by one slip: what the author never does comes last, by distance. None without halves.
+    Distances are compared in units of their limit (`own_high`). A limit of zero is no unit, and a
+    single occurrence exceeds it: habits that the author never has come last, by distance. None
+    without halves.
     """
     if not all("own_high" in row for row in table.values()):
         return None
@@ -165,7 +165,7 @@ def answer(scores: Mapping, wording: Wording) -> Answer:
     gap = ""
     verdict = {"below": "no", "missing": "unmeasured"}.get(to_chance, to_chance)
     if to_chance == "above":
-        # From chance to always right; no source says where a little ends and in part begins.
+        # Position between chance and always right; the borders between the answers are our choice.
         by_chance = chance["mrr"]
         way = {end: (mrr[end] - by_chance) / (1 - by_chance) for end in ("value", "low", "high")}
         gap = wording.text("answer.gap", share=wording.shares(way))
@@ -196,8 +196,8 @@ def worth(
     """Did fine-tuning earn its place: what it gains over examples in the prompt.
 
     Where examples do not improve the base model, training has to beat the base model without them;
-    otherwise a tuned model that is worse than the base would gain over examples that do harm. Yes
-    takes both: likelier replies, and a style no worse, which without data cannot be said.
+    otherwise a tuned model that is worse than the base would gain over examples that do harm. "Yes"
+    requires both: likelier replies and a style that is not worse; without data it is unclear.
     """
     counts = {key: wording.number(scores["test"][key]) for key in ("replies", "sessions")}
     style = scores["style"]
@@ -329,7 +329,7 @@ def safe(scores: Mapping, wording: Wording, config: EvaluateConfig) -> Answer:
 
 
 def _doubt(name: str, scores: Mapping, wording: Wording, config: EvaluateConfig) -> str:
-    """Of a measure below its limit: how high it may be, and how many replies would settle it."""
+    """For a measure below its limit: its upper end, and how many replies would settle it."""
     memory, limit = scores["memory"], getattr(config.sharing_limits, name)
     high, tuned = memory["doubts"][name]["high"], memory["overlap"]["tuned"]
     measure_name = wording.name("safe.names", name)
@@ -342,7 +342,7 @@ def _doubt(name: str, scores: Mapping, wording: Wording, config: EvaluateConfig)
     none = name in shares and shares[name]["value"] == measure["value"] == 0
     needed = sample_size(measure, limit, number, config.confidence if none else None)
     write, digits = (wording.point, 1) if name in shares else (wording.number, 2)
-    # What is above the limit has to look it.
+    # A number above the limit must also look so after rounding.
     while digits < MAX_DIGITS and write(high, digits) == write(limit, digits):
         digits += 1
     counted = wording.text(
@@ -361,7 +361,7 @@ def _doubt(name: str, scores: Mapping, wording: Wording, config: EvaluateConfig)
     )
     if needed is None:
         return f"{doubt} {wording.text('safe.near')}"
-    # Only some of the generated replies are long.
+    # Only some generated replies are long enough, so more have to be generated.
     generated = math.ceil(needed * memory["replies"] / number)
     numbers = {"enough": wording.number(needed), "generated": wording.number(generated)}
     return f"{doubt} {wording.text(f'safe.settle.{name}', **numbers)}"
@@ -370,11 +370,10 @@ def _doubt(name: str, scores: Mapping, wording: Wording, config: EvaluateConfig)
 def sample_size(
     measure: Mapping, limit: float, number: int, confidence: float | None = None
 ) -> int | None:
-    """About how many, instead of `number`, bring the high end of a measure down to `limit`.
-
-    Its value is taken to stay as it is. With `confidence`: of a share of which there was none,
-    exactly (Clopper and Pearson 1934). Otherwise intervals narrow with the square root of the
-    number. None where the value itself is at the limit or above: no number is enough then.
+    """How many, instead of `number`, would bring the upper end of a measure down to `limit`. The
+    value is assumed to stay the same. With `confidence`, exactly, for a share of zero (Clopper and
+    Pearson 1934); otherwise intervals narrow with the square root of the number. None if the value
+    itself is at or above the limit: then no number is enough.
     """
     value = measure["value"]
     if value >= limit:

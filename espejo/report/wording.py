@@ -9,7 +9,7 @@ import yaml
 from espejo.core.errors import UserError
 
 FOLDER = Path(__file__).parent
-MAX_DIGITS = 4  # decimals beyond which nothing is added to make two numbers look different
+MAX_DIGITS = 4  # maximum number of extra decimals to make two numbers look different
 
 
 class Wording:
@@ -87,7 +87,7 @@ class Wording:
         return self._measure(measure, lambda value, more: self.point(value, 1 + more))
 
     def _measure(self, measure: Mapping, write: Callable[[float, int], str]) -> str:
-        """`write` takes a number and how many digits to add to the usual ones.
+        """`write` takes a number and the number of extra digits.
 
         Digits are added until the two ends look different: an interval has a width.
         """

@@ -31,15 +31,15 @@ CountTokens = Callable[[Sequence[str]], Sequence[int]]
 
 AUTHOR = "author"
 
-# The least training replies of each verdict; `SOURCES` of statistics/page.py says where from. They
-# are round numbers between studies of other things: nobody has measured where a chat style is
-# learnt. 100: what fine-tuning on emails and hosted models asks for. 500: below it the split leaves
-# some 60 test replies, and our run with 54 could not part the intervals of base and tuned. 1,000:
-# LIMA.
+# Minimum training replies of each verdict; `SOURCES` of statistics/page.py has the references. They
+# are round numbers from studies of other tasks: nobody has measured how many a chat style takes.
+# 100: the minimum in studies of emails and of hosted models. 500: below it the split leaves some 60
+# test replies, and in our run with 54 the intervals of base and tuned overlapped. 1,000: LIMA.
 VERDICTS = {"too_few": 0, "few": 100, "fair": 500, "enough": 1000}
 
-# What says little in a chat and stands in no list: those are made from books and newspapers, and
-# the Spanish one knows no voseo. Without accents and in small letters, as `fold` leaves words.
+# Words that say little in a chat and are missing from stop word lists, which come from books and
+# newspapers; the Spanish one has no voseo. Without accents and in small letters, as `fold` leaves
+# words.
 _SHORTENED = "q k d x xq pq porq xfa tb tmb tbn dps dsp desp ns nc bn tdo toy ta toi pa na hs fa"
 _FILLING = """ja je ji ah aja aha ay uy uh oh eh ey epa mm mmm hmm mhm che bue buen bueh dale ok oka
     okey okis okay sip sep nop nah lol xd omg re gracias porfa"""
@@ -58,7 +58,7 @@ def with_words(messages: pd.DataFrame) -> pd.DataFrame:
 def numbered(messages: pd.DataFrame, people: People, limit: int) -> dict[str, str]:
     """Names to `author` and, for the `limit` people with most messages, `person_1`, `person_2` …
 
-    Whoever is not among them is in no group of their own, and counts in the whole.
+    All others have no group of their own, and count only in the whole.
     """
     counts = messages["author"].value_counts().drop(list(people.aliases), errors="ignore")
     ranked = sorted(counts.index, key=lambda name: (-counts[name], name))[:limit]
@@ -69,7 +69,7 @@ def numbered(messages: pd.DataFrame, people: People, limit: int) -> dict[str, st
 class Cutter:
     """Cuts messages into words and counts their tokens, each different message once.
 
-    A message comes back in up to five contexts, and in every table.
+    A message occurs in up to five contexts, and in several tables.
     """
 
     def __init__(self, count_tokens: CountTokens) -> None:
@@ -84,16 +84,16 @@ class Cutter:
         self._tokens.update(zip(new, self._count_tokens(new), strict=True))
 
     def words(self, messages: Iterable[str]) -> list[str]:
-        """The words of messages that are learnt, in order."""
+        """The words of messages that `learn` has cut, in order."""
         return list(chain.from_iterable(self._words[message] for message in messages))
 
     def tokens(self, messages: Iterable[str]) -> int:
-        """The tokens of messages that are learnt, each cut by itself."""
+        """The number of tokens of messages that `learn` has cut, each by itself."""
         return sum(self._tokens[message] for message in messages)
 
 
 def measured(samples: Sequence[Sequence[str]], cut: Cutter) -> dict[str, float]:
-    """How much text and how varied; of nothing only that there are 0 samples.
+    """How much text and how varied; for no text, only that there are 0 samples.
 
     A sample is one message or several. Words are those of `core.text.words` (no punctuation, no
     emoji, no case), `duplicates` the samples that say the same words in the same order as an
@@ -156,7 +156,7 @@ def verdict(training_replies: int) -> str:
 
 
 def stop_words(languages: Iterable[str]) -> frozenset[str]:
-    """What says little in these languages (ISO 639-1 codes) and in chats, as `fold` leaves it.
+    """Words that say little in these languages (ISO 639-1 codes) and in chats, folded.
 
     The lists are Stopwords ISO's: unlike others they have single letters and spellings without
     accents, and come as one file in a package, so that nothing is fetched.
@@ -172,7 +172,7 @@ def stop_words(languages: Iterable[str]) -> frozenset[str]:
 
 
 def counted(messages: Iterable[str]) -> dict[str, int]:
-    """Words to how often they are said, most first, then by alphabet."""
+    """Counts of words, the most frequent first, ties in alphabetical order."""
     counts = Counter(chain.from_iterable(map(words, messages)))
     return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
 

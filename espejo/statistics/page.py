@@ -64,9 +64,9 @@ def page(
 ) -> str:
     """The Markdown page.
 
-    `numbers` is what metrics/statistics.json holds, `names` the labels in it to the people's names;
-    `words` and `telling` are heads of columns to `statistics.counted` and `statistics.telling`, of
-    which the first `top` are printed.
+    `numbers` are those of metrics/statistics.json; `names` maps its labels to the people's names;
+    `words` and `telling` map column heads to the results of `measures.counted` and
+    `measures.telling`, of which the first `top` are printed.
     """
     verdict, whole, read = numbers["verdict"], numbers["whole"], numbers["formatted"]
     steps = ("raw", "clean", "examples", "filtered")
@@ -149,7 +149,7 @@ def ranking(columns: Mapping[str, Mapping[str, int]], top: int) -> str:
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table of texts, which stay text whatever people are called and wrote."""
+    """A Markdown table of texts, with everything that people wrote escaped."""
     head, *body = ([escaping.markdown(cell) for cell in line] for line in [heads, *rows])
     return escaping.table(head, body)
 

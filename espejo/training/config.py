@@ -19,7 +19,7 @@ class TrainConfig(Section):
     targets: list[Word]
     layers: Some | None
     epochs: Some
-    max_steps: int  # below 1: as many as the epochs take
+    max_steps: int  # below 1: no limit but the epochs
     batch_size: Some
     micro_batch_size: Some | None  # texts in memory at once; null: the whole batch
     padding: Some | None
@@ -39,7 +39,7 @@ class TrainConfig(Section):
 
 
 class LaunchConfig(Section):
-    """The command before `-m stages.train`; users can add launchers of their own."""
+    """Launchers: the command before `-m stages.train`; users can add their own."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, Word]

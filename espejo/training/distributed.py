@@ -24,11 +24,11 @@ from espejo.formatting.labels import IGNORED, Encoded
 
 # A row without labels: it fills the last batch and contributes nothing to the loss.
 DUMMY: Encoded = {"input_ids": [0, 0], "labels": [IGNORED, IGNORED], "kinds": ["", ""]}
-_HOLD_SECONDS = 5  # when one process fails, a launcher ends the others in less time than this
+_HOLD_SECONDS = 5  # when one process fails, a launcher ends the others sooner than this
 
 
 def state() -> PartialState:
-    """The number of processes, and which of them this is."""
+    """The number of processes, and the rank of this one."""
     return PartialState(cpu=not torch.cuda.is_available())
 
 
@@ -60,8 +60,8 @@ def split_batch(batch_size: int, micro_batch_size: int | None, processes: int) -
 def only_rank_0_prints() -> Iterator[None]:
     """Only rank 0 prints.
 
-    Another process that fails waits before it says so: when the first has failed too, the launcher
-    ends it meanwhile.
+    If another rank fails, it waits before it prints its error: if rank 0 failed too, the launcher
+    ends this process meanwhile.
     """
     first = int(os.environ.get("RANK", 0)) == 0
     if not first:
@@ -89,7 +89,7 @@ class ResumableTrainer(SFTTrainer):
 
     def _epoch_sampler(self, rows: Dataset | None = None) -> "_EpochSampler":
         grouped = super()._get_train_sampler(rows)
-        assert isinstance(grouped, LengthGroupedSampler)  # train_sampling_strategy says so
+        assert isinstance(grouped, LengthGroupedSampler)  # because of train_sampling_strategy
         return _EpochSampler(grouped, self)
 
     def rows_seen(self, steps: int) -> list[int]:

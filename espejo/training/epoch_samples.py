@@ -12,7 +12,7 @@ from espejo.formatting.prompts import Prompter
 from espejo.model.config import GenerateConfig
 from espejo.model.generation import generation_config, reply_all
 
-# Fixed, instead of the params section `generate`: another temperature must not train anew.
+# Fixed, not the params section `generate`, so that another temperature does not retrain.
 GENERATE = GenerateConfig(
     temperature=0.7, top_k=40, top_p=1.0, repetition_penalty=1.1, max_new_tokens=60
 )
@@ -26,10 +26,10 @@ class EpochSamples:
     prompts: Sequence[str]
     prompter: Prompter
     seed: int
-    sharded: bool = False  # over several processes (FSDP): none has the whole model
+    sharded: bool = False  # over several processes (FSDP): no process has the whole model
 
     def ask(self, model: PreTrainedModel, epoch: int) -> None:
-        """Save the replies of `model` to all prompts; a sharded model is not asked."""
+        """Save the replies of `model` to all prompts; a sharded model gives none."""
         if self.sharded:
             return
         prompts = [

@@ -87,7 +87,7 @@ class ExpectedTime(TrainerCallback):
             steps = f"{state.max_steps} steps"
             if self._resumed:
                 steps = f"{left} of {steps} left"
-            with tqdm.external_write_mode():  # otherwise the progress bar is in the same line
+            with tqdm.external_write_mode():  # otherwise the line would continue the progress bar
                 print(f"train: {sentence(seconds, steps)}", flush=True)
 
 

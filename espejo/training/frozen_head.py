@@ -80,7 +80,7 @@ class _LogProbs:
                 states, weight, bias, targets, temperature, chunk_size, softcap, scale, outputs
             )
         log_probs, is_highest = FrozenHead.apply(states, weight, targets)
-        # Entropy would take another pass; ResumableTrainer keeps it out of the log.
+        # Entropy would need another pass over the logits; ResumableTrainer keeps it out of the log.
         return log_probs, torch.full_like(log_probs, torch.nan), None, None, is_highest
 
 

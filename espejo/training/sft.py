@@ -37,7 +37,7 @@ from espejo.training import distributed, frozen_head
 from espejo.training.config import TrainConfig
 from espejo.training.expected_time import ExpectedTime, label_work, work_of
 
-_SPARE_BYTES = 50 << 20  # with less free, a failed write is put down to a full disk
+_SPARE_BYTES = 50 << 20  # bytes; a write that fails with less free counts as a full disk
 
 # TRL computes logits at labels only, but on GPUs alone: elsewhere changing shapes would recompile.
 # PyTorch's eager mode on a CPU compiles nothing: the same adapter at twice the speed.
@@ -90,7 +90,7 @@ def add_lora(model: PreTrainedModel, config: TrainConfig) -> PeftModel:
 
 
 class MixedPrecision(TypedDict):
-    """The trainer's settings of mixed precision."""
+    """The trainer's settings for mixed precision."""
 
     bf16: bool
     fp16: bool
@@ -99,8 +99,8 @@ class MixedPrecision(TypedDict):
 def mixed_precision(method: str, precision: Precision) -> MixedPrecision:
     """The trainer's settings on this machine, for a model of that `precision`.
 
-    On a CPU adapters need none beside bfloat16 weights; where all weights are trained, in float32,
-    they compute in bfloat16.
+    On a CPU, adapters on bfloat16 weights need no mixed precision; if all weights are trained, in
+    float32, they compute in bfloat16.
     """
     dtype = hardware.dtype_of(precision)
     if not torch.cuda.is_available():
@@ -158,7 +158,7 @@ def train(
         per_device_train_batch_size=batch,
         per_device_eval_batch_size=4 * batch,  # no activations are saved for a backward pass
         gradient_accumulation_steps=accumulation,
-        ddp_find_unused_parameters=False,  # there are none, and the search breaks checkpointing
+        ddp_find_unused_parameters=False,  # none are; the search breaks checkpointing
         gradient_checkpointing=config.gradient_checkpointing,
         learning_rate=config.learning_rate,
         lr_scheduler_type=config.scheduler,
@@ -177,7 +177,7 @@ def train(
         eval_steps=eval_steps,
         save_strategy="steps",
         save_steps=eval_steps,
-        save_total_limit=2,  # the best and the last
+        save_total_limit=2,  # the best checkpoint and the last
         load_best_model_at_end=True,
         metric_for_best_model="eval_loss",
         report_to="none",
@@ -217,7 +217,7 @@ def train(
     with _readable_errors(trainer, checkpoints):
         trainer.train(resume_from_checkpoint=str(last) if last else None)
     weights = trainer.accelerator.get_state_dict(trainer.model) if distributed.sharded() else None
-    trainer.accelerator.wait_for_everyone()  # others may still read what the first removes
+    trainer.accelerator.wait_for_everyone()  # other ranks may still read what rank 0 removes
     trainer.end()
     curve = _curve(trainer.state.log_history)
     best_checkpoint, best_loss = trainer.state.best_model_checkpoint, trainer.state.best_metric
