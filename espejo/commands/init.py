@@ -71,19 +71,19 @@ def main(
     new = _exports(exports, [source.path for source in present])
     chats = [chat.messages for source in (*present, *new) for chat in source.chats]
     table, _ = whatsapp.joined(chats)
-    writers = people.compared(file, PEOPLE_YAML, table["author"].value_counts().to_dict())
+    writers = people.match_writers(file, PEOPLE_YAML, table["author"].value_counts().to_dict())
     if not writers.messages:
         raise UserError("These exports hold no message that somebody wrote: export other chats.")
     if any(writers.absent):
-        raise UserError(people.no_author(writers, PEOPLE_YAML))
+        raise UserError(people.author_problem(writers, PEOPLE_YAML))
     if _in_terminal():
         _show(writers, table)
     author = _author(writers, me)
     answers = _answers(writers, author, flags, others)
-    text = people.completed(
+    text = people.completed_text(
         file,
         [name for name in writers.unlisted if name not in author],
-        lambda unlisted: nicknames.proposed(table, unlisted),
+        lambda unlisted: nicknames.propose(table, unlisted),
         author,
         answers,
     )
@@ -96,7 +96,7 @@ def main(
 
     copies = own_chats.write(new, text if file.salted else people_file.with_salt(text))
     _print(f"\nWritten: {PEOPLE_YAML} and {CONF}. Copied to {RAW}: {_list(copies)}.")
-    consents_now = {**writers.known.consents, **answers}
+    consents_now = {**writers.people.consents, **answers}
     if {consents_now[name] for name in writers.messages if name in consents_now} == {"withhold"}:
         _print(
             "Everybody withholds their words, and so every reply of yours that answers them: "
@@ -111,7 +111,7 @@ def main(
 def _people_file() -> people_file.File:
     if PEOPLE_YAML.exists():
         return people_file.read(PEOPLE_YAML)
-    return people_file.parsed(own_chats.template(), PEOPLE_YAML)
+    return people_file.parse(own_chats.template(), PEOPLE_YAML)
 
 
 def _print(text: str, style: str | None = None) -> None:
@@ -254,7 +254,7 @@ def _show(writers: Writers, table: pd.DataFrame) -> None:
     for head in ("", "name", "messages", "chats", ""):
         rows.add_column(head, justify="left" if head == "name" else "right", overflow="fold")
     for number, (name, messages) in enumerate(list(writers.messages.items())[:MAX_ROWS], 1):
-        status = "you" if name in writers.known.aliases else writers.known.consents.get(name, "")
+        status = "you" if name in writers.people.aliases else writers.people.consents.get(name, "")
         cells = (number, escaping.terminal(name), f"{messages:,}", chats[names.key(name)], status)
         rows.add_row(*(Text(str(cell)) for cell in cells))
     console.print(rows)
@@ -268,13 +268,13 @@ def _author(writers: Writers, flags: Sequence[str]) -> list[str]:
     if not flags and writers.absent:
         _need_terminal(
             "--me is missing, one name of "
-            f"{people.listed(list(writers.messages), writers.messages)}"
+            f"{people.format_counts(list(writers.messages), writers.messages)}"
         )
         own = _ask("Which of them are you? (1, or 1,4 for two names)", lambda t: chosen(t, writers))
     elif not flags and writers.unlisted and _in_terminal():
         question = "Is one of the new ones you, under another name? (Enter: no)"
         own = _ask(question, lambda line: chosen(line, writers) if line else [])
-    return [name for name in dict.fromkeys(own) if name not in writers.known.aliases]
+    return [name for name in dict.fromkeys(own) if name not in writers.people.aliases]
 
 
 def chosen(line: str, writers: Writers) -> list[str]:
@@ -297,7 +297,7 @@ def _named(name: str, writers: Writers) -> str:
     close = get_close_matches(name, writers.messages, n=3, cutoff=0.5)
     raise UserError(
         f"Nobody called {name!r} writes in these chats. There are "
-        f"{people.listed(close or list(writers.messages), writers.messages)}."
+        f"{people.format_counts(close or list(writers.messages), writers.messages)}."
     )
 
 
@@ -326,9 +326,9 @@ def _answers(
     answers = {}
     for flag, answer in flags.items():
         name = _named(flag, writers)
-        if name in author or name in writers.known.aliases:
+        if name in author or name in writers.people.aliases:
             raise UserError(f"--consent {flag}={answer}: that is you, who need not answer.")
-        before = writers.known.consents.get(name) or answer
+        before = writers.people.consents.get(name) or answer
         if before != answer:
             raise UserError(f"{PEOPLE_YAML} says {before} after {name}: change it there.")
         answers[name] = answer
@@ -336,7 +336,7 @@ def _answers(
     if left and others is None:
         _need_terminal(
             "--others (or --consent for each) is missing: what do these people allow, "
-            f"{people.listed(left, writers.messages)}"
+            f"{people.format_counts(left, writers.messages)}"
         )
         _print(
             "\nWhat do the others allow? Ask them: their words are in your chats.\n"
@@ -351,7 +351,7 @@ def _answers(
             others = answers[name] if for_the_rest else None
         else:
             answers[name] = others
-    return {name: answers[name] for name in answers if not writers.known.consents.get(name)}
+    return {name: answers[name] for name in answers if not writers.people.consents.get(name)}
 
 
 def _answer_or_rest(line: str) -> tuple[str, bool]:
