@@ -51,9 +51,8 @@ _YEAR = r"(?<=\bdel )(?:19|20)\d\d\b|(?<=\b(?:de|en) )(?:19|20)\d\d\b"
 _DIGITS = rf"(?!{_YEAR})(?:\d{{3}}[ -]\d{{3}}|\d{{4}}[ -]\d{{4}}|\d{{4,8}}|\d(?: \d){{3,7}})"
 _ENDED = rf"{END}(?! ?(?:{UNITS}|{_MORE_UNITS})\b)"
 
-_TOKEN = (
-    r"(?<!\w)[^\s<>\0]{5,39}[^\s<>\0.,;:?()\[\]{}'\"«»“”‘’…*_~]"  # without the punctuation after it
-)
+# Without the punctuation that ends a sentence.
+_TOKEN = r"(?<!\w)[^\s<>\0]{5,39}[^\s<>\0.,;:?()\[\]{}'\"«»“”‘’…*_~]"
 _QUANTITY = rf"\d[\d.,:]*(?:{UNITS}|h|hs|hrs|am|pm|er|da|ra|to|do|cm|mm|ml|gb|mb)\b"
 _WITH_DIGIT = (
     rf"(?!{_QUANTITY}|\d{{3,}}[.,;:])(?=[^\s<>\0]{{0,39}}\d)(?=[^\s<>\0]{{0,39}}[^\W\d_]){_TOKEN}"

@@ -29,9 +29,9 @@ Invisible characters (soft hyphens, zero-width ones) do not hide data and are re
 
 Missed: street addresses, names (see espejo.privacy.pseudonyms), user names, data that is spelt out
 ("ana arroba gmail punto com") or spread over messages; DNI and local phone numbers without a cue;
-codes of three digits but a card's; passwords of several words or of letters alone, unless in
+codes of three digits, except a card's; passwords of several words or of letters alone, unless in
 quotation marks or alone after a colon ("contraseña: milanesa"); codes and passwords without a cue,
-or with one that is in no list of espejo.privacy.codes; ID numbers of other countries.
+or with one that espejo.privacy.codes does not list; ID numbers of other countries.
 
 Found though it is none: ten bare digits that happen to be a valid phone number, a price beside a
 phone ("celu nuevo 1250000"), one in ten of the bare numbers of 16 digits (as CARD), of 18 (as
@@ -64,13 +64,13 @@ class PersonalData:
     text: str = field(repr=False)
 
 
-_Span = tuple[int, int, str]  # start, end, type; type "" is no personal data
+_Span = tuple[int, int, str]  # start, end, type; type "" marks harmless text
 
 # Every pattern ends at "<", ">" and the "\0" that masks earlier matches. So a text matches alike
 # before and after replacement, and replacing twice changes nothing more.
 _TAIL = r"[^\s<>\0]*[^\s<>\0.,;:!?()\[\]{}'\"«»“”‘’…*_~]"  # of a URL, without punctuation after it
 _HOST = r"(?<![\w@.-])(?:[\w-]++\.)+"
-_NEEDS_PATH = (  # "ok.es que", "bueno.me voy": a space is missing
+_NEEDS_PATH = (  # else "ok.es que", "bueno.me voy" would be links
     "app|info|link|page|site|online|shop|store|ar|es|cl|br|mx|uy|py|pe|co|ec|ve|bo|us|uk|pt|fr|it"
     "|de|eu|me|tv|io|ai|gg|ly|gl|be|fm|gd|fi|to"
 )
