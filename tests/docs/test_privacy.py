@@ -16,7 +16,7 @@ SECTION = PAGE.split("## People who are only mentioned")[1].split("\n## ")[0]
 def test_a_name_under_people_is_replaced_though_nobody_writes_under_it(tmp_path):
     (example,) = (code for language, code in pages.fenced(SECTION) if language == "yaml")
     (tmp_path / "people.yaml").write_text(f"author: Juli\n{example}", "utf-8")
-    known = people.settled(tmp_path, {"Juli": 3})
+    known = people.check_people(tmp_path, {"Juli": 3})
     text = "vi a facundo, Facu para vos, y a Milagros"
     row = {"chat": "Ana", "line": 1, "timestamp": pd.Timestamp("2025-1-1"), "author": "Juli"}
     row |= {"kind": "message", "text": text, "caption": "", "edited": False}
