@@ -58,7 +58,10 @@ def test_only_what_needs_colab_is_skipped(notebook):
 
 def test_both_notebooks_have_the_same_code():
     def bare(notebook):
-        return [(name, tags, re.sub("# .*| --language es", "", source)) for name, tags, source in code(notebook)]
+        return [
+            (name, tags, re.sub("# .*| --language es", "", source))
+            for name, tags, source in code(notebook)
+        ]
 
     assert bare(ENGLISH) == bare(SPANISH)
     kinds = [[cell["cell_type"] for cell in pages.cells(page)] for page in (ENGLISH, SPANISH)]
