@@ -60,7 +60,7 @@ def init(
     them and never learns them) or withhold (left out, with every reply to them).
     """
     from espejo.commands import init as dialogue
-    from espejo.commands.sentences import language_of
+    from espejo.commands.init_wording import language_of
 
     language = language or language_of(os.environ)
     if by_hand:

@@ -24,7 +24,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, Pre
 from transformers.utils import logging
 
 from espejo.commands import proposal
-from espejo.commands.sentences import Sentences
+from espejo.commands.init_wording import InitWording
 from espejo.core import faults
 from espejo.core.config import checked
 from espejo.core.errors import UserError
@@ -165,7 +165,7 @@ def estimate_all(conf: Path, settings: Sequence[str]) -> tuple[dict[str, Need], 
     if of_models:  # one that is named, or several with commas between them
         settings = [setting for setting in settings if setting not in of_models]
         chosen = of_models[-1].removeprefix("model=").split(",")
-        names = [proposal.named(name, names, Sentences("en")) for name in chosen]
+        names = [proposal.named(name, names, InitWording("en")) for name in chosen]
     logging.set_verbosity_error()  # it warns of missing kernels, which nothing here runs
     needs, refused = {}, {}
     with faults.about(_CONF), initialize_config_dir(str(conf), version_base=None):
@@ -201,8 +201,9 @@ def _why(error: HydraException) -> str:
 
 def advice(settings: Sequence[str]) -> str:
     """What to try next, after the table for these `settings`."""
-    given = " ".join(f"-S {shlex.quote(setting)}" for setting in settings)
-    run, estimate = f"dvc exp run -S model=NAME {given}".strip(), f"espejo estimate {given}".strip()
+    overrides = " ".join(f"-S {shlex.quote(setting)}" for setting in settings)
+    run = f"dvc exp run -S model=NAME {overrides}".strip()
+    estimate = f"espejo estimate {overrides}".strip()
     if any(setting.startswith("train=") for setting in settings):
         return f"To train so: `{run}`."
     return (

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from espejo import whatsapp
-from espejo.commands.sentences import Sentences
+from espejo.commands.init_wording import InitWording
 from espejo.core import faults, files
 from espejo.privacy import people, people_file
 
@@ -22,7 +22,7 @@ PEOPLE_YAML = RAW / people.FILE
 CONF = Path("conf/data/mine.yaml")
 MAX_FILES = 500  # texts and zips in one folder
 
-_say = Sentences("en")
+_wording = InitWording("en")
 PEOPLE = f"""\
 # Whose way of writing is learnt: the name exactly as it stands in the exports, before the colon.
 # One person under several names (another phone, another contact list): author: [Ana, Anita]
@@ -30,9 +30,9 @@ author:
 
 # What the others allow. Ask them: their words are in your chats. `espejo init` asks for each, or
 # the first run lists everybody here and stops; after each name write
-#   train      {_say("consent.train")}
-#   context    {_say("consent.context")}
-#   withhold   {_say("consent.withhold")}
+#   train      {_wording.text("consent.train")}
+#   context    {_wording.text("consent.context")}
+#   withhold   {_wording.text("consent.withhold")}
 # What else somebody is called, so that it is found wherever it stands: under aliases, at the end,
 #   aliases:
 #     Mamá: [ma, la vieja]
@@ -80,24 +80,24 @@ def _holds_exports(folder: Path) -> bool:
     )
 
 
-def files_at(path: Path, say: Sentences) -> list[Path]:
+def files_at(path: Path, wording: InitWording) -> list[Path]:
     """The file `path`, or the files in the folder `path` that may be exports.
 
     Raises UserError where there is none, or so many that it cannot be a folder of chats.
     """
     if path.is_dir():
         if path.resolve() in (Path.home(), *Path.home().parents):
-            raise say.error("home", path=path)
+            raise wording.error("home", path=path)
         if not _holds_exports(path):
-            raise say.error("empty", path=path)
+            raise wording.error("empty", path=path)
         inside = whatsapp.exports_in(path)
         if len(inside) > MAX_FILES:
-            raise say.error("too_many", path=path, count=say.number(len(inside)))
+            raise wording.error("too_many", path=path, count=wording.number(len(inside)))
         return inside
     if not path.exists():
-        raise say.error("nowhere", path=path)
+        raise wording.error("nowhere", path=path)
     if path.suffix.lower() not in (".txt", ".zip"):
-        raise say.error("other_kind", path=path)
+        raise wording.error("other_kind", path=path)
     return [path]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psutil
 
-from espejo.commands.sentences import Sentences
+from espejo.commands.init_wording import InitWording
 from espejo.core.errors import UserError
 
 DEFAULT, SMALL = "gemma3", "smollm2"
@@ -36,19 +36,21 @@ def this_machine() -> Machine:
     return Machine(card, size, psutil.virtual_memory().available)
 
 
-def proposed(machine: Machine, say: Sentences) -> tuple[str, str]:
+def proposed(machine: Machine, wording: InitWording) -> tuple[str, str]:
     """The name of a model, and a sentence that says why."""
     for size, name in FOR_CARDS.items():
         if machine.card_bytes >= size * 1e9:
-            return name, say(
+            return name, wording.text(
                 "model.fits", card=machine.card, size=f"{machine.card_bytes / 1e9:.0f}"
             )
-    card = say("model.small_card" if machine.card else "model.no_card", size=min(FOR_CARDS))
+    card = wording.text(
+        "model.small_card" if machine.card else "model.no_card", size=min(FOR_CARDS)
+    )
     little = machine.free_bytes < MIN_FREE_BYTES
-    why = say(
+    why = wording.text(
         "model.little_memory" if little else "model.default",
         card=card,
-        free=say.number(machine.free_bytes / 1e9, 1),
+        free=wording.number(machine.free_bytes / 1e9, 1),
     )
     return (SMALL if little else DEFAULT), why
 
@@ -64,8 +66,8 @@ def models(conf: Path = Path("conf")) -> list[str]:
     return names
 
 
-def named(name: str, models: Sequence[str], say: Sentences) -> str:
+def named(name: str, models: Sequence[str], wording: InitWording) -> str:
     """The `name`, which must be one of `models`. Raises UserError."""
     if name not in models:
-        raise say.error("no_model", name=repr(name), names=", ".join(models))
+        raise wording.error("no_model", name=repr(name), names=", ".join(models))
     return name

@@ -1,4 +1,4 @@
-"""The texts of the report in the language of report.language, and how it writes numbers."""
+"""The texts of the report in one language, and how that language writes numbers."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,15 +18,17 @@ class Wording:
     The parts of a key are joined by points. Raises UserError when there are no texts in `language`.
     """
 
+    folder = FOLDER
+
     def __init__(self, language: str) -> None:
-        languages = sorted(path.stem for path in FOLDER.glob("*.yaml"))
+        languages = sorted(path.stem for path in self.folder.glob("*.yaml"))
         if language not in languages:
             raise UserError(
                 f"report.language is {language!r}: the report is written in "
                 f"{' or '.join(languages)}."
             )
         self.texts: dict[str, Any] = yaml.safe_load(
-            (FOLDER / f"{language}.yaml").read_text("utf-8")
+            (self.folder / f"{language}.yaml").read_text("utf-8")
         )
 
     def text(self, key: str, **values: object) -> str:

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from espejo.commands import estimate, init, own_chats, proposal
-from espejo.commands.sentences import Sentences, language_of
+from espejo.commands.init_wording import InitWording, language_of
 from espejo.core import files
 from espejo.core.errors import UserError
 from espejo.privacy import people
@@ -326,7 +326,7 @@ def sentences(language):
             at: found for part in node for at, found in below(node[part], f"{key}.{part}").items()
         }
 
-    path = Path(own_chats.__file__).with_name(f"init.{language}.yaml")
+    path = InitWording.folder / f"{language}.yaml"
     return below(yaml.safe_load(path.read_text("utf-8")), "")
 
 
@@ -336,11 +336,11 @@ def test_both_languages_have_the_same_sentences_and_placeholders():
 
 
 def test_the_numbers_are_written_as_the_language_does():
-    assert [Sentences(language).number(1234.56, 1) for language in ("en", "es")] == [
+    assert [InitWording(language).number(1234.56, 1) for language in ("en", "es")] == [
         "1,234.6",
         "1.234,6",
     ]
-    assert Sentences("es").number(1002) == "1.002"
+    assert InitWording("es").number(1002) == "1.002"
 
 
 @pytest.mark.parametrize(
@@ -575,8 +575,8 @@ def test_a_full_disk_leaves_nothing_half_written(full_at, project, downloads, mo
 )
 def test_the_proposal_follows_card_and_memory(card_gb, free_gb, name, why):
     machine = proposal.Machine("Card 9" if card_gb else "", int(card_gb * 1e9), int(free_gb * 1e9))
-    assert proposal.proposed(machine, Sentences("en"))[0] == name
-    assert why in proposal.proposed(machine, Sentences("en"))[1]
+    assert proposal.proposed(machine, InitWording("en"))[0] == name
+    assert why in proposal.proposed(machine, InitWording("en"))[1]
 
 
 def test_a_model_is_proposed_for_the_smallest_card_that_holds_its_training(composed):

@@ -44,7 +44,7 @@ def sources():
 
 def asked():
     """The errors of `espejo init` in both languages, with the file of each."""
-    for file in sorted((ROOT / "espejo" / "commands").glob("init.*.yaml")):
+    for file in sorted((ROOT / "espejo" / "commands" / "init_texts").glob("*.yaml")):
         for sentence in yaml.safe_load(file.read_text("utf-8"))["errors"].values():
             yield file.relative_to(ROOT), re.sub(r"{\w+}", "…", sentence)
 
