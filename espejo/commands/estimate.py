@@ -201,8 +201,11 @@ def _why(error: HydraException) -> str:
 
 def advice(settings: Sequence[str]) -> str:
     """What to try next, after the table for these `settings`."""
-    given = " ".join(f"-S {shlex.quote(setting)}" for setting in settings)
-    run, estimate = f"dvc exp run -S model=NAME {given}".strip(), f"espejo estimate {given}".strip()
+    overrides = " ".join(f"-S {shlex.quote(setting)}" for setting in settings)
+    run, estimate = (
+        f"dvc exp run -S model=NAME {overrides}".strip(),
+        f"espejo estimate {overrides}".strip(),
+    )
     if any(setting.startswith("train=") for setting in settings):
         return f"To train so: `{run}`."
     return (

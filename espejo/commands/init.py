@@ -195,8 +195,8 @@ def _fresh(
     sources = _read(own_chats.files_at(path, say), path, say)
     fresh = own_chats.fresh(sources, [*present, *(source.path for source in new)])
     again = len(sources) - len(fresh)
-    found = _list([source.path for source in fresh], say)
-    _print(say("exports.found_again" if again else "exports.found", names=found, again=again))
+    names = _list([source.path for source in fresh], say)
+    _print(say("exports.found_again" if again else "exports.found", names=names, again=again))
     return fresh
 
 

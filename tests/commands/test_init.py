@@ -323,7 +323,9 @@ def sentences(language):
         if isinstance(node, str):
             return {key: sorted(name for _, name, _, _ in Formatter().parse(node) if name)}
         return {
-            at: found for part in node for at, found in below(node[part], f"{key}.{part}").items()
+            place: names
+            for part in node
+            for place, names in below(node[part], f"{key}.{part}").items()
         }
 
     path = Path(own_chats.__file__).with_name(f"init.{language}.yaml")
