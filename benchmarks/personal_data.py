@@ -1,10 +1,11 @@
-"""Recall and precision of the search for personal data in labelled texts.
+"""Measure how much of the personal data in labelled texts is found, and how often wrongly.
 
     python -m benchmarks.personal_data              # the labelled texts of the tests
     python -m benchmarks.personal_data FILE.jsonl   # others in the same form
 
-A line is {"kind": ..., "text": ..., "found": [[type, what], ...]}: the personal data of the text,
-in order; none in a text that only resembles it. A detection is right if its type and both ends are.
+Each line is {"kind": ..., "text": ..., "found": [[type, data], ...]}, with the personal data of the
+text in order; the list is empty for texts that only resemble it. A match is right if its type and
+both ends are.
 """
 
 import json
@@ -21,7 +22,7 @@ Span = tuple[str, int, int]  # type, start, end
 
 
 class Item(NamedTuple):
-    """A text with its personal data, and what kind of it the text is about."""
+    """A text with the spans of its personal data; `kind` is the kind that the text tests."""
 
     kind: str
     text: str
@@ -33,27 +34,30 @@ def read(path: Path) -> list[Item]:
     items = []
     for line in path.read_text("utf-8").splitlines():
         label = json.loads(line)
-        spans, position = [], 0
-        for type_, what in label["found"]:
-            start = label["text"].index(what, position)
-            position = start + len(what)
-            spans.append((type_, start, position))
+        spans, end = [], 0
+        for type_, data in label["found"]:
+            start = label["text"].index(data, end)
+            end = start + len(data)
+            spans.append((type_, start, end))
         items.append(Item(label["kind"], label["text"], spans))
     return items
 
 
-def detected(text: str) -> list[Span]:
+def find_spans(text: str) -> list[Span]:
     """The personal data that espejo finds in a text."""
-    return [(span.type, span.start, span.end) for span in pii.find(text)]
+    return [(match.type, match.start, match.end) for match in pii.find(text)]
 
 
 def score(items: list[Item]) -> pd.DataFrame:
-    """Texts, labelled, found and right spans, recall and precision, by kind and over all."""
+    """One row a kind and one for all: texts, promised, found, right, recall, precision.
+
+    `promised` is the labelled personal data, `found` all matches, `right` those that are labelled.
+    """
     rows = []
     for item in items:
-        finds = detected(item.text)
-        right = len(set(finds) & set(item.spans))
-        rows.append((item.kind, 1, len(item.spans), len(finds), right))
+        matches = find_spans(item.text)
+        right = len(set(matches) & set(item.spans))
+        rows.append((item.kind, 1, len(item.spans), len(matches), right))
     table = pd.DataFrame(rows, columns=["kind", "texts", "promised", "found", "right"])
     table = table.groupby("kind", sort=False).sum()
     table.loc["all"] = table.sum()
@@ -63,12 +67,12 @@ def score(items: list[Item]) -> pd.DataFrame:
 
 
 def main(labelled: Path) -> None:
-    """Print what is wrong and the score by kind."""
+    """Print the texts with wrong matches, and the score by kind."""
     items = read(labelled)
     for item in items:
-        finds = detected(item.text)
-        if finds != item.spans:
-            print(f"{item.text!r}: found {finds}, promised {item.spans}")
+        matches = find_spans(item.text)
+        if matches != item.spans:
+            print(f"{item.text!r}: found {matches}, promised {item.spans}")
     print(score(items).to_string(float_format="%.3f", na_rep="-"))
 
 

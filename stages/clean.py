@@ -8,8 +8,9 @@ from pathlib import Path
 
 from espejo.core import files, metrics, tables
 from espejo.core.stage import params, run
-from espejo.privacy import cleaning, people
+from espejo.privacy import cleaning
 from espejo.privacy.cleaning import CleanConfig
+from espejo.privacy.people import read_people
 
 
 def main(
@@ -21,14 +22,14 @@ def main(
     personal_data: Path,
 ) -> None:
     """Messages and people.yaml -> both as tables with the final names, and what was found."""
-    config, known = params(CleanConfig), people.read(people_yaml.parent)
+    config, people = params(CleanConfig), read_people(people_yaml.parent)
     exported = tables.read(messages, tables.MESSAGES)
-    pseudonyms = known.pseudonyms(config.pseudonyms) if config.pseudonyms else {}
-    kept, dropped, personal = cleaning.clean(exported, config, pseudonyms, known.nicknames)
-    kept = cleaning.renamed(kept, known, pseudonyms)
+    pseudonyms = people.pseudonyms(config.pseudonyms) if config.pseudonyms else {}
+    kept, dropped, personal = cleaning.clean(exported, config, pseudonyms, people.nicknames)
+    kept = cleaning.rename_people(kept, people, pseudonyms)
 
     tables.write(kept, cleaned, tables.CLEAN)
-    tables.write(known.under(config.pseudonyms).table(), people_table, tables.PEOPLE)
+    tables.write(people.pseudonymized(config.pseudonyms).table(), people_table, tables.PEOPLE)
     counts = metrics.account("messages", len(exported), len(kept), dropped)
     by_type = personal["type"].value_counts().sort_index().to_dict()
     metrics.write({"messages": counts, "personal_data": by_type}, metrics_json)

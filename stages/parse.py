@@ -9,8 +9,9 @@ from pathlib import Path
 from espejo import whatsapp
 from espejo.core import escaping, metrics, tables
 from espejo.core.stage import params, run
-from espejo.privacy import nicknames, people
-from espejo.privacy.withholding import withheld
+from espejo.privacy import nicknames
+from espejo.privacy.people import check_people
+from espejo.privacy.withholding import withhold
 from espejo.whatsapp import ParseConfig
 
 
@@ -18,12 +19,12 @@ def main(raw: Path, messages: Path, metrics_json: Path) -> None:
     """Exports and people.yaml in RAW -> table MESSAGES, and what became of the files' lines."""
     folder = whatsapp.read_folder(raw, params(ParseConfig).min_understood)
     table = folder.messages
-    who = people.settled(
-        raw, table["author"].value_counts().to_dict(), lambda name: nicknames.proposed(table, name)
+    people = check_people(
+        raw, table["author"].value_counts().to_dict(), lambda names: nicknames.propose(table, names)
     )
-    table = table.assign(author=table["author"].map(who.spelled, na_action="ignore"))
+    table = table.assign(author=table["author"].map(people.spelling, na_action="ignore"))
     writers = table["author"].nunique()
-    table = withheld(table, who)
+    table = withhold(table, people)
 
     tables.write(table, messages, tables.MESSAGES)
     metrics.write(
@@ -41,10 +42,10 @@ def main(raw: Path, messages: Path, metrics_json: Path) -> None:
     for number, export in enumerate(folder.exports, 1):
         name = export.name if sys.stdout.isatty() else f"file {number}"
         print(escaping.terminal(f"  {name}: {len(export.messages)} messages, {export.decisions}"))
-    held = int(table["kind"].eq("withheld").sum())
+    withheld = int(table["kind"].eq("withheld").sum())
     print(
         f"parse: {len(table)} messages by {writers} people in {folder.files} files"
-        + (f", {held} of them withheld" if held else "")
+        + (f", {withheld} of them withheld" if withheld else "")
     )
 
 

@@ -17,8 +17,8 @@ from espejo.core import files, metrics, tables
 from espejo.core.stage import params, run
 from espejo.model.config import ModelConfig
 from espejo.model.loading import load_tokenizer
-from espejo.privacy import people
 from espejo.privacy.cleaning import CleanConfig
+from espejo.privacy.people import read_people
 from espejo.statistics import activity, measures
 from espejo.statistics.measures import StatisticsConfig
 from espejo.statistics.page import page
@@ -73,8 +73,8 @@ def main(
 ) -> None:
     """Tables in DATA -> numbers, tables for PLOTS_DIR without words, and a page with them."""
     config, pattern = params(StatisticsConfig), params(CleanConfig).pseudonyms
-    who = people.read(people_yaml.parent)
-    author = who.under(pattern).author  # as everybody is called from clean on
+    people = read_people(people_yaml.parent)
+    author = people.pseudonymized(pattern).author  # as everybody is called from clean on
     stop = measures.stop_words(config.languages)
     count = token_counter(load_tokenizer(params(ModelConfig)))
     raw = measures.with_words(tables.read(data / "messages.parquet", tables.MESSAGES))
@@ -85,8 +85,8 @@ def main(
     )
     formatted = tables.read(data / "formatted.parquet", tables.FORMATTED)
 
-    labels, cut = measures.numbered(raw, who, config.people), measures.Cutter(count)
-    pseudonyms = who.pseudonyms(pattern) if pattern else {}
+    labels, cut = measures.numbered(raw, people, config.people), measures.Cutter(count)
+    pseudonyms = people.pseudonyms(pattern) if pattern else {}
     later = {pseudonyms.get(name, name): label for name, label in labels.items()}
     steps = {
         "raw": measures.of_messages(raw, labels, cut),
@@ -115,7 +115,7 @@ def main(
     ranked = {head: measures.counted(texts) for head, texts in texts_of.items()}
     telling = {head: measures.telling(counts, stop) for head, counts in ranked.items()}
     called = {label: name for name, label in labels.items() if label != "author"}
-    everybody = {"author": who.author, **called}
+    everybody = {"author": people.author, **called}
     text = page(numbers, everybody, ranked, telling, config.top_words)
     files.write(f"{text}\n", statistics_md)
     own = telling["the author, clean"]

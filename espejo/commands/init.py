@@ -69,19 +69,19 @@ def main(
     new = _exports(exports, [source.path for source in present], say)
     chats = [chat.messages for source in (*present, *new) for chat in source.chats]
     table, _ = whatsapp.merge_exports(chats)
-    writers = people.compared(file, PEOPLE_YAML, table["author"].value_counts().to_dict())
+    writers = people.match_writers(file, PEOPLE_YAML, table["author"].value_counts().to_dict())
     if not writers.messages:
         raise say.error("no_messages")
     if any(writers.absent):
-        raise UserError(people.no_author(writers, PEOPLE_YAML))
+        raise UserError(people.author_problem(writers, PEOPLE_YAML))
     if _in_terminal():
         _show(writers, table, say)
     author = _author(writers, me, say)
     answers = _answers(writers, author, flags, others, say)
-    text = people.completed(
+    text = people.completed_text(
         file,
         [name for name in writers.unlisted if name not in author],
-        lambda unlisted: nicknames.proposed(table, unlisted),
+        lambda unlisted: nicknames.propose(table, unlisted),
         author,
         answers,
     )
@@ -92,7 +92,7 @@ def main(
     copies = own_chats.write(new, text if file.salted else people_file.with_salt(text))
     copied = _list(copies, say)
     _print(say("written", people=PEOPLE_YAML, conf=CONF, raw=RAW, names=copied))
-    consents_now = {**writers.known.consents, **answers}
+    consents_now = {**writers.people.consents, **answers}
     if {consents_now[name] for name in writers.messages if name in consents_now} == {"withhold"}:
         _print(say("consent.all_withhold", people=PEOPLE_YAML), "yellow")
     if not own_chats.git_identity():
@@ -103,7 +103,7 @@ def main(
 def _people_file() -> people_file.File:
     if PEOPLE_YAML.exists():
         return people_file.read(PEOPLE_YAML)
-    return people_file.parsed(own_chats.template(), PEOPLE_YAML)
+    return people_file.parse(own_chats.template(), PEOPLE_YAML)
 
 
 def _print(text: str, style: str | None = None) -> None:
@@ -245,8 +245,8 @@ def _show(writers: Writers, table: pd.DataFrame, say: Sentences) -> None:
     for place, head in enumerate(heads):
         rows.add_column(head, justify="left" if place == 1 else "right", overflow="fold")
     for number, (name, count) in enumerate(list(writers.messages.items())[:MAX_ROWS], 1):
-        is_author = name in writers.known.aliases
-        status = say("people.you") if is_author else writers.known.consents.get(name, "")
+        is_author = name in writers.people.aliases
+        status = say("people.you") if is_author else writers.people.consents.get(name, "")
         messages, in_chats = say.number(count), chats[names.key(name)]
         cells = (number, escaping.terminal(name), messages, in_chats, status)
         rows.add_row(*(Text(str(cell)) for cell in cells))
@@ -259,7 +259,8 @@ def _author(writers: Writers, flags: Sequence[str], say: Sentences) -> list[str]
     """Names of the author that people.yaml does not have yet."""
     own = [_named(flag, writers, say) for flag in flags]
     if not flags and writers.absent:
-        _need_terminal(say, "me", names=people.listed(list(writers.messages), writers.messages))
+        counts = people.format_counts(list(writers.messages), writers.messages)
+        _need_terminal(say, "me", names=counts)
         last = min(len(writers.messages), 4)
         example = say("people.two_names", one=1, two=last) if last > 1 else "1"
         question = say("people.which", example=example)
@@ -267,7 +268,7 @@ def _author(writers: Writers, flags: Sequence[str], say: Sentences) -> list[str]
     elif not flags and writers.unlisted and _in_terminal():
         question = say("people.new_name")
         own = _ask(question, lambda line: chosen(line, writers, say) if line else [], say)
-    return [name for name in dict.fromkeys(own) if name not in writers.known.aliases]
+    return [name for name in dict.fromkeys(own) if name not in writers.people.aliases]
 
 
 def chosen(line: str, writers: Writers, say: Sentences) -> list[str]:
@@ -288,7 +289,7 @@ def _named(name: str, writers: Writers, say: Sentences) -> str:
     if names.key(name) in spellings:
         return spellings[names.key(name)]
     close = get_close_matches(name, writers.messages, n=3, cutoff=0.5)
-    there = people.listed(close or list(writers.messages), writers.messages)
+    there = people.format_counts(close or list(writers.messages), writers.messages)
     raise say.error("nobody", name=repr(name), names=there)
 
 
@@ -321,15 +322,15 @@ def _answers(
     answers = {}
     for flag, answer in flags.items():
         name = _named(flag, writers, say)
-        if name in author or name in writers.known.aliases:
+        if name in author or name in writers.people.aliases:
             raise say.error("own_consent", flag=flag, answer=answer)
-        before = writers.known.consents.get(name) or answer
+        before = writers.people.consents.get(name) or answer
         if before != answer:
             raise say.error("answered", people=PEOPLE_YAML, answer=before, name=name)
         answers[name] = answer
     left = [name for name in writers.unanswered if name not in (*author, *answers)]
     if left and others is None:
-        _need_terminal(say, "others", names=people.listed(left, writers.messages))
+        _need_terminal(say, "others", names=people.format_counts(left, writers.messages))
         meanings = [f"  {answer:8}  {say(f'consent.{answer}')}" for answer in people.ANSWERS]
         _print("\n".join([say("consent.head"), *meanings, say("consent.hint", enter=ENTER)]))
     for name in left:
@@ -340,7 +341,7 @@ def _answers(
             others = answers[name] if for_the_rest else None
         else:
             answers[name] = others
-    return {name: answers[name] for name in answers if not writers.known.consents.get(name)}
+    return {name: answers[name] for name in answers if not writers.people.consents.get(name)}
 
 
 def _answer_or_rest(line: str, say: Sentences) -> tuple[str, bool]:

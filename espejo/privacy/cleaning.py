@@ -1,4 +1,4 @@
-"""Messages without what nobody wrote, and without personal data."""
+"""Drop messages in which nobody wrote anything, and personal data in the others."""
 
 import re
 import unicodedata
@@ -12,13 +12,13 @@ from espejo.core import escaping
 from espejo.core.config import Members, Section, kind
 from espejo.privacy import pii
 from espejo.privacy.people import WITHHELD, People
-from espejo.privacy.pseudonyms import mentions
+from espejo.privacy.pseudonyms import replace_mentions
 
 Normalization = Literal["NFC", "NFD", "NFKC", "NFKD"]
-SHOWN = 5  # masked examples of a type on the page
+MAX_EXAMPLES = 5  # masked examples of each type in the report
 
 
-def _pseudonym(pattern: str) -> None:
+def _check_pseudonym(pattern: str) -> None:
     if not re.fullmatch(r"\w*\{n\}\w*", pattern):
         raise ValueError
 
@@ -29,30 +29,30 @@ class CleanConfig(Section):
     section = "clean"
     captions: bool
     normalize: Normalization
-    pseudonyms: Annotated[str, kind("one word with {n} in it", _pseudonym)] | None
+    pseudonyms: Annotated[str, kind("one word with {n} in it", _check_pseudonym)] | None
     pii: Literal["replace", "drop", "keep"]
     lowercase: bool
     characters: Members | None
 
 
-def written(messages: pd.DataFrame, normalize: Normalization) -> pd.Series:
-    """What people wrote: the text, of media the caption."""
+def written_texts(messages: pd.DataFrame, normalize: Normalization) -> pd.Series:
+    """What people wrote in each message: its text, or the caption of a media message."""
     texts = messages["text"].where(messages["kind"].ne("media"), messages["caption"])
     return texts.map(lambda text: unicodedata.normalize(normalize, text)).str.strip()
 
 
-def personal_data(texts: pd.Series) -> pd.DataFrame:
-    """The personal data in texts: one row a find, with message (index of `texts`), type, shown."""
+def find_personal_data(texts: pd.Series) -> pd.DataFrame:
+    """The personal data in texts, one row a match: message (index of `texts`), type, masked."""
     rows = [
         (index, match.type, pii.mask(match))
         for index, text in texts.items()
         for match in pii.find(text)
     ]
-    return pd.DataFrame(rows, columns=["message", "type", "shown"])
+    return pd.DataFrame(rows, columns=["message", "type", "masked"])
 
 
-def recipe(texts: pd.Series, lowercase: bool, characters: str | None) -> pd.Series:
-    """Texts as the notebooks left them: what is no member of the class `characters` is removed."""
+def apply_recipe(texts: pd.Series, lowercase: bool, characters: str | None) -> pd.Series:
+    """Texts cleaned as in the notebooks: only characters of the class `characters` are kept."""
     if lowercase:
         texts = texts.str.lower()
     if characters:
@@ -66,37 +66,43 @@ def clean(
     pseudonyms: Mapping[str, str],
     nicknames: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> tuple[pd.DataFrame, dict[str, int], pd.DataFrame]:
-    """The messages (columns of tables.CLEAN) with words of their own; how many were dropped, by
-    reason; and the `personal_data` in them.
+    """Clean messages (tables.MESSAGES): drop those without text, replace or drop personal data.
 
-    `given` maps names to pseudonyms, if there are any, and `nicknames` names to what else they are
-    called.
+    `pseudonyms` maps names to pseudonyms (empty: names stay), `nicknames` maps names to what else
+    the person is called.
+
+    Returns the messages that are kept (columns of tables.CLEAN), how many were dropped by reason,
+    and the result of `find_personal_data`.
     """
-    texts = written(messages, config.normalize)
+    texts = written_texts(messages, config.normalize)
     if pseudonyms:
-        texts = pd.Series(mentions(texts, pseudonyms, nicknames)[0], texts.index, dtype="str")
-    personal = personal_data(texts[messages["kind"].isin(["message", "media"])])
+        replaced, _ = replace_mentions(texts, pseudonyms, nicknames)
+        texts = pd.Series(replaced, texts.index, dtype="str")
+    personal_data = find_personal_data(texts[messages["kind"].isin(["message", "media"])])
     if config.pii == "replace":
-        touched = texts.index.isin(personal["message"])
-        texts = texts.mask(touched, texts[touched].map(lambda text: pii.replace(text)[0]))
-    texts = recipe(texts, config.lowercase, config.characters)
+        has_data = texts.index.isin(personal_data["message"])
+        texts = texts.mask(has_data, texts[has_data].map(lambda text: pii.replace(text)[0]))
+    texts = apply_recipe(texts, config.lowercase, config.characters)
 
-    withheld = messages["kind"].eq("withheld")  # group needs to see where they were
+    withheld = messages["kind"].eq("withheld")  # kept: group leaves out the replies to them
     reason = messages["kind"].where(messages["kind"].ne("message") & ~withheld)
     if config.captions:
         reason = reason.mask(messages["kind"].eq("media") & texts.ne(""))
     if config.pii == "drop":
-        reason = reason.mask(reason.isna() & texts.index.isin(personal["message"]), "personal_data")
+        has_data = texts.index.isin(personal_data["message"])
+        reason = reason.mask(reason.isna() & has_data, "personal_data")
     reason = reason.mask(reason.isna() & texts.eq("") & ~withheld, "empty")
     reason = reason.mask(reason.isna() & messages["timestamp"].isna(), "no_time")
     kept = messages.drop(columns="caption").assign(text=texts)[reason.isna()]
-    return kept.reset_index(drop=True), reason.value_counts().to_dict(), personal
+    return kept.reset_index(drop=True), reason.value_counts().to_dict(), personal_data
 
 
-def renamed(messages: pd.DataFrame, people: People, pseudonyms: Mapping[str, str]) -> pd.DataFrame:
-    """Messages with one name for each person: that of people.yaml, or what `given` has for it.
+def rename_people(
+    messages: pd.DataFrame, people: People, pseudonyms: Mapping[str, str]
+) -> pd.DataFrame:
+    """Messages with one name a person: the author's main name, and pseudonyms if there are any.
 
-    With pseudonyms chats get numbers for names, which may hold a name.
+    With pseudonyms chats are called CHAT_1, CHAT_2 …, because a chat's name may contain a person's.
     """
     author = messages["author"].mask(messages["author"].isin(people.aliases), people.author)
     if not pseudonyms:
@@ -107,15 +113,18 @@ def renamed(messages: pd.DataFrame, people: People, pseudonyms: Mapping[str, str
     )
 
 
-def page(personal: pd.DataFrame, done: str) -> str:
-    """The `personal_data` by type, as Markdown; examples are masked, `done` is params clean.pii."""
+def page(personal_data: pd.DataFrame, action: str) -> str:
+    """The result of `find_personal_data` by type as Markdown, with masked examples.
+
+    `action` is params clean.pii: what was done about the personal data.
+    """
     rows = []
-    for name, finds in personal.groupby("type"):
-        examples = " · ".join(finds["shown"].drop_duplicates().head(SHOWN))
-        rows.append((name, str(len(finds)), escaping.markdown(examples)))
+    for name, matches in personal_data.groupby("type"):
+        examples = " · ".join(matches["masked"].drop_duplicates().head(MAX_EXAMPLES))
+        rows.append((name, str(len(matches)), escaping.markdown(examples)))
     parts = [
         "# Personal data in the messages",
-        f"What was done about it (`clean.pii`): {done}. Examples are masked.",
+        f"What was done about it (`clean.pii`): {action}. Examples are masked.",
         escaping.table(("type", "found", "for example"), rows),
     ]
     return "\n\n".join(parts) + "\n"

@@ -1,6 +1,7 @@
-"""The numbers by which countries know people and accounts: their shapes, and what accepts them.
+"""Identity and account numbers of countries: their shapes, and the functions that validate them.
 
-A shape that is rare in chats stands alone; any other needs a word beside it ("nss", "passport").
+A shape that is rare in chats needs nothing else; any other needs a cue before it ("nss",
+"passport").
 """
 
 from collections.abc import Callable
@@ -26,13 +27,13 @@ from stdnum.ve import rif
 
 
 class Identifier(NamedTuple):
-    """Type, the words that announce it ("" for none), its shape, and what must accept it.
+    """A kind of number: `accepts` validates what follows `cue` ("" if it needs none) in `shape`.
 
-    Words and shape are regular expressions, read without regard to case.
+    Cue and shape are regular expressions, matched without regard to case.
     """
 
     type: str
-    words: str
+    cue: str
     shape: str
     accepts: Callable[[str], object]
 
@@ -40,23 +41,32 @@ class Identifier(NamedTuple):
 MILLIONS = r"\d{1,2}[. ]?\d{3}[. ]?\d{3}"
 
 
-def _undotted(*valid: Callable[[str], bool]) -> Callable[[str], bool]:
-    return lambda text: any(is_valid(text.replace(".", "")) for is_valid in valid)
+def _without_dots(*validators: Callable[[str], bool]) -> Callable[[str], bool]:
+    """A validator that accepts what one of `validators` accepts without its dots."""
+    return lambda text: any(is_valid(text.replace(".", "")) for is_valid in validators)
 
 
-def _digits(fewest: int, most: int) -> Callable[[str], bool]:
-    return lambda text: fewest <= sum(map(str.isdigit, text)) <= most
+def _has_digits(minimum: int, maximum: int) -> Callable[[str], bool]:
+    """A validator that only counts digits."""
+    return lambda text: minimum <= sum(map(str.isdigit, text)) <= maximum
 
 
 def _is_clabe(text: str) -> bool:
-    """Banco de México: weights 3, 7, 1, the last digit of each product, what lacks to a ten."""
+    """Whether the check digit of a CLABE is right.
+
+    Banco de México: the last digits of the products with weights 3, 7, 1 and the check digit add up
+    to a multiple of ten.
+    """
     digits = [int(digit) for digit in text if digit.isdigit()]
     products = (digit * (3, 7, 1)[i % 3] % 10 for i, digit in enumerate(digits[:-1]))
     return len(digits) == 18 and (sum(products) + digits[-1]) % 10 == 0
 
 
 def _is_social_security(text: str) -> bool:
-    """Mexico's 11 digits end in a check digit, Spain's 12 in the rest of the others by 97."""
+    """Whether a text is a social security number of Mexico, Spain or the United States.
+
+    Mexico's 11 digits end in a Luhn check digit, Spain's 12 in the first ten modulo 97.
+    """
     digits = "".join(filter(str.isdigit, text))
     if len(digits) == 12:
         return int(digits[:10]) % 97 == int(digits[10:])
@@ -64,12 +74,12 @@ def _is_social_security(text: str) -> bool:
 
 
 def _is_rfc(text: str) -> bool:
-    # Three letters and a date are a batch or a product too: companies need the check digit.
+    # Three letters and a date may also be a batch number: companies need the check digit.
     compact = rfc.compact(text)
     return rfc.is_valid(compact, validate_check_digits=compact[3:4].isdigit())
 
 
-# In order: what one takes, later ones do not see.
+# In order of precedence: text that one entry matches is hidden from the later ones.
 ACCOUNTS = [
     Identifier("ACCOUNT", "clabe(?: interbancaria)?", r"\d(?:[ -]?\d){17}", _is_clabe),
     Identifier("ACCOUNT", "", r"\d{18}", _is_clabe),
@@ -80,7 +90,7 @@ ACCOUNTS = [
         r"(?:n[uú]mero|nro|n[º°]) de cuenta|account (?:number|no)|caja de ahorros?|conta corrente"
         "|cuenta (?:corriente|de ahorros?|bancaria|sueldo|vista|rut|n[uú]mero|nro|n[º°])",
         r"\d[\d./ -]{4,24}\d",
-        _digits(6, 20),
+        _has_digits(6, 20),
     ),
 ]
 IDS = [
@@ -88,7 +98,7 @@ IDS = [
     Identifier("ID", "", r"[A-Z]{6}\d\d[A-Z]\d\d[A-Z]\d{3}[A-Z]", codicefiscale.is_valid),
     Identifier("ID", "", r"(?-i:[A-ZÑ&]{3,4})[ -]?\d{6}[ -]?(?-i:[A-Z\d]{3})", _is_rfc),
     Identifier("ID", "rfc", r"[A-ZÑ&]{3,4}[ -]?\d{6}(?:[ -]?[A-Z\d]{3})?", rfc.is_valid),
-    Identifier("ID", "", r"[A-Z]{6}\d{8}[HM]\d{3}", bool),  # Mexico, to vote
+    Identifier("ID", "", r"[A-Z]{6}\d{8}[HM]\d{3}", bool),  # Mexico, voter's key
     Identifier(
         "ID", "", r"[2-9]\d{3}([ -])\d{4}\1\d{4}(?![ -][\d\0]|[ -]<[A-Z])", aadhaar.is_valid
     ),
@@ -107,17 +117,17 @@ IDS = [
     ),
     Identifier("ID", "", rf"{MILLIONS}-[\dK]", rut.is_valid),
     Identifier("ID", "rut|run", rf"{MILLIONS}-?[\dK]", rut.is_valid),
-    Identifier("ID", "", rf"\d\d[ .-]?{MILLIONS}[ .-]?\d", _undotted(cuit.is_valid)),
+    Identifier("ID", "", rf"\d\d[ .-]?{MILLIONS}[ .-]?\d", _without_dots(cuit.is_valid)),
     Identifier("ID", "", r"\d{3}\.?\d{3}\.?\d{3}-?\d\d", cpf.is_valid),
     Identifier("ID", "", r"\d\d\.?\d{3}\.?\d{3}/\d{4}-?\d\d", cnpj.is_valid),
-    Identifier("ID", "", rf"{MILLIONS}-?[A-Z]", _undotted(dni.is_valid)),
+    Identifier("ID", "", rf"{MILLIONS}-?[A-Z]", _without_dots(dni.is_valid)),
     Identifier("ID", "", r"[XYZ]-?\d{7}-?[A-Z]", nie.is_valid),
     Identifier("ID", "", r"\d{3}\.\d{3}\.\d{3}-\d", nit.is_valid),
     Identifier(
         "ID",
         r"n\.?i\.?f|nit|c\.?i\.?f|contribuinte|ruc|rif",
         r"[A-Z]?-?\d{1,3}(?:[ .]?\d{3}){2,3}\d?(?:-?[\dA-Z])?",
-        _undotted(
+        _without_dots(
             *(nif.is_valid, nit.is_valid, cif.is_valid, rif.is_valid, pe_ruc.is_valid),
             *(py_ruc.is_valid, ec_ruc.is_valid),
         ),
@@ -130,7 +140,7 @@ IDS = [
         "ID",
         r"c[eé]dulas?(?: de (?:ciudadan[ií]a|identidad))?|c\.?i|c\.?c|nit|dui|dpi|rg",
         r"(?:[VE][ .-]?)?\d{1,3}(?:[. ]?\d{3}){1,3}(?:[-/]?[\dX])?",
-        _digits(6, 11),
+        _has_digits(6, 11),
     ),
     Identifier("ID", "", r"\d\d\.\d{3}\.(?!000)\d{3}", bool),  # 85.000.000 is a price
     Identifier(

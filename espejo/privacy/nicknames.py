@@ -1,8 +1,11 @@
-"""Words that may be what people call somebody, for a person to look at: nobody can know.
+"""Propose nicknames of people, for a person to confirm: no program can know them for certain.
 
-Two kinds are proposed: words that begin like a name (Florcita, Flor: Florencia) and stand where
-names do, with "@", or with a capital inside a sentence; and words with which messages call somebody
-("vení, gorda") who writes the next one, most times that the word stands there.
+Two kinds of words are proposed:
+
+- words that begin like a name (Florcita, Flor: Florencia) and are used like one: after "@", or with
+  a capital inside a sentence;
+- words with which messages address somebody ("vení, gorda"), if that person writes the next message
+  most of the times.
 """
 
 import re
@@ -13,16 +16,16 @@ import pandas as pd
 
 from espejo.core import names
 from espejo.core.text import fold
-from espejo.privacy.pseudonyms import listed
+from espejo.privacy.pseudonyms import word_set
 
-MOST = 4  # for each name
-_ALIKE = 3  # letters in which a name and its short form begin
-_TIMES = 3  # that a word stands before the same person's message
-_NAMED = re.compile(r"(?:@|(?<=[^\W_] )|(?<=, ))(?P<word>[^\W\d_]{2,15})(?![\w])")
+MAX_PROPOSALS = 4  # for each name
+_SHARED_LETTERS = 3  # first letters that a name and its short form share
+_MIN_CALLS = 3  # times that a word must address the same person
+_USED_AS_NAME = re.compile(r"(?:@|(?<=[^\W_] )|(?<=, ))(?P<word>[^\W\d_]{2,15})(?![\w])")
 _WORD = r"(?P<word>[^\W\d_]{2,15})"
-_CALLS = (re.compile(rf", ?{_WORD}[\s!?.]*\Z"), re.compile(rf"\A{_WORD}, "))
-# Openings that call nobody; folded.
-_OPENINGS = listed("""
+_ADDRESS = (re.compile(rf", ?{_WORD}[\s!?.]*\Z"), re.compile(rf"\A{_WORD}, "))
+# Words beside a comma at the start or end of a message that address nobody; folded.
+_INTERJECTIONS = word_set("""
     aja bien bueno che claro como dale de eh eso gracias hola igual ja jaja jajaja menos mira no
     obvio oh ok okey para perdon pero porfa posta que sabes sea seguro si sii siii sip tal tipo
     todo total uf uh verdad viste
@@ -30,52 +33,61 @@ _OPENINGS = listed("""
 """)
 
 
-def proposed(table: pd.DataFrame, who: Sequence[str]) -> Mapping[str, Sequence[str]]:
-    """For each name words that may be that person's too, the likeliest first (tables.MESSAGES)."""
-    written = table[table["kind"].eq("message") & table["author"].notna()]
-    known = {word for name in written["author"].unique() for word in names.words(name)}
-    alike = _alike(written["text"], known)
-    called = _called(written)
+def propose(table: pd.DataFrame, people: Sequence[str]) -> Mapping[str, Sequence[str]]:
+    """For each name in `people` possible nicknames, likeliest first (`table`: tables.MESSAGES)."""
+    messages = table[table["kind"].eq("message") & table["author"].notna()]
+    words_of_names = {word for name in messages["author"].unique() for word in names.words(name)}
+    name_like = _count_name_like(messages["text"], words_of_names)
+    addressed = _words_of_address(messages)
     return {
-        name: list(dict.fromkeys([*_beginning(name, alike), *called.get(name, ())]))[:MOST]
-        for name in who
+        name: list(dict.fromkeys([*_beginning_like(name, name_like), *addressed.get(name, ())]))[
+            :MAX_PROPOSALS
+        ]
+        for name in people
     }
 
 
-def _alike(texts: pd.Series, known: set[str]) -> Counter[str]:
-    """Words in the place of a name that are nobody's."""
-    counted: Counter[str] = Counter()
+def _count_name_like(texts: pd.Series, words_of_names: set[str]) -> Counter[str]:
+    """Words that are used like a name and are in nobody's name, with their counts."""
+    counts: Counter[str] = Counter()
     for text in texts:
-        for match in _NAMED.finditer(text):
+        for match in _USED_AS_NAME.finditer(text):
             word = match["word"]
-            if (match[0][0] == "@" or word.istitle()) and fold(word) not in known:
-                counted[word.title()] += 1
-    return counted
+            if (match[0][0] == "@" or word.istitle()) and fold(word) not in words_of_names:
+                counts[word.title()] += 1
+    return counts
 
 
-def _beginning(name: str, alike: Counter[str]) -> list[str]:
-    first = next(iter(names.words(name)), "")
+def _beginning_like(name: str, name_like: Counter[str]) -> list[str]:
+    """The words of `name_like` with the same first letters as the name, most frequent first."""
+    first_word = next(iter(names.words(name)), "")
     return [
         word
-        for word, _ in alike.most_common()
-        if len(first) >= _ALIKE and fold(word).startswith(first[:_ALIKE])
+        for word, _ in name_like.most_common()
+        if len(first_word) >= _SHARED_LETTERS
+        and fold(word).startswith(first_word[:_SHARED_LETTERS])
     ]
 
 
-def _called(written: pd.DataFrame) -> dict[str, list[str]]:
-    """Author -> words that call whoever writes next, where that is mostly this author."""
-    answered: dict[str, Counter[str]] = defaultdict(Counter)
-    last = None
-    for chat, author, text in zip(written["chat"], written["author"], written["text"], strict=True):
-        if last and last[0] == chat and last[1] != author:
-            called = next(filter(None, (pattern.search(last[2]) for pattern in _CALLS)), None)
-            if called:
-                answered[fold(called["word"])][author] += 1
-        last = chat, author, text
+def _words_of_address(messages: pd.DataFrame) -> dict[str, list[str]]:
+    """Author -> words that address somebody in messages which mostly this author answers.
+
+    Empty with fewer than three authors: then whoever answers is always the same person.
+    """
+    answered_by: dict[str, Counter[str]] = defaultdict(Counter)
+    previous = None
+    for chat, author, text in zip(
+        messages["chat"], messages["author"], messages["text"], strict=True
+    ):
+        if previous and previous[0] == chat and previous[1] != author:
+            matches = (pattern.search(previous[2]) for pattern in _ADDRESS)
+            if match := next(filter(None, matches), None):
+                answered_by[fold(match["word"])][author] += 1
+        previous = chat, author, text
     words_of = defaultdict(list)
-    for word, counts in answered.items() if written["author"].nunique() > 2 else ():
+    for word, counts in answered_by.items() if messages["author"].nunique() > 2 else ():
         author, count = counts.most_common(1)[0]
-        mostly = count >= _TIMES and 4 * count >= 3 * counts.total()
-        if mostly and word not in _OPENINGS:
+        mostly = count >= _MIN_CALLS and 4 * count >= 3 * counts.total()
+        if mostly and word not in _INTERJECTIONS:
             words_of[author].append(word)
     return words_of

@@ -1,11 +1,12 @@
-"""Keep numbers and pictures of one's own chats out of commits: a pre-commit hook of git.
+"""A pre-commit hook of git that refuses commits with numbers of your own chats.
 
-    python espejo/privacy/own_numbers.py            # what the hook runs; fails if some are there
+    python espejo/privacy/own_numbers.py            # the check that the hook runs
     python espejo/privacy/own_numbers.py --install  # what `make setup` runs
 
-What git may have is the demo's: dvc.lock says so of the whole pipeline, and has the file's MD5.
-`dvc exp run` keeps own numbers as commits of this clone (refs/exps), which `git push` does not
-send; it runs no hooks. Nothing but Python itself is needed, so that any Python can run this.
+The demo's numbers may be committed: those files whose MD5 stands in a dvc.lock that was made from
+the demo. `dvc exp run` stores own numbers as commits of this clone (refs/exps): it runs no hooks,
+and `git push` does not send them. This file imports the standard library alone, so that any Python
+can run it.
 """
 
 import hashlib
@@ -16,8 +17,8 @@ import sys
 from pathlib import Path
 
 DEMO = "data/raw/demo"
-YES = "espejo.share"
-PLACES = ("metrics", "plots", "dvc.lock")
+ALLOW_KEY = "espejo.share"  # of git's configuration: "yes" allows own numbers in commits
+PATHS = ("metrics", "plots", "dvc.lock")
 HOOK = """\
 #!/bin/sh
 # Of espejo's `make setup`: no numbers of your own chats in a commit without your yes.
@@ -26,63 +27,69 @@ python=.venv/bin/python
 test -x $python || python=python3
 exec $python espejo/privacy/own_numbers.py
 """
-# In dvc.lock: which folder of exports a stage read, and the outputs that git may have.
-_READ = re.compile(
+# In dvc.lock: the folders of exports that stages read, and the outputs that are kept in git.
+_RAW_FOLDER = re.compile(
     r"^ +- path: (.+)/people\.yaml$|^ +data\.raw: (.+)$|stages\.parse\s+(\S+)", re.MULTILINE
 )
-_OUT = re.compile(
+_OUTPUT = re.compile(
     r"^ +- path: ((?:metrics|plots)/.+)\n(?: +hash: md5\n)? +md5: (\w+)$", re.MULTILINE
 )
 
 
 def _git(*arguments: str) -> bytes:
-    """What git prints, nothing where it fails."""
+    """The output of a git command, empty if it fails."""
     return subprocess.run(["git", *arguments], capture_output=True, check=False).stdout
 
 
-def own(staged: list[str]) -> list[str]:
+def own_files(staged: list[str]) -> list[str]:
     """Those of the staged files that are not the demo's."""
     lock = _git("show", ":dvc.lock").decode("utf-8", "replace")
-    if {folder for match in _READ.findall(lock) for folder in match if folder} - {DEMO}:
+    folders = {folder for match in _RAW_FOLDER.findall(lock) for folder in match if folder}
+    if folders - {DEMO}:
         return staged
-    known = set(_OUT.findall(lock))
+    demo_outputs = set(_OUTPUT.findall(lock))  # (path, MD5)
 
-    def demos(name: str) -> bool:
+    def is_demo(name: str) -> bool:
         content = _git("show", f":{name}")
-        return name == "dvc.lock" or (name, hashlib.md5(content).hexdigest()) in known
+        return name == "dvc.lock" or (name, hashlib.md5(content).hexdigest()) in demo_outputs
 
-    return [name for name in staged if not demos(name)]
+    return [name for name in staged if not is_demo(name)]
 
 
 def check() -> str:
-    """Why the commit is refused, "" where it is not."""
-    listed = _git("diff", "--cached", "--name-only", "--diff-filter=d", "-z", "--", *PLACES)
-    staged = os.fsdecode(listed).split("\0")[:-1]
-    if not staged or _git("config", "--type=bool", "--get", YES).strip() == b"true":
+    """Why the staged commit is refused; "" if it is not."""
+    output = _git("diff", "--cached", "--name-only", "--diff-filter=d", "-z", "--", *PATHS)
+    staged = os.fsdecode(output).split("\0")[:-1]
+    if not staged or _git("config", "--type=bool", "--get", ALLOW_KEY).strip() == b"true":
         return ""
-    numbers = own(staged)
-    if not numbers:
+    files = own_files(staged)
+    if not files:
         return ""
-    more = f" and {len(numbers) - 3} more" if len(numbers) > 3 else ""
+    more = f" and {len(files) - 3} more" if len(files) > 3 else ""
     return (
-        f"espejo: not committed, for these are numbers of your own chats: {', '.join(numbers[:3])}"
-        f"{more}. Leave them out: git restore --staged {' '.join(PLACES)} - or put them in all the "
-        f"same: git -c {YES}=yes commit - (the demo's, changed by hand, are mended by make repro)."
+        f"espejo: not committed, for these are numbers of your own chats: {', '.join(files[:3])}"
+        f"{more}. Leave them out: git restore --staged {' '.join(PATHS)} - or put them in all the "
+        f"same: git -c {ALLOW_KEY}=yes commit - (the demo's, changed by hand, are mended by make "
+        "repro)."
     )
 
 
 def install() -> str:
-    """Write the hook where there is none; returns what somebody who has one may add to theirs."""
-    place = _git("rev-parse", "--git-path", "hooks/pre-commit").decode().strip()
-    inside = _git("rev-parse", "--git-common-dir").decode().strip()
-    if not place:  # a copy without its history
+    """Write the hook if there is none yet.
+
+    Returns "", or a sentence with the line to add for somebody who has another hook.
+    """
+    hook_path = _git("rev-parse", "--git-path", "hooks/pre-commit").decode().strip()
+    git_dir = _git("rev-parse", "--git-common-dir").decode().strip()
+    if not hook_path:  # a copy without its history
         return ""
-    hook = Path(place).absolute()
-    ours = hook.is_relative_to(Path(inside).absolute())
-    there = hook.read_text("utf-8", "replace") if hook.is_file() else ""
-    if there == HOOK or "pre-commit.com" in there:  # whose configuration here names this
+    hook = Path(hook_path).absolute()
+    in_this_clone = hook.is_relative_to(Path(git_dir).absolute())
+    content = hook.read_text("utf-8", "replace") if hook.is_file() else ""
+    # The pre-commit tool runs this check as well: .pre-commit-config.yaml names it.
+    if content == HOOK or "pre-commit.com" in content:
         return ""
-    if hook.exists() or not ours:
+    if hook.exists() or not in_this_clone:
         return (
             f"espejo: {hook} is yours and stays. So that no numbers of own chats are committed, "
             "add to it: python3 espejo/privacy/own_numbers.py || exit 1"

@@ -1,14 +1,14 @@
-"""people.yaml, the file beside the exports: whose way of writing is learnt, and what others allow.
+"""people.yaml, the file beside the exports: who the author is, and what the others allow.
 
     author: Juli
     people:
       Cami: train        # their words may be learnt by methods that learn from whole texts
       Tincho: context    # the model may read their words, and never learns them
       Mamá: withhold     # left out, with every reply that answers them
-    aliases:             # what else people call somebody, of whom these words are then the name
+    aliases:             # what else somebody is called: treated like their name
       Mamá: [ma, la vieja]
 
-It stands beside the chats, not in params.yaml, because params go into git.
+This is no part of params.yaml, because git keeps that file and must not keep names.
 """
 
 from collections import Counter
@@ -26,31 +26,38 @@ from espejo.privacy import people_file
 from espejo.privacy.people_file import Entry
 
 FILE = "people.yaml"
-WITHHELD = "withheld"  # what the tables call whoever withholds their words
+WITHHELD = "withheld"  # replaces the names of people who withhold their words, in all tables
 ANSWERS = ("train", "context", "withhold")  # from the least strict to the strictest
-MEANING = (
+ANSWERS_EXPLAINED = (
     "train (their words may be learnt from), context (the model reads them and never learns them) "
     "or withhold (left out, with every reply that answers them)"
 )
+MAX_NAMES = 20  # listed in an error sentence
+
+# Names -> possible nicknames of each (see espejo.privacy.nicknames).
+ProposeNicknames = Callable[[Sequence[str]], Mapping[str, Sequence[str]]]
 
 
 @dataclass(frozen=True)
 class People:
-    """The author, the other names of the same person, and what everybody else allows."""
+    """The author with all names of that person, and what everybody else allows."""
 
     author: str
     aliases: frozenset[str]  # includes `author`
-    # The others in the order of the file; "" where the answer is still missing.
+    # Name -> answer of the others, in the order of the file; "" if the answer is missing.
     consents: Mapping[str, str] = field(default_factory=dict)
-    # What else somebody is called, by a name of the two above.
+    # Name (of the author or of the others) -> what else the person is called.
     nicknames: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
-    def who(self, answer: str) -> frozenset[str]:
+    def with_consent(self, answer: str) -> frozenset[str]:
         """The names of those who gave this answer."""
         return frozenset(name for name, consent in self.consents.items() if consent == answer)
 
-    def spelled(self, name: str) -> str:
-        """A name of the chats as the file spells it, which may differ in what nobody sees."""
+    def spelling(self, name: str) -> str:
+        """How the file spells a name of the chats: they may differ in invisible characters.
+
+        A name that is not in the file is returned as it is.
+        """
         return self._spellings.get(names.key(name), name)
 
     @cached_property
@@ -58,7 +65,7 @@ class People:
         return {names.key(name): name for name in (*self.consents, *self.aliases)}
 
     def pseudonyms(self, pattern: str) -> dict[str, str]:
-        """Every name and its pseudonym: number 0 for the author, the place in the file for others.
+        """Name -> pseudonym: number 0 for the author, the place in the file for the others.
 
         `pattern` is params clean.pseudonyms, in which {n} stands for the number.
         """
@@ -68,7 +75,7 @@ class People:
     def table(self) -> pd.DataFrame:
         """Table PEOPLE: the author, then the others in the order of the file.
 
-        Who withholds their words is in no later table, and so not in this one.
+        People who withhold their words are left out, as no later table contains their names.
         """
         others = {name: consent for name, consent in self.consents.items() if consent != "withhold"}
         names = [self.author, *others]
@@ -80,8 +87,11 @@ class People:
             }
         )
 
-    def under(self, pattern: str | None) -> "People":
-        """The same people as the stage clean calls them (params clean.pseudonyms)."""
+    def pseudonymized(self, pattern: str | None) -> "People":
+        """The same people under their pseudonyms, as in all tables from the stage clean on.
+
+        `pattern` is params clean.pseudonyms; with None the names stay.
+        """
         if pattern is None:
             return self
         pseudonyms = self.pseudonyms(pattern)
@@ -92,147 +102,152 @@ class People:
 
 @dataclass(frozen=True)
 class Writers:
-    """Those who write in some chats, beside what a people.yaml says of them."""
+    """The people who write in some chats, compared with a people.yaml."""
 
-    known: People  # of the file
-    messages: Mapping[str, int]  # by name, as the file spells it; most messages first
-    unlisted: Sequence[str]  # who is not in the file: one spelling of each name
-    unanswered: Sequence[str]  # of whom, the author left out, it does not say what they allow
-    absent: Sequence[str]  # names of the author's that nobody has; "" where it names no author
+    people: People  # of the file
+    messages: Mapping[str, int]  # name as the file spells it -> messages; most messages first
+    unlisted: Sequence[str]  # writers who are not in the file: one spelling of each name
+    unanswered: Sequence[str]  # writers but the author whose answer is missing
+    absent: Sequence[str]  # names of the author that nobody has; "" if the file names no author
 
 
-def read(folder: Path) -> People:
+def read_people(folder: Path) -> People:
     """Read `folder/people.yaml`; `author` may be a list of names of one person, main name first.
 
-    Spellings of a name that differ in what nobody sees are one person: the strictest answer holds.
+    If two names differ only in invisible characters they are one person, and the stricter answer
+    holds.
 
-    Raises UserError when the file is missing, cannot be read or holds an answer that is none.
+    Raises UserError when the file is missing, cannot be read, or has an answer that is not one of
+    ANSWERS.
     """
     path = folder / FILE
     if not path.exists():
         raise UserError(f"{path} is missing: write `author: NAME` in it, NAME as in the exports.")
-    return _known(people_file.read(path), path)
+    return _people_of(people_file.read(path), path)
 
 
-def _known(file: people_file.File, path: Path) -> People:
-    # None at all: the template as `make mine` writes it; `settled` then says who is in the chats.
-    own = {names.key(entry.name): entry.name for entry in reversed(file.author)}
-    written = list(own.values())[::-1] or [""]
-    first: dict[str, str] = {}
+def _people_of(file: people_file.File, path: Path) -> People:
+    author_names = {names.key(entry.name): entry.name for entry in reversed(file.author)}
+    # No name is no error here, as in the template of `make mine`: `check_people` raises it, with
+    # a list of who is in the chats.
+    aliases = list(author_names.values())[::-1] or [""]
+    spellings: dict[str, str] = {}
     consents: dict[str, str] = {}
     for entry in file.people:
-        consent = _answer(entry, path)
-        if names.key(entry.name) in own:
+        consent = _checked_answer(entry, path)
+        if names.key(entry.name) in author_names:
             continue
-        name = first.setdefault(names.key(entry.name), entry.name)
+        name = spellings.setdefault(names.key(entry.name), entry.name)
         consents[name] = max(consents.get(name, ""), consent, key=("", *ANSWERS).index)
-    known = People(written[0], frozenset(written), consents)
+    people = People(aliases[0], frozenset(aliases), consents)
     nicknames: dict[str, list[str]] = {}
     for entry in file.aliases:
-        name = known.spelled(entry.name)
-        if name not in consents and name not in known.aliases:
+        name = people.spelling(entry.name)
+        if name not in consents and name not in people.aliases:
             raise UserError(
                 f"{path} (line {entry.line}): {entry.name} has aliases and stands neither after "
                 "author nor under people; write the name as it stands there."
             )
         nicknames.setdefault(name, []).extend(entry.answer)
-    return People(written[0], frozenset(written), consents, nicknames)
+    return People(aliases[0], frozenset(aliases), consents, nicknames)
 
 
-def _answer(entry: Entry, path: Path) -> str:
-    answer = str(entry.answer).casefold()  # one word, of a person
+def _checked_answer(entry: Entry, path: Path) -> str:
+    answer = str(entry.answer).casefold()
     if answer not in ("", *ANSWERS):
         raise UserError(
             f"{path} (line {entry.line}) says {entry.answer[:40]!r} after {entry.name}: "
-            f"expected {MEANING}."
+            f"expected {ANSWERS_EXPLAINED}."
         )
     return answer
 
 
-def settled(
+def check_people(
     folder: Path,
     messages_by_author: Mapping[str, int],
-    proposed: Callable[[Sequence[str]], Mapping[str, Sequence[str]]] = lambda _: {},
+    propose_nicknames: ProposeNicknames = lambda _: {},
 ) -> People:
-    """The people of `folder`, when the author is known and everybody has answered.
+    """The people of `folder/people.yaml`, if the author is known and everybody has answered.
 
-    The file is written when there is none. Whoever is not in it yet is added without an answer, in
-    a comment what `proposed` (names -> nicknames) gives; and so is a salt where there is none.
+    The file is written if there is none. Writers who are not in it yet are added without an answer,
+    with a comment that holds the proposed nicknames. A salt is added if there is none.
 
-    Raises UserError, saying what to write: as `read` does, for an answer that is missing, and for a
-    name of the author's that nobody has. That is an error even beside one that fits: half of the
-    author's messages would otherwise count as somebody else's.
+    Raises UserError, with what to write: in the cases of `read_people`, for a missing answer, and
+    for a name of the author that nobody in the chats has. The last is an error even if another name
+    of the author fits: half of the author's messages could otherwise count as somebody else's.
     """
     path = folder / FILE
     file = people_file.read(path) if path.exists() else people_file.File()
-    writers = compared(file, path, messages_by_author)
-    added = _add(writers.unlisted, file, path, proposed)
+    writers = match_writers(file, path, messages_by_author)
+    problem = _add_names_and_salt(writers.unlisted, file, path, propose_nicknames)
     if writers.absent:
-        raise UserError(no_author(writers, path) + added)
+        raise UserError(author_problem(writers, path) + problem)
     if writers.unanswered:
-        absent = [name for name in writers.known.consents if name not in writers.messages]
+        absent = [name for name in writers.people.consents if name not in writers.messages]
         raise UserError(
             f"{path} does not say what these people allow: "
-            f"{listed(writers.unanswered, writers.messages)}. "
-            f"Ask them and write after each name, under people, {MEANING}."
+            f"{format_counts(writers.unanswered, writers.messages)}. "
+            f"Ask them and write after each name, under people, {ANSWERS_EXPLAINED}."
             + (f" It also names {', '.join(absent[:5])}, who wrote no message." if absent else "")
-            + added
+            + problem
         )
-    if added:
-        raise UserError(f"{path} could not be completed.{added}")
-    return writers.known
+    if problem:
+        raise UserError(f"{path} could not be completed.{problem}")
+    return writers.people
 
 
-def compared(file: people_file.File, path: Path, messages_by_author: Mapping[str, int]) -> Writers:
-    """Those who write in the chats beside what `file`, which is read from `path`, says of them."""
-    known = _known(file, path)
+def match_writers(
+    file: people_file.File, path: Path, messages_by_author: Mapping[str, int]
+) -> Writers:
+    """Compare the people who write in the chats with `file`, which was read from `path`."""
+    people = _people_of(file, path)
     messages: Counter[str] = Counter()
-    spellings: dict[str, str] = {}  # the file's own, else the one with most messages
+    spellings: dict[str, str] = {}  # the file's, else the one with most messages
     for name in sorted(messages_by_author, key=lambda name: (-messages_by_author[name], name)):
-        spelling = spellings.setdefault(names.key(name), known.spelled(name))
+        spelling = spellings.setdefault(names.key(name), people.spelling(name))
         messages[spelling] += messages_by_author[name]
     ranked = sorted(messages, key=lambda name: (-messages[name], name))
-    others = [name for name in ranked if name not in known.aliases]
+    others = [name for name in ranked if name not in people.aliases]
     return Writers(
-        known,
+        people,
         {name: messages[name] for name in ranked},
-        unlisted=[name for name in others if name not in known.consents],
-        unanswered=[name for name in others if not known.consents.get(name)],
-        absent=sorted(name for name in known.aliases if name not in messages),
+        unlisted=[name for name in others if name not in people.consents],
+        unanswered=[name for name in others if not people.consents.get(name)],
+        absent=sorted(name for name in people.aliases if name not in messages),
     )
 
 
-def completed(
+def completed_text(
     file: people_file.File,
     unlisted: Sequence[str],
-    proposed: Callable[[Sequence[str]], Mapping[str, Sequence[str]]],
+    propose_nicknames: ProposeNicknames,
     author: Sequence[str] = (),
     answers: Mapping[str, str] | None = None,
 ) -> str | None:
-    """The text of `file` with these names, then further names of the author, and the answers.
+    """The text of `file` with the names `unlisted`, more names of the author, and the answers.
 
-    None where it is written in a way that has no place for them.
+    None if the file is written in a way that has no place for them.
     """
     text: str | None = file.text
     if unlisted:
-        proposals = proposed(unlisted)
-        text = people_file.added(file, {name: proposals.get(name, ()) for name in unlisted})
+        proposals = propose_nicknames(unlisted)
+        text = people_file.add_names(file, {name: proposals.get(name, ()) for name in unlisted})
     if text is None or not (author or answers):
         return text
-    return people_file.answered(people_file.parsed(text, Path(FILE)), author, answers or {})
+    return people_file.fill_in(people_file.parse(text, Path(FILE)), author, answers or {})
 
 
-def _add(
+def _add_names_and_salt(
     unlisted: Sequence[str],
     file: people_file.File,
     path: Path,
-    proposed: Callable[[Sequence[str]], Mapping[str, Sequence[str]]],
+    propose_nicknames: ProposeNicknames,
 ) -> str:
-    """Add names without an answer and a salt; returns what could not be done, as a sentence."""
-    told = ""
-    text = completed(file, unlisted, proposed)
+    """Write names without an answer, and a salt, into the file; returns what failed, or ""."""
+    problem = ""
+    text = completed_text(file, unlisted, propose_nicknames)
     if text is None:
-        told = " These names could not be added there without changing it: write them yourself."
+        problem = " These names could not be added there without changing it: write them yourself."
         text = file.text
     if not file.salted:
         text = people_file.with_salt(text)
@@ -240,31 +255,31 @@ def _add(
         try:
             people_file.write(path, text)
         except OSError as error:
-            told = (
+            problem = (
                 f" It cannot be written ({error.strerror or error}): allow that, or write "
                 "`# salt: ` and 32 random digits into its first line yourself."
             )
-    return told
+    return problem
 
 
-def no_author(writers: Writers, path: Path) -> str:
-    """What is wrong with the author's name in the file `path`, and who could be meant."""
-    missing, messages = writers.absent[0], writers.messages
-    if missing:
-        problem = f"{path} names the author {missing!r}, who wrote no message"
+def author_problem(writers: Writers, path: Path) -> str:
+    """What is wrong with the author's name in the file `path`, and whose name could be meant."""
+    name, messages = writers.absent[0], writers.messages
+    if name:
+        problem = f"{path} names the author {name!r}, who wrote no message"
     else:
         problem = f"{path} names no author"
-    close = get_close_matches(missing, messages, n=3, cutoff=0.5)
+    close = get_close_matches(name, messages, n=3, cutoff=0.5)
     hint = f" The closest: {', '.join(close)}." if close else ""
     return (
         f"{problem}. Authors in the chats, with their messages: "
-        f"{listed(list(messages), messages)}.{hint}"
+        f"{format_counts(list(messages), messages)}.{hint}"
         " Write `author: NAME` with one of these names and, under people, after each of the "
-        f"others what they allow: {MEANING}."
+        f"others what they allow: {ANSWERS_EXPLAINED}."
     )
 
 
-def listed(ranked: Sequence[str], messages: Mapping[str, int]) -> str:
-    """Names with their messages; of many the first twenty."""
-    counted = ", ".join(f"{name} ({messages[name]})" for name in ranked[:20])
-    return counted + (f" and {len(ranked) - 20} more" if len(ranked) > 20 else "")
+def format_counts(people: Sequence[str], messages: Mapping[str, int]) -> str:
+    """The first MAX_NAMES of `people`, each with the number of messages: "Cami (30), Juli (12)"."""
+    counts = ", ".join(f"{name} ({messages[name]})" for name in people[:MAX_NAMES])
+    return counts + (f" and {len(people) - MAX_NAMES} more" if len(people) > MAX_NAMES else "")

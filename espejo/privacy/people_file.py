@@ -1,4 +1,4 @@
-"""The file people.yaml as text: read with its lines, and added to without a change to a line of it.
+"""people.yaml as a text: read with line numbers, and extended without changing lines of a person.
 
 Names are read as they are written, whatever YAML takes them for: a person may be called No, 12 or
 2020-01-01.
@@ -8,7 +8,7 @@ import re
 import secrets
 import shutil
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,17 +20,17 @@ from ruamel.yaml.reader import ReaderError
 from espejo.core import names
 from espejo.core.errors import UserError
 
-LIMIT = 200_000  # bytes: some five thousand people
+MAX_BYTES = 200_000  # about five thousand people
 KEYS = ("author", "people", "aliases")
-SALTED = re.compile(r"^#\s*salt:\s*(?:[0-9a-f]{32,}|none)\b", re.MULTILINE)
-_NOTHING = ("", "~", "null", "Null", "NULL")
-_TIGHT = re.compile(r"""\s*[^#\s"'][^:#]*:\S""")  # a line whose colon has no space after it
-# What YAML takes for a line's end, or for no text, and no editor shows.
-_SIGNS = dict.fromkeys(
+_SALT_LINE = re.compile(r"^#\s*salt:\s*(?:[0-9a-f]{32,}|none)\b", re.MULTILINE)
+_EMPTY_VALUES = ("", "~", "null", "Null", "NULL")
+_NO_SPACE = re.compile(r"""\s*[^#\s"'][^:#]*:\S""")  # a line without a space after its colon
+# Characters that no editor shows and YAML takes for line ends or refuses.
+_TO_SPACE = dict.fromkeys(
     [*range(9), 11, 12, *range(14, 32), *range(0x7F, 0xA0), 0x2028, 0x2029], " "
 ) | dict.fromkeys([0xA0, 0x2009, 0x202F, 0x3000], " ")
-_GAP = re.compile(r"(?<=\S)[ \t]+")
-_DEEPEST = 20  # brackets: a name may hold some
+_BLANKS = re.compile(r"(?<=\S)[ \t]+")
+_MAX_DEPTH = 20  # of nested brackets: a name may contain some
 _SALT = """\
 # salt: {salt}
 # Keep that line, and give it to nobody: without it whoever sees dvc.lock could try out names.
@@ -39,7 +39,7 @@ _SALT = """\
 
 @dataclass(frozen=True)
 class Entry:
-    """A name as written, what stands after it ("" for nothing), and its line, from 1."""
+    """A name as written, the value after its colon ("" for none), and its line, from 1."""
 
     name: str
     answer: str | tuple[str, ...]
@@ -48,7 +48,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class File:
-    """What a people.yaml says: of the author the names only."""
+    """The parts of a people.yaml; entries of `author` are names without a value.
+
+    `root` is the YAML node of the whole file, None if it is empty.
+    """
 
     text: str = ""
     author: tuple[Entry, ...] = ()
@@ -58,26 +61,26 @@ class File:
 
     @property
     def salted(self) -> bool:
-        """Whether its MD5, which dvc.lock holds, tells nothing to whoever guesses names."""
-        return bool(SALTED.search(self.text))
+        """Whether it has a salt, so that its MD5 in dvc.lock confirms no guess of names."""
+        return bool(_SALT_LINE.search(self.text))
 
 
 def with_salt(text: str) -> str:
-    """The text below two lines of comment with 128 random bits; its line ends stay."""
-    salt = _SALT.format(salt=secrets.token_hex(16))
+    """The text below a comment of two lines with 128 random bits; line ends stay as they are."""
+    comment = _SALT.format(salt=secrets.token_hex(16))
     if "\r\n" in text:
-        salt = salt.replace("\n", "\r\n")
-    mark = "\ufeff" if text.startswith("\ufeff") else ""
-    return mark + salt + text.removeprefix(mark)
+        comment = comment.replace("\n", "\r\n")
+    byte_order_mark = "\ufeff" if text.startswith("\ufeff") else ""
+    return byte_order_mark + comment + text.removeprefix(byte_order_mark)
 
 
 def read(path: Path) -> File:
-    """The file. Raises UserError, with the line, when it cannot be read or says something else."""
-    return parsed(_text(path), path)
+    """Read a people.yaml. Raises UserError, with the line, when it cannot be read or is invalid."""
+    return parse(_read_text(path), path)
 
 
-def parsed(text: str, path: Path) -> File:
-    """What a text says. Raises UserError, which names `path`, when it says something else."""
+def parse(text: str, path: Path) -> File:
+    """The parts of a text. Raises UserError, which names `path` and line, when it is invalid."""
     root = _root(path, text)
     if root is None:
         return File(text)
@@ -103,14 +106,14 @@ def parsed(text: str, path: Path) -> File:
     )
 
 
-def _text(path: Path) -> str:
+def _read_text(path: Path) -> str:
     try:
-        about = path.stat()
-        if not stat.S_ISREG(about.st_mode):
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
             raise UserError(f"{path} is a folder or no ordinary file: expected a text; move it.")
-        if about.st_size > LIMIT:
+        if status.st_size > MAX_BYTES:
             raise UserError(
-                f"{path} holds {about.st_size:,} bytes, far beyond a list of people: look what is "
+                f"{path} holds {status.st_size:,} bytes, far beyond a list of people: look what is "
                 "in it, or move it away and run this again."
             )
         data = path.read_bytes()
@@ -132,51 +135,59 @@ def _text(path: Path) -> str:
 
 
 def _root(path: Path, text: str) -> Node | None:
-    """The nodes of a text: no value is built, so that an alias costs nothing and a name stays."""
-    text = _GAP.sub(lambda gap: " " * len(gap[0]), text.translate(_SIGNS))
+    """The YAML nodes of a text, None if it is empty.
+
+    No values are built from them: so a name stays as it is written, and nested YAML aliases cannot
+    blow up memory.
+    """
+    text = _BLANKS.sub(lambda blanks: " " * len(blanks[0]), text.translate(_TO_SPACE))
     lines = text.split("\n")
-    deep = next((index for index, line in enumerate(lines) if _depth(line) > _DEEPEST), None)
-    if deep is not None:
-        raise _wrong(path, deep, "brackets within brackets")
+    nested = _first_index(lines, lambda line: _depth(line) > _MAX_DEPTH)
+    if nested is not None:
+        raise _syntax_error(path, nested, "brackets within brackets")
     try:
         return YAML(pure=True).compose(text)
     except RecursionError:
-        raise _wrong(path, None, "brackets within brackets") from None
+        raise _syntax_error(path, None, "brackets within brackets") from None
     except ReaderError as error:
         index = text.count("\n", 0, error.position)
-        raise _wrong(
+        raise _syntax_error(
             path, index, f"a sign that YAML does not know, U+{error.character:04X}"
         ) from None
     except (YAMLError, ValueError) as error:
-        # Without its space a line goes on in the next ones, and YAML complains of one of those.
-        tight = next((index for index, line in enumerate(lines) if _TIGHT.match(line)), None)
-        tab = next((index for index, line in enumerate(lines) if re.match(r" *\t", line)), None)
-        if tight is not None:
-            raise _wrong(path, tight, "no space after a colon") from None
+        # YAML reads a line without the space as going on in the next, and complains of a later one.
+        no_space = _first_index(lines, _NO_SPACE.match)
+        tab = _first_index(lines, re.compile(r" *\t").match)
+        if no_space is not None:
+            raise _syntax_error(path, no_space, "no space after a colon") from None
         if tab is not None:
-            raise _wrong(path, tab, "a tab where it begins: use spaces") from None
+            raise _syntax_error(path, tab, "a tab where it begins: use spaces") from None
         mark = getattr(error, "problem_mark", None)
-        what = " ".join(str(getattr(error, "problem", "") or "something else").split())
-        if sign := re.search("found character '(.)' that cannot start", what):
-            what = f"a name that begins with {sign[1]} and is not in quotes"
-        raise _wrong(path, mark and min(mark.line, len(lines) - 1), what) from None
+        problem = " ".join(str(getattr(error, "problem", "") or "something else").split())
+        if sign := re.search("found character '(.)' that cannot start", problem):
+            problem = f"a name that begins with {sign[1]} and is not in quotes"
+        raise _syntax_error(path, mark and min(mark.line, len(lines) - 1), problem) from None
 
 
-def _wrong(path: Path, index: int | None, what: str) -> UserError:
+def _first_index(lines: Sequence[str], condition: Callable[[str], object]) -> int | None:
+    return next((index for index, line in enumerate(lines) if condition(line)), None)
+
+
+def _syntax_error(path: Path, index: int | None, problem: str) -> UserError:
     where = "" if index is None else f" (line {index + 1})"
     return UserError(
-        f"{path}{where} is not valid YAML, there or just before ({what}): expected `author: NAME` "
-        "and, under people, lines `NAME: ANSWER`, with a space after each colon."
+        f"{path}{where} is not valid YAML, there or just before ({problem}): expected "
+        "`author: NAME` and, under people, lines `NAME: ANSWER`, with a space after each colon."
     )
 
 
 def _depth(line: str) -> int:
-    """How deep brackets stand within brackets."""
-    depth = most = 0
+    """How deep brackets are nested in a line."""
+    depth = max_depth = 0
     for sign in line:
         depth += (sign in "[{") - (sign in "]}")
-        most = max(most, depth)
-    return most
+        max_depth = max(max_depth, depth)
+    return max_depth
 
 
 def _line(node: Node) -> str:
@@ -194,31 +205,34 @@ def _short(name: str) -> str:
 
 
 def _pairs(node: MappingNode, path: Path) -> list[tuple[Entry, Node]]:
-    """The pairs of a mapping; a name may stand there once, in the same signs."""
+    """The keys and values of a mapping. Raises UserError for a key that stands there twice.
+
+    Two spellings of a key that only look alike are no error: `people` makes one person of them.
+    """
     lines_of: dict[str, int] = {}
     pairs = []
-    for written, value in node.value:
-        if not isinstance(written, ScalarNode) or not names.plain(written.value):
-            raise UserError(f"{path}{_line(written)}: expected a name before the colon.")
-        name, line = names.plain(written.value), written.start_mark.line + 1
-        if written.value in lines_of:
+    for key, value in node.value:
+        if not isinstance(key, ScalarNode) or not names.plain(key.value):
+            raise UserError(f"{path}{_line(key)}: expected a name before the colon.")
+        name, line = names.plain(key.value), key.start_mark.line + 1
+        if key.value in lines_of:
             raise UserError(
-                f"{path} (line {line}): {_short(name)} stands on line {lines_of[written.value]} "
+                f"{path} (line {line}): {_short(name)} stands on line {lines_of[key.value]} "
                 "already; leave one of the two."
             )
-        lines_of[written.value] = line
+        lines_of[key.value] = line
         pairs.append((Entry(name, "", line), value))
     return pairs
 
 
 def _missing(node: Node) -> bool:
-    """Whether nothing stands after a colon."""
-    return isinstance(node, ScalarNode) and node.style is None and node.value in _NOTHING
+    """Whether a value is empty."""
+    return isinstance(node, ScalarNode) and node.style is None and node.value in _EMPTY_VALUES
 
 
 def _author(node: Node | None, path: Path) -> list[Entry]:
-    listed = node.value if isinstance(node, SequenceNode) else [] if node is None else [node]
-    for node in listed:
+    author = node.value if isinstance(node, SequenceNode) else [] if node is None else [node]
+    for node in author:
         if not isinstance(node, ScalarNode):
             raise UserError(
                 f"{path}{_line(node)}: {_kind(node)} stands after author; expected a name, or a "
@@ -226,7 +240,7 @@ def _author(node: Node | None, path: Path) -> list[Entry]:
             )
     return [
         Entry(name, "", node.start_mark.line + 1)
-        for node in listed
+        for node in author
         if not _missing(node) and (name := names.plain(node.value))
     ]
 
@@ -252,113 +266,113 @@ def _answer(node: Node) -> str:
 def _aliases(node: Node | None, path: Path) -> list[Entry]:
     if node is None:
         return []
-    wrong = "expected lines `NAME: [OTHER NAME, OTHER NAME]`, NAME as under people"
+    expected = "expected lines `NAME: [OTHER NAME, OTHER NAME]`, NAME as under people"
     if not isinstance(node, MappingNode):
-        raise UserError(f"{path}{_line(node)}: {_kind(node)} stands under aliases; {wrong}.")
+        raise UserError(f"{path}{_line(node)}: {_kind(node)} stands under aliases; {expected}.")
     entries = []
     for entry, value in _pairs(node, path):
-        listed = value.value if isinstance(value, SequenceNode) else [value]
-        if not all(isinstance(node, ScalarNode) for node in listed):
+        aliases = value.value if isinstance(value, SequenceNode) else [value]
+        if not all(isinstance(node, ScalarNode) for node in aliases):
             raise UserError(
-                f"{path} (line {entry.line}): not a name after {_short(entry.name)}; {wrong}."
+                f"{path} (line {entry.line}): not a name after {_short(entry.name)}; {expected}."
             )
-        others = tuple(names.plain(node.value) for node in listed if not _missing(node))
-        entries.append(Entry(entry.name, others, entry.line))
+        texts = tuple(names.plain(node.value) for node in aliases if not _missing(node))
+        entries.append(Entry(entry.name, texts, entry.line))
     return entries
 
 
-def added(file: File, unlisted: Mapping[str, Sequence[str]]) -> str | None:
-    """The text with more names under people, each with a comment on how it may be called.
+def add_names(file: File, unlisted: Mapping[str, Sequence[str]]) -> str | None:
+    """The text with more names under people, each with its possible nicknames in a comment.
 
-    No line that a person wrote changes, but for one of people in braces, which gets longer. None
-    where the names find no place that way.
+    Lines that a person wrote stay as they are; only people in braces, {Ana: train}, are extended on
+    their line. None if there is no place for the names.
     """
-    feed = "\r\n" if "\r\n" in file.text else "\n"
+    newline = "\r\n" if "\r\n" in file.text else "\n"
     text = file.text
     if text.strip("\ufeff") and not text.endswith("\n"):
-        text += feed
-    lines = text.split("\n")  # as the marks of YAML count them
+        text += newline
+    lines = text.split("\n")  # as YAML counts lines
     pairs = file.root.value if file.root else ()
     key, node = next((pair for pair in pairs if pair[0].value == "people"), (None, None))
     new = None
     if key is None or node is None:
         if file.root is None or not file.root.flow_style:
-            start = "" if file.root else f"author:{feed}"
-            new = f"{text}{start}people:{feed}{_block(unlisted, '  ', feed)}"
+            start = "" if file.root else f"author:{newline}"
+            new = f"{text}{start}people:{newline}{_block(unlisted, '  ', newline)}"
     elif _missing(node) and not node.value:
-        new = _inserted(lines, key.start_mark.line, _block(unlisted, "  ", feed))
+        new = _insert(lines, key.start_mark.line, _block(unlisted, "  ", newline))
     elif isinstance(node, MappingNode) and not node.flow_style:
         name, answer = node.value[-1]
-        # An answer that is missing is marked where the next word of the file stands.
-        last = (name if _missing(answer) and not answer.value else answer).end_mark.line
-        column = " " * node.value[0][0].start_mark.column
-        new = _inserted(lines, last, _block(unlisted, column, feed))
+        # YAML puts a missing answer at the next word of the file.
+        last_line = (name if _missing(answer) and not answer.value else answer).end_mark.line
+        indent = " " * node.value[0][0].start_mark.column
+        new = _insert(lines, last_line, _block(unlisted, indent, newline))
     elif isinstance(node, MappingNode):
         end = node.end_mark.index - 1
-        between = ", " if node.value else ""
-        new = (
-            text[:end] + between + ", ".join(f"{_quoted(name)}: " for name in unlisted) + text[end:]
-        )
+        comma = ", " if node.value else ""
+        pairs_added = ", ".join(f"{_quoted(name)}: " for name in unlisted)
+        new = text[:end] + comma + pairs_added + text[end:]
     if new is None:
         return None
     try:
-        reparsed = parsed(new, Path())
+        reparsed = parse(new, Path())
     except UserError:
         return None
     expected = [(entry.name, entry.answer) for entry in file.people] + [
         (names.plain(name), "") for name in unlisted
     ]
-    same = [(entry.name, entry.answer) for entry in reparsed.people] == expected and (
+    as_expected = [(entry.name, entry.answer) for entry in reparsed.people] == expected and (
         [entry.name for entry in reparsed.author] == [entry.name for entry in file.author]
     )
-    return new if same else None
+    return new if as_expected else None
 
 
-def answered(file: File, author: Sequence[str], answers: Mapping[str, str]) -> str | None:
-    """The text with further names of the author, and an answer after names that have none yet.
+def fill_in(file: File, author: Sequence[str], answers: Mapping[str, str]) -> str | None:
+    """The text with more names of the author, and with answers after names that have none yet.
 
-    Comments, order and all that is answered stay. `answers` holds names as the file spells them.
-    None where the file is written in a way that has no place for them.
+    Comments, order and existing answers stay. `answers` maps names, as the file spells them, to
+    answers. None if the file is written in a way that has no place for them.
     """
-    feed = "\r\n" if "\r\n" in file.text else "\n"
+    newline = "\r\n" if "\r\n" in file.text else "\n"
     root = file.root
     pairs = {key.value: (key, value) for key, value in root.value} if root else {}
-    edits = []  # start, end, what stands there then
+    edits = []  # start, end, and the text to put there
     if author and "author" in pairs:
-        edits.append(_more_names(*pairs["author"], file, author, feed))
+        edits.append(_more_names(*pairs["author"], file, author, newline))
     elif author and root and pairs:
         start = root.start_mark.index
-        edits.append((start, start, f"author: {_value(author)}{feed}"))
+        edits.append((start, start, f"author: {_author_value(author)}{newline}"))
     elif author:
-        edits.append((len(file.text), len(file.text), f"{feed}author: {_value(author)}{feed}"))
-    listed = pairs["people"][1].value if "people" in pairs and answers else ()
-    for key, value in listed if isinstance(listed, list) else ():
+        end = len(file.text)
+        edits.append((end, end, f"{newline}author: {_author_value(author)}{newline}"))
+    people = pairs["people"][1].value if "people" in pairs and answers else ()
+    for key, value in people if isinstance(people, list) else ():
         if answer := answers.get(names.plain(key.value)):
             edits.append(_after_colon(key, value, file, answer))
     text = file.text
     for start, end, new in sorted(edits, reverse=True):
         text = text[:start] + new + text[end:]
     try:
-        result = parsed(text, Path())
+        result = parse(text, Path())
     except UserError:
         return None
-    as_meant = (
+    as_expected = (
         [entry.name for entry in result.author]
         == [*(entry.name for entry in file.author), *map(names.plain, author)]
-        and _pairs_of(result.people)
-        == [(name, answer or answers.get(name, "")) for name, answer in _pairs_of(file.people)]
-        and _pairs_of(result.aliases) == _pairs_of(file.aliases)
+        and _contents(result.people)
+        == [(name, answer or answers.get(name, "")) for name, answer in _contents(file.people)]
+        and _contents(result.aliases) == _contents(file.aliases)
         and answers.keys() <= {entry.name for entry in file.people if not entry.answer}
     )
-    return text if as_meant else None
+    return text if as_expected else None
 
 
-def _pairs_of(entries: Sequence[Entry]) -> list[tuple[str, str | tuple[str, ...]]]:
+def _contents(entries: Sequence[Entry]) -> list[tuple[str, str | tuple[str, ...]]]:
     return [(entry.name, entry.answer) for entry in entries]
 
 
 def _after_colon(key: Node, value: Node, file: File, text: str) -> tuple[int, int, str]:
-    """The edit that puts `text` after a key whose value is missing."""
+    """The edit that puts `text` after a key whose value is empty."""
     if value.end_mark.index > value.start_mark.index:  # ~, null or ""
         return value.start_mark.index, value.end_mark.index, text
     colon = file.text.find(":", key.end_mark.index) + 1
@@ -366,15 +380,15 @@ def _after_colon(key: Node, value: Node, file: File, text: str) -> tuple[int, in
 
 
 def _more_names(
-    key: Node, value: Node, file: File, author: Sequence[str], feed: str
+    key: Node, value: Node, file: File, author: Sequence[str], newline: str
 ) -> tuple[int, int, str]:
     """The edit that puts more names after the key `author`."""
     if _missing(value):
-        return _after_colon(key, value, file, _value(author))
+        return _after_colon(key, value, file, _author_value(author))
     if isinstance(value, SequenceNode) and not value.flow_style:
         last = value.value[-1]
         indent = " " * value.start_mark.column
-        more = "".join(f"{feed}{indent}- {_quoted(name)}" for name in author)
+        more = "".join(f"{newline}{indent}- {_quoted(name)}" for name in author)
         return last.end_mark.index, last.end_mark.index, more
     start, end = value.start_mark.index, value.end_mark.index
     written = file.text[start:end].strip().removeprefix("[").removesuffix("]").strip(", ")
@@ -382,8 +396,8 @@ def _more_names(
     return start, end, f"[{written}, {quoted}]" if written else f"[{quoted}]"
 
 
-def _value(author: Sequence[str]) -> str:
-    """The author's names as YAML: one as it is where YAML reads it so, several as a list."""
+def _author_value(author: Sequence[str]) -> str:
+    """The author's names as YAML: several as a list, one without quotes if YAML reads it alike."""
     if len(author) > 1:
         return f"[{', '.join(map(_quoted, author))}]"
     try:
@@ -394,21 +408,21 @@ def _value(author: Sequence[str]) -> str:
     return author[0] if bare and not _missing(node) else _quoted(author[0])
 
 
-def _inserted(lines: Sequence[str], after: int, block: str) -> str:
+def _insert(lines: Sequence[str], after: int, block: str) -> str:
     return "\n".join(lines[: after + 1]) + "\n" + block + "\n".join(lines[after + 1 :])
 
 
-def _block(unlisted: Mapping[str, Sequence[str]], indent: str, feed: str) -> str:
-    return "".join(
-        f"{indent}{_key(name)}:"
-        + (f"   # also called {', '.join(maybe)}? Then say so under aliases" if maybe else "")
-        + feed
-        for name, maybe in unlisted.items()
-    )
+def _block(unlisted: Mapping[str, Sequence[str]], indent: str, newline: str) -> str:
+    """Lines of names without an answer, with possible nicknames in a comment."""
+    lines = []
+    for name, nicknames in unlisted.items():
+        comment = f"   # also called {', '.join(nicknames)}? Then say so under aliases"
+        lines.append(f"{indent}{_key(name)}:{comment if nicknames else ''}{newline}")
+    return "".join(lines)
 
 
 def _key(name: str) -> str:
-    """A name as a key: as it is where YAML reads it so."""
+    """A name as a YAML key, without quotes if YAML reads it alike."""
     try:
         (pair,) = YAML(pure=True).compose(f"{name}:\n").value
         bare = pair[0].value == name and pair[0].style is None and name.isprintable()
@@ -430,13 +444,13 @@ def _escaped(sign: str) -> str:
 
 
 def write(path: Path, text: str) -> None:
-    """Put `text` in the place of the file, whole or not at all. Raises OSError."""
-    path = path.resolve()  # of what a link points to
-    beside = path.with_name(f".{path.name}.new")
+    """Replace the file's content with `text`, all of it or nothing. Raises OSError."""
+    path = path.resolve()  # the file that a link points to
+    draft = path.with_name(f".{path.name}.new")
     try:
-        beside.write_bytes(text.encode())
+        draft.write_bytes(text.encode())
         if path.exists():
-            shutil.copymode(path, beside)
-        beside.replace(path)
+            shutil.copymode(path, draft)
+        draft.replace(path)
     finally:
-        beside.unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)

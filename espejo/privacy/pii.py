@@ -17,26 +17,25 @@
 | <CODE>        | codes, PINs and passwords that let somebody in: "tu código es 123456"          |
 | <PHONE>       | phone numbers, and mentions of a number                                        |
 
-A pattern proposes; check digits (python-stdnum) and numbering plans (phonenumbers, Google's
-libphonenumber) decide. Where there is neither, a word beside it or full stops must tell: so it is
-with an Argentine DNI, a cédula, a passport. Some have check digits too weak for bare digits, and
-need a word as well: Aadhaar undivided, NSS, NIF, SSN without dashes. What is announced may be
-several: "dni 30123456 y 31234567". A phone number after a `+` or a word such as "cel", or before
-one, need only have a possible length; others must be valid in one of the regions, because bare
-digits are mostly something else. A password is a CODE: "clave" and "pin" name both, and a reader
-cannot tell them apart.
+Patterns find candidates; check digits (python-stdnum) and numbering plans (phonenumbers, Google's
+libphonenumber) decide. Numbers with neither, such as an Argentine DNI, a cédula or a passport, need
+a cue (a word beside them) or full stops. Some check digits are too weak for bare digits, and need a
+cue as well: Aadhaar without spaces, NSS, NIF, SSN without dashes. One cue may announce several
+numbers: "dni 30123456 y 31234567". A phone number with a "+" or a cue such as "cel" before or after
+it only needs a possible length; others must be valid in one of the regions, because bare digits are
+mostly something else. Passwords are of type CODE, because "clave" and "pin" may mean both.
 
-Characters that nobody sees (soft hyphens, zero-width ones) do not hide anything and are replaced
-with what they stand in.
+Invisible characters (soft hyphens, zero-width ones) do not hide data and are replaced with it.
 
-Missed: street addresses, names (see espejo.privacy.pseudonyms), user names, what is spelt out ("ana
-arroba gmail punto com") or spread over messages; DNI and local phone numbers with no such word; a
-code of three digits but a card's; passwords of several words or of letters alone, unless in
-quotation marks or alone after a colon ("contraseña: milanesa"); codes and passwords with no word
-for them, or with one that is in no list of espejo.privacy.codes; other countries' ID numbers. Found
-too often: ten bare digits that happen to be a valid phone number, a price beside a phone ("celu
-nuevo 1250000"), one in ten of the bare numbers of 16 digits (as CARD), of 18 (as ACCOUNT) and of
-three groups of four (as ID). Accents are expected composed (NFC).
+Missed: street addresses, names (see espejo.privacy.pseudonyms), user names, data that is spelt out
+("ana arroba gmail punto com") or spread over messages; DNI and local phone numbers without a cue;
+codes of three digits, except a card's; passwords of several words or of letters alone, unless in
+quotation marks or alone after a colon ("contraseña: milanesa"); codes and passwords without a cue,
+or with one that espejo.privacy.codes does not list; ID numbers of other countries.
+
+Found though it is none: ten bare digits that happen to be a valid phone number, a price beside a
+phone ("celu nuevo 1250000"), one in ten of the bare numbers of 16 digits (as CARD), of 18 (as
+ACCOUNT) and of three groups of four (as ID). Texts are expected in NFC (composed accents).
 """
 
 import re
@@ -50,14 +49,14 @@ from stdnum.ar import cbu
 from stdnum.in_ import pan
 
 from espejo.privacy import codes, identifiers, phones
-from espejo.privacy.cues import COUNTED, END, SMALL, START, WHOSE, after, joined
+from espejo.privacy.cues import END, FILLERS, START, UNITS, WHOSE, after_cue, further
 
-REGIONS = ("AR", "ES", "CL", "BR", "MX", "UY", "PY", "PE", "CO")  # ISO 3166, the likeliest first
+REGIONS = ("AR", "ES", "CL", "BR", "MX", "UY", "PY", "PE", "CO")  # ISO 3166, likeliest first
 
 
 @dataclass(frozen=True)
-class Found:
-    """Personal data at `start`:`end` of a text; `text` stays out of repr and so out of logs."""
+class PersonalData:
+    """Personal data at `text[start:end]`; its text is left out of repr and so of logs."""
 
     type: str
     start: int
@@ -65,13 +64,13 @@ class Found:
     text: str = field(repr=False)
 
 
-_Span = tuple[int, int, str]  # start, end, type; "" for what is no personal data
+_Span = tuple[int, int, str]  # start, end, type; type "" marks harmless text
 
-# To every pattern "<", ">" and the "\0" that covers what was found are an end. So a text reads the
-# same before and after replacement, and replacing twice is replacing once.
-_TAIL = r"[^\s<>\0]*[^\s<>\0.,;:!?()\[\]{}'\"«»“”‘’…*_~]"  # of a URL; it does not end a sentence
+# Every pattern ends at "<", ">" and the "\0" that masks earlier matches. So a text matches alike
+# before and after replacement, and replacing twice changes nothing more.
+_TAIL = r"[^\s<>\0]*[^\s<>\0.,;:!?()\[\]{}'\"«»“”‘’…*_~]"  # of a URL, without punctuation after it
 _HOST = r"(?<![\w@.-])(?:[\w-]++\.)+"
-_NEEDS_PATH = (  # "ok.es que" and "bueno.me voy" are people who leave no space
+_NEEDS_PATH = (  # else "ok.es que", "bueno.me voy" would be links
     "app|info|link|page|site|online|shop|store|ar|es|cl|br|mx|uy|py|pe|co|ec|ve|bo|us|uk|pt|fr|it"
     "|de|eu|me|tv|io|ai|gg|ly|gl|be|fm|gd|fi|to"
 )
@@ -80,16 +79,16 @@ _URL = (
     rf"|{_HOST}(?:com|net|org|edu|gob|gov)(?:\.[a-z]{{2}})?(?!\w)(?:[/?#:]{_TAIL})?"
     rf"|{_HOST}(?:{_NEEDS_PATH})/(?=[^\s<>\0]{{3}}){_TAIL}"
 )
-_LINKED = re.compile(r"-?\d{1,2}\.\d{3,}(?:,|%2C)\+?-?\d{1,3}\.\d{3,}", re.I)
+_COORDINATES_IN_URL = re.compile(r"-?\d{1,2}\.\d{3,}(?:,|%2C)\+?-?\d{1,3}\.\d{3,}", re.I)
 _MAIL = r"(?<![\w.+%-])[\w.+%-]++@(?:(?:[\w-]++\.)+[^\W\d_]{2,}|(?:gmail|hotmail|outlook|yahoo)\b)"
 _DEGREES = r"-?\d{1,3}\.\d{4,}°?(?: ?[NSEWO]\b)?"  # 12.500, 13.400 with three decimals are prices
 _POINT = rf"{_DEGREES}[,;\s]\s?{_DEGREES}(?!\w)"
 _MINUTES = r"\d{1,3} ?° ?\d{1,2} ?['′’´] ?(?:\d{1,2}(?:[.,]\d+)? ?[\"”″'′’]{1,2} ?)?[NSEWO]\b"
-_ACCOUNT = (
+_IBAN = (
     r"(?<!\w)[A-Z]{2}\d{2}(?:[A-Z0-9]{11,30}|(?:[ -][A-Z0-9]{4}\b){2,7}(?:[ -][A-Z0-9]{1,3}\b)?)"
 )
 _ALIAS = r"[a-z0-9-]++(?:\.[a-z0-9-]++)+"
-_UPI = (  # India's addresses to pay to, of the banks and wallets that most have
+_UPI = (  # India: addresses of payments, of the most used banks and wallets
     r"(?<![\w.+%-])[\w.+%-]++@(?:ok(?:axis|hdfcbank|icici|sbi)|ybl|ibl|axl|y?apl|upi|paytm"
     r"|pt(?:axis|hdfc|sbi|yes)|wa(?:axis|hdfcbank|icici|sbi))(?![\w-]|\.\w)"
 )
@@ -98,7 +97,7 @@ _CARD = (
     r"\d{4}|4\d{12}|[2-6]\d{15}|(?:50|5[6-9]|6\d)\d{15,17})"
 )
 _WHOSE = "mi|mis|su|tu|my|our|her|his|your|nuevo|nuestro|meu|seu|mio|phone|contact"
-_CALLED = (  # also what people call: a cab, a delivery
+_PHONE_WORDS = (  # also what people call: a cab, a delivery
     r"remis(?:es|er[ií]a)?|taxi|delivery|"
     r"tel(?:[eé]fonos?|efones?|s)?|tl?fn?o?|cel(?:u|ular|ulares|lulare|l|lphone|s)?|m[oó]vil(?:es)?"
     r"|mobile|fono|fijos?|phone|landline|whats?app|w[ap]?sp|wpp|[wg]uasap|zap"
@@ -106,22 +105,22 @@ _CALLED = (  # also what people call: a cab, a delivery
     r"|call|(?:text|ring|reach) (?:me|him|her|us)|agend[aá](?:me|lo|la)|contacto|chiamami|me liga"
     r"|escrib[ií](?:me|le|les|nos)|m[aá]nda(?:me|le)"
 )
-_CALL = re.compile(after(_CALLED, WHOSE, r"\Z"), re.I)
-_CALL_AFTER = re.compile(  # 4555-1234 (y 4555-1235) es mi fijo
-    rf"(?:{joined(phones.SHAPE)})?\s?(?:es|son|is|are|é)\s(?:(?:{SMALL}|los|las|sus|mis)\s){{0,3}}"
-    rf"(?:{_CALLED})(?!\w)",
+_PHONE_CUE = re.compile(after_cue(_PHONE_WORDS, WHOSE, r"\Z"), re.I)
+_PHONE_CUE_AFTER = re.compile(  # 4555-1234 (y 4555-1235) es mi fijo
+    rf"(?:{further(phones.SHAPE)})?\s?(?:es|son|is|are|é)\s(?:(?:{FILLERS}|los|las|sus|mis)\s){{0,3}}"
+    rf"(?:{_PHONE_WORDS})(?!\w)",
     re.I,
 )
 
 _HARMLESS = (  # money, counts, dates, hashtags
     r"(?:[$€]|\b(?:usd|ars|eur)\b) ?\d[\d.,]*+"
-    rf"|{START}\d[\d.,]*+ ?(?:[%€]|(?:mil |millones )?(?:de )?(?:{COUNTED})\b)"
+    rf"|{START}\d[\d.,]*+ ?(?:[%€]|(?:mil |millones )?(?:de )?(?:{UNITS})\b)"
     r"|(?<![\w/.-])(?:[0-3]?\d([/.])[01]?\d\1|[0-3]?\d-[01]?\d-(?=\d{4}))(?:\d{4}|\d\d)(?![\w/-])"
     r"|(?<![\w/.-])[0-3]?\d/[01]?\d(?![\w/-])"
     r"|(?<![\w/.-])[12]\d{3}([/.-])[01]?\d\2[0-3]?\d(?!\w)|#\w+"
 )
-# Files, orders and other things that bear numbers: "expediente 123456/2023", "pedido 4512345678".
-_FILED = (
+# Records, orders and other things with numbers: "expediente 123456/2023", "pedido 4512345678".
+_RECORDS = (
     r"expedientes?|expte|exp|causa|legajo|resoluci[oó]n|decreto|ley|pedido|orden|order|invoice"
     r"|factura|fatura|boleta|remito|recibo|tr[aá]mite|ticket|tracking|rastreio|seguimiento|gu[ií]a"
     r"|matr[ií]cula|lote|serie|serial|p[oó]liza|socio|reclamo|operaci[oó]n|comprobante"
@@ -129,13 +128,15 @@ _FILED = (
     r"|caso|build|versi[oó]n|firmware|paquete|env[ií]o|processo|nota fiscal|art[ií]culo|producto"
     "|cliente"
 )
-_FILE_WORDS = (
+_RECORD_FILLERS = (
     "(?-i:[A-Z]{2,5})|es|era|is|é|el|la|nro|num|n|nº|no|n[uú]mero|number|del?|compra|servicio"
 )
-_FILE = after(_FILED, _FILE_WORDS, r"(?=[\d./-]{6})\d[\d./-]*+")
-_BY_YEAR = rf"{START}\d{{3,9}}/(?:19|20)\d\d{END}"
-# Thousands and times, several of which in a row read like one phone number.
-_SHORT = rf"{START}(?:\d{{1,3}}\.\d{{3}}|\d{{1,2}}(?:\.\d{{3}}){{2}}|[0-2]?\d[.:][0-5]\d)(?!:){END}"
+_RECORD_NUMBER = after_cue(_RECORDS, _RECORD_FILLERS, r"(?=[\d./-]{6})\d[\d./-]*+")
+_NUMBER_AND_YEAR = rf"{START}\d{{3,9}}/(?:19|20)\d\d{END}"
+# Thousands and times: several in a row look like one phone number.
+_THOUSANDS_OR_TIME = (
+    rf"{START}(?:\d{{1,3}}\.\d{{3}}|\d{{1,2}}(?:\.\d{{3}}){{2}}|[0-2]?\d[.:][0-5]\d)(?!:){END}"
+)
 
 
 def _is_card(text: str) -> bool:
@@ -143,31 +144,31 @@ def _is_card(text: str) -> bool:
     return len(digits) > 12 and luhn.is_valid(digits)
 
 
-def _on_earth(text: str) -> bool:
-    degrees = [abs(float(each)) for each in re.findall(r"\d+\.\d+", text)]
+def _are_coordinates(text: str) -> bool:
+    degrees = [abs(float(number)) for number in re.findall(r"\d+\.\d+", text)]
     return len(degrees) == 2 and degrees[0] <= 90 and degrees[1] <= 180
 
 
 class _Rule(NamedTuple):
-    """A pattern proposes data of a type, "" for what is none; `accepts` decides.
+    """`pattern` finds candidates of a type ("" for harmless text), `accepts` validates them.
 
-    A text in which what it `needs` does not occur is spared the search.
+    A text is searched only if it matches the pattern _NEEDS[needs], which is faster.
     """
 
     type: str
     needs: str
     pattern: str
     accepts: Callable[[str], object] = bool
-    more: str = ""  # what further data of the kind looks like, straight after it
+    further: str = ""  # pattern of more data of the type right after a match
 
 
-# A password has a digit, a sign, a capital within, or comes after a sign.
-_ENTRY = r"(?=(?s:.)*?[\d:=@#$%&^+\"'“«]|(?s:.)*?(?-i:[a-zà-ÿ][A-ZÀ-Þ]))"
+# A password has a digit, a sign or a capital inside, or comes after a sign.
+_PASSWORD_SIGN = r"(?=(?s:.)*?[\d:=@#$%&^+\"'“«]|(?s:.)*?(?-i:[a-zà-ÿ][A-ZÀ-Þ]))"
 _NEEDS = {
     "": "",
     "@": "@",
     "digits": r"(?:\d\D*+){6}",
-    "word": rf"\A{_ENTRY}(?s:.)*?{codes.SIGNS}",
+    "word": rf"\A{_PASSWORD_SIGN}(?s:.)*?{codes.CUES}",
 }
 
 
@@ -176,85 +177,94 @@ def _rules_of(numbers: Sequence[identifiers.Identifier]) -> list[_Rule]:
         _Rule(
             number.type,
             "digits",
-            (after(number.words, WHOSE, number.shape) if number.words else START + number.shape)
+            (after_cue(number.cue, WHOSE, number.shape) if number.cue else START + number.shape)
             + END,
             number.accepts,
-            joined(number.shape) + END if number.words else "",
+            further(number.shape) + END if number.cue else "",
         )
         for number in numbers
     ]
 
 
-# In order: what a rule takes, later ones do not see.
+# In order of precedence: text that one rule matches is hidden from the later ones.
 _RULES = [
-    _Rule("COORDINATES", "digits", _URL, _LINKED.search),
+    _Rule("COORDINATES", "digits", _URL, _COORDINATES_IN_URL.search),
     _Rule("URL", "", _URL),
     _Rule("ACCOUNT", "@", _UPI),
-    _Rule("ACCOUNT", "@", after("upi(?: id)?|vpa", SMALL, r"[\w.+%-]++@[a-z]++(?![\w-]|\.\w)")),
+    _Rule(
+        "ACCOUNT", "@", after_cue("upi(?: id)?|vpa", FILLERS, r"[\w.+%-]++@[a-z]++(?![\w-]|\.\w)")
+    ),
     _Rule("EMAIL", "@", _MAIL),
-    _Rule("PHONE", "@", r"(?<!\w)@(?P<it>\d{8,15})(?!\w)"),  # a mention: WhatsApp writes it itself
+    _Rule("PHONE", "@", r"(?<!\w)@(?P<data>\d{8,15})(?!\w)"),  # a mention as WhatsApp writes it
     _Rule(
         "CBU",
         "",
-        after("alias", f"{WHOSE}|cbu|mp|pago|bancario", _ALIAS),
+        after_cue("alias", f"{WHOSE}|cbu|mp|pago|bancario", _ALIAS),
         lambda text: len(text) > 5,
     ),
-    _Rule("IBAN", "digits", _ACCOUNT, iban.is_valid),
+    _Rule("IBAN", "digits", _IBAN, iban.is_valid),
     _Rule("CBU", "digits", r"(?<!\w)\d{7}[ -]?\d[ -]?\d{13}[ -]?\d(?!\w)", cbu.is_valid),
     *_rules_of(identifiers.ACCOUNTS),
     _Rule("CARD", "digits", START + _CARD + END, _is_card),
-    _Rule("COORDINATES", "digits", rf"(?<![\w.,-]){_POINT}", _on_earth, rf"(?P<it>{_POINT})"),
+    _Rule(
+        "COORDINATES", "digits", rf"(?<![\w.,-]){_POINT}", _are_coordinates, rf"(?P<data>{_POINT})"
+    ),
     _Rule("COORDINATES", "", rf"(?<!\w){_MINUTES}(?:[\s,;]{{1,3}}{_MINUTES})?"),
     _Rule("CODE", "digits", r"(?<!\w)G-\d{6}(?!\w)"),
-    *(_Rule("CODE", "word", pattern, more=codes.MORE) for pattern in codes.PATTERNS),
+    *(_Rule("CODE", "word", pattern, further=codes.FURTHER) for pattern in codes.PATTERNS),
     _Rule("", "digits", _HARMLESS),
-    _Rule("", "digits", _FILE),
-    _Rule("", "digits", _BY_YEAR),
+    _Rule("", "digits", _RECORD_NUMBER),
+    _Rule("", "digits", _NUMBER_AND_YEAR),
     _Rule("ID", "", rf"{START}(?-i:[A-Z]{{5}})\d{{4}}(?-i:[A-Z]){END}", pan.is_valid),
-    _Rule("ID", "", after("pan(?: card)?", SMALL, r"[A-Z]{5}\d{4}[A-Z]") + END, pan.is_valid),
+    _Rule("ID", "", after_cue("pan(?: card)?", FILLERS, r"[A-Z]{5}\d{4}[A-Z]") + END, pan.is_valid),
     *_rules_of(identifiers.IDS),
-    _Rule("", "digits", _SHORT),
+    _Rule("", "digits", _THOUSANDS_OR_TIME),
 ]
 _COMPILED = [
-    (rule, re.compile(rule.pattern, re.I), re.compile(rule.more, re.I) if rule.more else None)
+    (rule, re.compile(rule.pattern, re.I), re.compile(rule.further, re.I) if rule.further else None)
     for rule in _RULES
 ]
-_SIGNS = {need: re.compile(pattern, re.I) for need, pattern in _NEEDS.items()}
+_NEEDS_COMPILED = {need: re.compile(pattern, re.I) for need, pattern in _NEEDS.items()}
+# A text without any of these contains no personal data: most messages end here.
 _SUSPECT = re.compile(
     r"[@/]|\d(?:\W{0,3}\d){3}|\d\d[a-z]\d\d[a-z]\d{3}|www\.|\.(?:com|net|org|edu|gob|gov)|alias|"
-    + codes.SIGNS,
+    + codes.CUES,
     re.I,
 )
-_PLAIN = {ord(c): " " for c in "\u00a0\u2007\u2009\u202f"}  # one character for one: offsets stay
-_PLAIN |= {ord(c): "-" for c in "\u2010\u2011\u2012\u2013\u2014\u2212"}
-# Soft hyphens, zero-width characters, marks of direction, variation selectors: nobody sees them.
-_UNSEEN = re.compile(
+_TO_PLAIN = {ord(c): " " for c in "\u00a0\u2007\u2009\u202f"}  # one to one: offsets stay
+_TO_PLAIN |= {ord(c): "-" for c in "\u2010\u2011\u2012\u2013\u2014\u2212"}
+# Soft hyphens, zero-width characters, direction marks, variation selectors.
+_INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]"
 )
 
 
-def find(text: str, regions: Sequence[str] = REGIONS) -> list[Found]:
+def find(text: str, regions: Sequence[str] = REGIONS) -> list[PersonalData]:
     """The personal data in `text`, in order and not overlapping.
 
-    A phone number without a country code is one if it is valid in any of `regions`.
+    Phone numbers without a country code must be valid in one of `regions` (ISO 3166).
     """
     rest = text
-    places: Sequence[int] = range(len(text))  # of the characters of `rest` in `text`
-    if _UNSEEN.search(text):
-        places = [index for index, sign in enumerate(text) if not _UNSEEN.match(sign)]
-        rest = "".join(text[index] for index in places)
+    indices: Sequence[int] = range(len(text))  # of the characters of `rest` in `text`
+    if _INVISIBLE.search(text):
+        indices = [index for index, sign in enumerate(text) if not _INVISIBLE.match(sign)]
+        rest = "".join(text[index] for index in indices)
     if not _SUSPECT.search(rest):
         return []
-    rest, matches = rest.translate(_PLAIN), []
-    while claims := _claims(rest, regions):  # what is covered may lay bare something beside it
-        rest = _covered(rest, claims)
-        matches += claims
-    spans = ((places[start], places[end - 1] + 1, type_) for start, end, type_ in sorted(matches))
-    return [Found(type_, start, end, text[start:end]) for start, end, type_ in spans]
+    rest, spans = rest.translate(_TO_PLAIN), []
+    # Masking a match may reveal another one beside it, for example the next number of a list.
+    while new_spans := _find_once(rest, regions):
+        rest = _masked(rest, new_spans)
+        spans += new_spans
+    matches = []
+    for start, end, type_ in sorted(spans):
+        first, last = indices[start], indices[end - 1]
+        matches.append(PersonalData(type_, first, last + 1, text[first : last + 1]))
+    return matches
 
 
 def replace(text: str, regions: Sequence[str] = REGIONS) -> tuple[str, Counter[str]]:
-    """`text` with <TYPE> in place of its personal data, and how many there were of each type."""
+    """`text` with <TYPE> in place of its personal data, and the number of matches by type."""
     matches = find(text, regions)
     pieces, end = [], 0
     for match in matches:
@@ -263,51 +273,54 @@ def replace(text: str, regions: Sequence[str] = REGIONS) -> tuple[str, Counter[s
     return "".join(pieces) + text[end:], Counter(match.type for match in matches)
 
 
-def mask(match: Found) -> str:
-    """Personal data as a report may show it: `+54 9 351 ***`, `j***@***`, `<CARD>`.
+def mask(match: PersonalData) -> str:
+    """Personal data in a form that a report may show: `+54 9 351 ***`, `j***@***`, `<CARD>`.
 
-    A phone number loses its last seven digits: what is left is country and area.
+    A phone number loses its last seven digits, so that country and area are left.
     """
     if match.type == "PHONE":
         return re.sub(r"\W*(?:\d\D*){7}\Z", " ***", match.text).strip()
     return f"{match.text[0]}***@***" if match.type == "EMAIL" else f"<{match.type}>"
 
 
-def _claims(text: str, regions: Sequence[str]) -> list[_Span]:
-    """One pass of the rules, and the phone numbers in what they leave."""
-    claims: list[_Span] = []
-    there = {need for need, sign in _SIGNS.items() if sign.search(text)}
-    for rule, pattern, more in _COMPILED:
-        if rule.needs not in there:
+def _find_once(text: str, regions: Sequence[str]) -> list[_Span]:
+    """The personal data that one pass of the rules, and the search for phone numbers, finds."""
+    matched: list[_Span] = []
+    fulfilled = {need for need, pattern in _NEEDS_COMPILED.items() if pattern.search(text)}
+    for rule, pattern, further_pattern in _COMPILED:
+        if rule.needs not in fulfilled:
             continue
         spans: list[_Span] = []
         for match in pattern.finditer(text):
-            further: re.Match[str] | None = match
-            while further and (span := _accepted(further, rule.accepts)):
-                if not spans or span[0] >= spans[-1][1]:  # the next cue may stand before it too
+            candidate: re.Match[str] | None = match
+            while candidate and (span := _accepted(candidate, rule.accepts)):
+                # The next match may be one that was already found as a further one.
+                if not spans or span[0] >= spans[-1][1]:
                     spans.append((*span, rule.type))
-                further = more and more.match(text, span[1])
+                candidate = further_pattern and further_pattern.match(text, span[1])
         if spans:
-            text = _covered(text, spans)
-            claims += spans
-    if "digits" in there:
-        claims += [(*span, "PHONE") for span in phones.find(text, regions, _CALL, _CALL_AFTER)]
-    return sorted(claim for claim in claims if claim[2])
+            text = _masked(text, spans)
+            matched += spans
+    if "digits" in fulfilled:
+        numbers = phones.find(text, regions, _PHONE_CUE, _PHONE_CUE_AFTER)
+        matched += [(*span, "PHONE") for span in numbers]
+    return sorted(span for span in matched if span[2])
 
 
 def _accepted(match: re.Match[str], accepts: Callable[[str], object]) -> tuple[int, int] | None:
-    """Where the validator finds what it accepts: the candidate, or it without its last groups."""
-    group = "it" if "it" in match.re.groupindex else 0
+    """The part of a candidate that is accepted: all of it, or without its last groups of digits."""
+    group = "data" if "data" in match.re.groupindex else 0
     candidate = match[group]
     while candidate and not accepts(candidate):
-        candidate = candidate.rpartition(" ")[0]  # that group may be a number of its own
+        candidate = candidate.rpartition(" ")[0]  # the last group may be another number
     start = match.start(group)
     return (start, start + len(candidate)) if candidate else None
 
 
-def _covered(text: str, spans: Sequence[_Span]) -> str:
-    pieces, done = [], 0
+def _masked(text: str, spans: Sequence[_Span]) -> str:
+    """A text with "\\0" in place of each character of `spans`: offsets stay."""
+    pieces, end_of_last = [], 0
     for start, end, _ in spans:
-        pieces += [text[done:start], "\0" * (end - start)]
-        done = end
-    return "".join(pieces) + text[done:]
+        pieces += [text[end_of_last:start], "\0" * (end - start)]
+        end_of_last = end
+    return "".join(pieces) + text[end_of_last:]

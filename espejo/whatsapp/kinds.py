@@ -68,7 +68,7 @@ _DOCUMENT_ANY_LANGUAGE = re.compile(
     rf"[{S}]{_MARK}[^\n{OWN_MARKS}<>]{{3,60}}"
 )
 _MORE_THAN_A_SENTENCE = re.compile(f'[\n{OWN_MARKS}:!?\\d"“”„«»~+]')  # names, quotations
-MAX_DELETED_CHARACTERS = 45  # of "This message was deleted." in any language
+MAX_SENTENCE_CHARACTERS = 45  # of a notice such as "This message was deleted." in any language
 _IPHONE_MEDIUM = {
     True: _iphone_medium_pattern(
         f"{_MARK}[{M}]{{,3}}", f"{_MARK}[{M}]{{,3}}", r"[^\n<>:：]{1,40}?"
@@ -136,11 +136,10 @@ _BRACKETED_IN_COLUMN = (
 _BRACKETED = re.compile("|".join(map(re.escape, _BRACKETED_WORDS)))
 _VOTES = re.compile(r"\(\d+ \w+\)\Z")
 
-
 _STRINGS = pa.large_string()
 _BLANKS = pa.array(["", *(chr(code) for code in range(0x3001) if chr(code).isspace())], _STRINGS)
 _LOWER_STARTS, _LOWER_ENDS = (
-    pc.utf8_lower(pa.array(sorted(some), _STRINGS)) for some in (_STARTS, _ENDS)
+    pc.utf8_lower(pa.array(sorted(parts), _STRINGS)) for parts in (_STARTS, _ENDS)
 )
 _MARK_BYTES = [sign.encode() for sign in re.findall(f"[{M}]", "".join(map(chr, range(0x3000))))]
 NOTICE_STARTS = tuple({form.split("{")[0][:10] for form in forms("encrypted", "security_code")})
@@ -281,13 +280,8 @@ def _classify(author: str | None, body: str, header_marked: bool, file: FileFact
     iphone, strict = file.iphone, file.strict
     text = body if body.isascii() else MARKS.sub("", body)
     if author is None:
-        return (
-            None,
-            "call" if _deleted_or_call(text, False) == "call" else "system",
-            text,
-            "",
-            False,
-        )
+        is_call = _deleted_or_call(text, False) == "call"
+        return None, "call" if is_call else "system", text, "", False
     if author in file.groups:
         return None, "system", text, "", False
     if text is body and text and not text.isspace() and _is_plain(text, author):
@@ -345,7 +339,7 @@ def _caption(words: str) -> str:
 def _is_medium_by_position(body: str) -> bool:
     """Whether words in any language, after the mark and not a notice, stand for a medium."""
     is_sentence = body.startswith(tuple(OWN_MARKS)) and not _MORE_THAN_A_SENTENCE.search(body[1:])
-    return (is_sentence and len(body) <= MAX_DELETED_CHARACTERS) or bool(
+    return (is_sentence and len(body) <= MAX_SENTENCE_CHARACTERS) or bool(
         _DOCUMENT_ANY_LANGUAGE.fullmatch(body)
     )
 
@@ -356,7 +350,7 @@ def _is_deleted_notice(author: str, text: str) -> bool:
     Such a notice is short, one sentence, and names nobody.
     """
     sentence = text.rstrip(".。।")
-    return len(text) <= MAX_DELETED_CHARACTERS and not (
+    return len(text) <= MAX_SENTENCE_CHARACTERS and not (
         text.startswith(author) or "." in sentence or _MORE_THAN_A_SENTENCE.search(sentence)
     )
 

@@ -19,8 +19,8 @@ _STR = pd.StringDtype("pyarrow", na_value=np.nan)  # what pandas calls "str"
 class Messages:
     """The pieces of a file that are messages; all others are part of the message before them.
 
-    The methods are called in their order here. `rows` are the indices of the messages in `pieces`;
-    all arrays have one entry for each message.
+    Call find_authors, keep and find_kinds in this order, then table and account. `rows` are the
+    messages' indices in `pieces`; all arrays have one entry for each message.
     """
 
     def __init__(self, pieces: Pieces, rows: np.ndarray, source: Source) -> None:
@@ -113,13 +113,8 @@ class Messages:
         names = [*self.names, None]  # the last has the code of WhatsApp, -1
         groups: frozenset[str] = frozenset()
         if iphone and not strict:
-            author_texts = list(
-                zip(
-                    map(names.__getitem__, self.authors.tolist()),
-                    self.bodies.to_pylist(),
-                    strict=True,
-                )
-            )
+            people = [names[code] for code in self.authors.tolist()]
+            author_texts = list(zip(people, self.bodies.to_pylist(), strict=True))
             groups = kinds.find_group_names(author_texts)
             to_check |= [
                 author is not None and (author in groups or text.startswith(author))
@@ -153,8 +148,10 @@ class Messages:
             texts.append(text)
             captions.append(caption)
         self.bodies = pc.replace_with_mask(self.bodies, to_check, pa.array(texts, self.bodies.type))
-        none = pa.repeat(pa.scalar("", self.bodies.type), len(self.bodies))
-        self.captions = pc.replace_with_mask(none, to_check, pa.array(captions, self.bodies.type))
+        no_captions = pa.repeat(pa.scalar("", self.bodies.type), len(self.bodies))
+        self.captions = pc.replace_with_mask(
+            no_captions, to_check, pa.array(captions, self.bodies.type)
+        )
 
     def _people_with_unmarked_texts(self) -> frozenset[str]:
         """Return the authors with texts that lack WhatsApp's mark."""

@@ -275,7 +275,7 @@ def split_messages(source: Source) -> tuple[Pieces, Style] | None:
             style == guess and not missed and not (several_styles and only_style is not None)
         ):
             break
-        for written_style, new_variants in splitter.variants.items():
-            variants[written_style] |= new_variants
+        for written_style, more_variants in splitter.variants.items():
+            variants[written_style] |= more_variants
     assert style  # the loop has returned otherwise
     return pieces, style

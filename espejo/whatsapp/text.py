@@ -10,7 +10,7 @@ import charset_normalizer
 import numpy as np
 import pyarrow as pa
 
-CHUNK_BYTES = 1 << 19  # bytes read at a time, few enough to stay in the processor's cache
+CHUNK_BYTES = 1 << 19  # read at a time: few enough to stay in the processor's cache
 
 # Encodings older than UTF-8. A detector chooses among those of one kind of script.
 _LATIN = ["cp1252", "cp1250", "cp1254", "cp1257"]

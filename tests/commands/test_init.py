@@ -164,8 +164,8 @@ def test_a_person_is_asked_for_everything(terminal, downloads):
     assert (own_chats.RAW / GROUP).read_text("utf-8") == export(WRITERS)
     assert (downloads / GROUP).exists()
     assert "pseudonyms: PERSON_{n}\n" in own_chats.CONF.read_text("utf-8")
-    settled = people.settled(own_chats.RAW, WRITERS)  # the check that the pipeline makes: nothing
-    # is missing
+    # The check that the pipeline makes: nothing is missing.
+    settled = people.check_people(own_chats.RAW, WRITERS)
     assert settled.author == "Ana"
 
 

@@ -170,7 +170,7 @@ def markdown_pages(text, folder):
         {"id": ["a"], "context": [[{"author": text, "messages": [text]}]], "reply": [[text]]}
     )
     yield samples.page(replies_to(text, ["prompt-1", "a"]), tested)
-    spans = pd.DataFrame({"message": [0], "type": ["EMAIL"], "shown": [text]})
+    spans = pd.DataFrame({"message": [0], "type": ["EMAIL"], "masked": [text]})
     yield cleaning.page(spans, "replace")
     yield measures((text,), [{"samples": 3}])
     yield ranking({text: {text: 2}}, 1)

@@ -1,4 +1,4 @@
-"""What people wrote is kept as they wrote it; everything else is dropped and counted."""
+"""What people wrote stays as they wrote it; everything else is dropped and counted."""
 
 import socket
 
@@ -52,13 +52,13 @@ def table(*rows):
 
 
 def clean(messages, pseudonyms=None, **other):
-    """What the stage keeps and drops by the default settings, but for `other`."""
+    """What is kept and dropped with the default settings, except for `other`."""
     kept, dropped, _ = cleaning.clean(messages, CleanConfig(**DEFAULT | other), pseudonyms or {})
     return kept, dropped
 
 
 def exported(folder):
-    """The messages of EXPORT, through the reader of exports."""
+    """The messages of EXPORT, as the reader of exports gives them."""
     path = folder / "Chat de WhatsApp con Cami.txt"
     path.write_text(EXPORT, "utf-8")
     return whatsapp.read(path)
@@ -164,14 +164,14 @@ def test_the_table_given_is_left_as_it_was():
     pd.testing.assert_frame_equal(messages, before)
 
 
-def run_stage(folder, messages, people, **changed):
-    """Run the stage in `folder`; the cleaned table, the account and the report."""
+def run_stage(folder, messages, people_yaml, **changed):
+    """Run the stage in `folder`; returns the cleaned table, the account and the report."""
     params = yaml.safe_dump({"clean": DEFAULT | changed})
     (folder / "params.yaml").write_text(params, "utf-8")
-    (folder / "people.yaml").write_text(people, "utf-8")
+    (folder / "people.yaml").write_text(people_yaml, "utf-8")
     tables.write(messages, folder / "messages.parquet", tables.MESSAGES)
-    tables_ = ("messages.parquet", "people.yaml", "clean.parquet", "people.parquet")
-    stage.main(*(folder / name for name in (*tables_, "clean.json", "report.md")))
+    paths = ("messages.parquet", "people.yaml", "clean.parquet", "people.parquet")
+    stage.main(*(folder / name for name in (*paths, "clean.json", "report.md")))
     return (
         tables.read(folder / "clean.parquet", tables.CLEAN),
         metrics.read(folder / "clean.json"),
@@ -195,11 +195,11 @@ def test_pseudonyms_are_the_places_in_people_yaml_in_authors_chats_and_texts(tmp
     monkeypatch.chdir(tmp_path)
     messages = table(("message", "hola Cami, y Rocco?"), ("message", "juli! ni idea de cami"))
     messages["author"] = ["Juli", "Rocco"]
-    people = "author: [Juli, Juli (viejo)]\npeople: {Rocco: train, Cami: withhold}\n"
-    cleaned, _, _ = run_stage(tmp_path, messages, people, pseudonyms="P{n}")
+    people_yaml = "author: [Juli, Juli (viejo)]\npeople: {Rocco: train, Cami: withhold}\n"
+    cleaned, _, _ = run_stage(tmp_path, messages, people_yaml, pseudonyms="P{n}")
     assert cleaned["author"].tolist() == ["P0", "P1"]
     assert cleaned["text"].tolist() == ["hola P2, y P1?", "P0! ni idea de P2"]
-    assert set(cleaned["chat"]) == {"CHAT_1"}  # chats bear the names of people
+    assert set(cleaned["chat"]) == {"CHAT_1"}  # a chat is called like a person
 
 
 def test_aliases_of_people_yaml_get_the_pseudonym_and_stay_where_none_is_wanted(
@@ -208,14 +208,16 @@ def test_aliases_of_people_yaml_get_the_pseudonym_and_stay_where_none_is_wanted(
     monkeypatch.chdir(tmp_path)
     messages = table(("message", "che gorda"), ("message", "juliancito!"))
     messages["author"] = ["Juli", "Rocco"]
-    people = "author: Juli\npeople: {Rocco: train}\naliases: {Rocco: gorda, Juli: [Juliancito]}\n"
-    cleaned, _, _ = run_stage(tmp_path, messages, people, pseudonyms="P{n}")
+    people_yaml = (
+        "author: Juli\npeople: {Rocco: train}\naliases: {Rocco: gorda, Juli: [Juliancito]}\n"
+    )
+    cleaned, _, _ = run_stage(tmp_path, messages, people_yaml, pseudonyms="P{n}")
     assert cleaned["text"].tolist() == ["che P1", "P0!"]
-    cleaned, _, _ = run_stage(tmp_path, messages, people, pseudonyms=None)
+    cleaned, _, _ = run_stage(tmp_path, messages, people_yaml, pseudonyms=None)
     assert cleaned["text"].tolist() == ["che gorda", "juliancito!"]
 
 
-# Invented: 555-01xx numbers are kept for fiction, example.com for documents.
+# Invented: 555-01xx numbers are reserved for fiction, example.com for documents.
 CAPTION = "llamame al +1 212 555 0123 o a juli@example.com"
 PRIVATE = table(
     ("message", "mi mail es juli@example.com"),

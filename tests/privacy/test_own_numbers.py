@@ -1,4 +1,4 @@
-"""Numbers of one's own chats go in no commit without a yes; those of the demo do."""
+"""Numbers of one's own chats are committed only after a yes, those of the demo always."""
 
 import hashlib
 import stat
@@ -13,7 +13,7 @@ from tests.helpers import workshop
 from tests.helpers.workshop import run
 
 INSTALL = (sys.executable, "espejo/privacy/own_numbers.py", "--install")
-TOLD = "espejo: not committed, for these are numbers of your own chats: "
+REFUSAL = "espejo: not committed, for these are numbers of your own chats: "
 
 
 def commit(folder, *config, check=True):
@@ -21,20 +21,20 @@ def commit(folder, *config, check=True):
     return run("git", *config, "commit", "-q", "-m", "mine", cwd=folder, check=check)
 
 
-def refused(folder, *named):
+def refused(folder, *files):
     """Whether a commit is refused with a sentence that names these files, and HEAD stays."""
     before = run("git", "rev-parse", "HEAD", cwd=folder).stdout
-    ran = commit(folder, check=False)
-    assert ran.returncode == 1
-    assert ran.stderr.startswith(TOLD), ran.stderr
-    assert ran.stderr.count("\n") == 1
-    assert all(name in ran.stderr for name in named)
+    result = commit(folder, check=False)
+    assert result.returncode == 1
+    assert result.stderr.startswith(REFUSAL), result.stderr
+    assert result.stderr.count("\n") == 1
+    assert all(name in result.stderr for name in files)
     return run("git", "rev-parse", "HEAD", cwd=folder).stdout == before
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory):
-    """A clone with the hook, in which own chats were read as an experiment."""
+def clone(tmp_path_factory):
+    """A clone with the hook, in which an experiment has read own chats."""
     folder = workshop.clone(tmp_path_factory.mktemp("own"))
     assert run(*INSTALL, cwd=folder).stdout == ""
     workshop.mine(folder)
@@ -42,62 +42,62 @@ def ran(tmp_path_factory):
     return folder
 
 
-def test_git_add_all_and_commit_after_a_run_on_own_chats_is_refused(ran):
-    run("git", "add", "-A", cwd=ran)
-    assert refused(ran, "dvc.lock", "metrics/clean.json", "and 1 more")
-    # What the sentence says leaves them out, and all else goes in.
-    run("git", "restore", "--staged", "metrics", "plots", "dvc.lock", cwd=ran)
-    commit(ran)
-    held = run("git", "show", "--stat=200", "--format=", "HEAD", cwd=ran).stdout
-    assert [line.split()[0] for line in held.splitlines()[:-1]] == ["params.yaml"]
+def test_git_add_all_and_commit_after_a_run_on_own_chats_is_refused(clone):
+    run("git", "add", "-A", cwd=clone)
+    assert refused(clone, "dvc.lock", "metrics/clean.json", "and 1 more")
+    # The command of the sentence leaves them out; everything else is committed.
+    run("git", "restore", "--staged", "metrics", "plots", "dvc.lock", cwd=clone)
+    commit(clone)
+    stat = run("git", "show", "--stat=200", "--format=", "HEAD", cwd=clone).stdout
+    assert [line.split()[0] for line in stat.splitlines()[:-1]] == ["params.yaml"]
 
 
 @pytest.mark.parametrize("path", ["metrics", "dvc.lock"])
-def test_any_part_of_them_is_refused(path, ran):
-    run("git", "add", path, cwd=ran)
-    assert refused(ran, path)
-    run("git", "restore", "--staged", path, cwd=ran)
-    (ran / "plots" / "mine.csv").write_text("a\n1\n", "utf-8")
-    run("git", "add", "plots", cwd=ran)
-    assert refused(ran, "plots/mine.csv")
-    run("git", "rm", "-q", "-f", "plots/mine.csv", cwd=ran)
+def test_any_part_of_them_is_refused(path, clone):
+    run("git", "add", path, cwd=clone)
+    assert refused(clone, path)
+    run("git", "restore", "--staged", path, cwd=clone)
+    (clone / "plots" / "mine.csv").write_text("a\n1\n", "utf-8")
+    run("git", "add", "plots", cwd=clone)
+    assert refused(clone, "plots/mine.csv")
+    run("git", "rm", "-q", "-f", "plots/mine.csv", cwd=clone)
 
 
-def test_dvc_keeps_and_compares_them_all_the_same(ran):
-    shown = run("dvc", "metrics", "diff", "main", "own", cwd=ran).stdout
-    assert "metrics/group.json" in shown
-    assert "own" in run("dvc", "exp", "show", "--csv", cwd=ran).stdout
+def test_dvc_keeps_and_compares_them_all_the_same(clone):
+    diff = run("dvc", "metrics", "diff", "main", "own", cwd=clone).stdout
+    assert "metrics/group.json" in diff
+    assert "own" in run("dvc", "exp", "show", "--csv", cwd=clone).stdout
     # In this clone only: `git push` sends branches.
-    assert run("git", "for-each-ref", "refs/exps", cwd=ran).stdout.count("/own\n") == 1
-    remote = ran.parent / "remote.git"
-    run("git", "init", "-q", "--bare", str(remote), cwd=ran)
-    run("git", "push", "-q", str(remote), "main", cwd=ran)
+    assert run("git", "for-each-ref", "refs/exps", cwd=clone).stdout.count("/own\n") == 1
+    remote = clone.parent / "remote.git"
+    run("git", "init", "-q", "--bare", str(remote), cwd=clone)
+    run("git", "push", "-q", str(remote), "main", cwd=clone)
     assert (
         run("git", "for-each-ref", "--format=%(refname)", cwd=remote).stdout == "refs/heads/main\n"
     )
 
 
-def test_what_goes_into_git_confirms_no_guess_of_names_and_answers(ran):
+def test_what_goes_into_git_confirms_no_guess_of_names_and_answers(clone):
     # The fixture's people.yaml came without a salt: the first run wrote one.
-    path = ran / "data" / "raw" / "mine" / "people.yaml"
+    path = clone / "data" / "raw" / "mine" / "people.yaml"
     salted = path.read_bytes()
     assert salted.endswith(workshop.PEOPLE.encode())
-    held = (ran / "dvc.lock").read_text("utf-8")
-    assert held.count(hashlib.md5(salted).hexdigest()) == 1  # clean reads it
+    lock = (clone / "dvc.lock").read_text("utf-8")
+    assert lock.count(hashlib.md5(salted).hexdigest()) == 1  # clean reads it
     guesses = [workshop.PEOPLE, workshop.PEOPLE.replace("train", "context")]
-    for file in [ran / "dvc.lock", *(ran / ".git").rglob("*")]:  # refs/exps too
+    for file in [clone / "dvc.lock", *(clone / ".git").rglob("*")]:  # refs/exps too
         if file.is_file():
             content = file.read_bytes()
             for _ in range(content.startswith((b"x\x01", b"x\x9c"))):
                 content = zlib.decompress(content)
             for guess in guesses:
                 assert hashlib.md5(guess.encode()).hexdigest().encode() not in content, file
-    # Nor is there any other hash of a file of the folder, or its name.
-    assert "WhatsApp" not in held
+    # It has no other hash of a file of the folder, and no file's name.
+    assert "WhatsApp" not in lock
     chat = next(path.parent.glob("*.txt"))
-    assert hashlib.md5(chat.read_bytes()).hexdigest() not in held
-    # Writing it while the stage ran is nothing new to DVC.
-    assert "up to date" in run("dvc", "repro", "group", cwd=ran).stdout
+    assert hashlib.md5(chat.read_bytes()).hexdigest() not in lock
+    # That the stage wrote people.yaml while it ran leaves it up to date for DVC.
+    assert "up to date" in run("dvc", "repro", "group", cwd=clone).stdout
 
 
 def test_a_yes_is_a_yes_and_the_demo_needs_none(tmp_path):
@@ -106,7 +106,7 @@ def test_a_yes_is_a_yes_and_the_demo_needs_none(tmp_path):
     run("git", "rm", "-q", "-r", "--cached", "metrics", "plots", "dvc.lock", cwd=folder)
     commit(folder)
     run("git", "add", "metrics", "plots", "dvc.lock", cwd=folder)
-    commit(folder)  # the demo's, as dvc.lock has them
+    commit(folder)  # the demo's: dvc.lock has their MD5
     assert run("git", "status", "--porcelain", cwd=folder).stdout == ""
 
     lock = folder / "dvc.lock"
@@ -125,15 +125,15 @@ def test_the_hook_works_from_any_folder_without_the_environment(tmp_path):
     hook = folder / ".git" / "hooks" / "pre-commit"
     assert hook.stat().st_mode & stat.S_IXUSR
     (folder / "metrics" / "eval.json").write_text("{}\n", "utf-8")
-    said = subprocess.run(
+    result = subprocess.run(
         ["git", "commit", "-q", "-a", "-m", "mine"],
         cwd=folder / "docs",
         env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
         capture_output=True,
         text=True,
     )
-    assert said.returncode == 1
-    assert said.stderr.startswith(f"{TOLD}metrics/eval.json.")
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"{REFUSAL}metrics/eval.json.")
 
 
 @pytest.mark.parametrize("where", ["hooks", "elsewhere"])
@@ -147,9 +147,9 @@ def test_somebodys_own_hook_stays_and_the_line_to_add_is_told(where, tmp_path):
         hook.write_text("#!/bin/sh\necho mine\n", "utf-8")
     else:
         run("git", "config", "core.hooksPath", str(tmp_path / "shared"), cwd=tmp_path)
-    said = run(*INSTALL, cwd=tmp_path).stdout
-    assert "add to it: python3 espejo/privacy/own_numbers.py || exit 1\n" in said
-    assert said.count("\n") == 1
+    output = run(*INSTALL, cwd=tmp_path).stdout
+    assert "add to it: python3 espejo/privacy/own_numbers.py || exit 1\n" in output
+    assert output.count("\n") == 1
     assert not (tmp_path / "shared").exists()
     assert (hook.read_text("utf-8") if hook.exists() else "#!/bin/sh\necho mine\n") == (
         "#!/bin/sh\necho mine\n"

@@ -1,4 +1,4 @@
-"""people.yaml: whose way of writing is learnt, and what a person is told when that is not clear."""
+"""people.yaml: who the author is, what others allow, and the sentence if that is not clear."""
 
 import hashlib
 import os
@@ -10,88 +10,91 @@ import pytest
 
 from espejo.commands import init, own_chats
 from espejo.core.errors import UserError
-from espejo.privacy import people, people_file
+from espejo.privacy import people_file
+from espejo.privacy.people import FILE, check_people, read_people
 
 WRITERS = {"Rocco": 3, "Juli": 12, "Cami": 30}
 
 
-def written(content, folder):
-    """The people of a file with this content."""
+def people_from(content, folder):
+    """The people of a file with this content, which is written into `folder`."""
     data = content if isinstance(content, bytes) else content.encode()
-    (folder / people.FILE).write_bytes(data)
-    return people.read(folder)
+    (folder / FILE).write_bytes(data)
+    return read_people(folder)
 
 
 def unsalted(folder):
-    """The file below its two lines of salt, which must be there."""
-    salt, _, rest = (folder / people.FILE).read_text("utf-8").split("\n", 2)
+    """The file without its two lines of salt, which must be there."""
+    salt, _, rest = (folder / FILE).read_text("utf-8").split("\n", 2)
     assert re.fullmatch("# salt: [0-9a-f]{32}", salt)
     return rest
 
 
 def complaint(content, folder, writers=WRITERS):
-    """What somebody with this file is told."""
-    written(content, folder)
+    """The error sentence for a file with this content."""
+    people_from(content, folder)
     with pytest.raises(UserError) as error:
-        people.settled(folder, writers)
+        check_people(folder, writers)
     return str(error.value)
 
 
 def test_a_single_name_is_the_author(tmp_path):
-    who = written("author: Juli\n", tmp_path)
-    assert (who.author, who.aliases) == ("Juli", {"Juli"})
+    people = people_from("author: Juli\n", tmp_path)
+    assert (people.author, people.aliases) == ("Juli", {"Juli"})
 
 
 def test_a_list_is_one_person_whose_first_name_counts(tmp_path):
-    who = written("author:\n  - Juli\n  - Juli (trabajo)\n  - +54 9 351 555-0101\n", tmp_path)
-    assert who.author == "Juli"
-    assert who.aliases == {"Juli", "Juli (trabajo)", "+54 9 351 555-0101"}
+    people = people_from(
+        "author:\n  - Juli\n  - Juli (trabajo)\n  - +54 9 351 555-0101\n", tmp_path
+    )
+    assert people.author == "Juli"
+    assert people.aliases == {"Juli", "Juli (trabajo)", "+54 9 351 555-0101"}
 
 
 def test_names_that_all_write_in_the_chats_are_accepted(tmp_path):
-    written("author: [Juli, Rocco]\npeople: {Cami: train}\n", tmp_path)
-    assert people.settled(tmp_path, WRITERS).aliases == {"Juli", "Rocco"}
+    people_from("author: [Juli, Rocco]\npeople: {Cami: train}\n", tmp_path)
+    assert check_people(tmp_path, WRITERS).aliases == {"Juli", "Rocco"}
 
 
 def test_a_missing_file_is_named_with_what_to_write_in_it(tmp_path):
     with pytest.raises(UserError, match=r"people\.yaml is missing.*author: NAME"):
-        people.read(tmp_path)
+        read_people(tmp_path)
 
 
 def test_bad_yaml_is_reported_with_its_line(tmp_path):
     # A second colon: YAML allows no mapping inside the value of line 3.
     with pytest.raises(UserError, match=r"people\.yaml \(line 3\) is not valid YAML"):
-        written("# quién soy\n\nauthor: Juli: la de la feria\n", tmp_path)
+        people_from("# quién soy\n\nauthor: Juli: la de la feria\n", tmp_path)
 
 
 def test_a_file_that_is_not_utf8_is_reported_as_one_that_cannot_be_read(tmp_path):
     # As an old Windows editor saves it.
     with pytest.raises(UserError, match=r"people\.yaml"):
-        written("author: Mamá\n".encode("cp1252"), tmp_path)
+        people_from("author: Mamá\n".encode("cp1252"), tmp_path)
 
 
 @pytest.mark.parametrize(
     "content", ["author:\n", "author: ''\n", "author: []\n", "author: ~\n", ""]
 )
 def test_without_a_name_all_authors_are_listed_with_most_messages_first(content, tmp_path):
-    told = complaint(content, tmp_path)
-    assert "people.yaml names no author" in told
-    assert "Cami (30), Juli (12), Rocco (3)" in told
+    message = complaint(content, tmp_path)
+    assert "people.yaml names no author" in message
+    assert "Cami (30), Juli (12), Rocco (3)" in message
 
 
 def test_only_the_twenty_busiest_authors_of_a_big_group_are_listed(tmp_path):
     # Vecino 1 wrote most, Vecino 23 least; three are left after twenty.
-    told = complaint("author:\n", tmp_path, {f"Vecino {n}": 100 - n for n in range(1, 24)})
-    assert "Vecino 1 (99), Vecino 2 (98)" in told
-    assert "Vecino 20 (80) and 3 more" in told
-    assert "Vecino 21" not in told
+    message = complaint("author:\n", tmp_path, {f"Vecino {n}": 100 - n for n in range(1, 24)})
+    assert "Vecino 1 (99), Vecino 2 (98)" in message
+    assert "Vecino 20 (80) and 3 more" in message
+    assert "Vecino 21" not in message
 
 
 def test_a_misspelt_author_is_told_the_closest_names(tmp_path):
-    told = complaint("author: Yuli\n", tmp_path)
-    assert "names the author 'Yuli', who wrote no message" in told
-    assert "The closest: Juli." in told
-    assert "Cami (30), Juli (12), Rocco (3)" in told
+    message = complaint("author: Yuli\n", tmp_path)
+    assert "names the author 'Yuli', who wrote no message" in message
+    assert "The closest: Juli." in message
+    assert "Cami (30), Juli (12), Rocco (3)" in message
 
 
 def test_an_author_like_nobody_is_told_no_closest_name(tmp_path):
@@ -99,106 +102,106 @@ def test_an_author_like_nobody_is_told_no_closest_name(tmp_path):
 
 
 def test_one_absent_name_is_an_error_beside_one_that_fits(tmp_path):
-    told = complaint("author: [Juli, Juliana]\n", tmp_path)
-    assert "names the author 'Juliana', who wrote no message" in told
+    message = complaint("author: [Juli, Juliana]\n", tmp_path)
+    assert "names the author 'Juliana', who wrote no message" in message
 
 
 @pytest.mark.parametrize(
-    ("copied", "known"),
+    ("copied", "name"),
     [
         ("~\u202fJuli", "~ Juli"),
         ("\u202a+54\u00a09\u00a0351\u00a0555\u20110101\u202c", "+54 9 351 555-0101"),
     ],
 )
 def test_a_name_copied_from_the_export_is_found_whatever_its_invisible_signs(
-    copied, known, tmp_path
+    copied, name, tmp_path
 ):
     # WhatsApp writes such spaces, hyphens and marks in names; the reader of exports turns them
-    # into plain ones, as `known` in the table of messages.
-    written(f"author: '{copied}'\npeople:\n  Cami: train\n", tmp_path)
-    assert known in people.settled(tmp_path, {known: 12, "Cami": 30}).aliases
+    # into plain ones, as in `name`.
+    people_from(f"author: '{copied}'\npeople:\n  Cami: train\n", tmp_path)
+    assert name in check_people(tmp_path, {name: 12, "Cami": 30}).aliases
 
 
 # What others allow
 
 
 def test_each_answer_is_read_and_the_author_is_not_among_the_others(tmp_path):
-    who = written(
+    people = people_from(
         "author: Juli\npeople:\n  Cami: train\n  Rocco: withhold\n  Juli: train\n  No: context\n",
         tmp_path,
     )
-    assert who.consents == {"Cami": "train", "Rocco": "withhold", "No": "context"}
-    assert who.who("withhold") == {"Rocco"}
+    assert people.consents == {"Cami": "train", "Rocco": "withhold", "No": "context"}
+    assert people.with_consent("withhold") == {"Rocco"}
 
 
 def test_the_first_run_writes_the_file_and_stops(tmp_path):
     with pytest.raises(UserError, match="names no author") as error:
-        people.settled(tmp_path, WRITERS)
+        check_people(tmp_path, WRITERS)
     assert "withhold" in str(error.value)
     # Most messages first; a person fills in the author and the answers.
     assert unsalted(tmp_path) == "author:\npeople:\n  Cami:\n  Juli:\n  Rocco:\n"
 
 
 def test_a_missing_answer_stops_and_says_whose_and_what_to_write(tmp_path):
-    told = complaint("author: Juli\npeople:\n  Cami: train\n  Rocco:\n", tmp_path)
-    assert "these people allow: Rocco (3)." in told
-    assert "train (" in told
-    assert "context (" in told
-    assert "withhold (" in told
-    assert "Cami" not in told
+    message = complaint("author: Juli\npeople:\n  Cami: train\n  Rocco:\n", tmp_path)
+    assert "these people allow: Rocco (3)." in message
+    assert "train (" in message
+    assert "context (" in message
+    assert "withhold (" in message
+    assert "Cami" not in message
 
 
 def test_a_misspelt_name_is_told_beside_the_one_it_leaves_without_an_answer(tmp_path):
-    told = complaint("author: Juli\npeople:\n  Cami: train\n  Roco: train\n", tmp_path)
-    assert "these people allow: Rocco (3)." in told
-    assert "It also names Roco, who wrote no message." in told
+    message = complaint("author: Juli\npeople:\n  Cami: train\n  Roco: train\n", tmp_path)
+    assert "these people allow: Rocco (3)." in message
+    assert "It also names Roco, who wrote no message." in message
 
 
 def test_a_colon_without_a_space_after_it_is_explained(tmp_path):
     with pytest.raises(UserError, match=r"no space after a colon.* with a space after each colon"):
-        written("author: Juli\npeople:\n  Cami: train\n  Rocco:train\n", tmp_path)
+        people_from("author: Juli\npeople:\n  Cami: train\n  Rocco:train\n", tmp_path)
 
 
 def test_the_line_without_a_space_is_named_though_yaml_stumbles_later(tmp_path):
     with pytest.raises(UserError, match=r"people.yaml \(line 2\) is not valid YAML"):
-        written("# míos\nauthor:Juli\n# los demás\npeople:\n  Cami: train\n", tmp_path)
+        people_from("# míos\nauthor:Juli\n# los demás\npeople:\n  Cami: train\n", tmp_path)
 
 
 def test_somebody_new_is_added_at_the_end_and_comments_stay(tmp_path):
     content = "# míos\nauthor: Juli\npeople:\n  Cami: context   # le pregunté\n"
-    told = complaint(content, tmp_path, {**WRITERS, "No": 1, "Ana: trabajo": 1})
-    assert "Rocco (3), Ana: trabajo (1), No (1)" in told
+    message = complaint(content, tmp_path, {**WRITERS, "No": 1, "Ana: trabajo": 1})
+    assert "Rocco (3), Ana: trabajo (1), No (1)" in message
     assert unsalted(tmp_path).startswith(content)
-    who = people.read(tmp_path)
-    assert who.consents == {"Cami": "context", "Rocco": "", "Ana: trabajo": "", "No": ""}
+    people = read_people(tmp_path)
+    assert people.consents == {"Cami": "context", "Rocco": "", "Ana: trabajo": "", "No": ""}
 
 
 def test_once_everybody_has_answered_nothing_is_written_any_more(tmp_path):
     content = "# salt: 0123456789abcdef0123456789abcdef\npeople: {Cami: train, Rocco: context}\n"
     content += "author: Juli\n"
-    written(content, tmp_path)
-    people.settled(tmp_path, WRITERS)
-    assert (tmp_path / people.FILE).read_text("utf-8") == content
+    people_from(content, tmp_path)
+    check_people(tmp_path, WRITERS)
+    assert (tmp_path / FILE).read_text("utf-8") == content
 
 
 @pytest.mark.parametrize("answer", ["yes", "sí", "12", "[train]", "{a: b}", "2020-01-01"])
 def test_an_answer_that_is_none_is_named(answer, tmp_path):
     with pytest.raises(UserError, match="after Cami: expected train"):
-        written(f"author: Juli\npeople:\n  Cami: {answer}\n", tmp_path)
+        people_from(f"author: Juli\npeople:\n  Cami: {answer}\n", tmp_path)
 
 
 @pytest.mark.parametrize("answer", ["Train", "TRAIN", "'train'", "train   # le pregunté"])
 def test_an_answer_is_an_answer_in_any_case(answer, tmp_path):
-    who = written(f"author: Juli\npeople:\n  Cami: {answer}\n", tmp_path)
-    assert who.consents == {"Cami": "train"}
+    people = people_from(f"author: Juli\npeople:\n  Cami: {answer}\n", tmp_path)
+    assert people.consents == {"Cami": "train"}
 
 
 def test_people_that_are_no_mapping_are_refused(tmp_path):
     with pytest.raises(UserError, match="expected lines `NAME: ANSWER`"):
-        written("author: Juli\npeople: [Cami]\n", tmp_path)
+        people_from("author: Juli\npeople: [Cami]\n", tmp_path)
 
 
-# A name is what is written, and what a person wrote stays
+# Names are read as written, and what a person wrote stays
 
 
 @pytest.mark.parametrize(
@@ -219,9 +222,9 @@ def test_people_that_are_no_mapping_are_refused(tmp_path):
     ],
 )
 def test_a_name_that_yaml_takes_for_something_else_is_a_name(name, tmp_path):
-    assert written(f"author: Juli\npeople:\n  {name}: withhold\n", tmp_path).who("withhold") == {
-        name
-    }
+    assert people_from(f"author: Juli\npeople:\n  {name}: withhold\n", tmp_path).with_consent(
+        "withhold"
+    ) == {name}
 
 
 @pytest.mark.parametrize(
@@ -256,12 +259,12 @@ def test_a_name_that_yaml_takes_for_something_else_is_a_name(name, tmp_path):
     ],
 )
 def test_whoever_is_added_can_be_answered_for(name, tmp_path):
-    told = complaint("author: Juli\n", tmp_path, {"Juli": 2, name: 1})
-    assert "could not be added" not in told
-    path = tmp_path / people.FILE
+    message = complaint("author: Juli\n", tmp_path, {"Juli": 2, name: 1})
+    assert "could not be added" not in message
+    path = tmp_path / FILE
     path.write_bytes(re.sub(rb":\n\Z", b": withhold\n", path.read_bytes()))
-    who = people.settled(tmp_path, {"Juli": 2, name: 1})
-    assert who.who("withhold") == {who.spelled(name)}
+    people = check_people(tmp_path, {"Juli": 2, name: 1})
+    assert people.with_consent("withhold") == {people.spelling(name)}
 
 
 @pytest.mark.parametrize(
@@ -280,7 +283,7 @@ def test_whoever_is_added_can_be_answered_for(name, tmp_path):
             "author: J\r\npeople:\r\n  B: train\r\n  Ana:\r\n",
         ),
         ("author: J\npeople: {B: train}\n", 'author: J\npeople: {B: train, "Ana": }\n'),
-        # Where there is no such place, nothing changes, and the sentence says so.
+        # If there is no place for a name nothing changes, and the sentence says so.
         ("{author: J}\n", None),
         ("author: J\npeople: {B: train,}\n", None),
         ("author: J\n...\n", None),
@@ -290,9 +293,9 @@ def test_no_line_of_a_persons_own_changes(content, becomes, tmp_path):
     messages = {"J": 2, "B": 2, "Ana": 1}
     if "B:" not in content:
         del messages["B"]
-    told = complaint(content, tmp_path, messages)
-    assert ("write them yourself" in told) == (becomes is None)
-    now = (tmp_path / people.FILE).read_bytes().decode()
+    message = complaint(content, tmp_path, messages)
+    assert ("write them yourself" in message) == (becomes is None)
+    now = (tmp_path / FILE).read_bytes().decode()
     assert re.sub(r"\A# salt: .*\r?\n# .*\r?\n", "", now) == (becomes or content)
 
 
@@ -324,23 +327,27 @@ def test_no_line_of_a_persons_own_changes(content, becomes, tmp_path):
         ("author: Juli\npeople:\n  A\uffff: train\n", 3, "a sign that YAML does not know, U+FFFF"),
         ("author: Juli\npeople:\n  Mamá: train\n".encode("cp1252"), 3, "not in UTF-8"),
         ("author: Juli\n".encode("utf-16"), 1, "is in UTF-16: save it as UTF-8"),
-        (b"author: Juli\n" + b"# " + b"x" * people_file.LIMIT, None, "far beyond a list of people"),
+        (
+            b"author: Juli\n" + b"# " + b"x" * people_file.MAX_BYTES,
+            None,
+            "far beyond a list of people",
+        ),
         ("a: &a [x]\n" + "".join(f"b{n}: &b{n} [*a,*a]\n" for n in range(40)), 1, "says 'a'"),
     ],
 )
 def test_what_is_no_list_of_people_is_one_sentence_and_stays(content, line, reason, tmp_path):
     began = time.process_time()
-    path = tmp_path / people.FILE
+    path = tmp_path / FILE
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(UserError) as error:
-        people.settled(tmp_path, WRITERS)
-    told = str(error.value)
+        check_people(tmp_path, WRITERS)
+    message = str(error.value)
     assert time.process_time() - began < 3
-    assert reason in told
-    assert "\n" not in told
-    assert told.startswith(str(path))
+    assert reason in message
+    assert "\n" not in message
+    assert message.startswith(str(path))
     if line is not None:
-        assert f"(line {line})" in told
+        assert f"(line {line})" in message
     assert path.read_bytes() == (content if isinstance(content, bytes) else content.encode())
 
 
@@ -356,16 +363,16 @@ def test_what_is_no_list_of_people_is_one_sentence_and_stays(content, line, reas
     ],
 )
 def test_what_can_only_be_meant_one_way_is_read(content, tmp_path):
-    who = written(content, tmp_path)
-    assert (who.author, who.consents) == ("Juli", {"Cami": "train"})
+    people = people_from(content, tmp_path)
+    assert (people.author, people.consents) == ("Juli", {"Cami": "train"})
 
 
-@pytest.mark.parametrize("what", ["a folder", "a pipe", "unreadable"])
-def test_what_cannot_be_read_is_one_sentence(what, tmp_path, monkeypatch):
-    path = tmp_path / people.FILE
-    if what == "a folder":
+@pytest.mark.parametrize("kind", ["a folder", "a pipe", "unreadable"])
+def test_what_cannot_be_read_is_one_sentence(kind, tmp_path, monkeypatch):
+    path = tmp_path / FILE
+    if kind == "a folder":
         path.mkdir()
-    elif what == "a pipe":
+    elif kind == "a pipe":
         os.mkfifo(path)
     else:
         path.write_text("author: Juli\n", "utf-8")
@@ -377,12 +384,12 @@ def test_what_cannot_be_read_is_one_sentence(what, tmp_path, monkeypatch):
     with pytest.raises(
         UserError, match=r"people\.yaml (is a folder or|cannot be read \(Permission)"
     ):
-        people.settled(tmp_path, WRITERS)
+        check_people(tmp_path, WRITERS)
 
 
 def test_a_full_disk_leaves_the_file_as_it_was(tmp_path, monkeypatch):
     content = "author: Juli\npeople:\n  Cami: train\n"
-    written(content, tmp_path)
+    people_from(content, tmp_path)
 
     def full(path, _):
         path.touch()
@@ -390,10 +397,10 @@ def test_a_full_disk_leaves_the_file_as_it_was(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(UserError, match="Rocco .*cannot be written .No space left on device"):
-        people.settled(tmp_path, WRITERS)
+        check_people(tmp_path, WRITERS)
     monkeypatch.undo()
-    assert [file.name for file in tmp_path.iterdir()] == [people.FILE]
-    assert (tmp_path / people.FILE).read_text("utf-8") == content
+    assert [file.name for file in tmp_path.iterdir()] == [FILE]
+    assert (tmp_path / FILE).read_text("utf-8") == content
 
 
 # Spellings
@@ -402,49 +409,49 @@ def test_a_full_disk_leaves_the_file_as_it_was(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "sign", ["\u200e", "\ufeff", "\u200b", "\u00ad", "\u2060", "\ufe0f", "\u0085"]
 )
-@pytest.mark.parametrize("turned", [False, True])
-def test_of_two_spellings_that_look_the_same_the_stricter_answer_wins(sign, turned, tmp_path):
+@pytest.mark.parametrize("swapped", [False, True])
+def test_of_two_spellings_that_look_the_same_the_stricter_answer_wins(sign, swapped, tmp_path):
     other = f'"Ca{sign}mi"' if sign != "\u0085" else '"Cami\\x85"'
-    for first, second, wins in (
+    for first, second, strictest in (
         ("train", "withhold", "withhold"),
         ("train", "context", "context"),
         ("context", "withhold", "withhold"),
         ("", "train", "train"),
     ):
-        answers = (second, first) if turned else (first, second)
-        who = written(
+        answers = (second, first) if swapped else (first, second)
+        people = people_from(
             f"author: Juli\npeople:\n  Cami: {answers[0]}\n  {other}: {answers[1]}\n", tmp_path
         )
-        assert who.consents == {"Cami": wins}
-        assert who.spelled(f"Ca{sign}mi" if sign != "\u0085" else "Cami\x85") == "Cami"
+        assert people.consents == {"Cami": strictest}
+        assert people.spelling(f"Ca{sign}mi" if sign != "\u0085" else "Cami\x85") == "Cami"
 
 
 def test_accents_apart_and_no_break_spaces_are_the_same_name(tmp_path):
-    who = written(
+    people = people_from(
         "author: Juli\npeople:\n  Iba\u0301n\u0303ez Paz: withhold\n"
         "  Ib\u00e1\u00f1ez\u202fPaz: train\n  Ibanez Paz: context\n",
         tmp_path,
     )
-    assert list(who.consents.values()) == ["withhold", "context"]
+    assert list(people.consents.values()) == ["withhold", "context"]
 
 
 def test_a_spelling_of_the_chats_is_nobody_new(tmp_path):
-    written("author: Juli\npeople:\n  Cami: train\n  Rocco: context\n", tmp_path)
-    who = people.settled(tmp_path, {"Ju\u200bli": 9, "Cam\ufeffi": 3, "Cami": 1, "Rocco": 1})
-    assert who.spelled("Cam\ufeffi") == "Cami"
-    assert who.spelled("Ju\u200bli") == "Juli"
-    assert who.spelled("Nadie") == "Nadie"
+    people_from("author: Juli\npeople:\n  Cami: train\n  Rocco: context\n", tmp_path)
+    people = check_people(tmp_path, {"Ju\u200bli": 9, "Cam\ufeffi": 3, "Cami": 1, "Rocco": 1})
+    assert people.spelling("Cam\ufeffi") == "Cami"
+    assert people.spelling("Ju\u200bli") == "Juli"
+    assert people.spelling("Nadie") == "Nadie"
     assert unsalted(tmp_path) == "author: Juli\npeople:\n  Cami: train\n  Rocco: context\n"
 
 
 def test_aliases_are_by_the_name_that_has_them(tmp_path):
-    who = written(
+    people = people_from(
         "author: Juli\npeople:\n  Mamá: withhold\n"
         "aliases:\n  Mamá: [ma, la vieja]\n  Juli: Juliancito\n",
         tmp_path,
     )
-    assert who.nicknames == {"Mamá": ["ma", "la vieja"], "Juli": ["Juliancito"]}
-    assert who.aliases == {"Juli"}
+    assert people.nicknames == {"Mamá": ["ma", "la vieja"], "Juli": ["Juliancito"]}
+    assert people.aliases == {"Juli"}
 
 
 def test_somebody_new_stands_behind_a_last_name_without_an_answer(tmp_path):
@@ -472,7 +479,7 @@ def test_somebody_new_stands_behind_a_last_name_without_an_answer(tmp_path):
             '\ufeffauthor: [Ana, "Juli"]\r\npeople:\r\n  Cami: train\r\n',
         ),
         ("author: Ana\npeople:\n  Cami: ''\n", 'author: [Ana, "Juli"]\npeople:\n  Cami: train\n'),
-        # No place, or one that is taken already.
+        # No place, or there is an answer already.
         ("{people: {Cami: }}\n", None),
         ("author: Ana\npeople: {Cami}\n", None),
         ("author: Ana\npeople:\n  ? Cami\n", None),
@@ -481,8 +488,8 @@ def test_somebody_new_stands_behind_a_last_name_without_an_answer(tmp_path):
     ],
 )
 def test_the_author_and_answers_are_filled_in_and_nothing_else_changes(before, after):
-    file = people_file.parsed(before, Path("x"))
-    assert people_file.answered(file, ["Juli"], {"Cami": "train"}) == after
+    file = people_file.parse(before, Path("x"))
+    assert people_file.fill_in(file, ["Juli"], {"Cami": "train"}) == after
 
 
 @pytest.mark.parametrize(
@@ -490,101 +497,101 @@ def test_the_author_and_answers_are_filled_in_and_nothing_else_changes(before, a
 )
 def test_an_author_of_any_name_is_read_back(name):
     for before in ("author:\npeople:\n", "author: Ana\n", "", "# only a comment"):
-        file = people_file.parsed(before, Path("x"))
-        text = people_file.answered(file, [name], {})
-        names = [entry.name for entry in people_file.parsed(text, Path("x")).author]
+        file = people_file.parse(before, Path("x"))
+        text = people_file.fill_in(file, [name], {})
+        names = [entry.name for entry in people_file.parse(text, Path("x")).author]
         assert names[-1:] == [name.strip()]
 
 
 def test_nicknames_are_proposed_as_comments_and_never_as_an_answer(tmp_path):
     with pytest.raises(UserError):
-        people.settled(tmp_path, WRITERS, lambda who: {"Cami": ["Camucha"]})
+        check_people(tmp_path, WRITERS, lambda names: {"Cami": ["Camucha"]})
     assert unsalted(tmp_path).splitlines()[2:] == [
         "  Cami:   # also called Camucha? Then say so under aliases",
         "  Juli:",
         "  Rocco:",
     ]
-    assert people.read(tmp_path).nicknames == {}
+    assert read_people(tmp_path).nicknames == {}
 
 
 # The salt
 
 
 def md5(path):
-    """What DVC writes into dvc.lock."""
+    """The MD5 that DVC writes into dvc.lock."""
     return hashlib.md5(path.read_bytes()).hexdigest()
 
 
 def test_whoever_guesses_the_answers_cannot_confirm_them(tmp_path):
     content = "author: Juli\npeople:\n  Cami: train\n  Rocco: context\n"
-    written(content, tmp_path)
-    path = tmp_path / people.FILE
-    people.settled(tmp_path, WRITERS)
-    # The guess is right, and the file says the same in other bytes.
+    people_from(content, tmp_path)
+    path = tmp_path / FILE
+    check_people(tmp_path, WRITERS)
+    # The guess of the content is right, but the file has other bytes.
     assert hashlib.md5(content.encode()).hexdigest() != md5(path)
     assert unsalted(tmp_path) == content
     first = path.read_bytes()
-    people.settled(tmp_path, WRITERS)
+    check_people(tmp_path, WRITERS)
     assert path.read_bytes() == first  # once is enough: DVC would read the chats again
     path.write_text(content, "utf-8")
-    people.settled(tmp_path, WRITERS)
+    check_people(tmp_path, WRITERS)
     assert path.read_bytes() != first  # another one each time
 
 
 def test_make_mine_salts_its_file_with_128_bits_of_chance(tmp_path, monkeypatch, capsys):
-    found = set()
+    salts = set()
     for name in ("a", "b"):
         (tmp_path / name / "conf" / "data").mkdir(parents=True)
         monkeypatch.chdir(tmp_path / name)
         init.by_hand()
         text = Path("data/raw/mine/people.yaml").read_text("utf-8")
         assert text.split("\n", 2)[2] == own_chats.PEOPLE
-        found.add(re.match("# salt: ([0-9a-f]{32})\n", text)[1])
-        assert people_file.parsed(text, Path("x")).salted
-    assert len(found) == 2
+        salts.add(re.match("# salt: ([0-9a-f]{32})\n", text)[1])
+        assert people_file.parse(text, Path("x")).salted
+    assert len(salts) == 2
 
 
 def test_the_demo_says_that_it_needs_none():
-    demo = Path(__file__).resolve().parents[2] / "data" / "raw" / "demo" / people.FILE
+    demo = Path(__file__).resolve().parents[2] / "data" / "raw" / "demo" / FILE
     assert people_file.read(demo).salted
 
 
 def test_without_a_salt_and_without_a_way_to_write_one_nothing_is_read(tmp_path, monkeypatch):
-    written("author: Juli\npeople: {Cami: train, Rocco: train}\n", tmp_path)
+    people_from("author: Juli\npeople: {Cami: train, Rocco: train}\n", tmp_path)
 
     def refuse(*_):
         raise OSError(30, "Read-only file system")
 
     monkeypatch.setattr(people_file, "write", refuse)
     with pytest.raises(UserError, match=r"Read-only file system.*`# salt: ` and 32 random digits"):
-        people.settled(tmp_path, WRITERS)
+        check_people(tmp_path, WRITERS)
 
 
 # Pseudonyms
 
 
 def test_a_pseudonym_is_the_place_in_the_file_and_the_author_has_none_of_the_others(tmp_path):
-    who = written(
+    people = people_from(
         "author: [Juli, Juli (viejo)]\npeople: {Rocco: train, Juli: train, Ana: context}\n",
         tmp_path,
     )
-    assert who.pseudonyms("PERSONA_{n}") == {
+    assert people.pseudonyms("PERSONA_{n}") == {
         "Juli": "PERSONA_0",
         "Juli (viejo)": "PERSONA_0",
         "Rocco": "PERSONA_1",
         "Ana": "PERSONA_2",
     }
-    under = who.under("PERSONA_{n}")
-    assert under.author == "PERSONA_0"
-    assert under.who("context") == {"PERSONA_2"}
-    assert who.under(None) is who
+    pseudonymized = people.pseudonymized("PERSONA_{n}")
+    assert pseudonymized.author == "PERSONA_0"
+    assert pseudonymized.with_consent("context") == {"PERSONA_2"}
+    assert people.pseudonymized(None) is people
 
 
 def test_somebody_new_leaves_the_pseudonyms_of_the_others_alone(tmp_path):
-    written("author: Juli\npeople: {Rocco: train, Cami: train}\n", tmp_path)
-    before = people.read(tmp_path).pseudonyms("P{n}")
+    people_from("author: Juli\npeople: {Rocco: train, Cami: train}\n", tmp_path)
+    before = read_people(tmp_path).pseudonyms("P{n}")
     with pytest.raises(UserError):
-        people.settled(tmp_path, {**WRITERS, "Abril": 50})
-    after = people.read(tmp_path).pseudonyms("P{n}")
+        check_people(tmp_path, {**WRITERS, "Abril": 50})
+    after = read_people(tmp_path).pseudonyms("P{n}")
     assert before.items() <= after.items()
     assert after["Abril"] == "P3"

@@ -1,4 +1,4 @@
-"""Personal data in texts: what is found, what is left alone, and what replacing may not do.
+"""Personal data in texts: what is found, what stays, and what replacing must not do.
 
 Every number is invented. Where a range is reserved for fiction or examples it is used: +1 202 555
 01xx (North America), +44 20 7946 0xxx (Ofcom), example.com (RFC 2606), the card schemes' test
@@ -21,7 +21,7 @@ from espejo.privacy import identifiers, phones, pii
 DASH, NBSP = "\u2011", "\u00a0"  # as WhatsApp writes phone numbers
 
 
-# Check digits in the words of those who define them, by other means than the library's.
+# Check digits, computed from their definitions and not with the library under test.
 
 
 def luhn(digits):
@@ -31,7 +31,7 @@ def luhn(digits):
 
 
 def german_iban(account):
-    """ISO 13616: letters as 10 to 35, country and 00 at the end, 98 minus the rest by 97."""
+    """ISO 13616: letters as 10 to 35, country and 00 at the end, 98 minus that modulo 97."""
     return f"DE{98 - int(account + '131400') % 97:02}{account}"
 
 
@@ -47,7 +47,7 @@ def cbu(bank, account):
 
 
 def cuit(digits):
-    """Weights 2 to 7 from the right; what is missing to a multiple of 11."""
+    """Weights 2 to 7 from the right; the check digit completes a multiple of 11."""
     rest = -sum(int(d) * (2 + i % 6) for i, d in enumerate(digits[::-1])) % 11
     assert rest != 10  # no such number is given out
     return digits + str(rest)
@@ -60,50 +60,52 @@ def rut(digits):
 
 
 def spanish(digits):
-    """The letter is the number's rest by 23; X, Y, Z before a NIE count 0, 1, 2."""
+    """The letter is the number modulo 23; X, Y, Z before a NIE count 0, 1, 2."""
     number = int(digits.replace("X", "0").replace("Y", "1").replace("Z", "2"))
     return digits + "TRWAGMYFPDXBNJZSQVHLCKE"[number % 23]
 
 
 def cpf(digits):
-    """Two digits, each the sum with weights from 2 at the right, times 10, by 11, 10 being 0."""
+    """Two digits: ten times the sum with weights from 2 at the right, modulo 11; 10 counts 0."""
     for _ in range(2):
         digits += str(sum(int(d) * w for w, d in enumerate(digits[::-1], 2)) * 10 % 11 % 10)
     return digits
 
 
 def clabe(digits):
-    """Banco de México: weights 3, 7, 1; last digits of the products, and what lacks to a ten."""
-    lacking = -sum(int(int(d) * w) % 10 for d, w in zip(digits, (3, 7, 1) * 6, strict=False)) % 10
-    return digits + str(lacking)
+    """Banco de México: weights 3, 7, 1; last digits of the products, completed to a ten."""
+    check_digit = (
+        -sum(int(int(d) * w) % 10 for d, w in zip(digits, (3, 7, 1) * 6, strict=False)) % 10
+    )
+    return digits + str(check_digit)
 
 
 def curp(start):
-    """RENAPO: places in an alphabet with Ñ, weights 18 to 2, and what lacks to a ten."""
+    """RENAPO: places in an alphabet with Ñ, weights 18 to 2, completed to a multiple of ten."""
     alphabet = "0123456789ABCDEFGHIJKLMNÑOPQRSTUVWXYZ"
     return start + str(-sum(alphabet.index(c) * (18 - i) for i, c in enumerate(start)) % 10)
 
 
 def nir(digits):
-    """France: 97 minus the rest by 97."""
+    """France: 97 minus the number modulo 97."""
     return digits + f"{97 - int(digits) % 97:02}"
 
 
 def nif(digits):
-    """Portugal: weights 9 to 2, and 11 minus the rest by 11, 10 and 11 being 0."""
+    """Portugal: weights 9 to 2, 11 minus the sum modulo 11; 10 and 11 count 0."""
     rest = sum(int(d) * (9 - i) for i, d in enumerate(digits)) % 11
     return digits + str(11 - rest if rest > 1 else 0)
 
 
 def spanish_social_security(digits):
-    """Spain: the rest of the first ten digits by 97."""
+    """Spain: the first ten digits modulo 97."""
     return digits + f"{int(digits) % 97:02}"
 
 
 def grouped(digits, *sizes, by=" "):
     """The digits in groups of these sizes."""
-    at = [sum(sizes[:i]) for i in range(len(sizes) + 1)]
-    return by.join(digits[a:b] for a, b in zip(at, at[1:], strict=False))
+    ends = [sum(sizes[:i]) for i in range(len(sizes) + 1)]
+    return by.join(digits[a:b] for a, b in zip(ends, ends[1:], strict=False))
 
 
 VISA, AMEX = luhn("411111111111111"), luhn("37828224631000")
@@ -112,8 +114,8 @@ NSS, CLABE = luhn("4507992345"), clabe("01218000123456789")
 NIR = nir("1850578006084")
 CUIT, RUT, CPF = cuit("2030123456"), rut("12345678"), cpf("123456789")
 
-# What is inside [ ] is found, as the type.
-FOUND = {
+# What is inside [ ] must be found, as personal data of the type.
+DETECTED = {
     "PHONE": [
         "[+54 9 351 555-1234]",
         f"[+54{NBSP}9{NBSP}351{NBSP}555{DASH}1234]",
@@ -139,7 +141,7 @@ FOUND = {
         "[+1 202 555 0143]",
         "[+44 20 7946 0123]",
         "@[5493515551234] vení",
-        # straight after a cue, after another number, before the cue
+        # right after a cue, after another number, before the cue
         "tel.[3515551234]",
         "my number is [07700 900123]",
         "tel [4555-1234], [4555-1235]",
@@ -260,7 +262,7 @@ FOUND = {
         "the password is [MiGatoFelix]",
     ],
 }
-FOUND_CASES = [(type_, case) for type_, cases in FOUND.items() for case in cases]
+FOUND_CASES = [(type_, case) for type_, cases in DETECTED.items() for case in cases]
 PERSONAL = [(type_, case.replace("[", "").replace("]", "")) for type_, case in FOUND_CASES]
 
 HARMLESS = [
@@ -320,7 +322,7 @@ HARMLESS = [
     *("número de guía DHL 1234567890", "12/08 12/09 12/10", "Tel Aviv 202312"),
     *("celu Samsung 1250000", "ley 27.430", "RFC 2616"),
 ]
-# Right in form, refused by the check digit.
+# Right in form, but with a wrong check digit or out of range.
 REFUSED = [
     VISA[:-1] + "2",
     IBAN[:-1] + "9",
@@ -367,13 +369,13 @@ def test_a_local_number_needs_a_region_where_it_is_valid():
 
 
 def test_what_was_found_shows_in_no_repr():
-    (found,) = pii.find("es ana@example.com")
-    assert repr(found) == "Found(type='EMAIL', start=3, end=18)"
-    assert found.text == "ana@example.com"
+    (match,) = pii.find("es ana@example.com")
+    assert repr(match) == "PersonalData(type='EMAIL', start=3, end=18)"
+    assert match.text == "ana@example.com"
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("text", "masked"),
     [
         ("mi cel: +54 9 351 555-1234", "+54 9 351 ***"),
         ("ana@example.com o 351 5551234", "a***@***, 351 ***"),
@@ -382,26 +384,26 @@ def test_what_was_found_shows_in_no_repr():
         ("nada de nada", ""),
     ],
 )
-def test_a_report_sees_a_mask(text, shown):
-    assert ", ".join(map(pii.mask, pii.find(text))) == shown
+def test_a_report_sees_a_mask(text, masked):
+    assert ", ".join(map(pii.mask, pii.find(text))) == masked
 
 
 @pytest.mark.parametrize(("type_", "text"), PERSONAL)
 def test_a_mask_keeps_at_most_where_a_phone_is_and_one_letter(type_, text):
-    shown = ", ".join(map(pii.mask, pii.find(text)))
-    for found in pii.find(text):
-        digits = "".join(filter(str.isdigit, found.text))
-        assert found.text not in shown
-        assert len(digits) < 7 or digits[-7:] not in "".join(filter(str.isdigit, shown))
+    masked = ", ".join(map(pii.mask, pii.find(text)))
+    for match in pii.find(text):
+        digits = "".join(filter(str.isdigit, match.text))
+        assert match.text not in masked
+        assert len(digits) < 7 or digits[-7:] not in "".join(filter(str.isdigit, masked))
 
 
-# Messages glued together from what is found, what is not and what stands between.
+# Messages put together from personal data, harmless texts and separators.
 pieces = st.one_of(
     st.sampled_from([text for _, text in PERSONAL] + HARMLESS + REFUSED),
     st.sampled_from(
         ["dni", "tu código es", "alias", "cel", "+", "@", "-", ".", "/", ":", "(", "<", ">"]
     ),
-    st.sampled_from([f"<{type_}>" for type_ in FOUND]),
+    st.sampled_from([f"<{type_}>" for type_ in DETECTED]),
     st.text("0123456789 -./+@abcñ", max_size=12),
     st.text(max_size=5),
 )
@@ -416,14 +418,14 @@ generated = settings(max_examples=300, deadline=None)
 @generated
 @given(messages)
 def test_only_the_spans_found_are_replaced(text):
-    found = pii.find(text)
-    expected, at = "", 0
-    for one in found:
-        assert at <= one.start < one.end
-        assert text[one.start : one.end] == one.text
-        expected += text[at : one.start] + f"<{one.type}>"
-        at = one.end
-    assert pii.replace(text) == (expected + text[at:], Counter(one.type for one in found))
+    matches = pii.find(text)
+    expected, end = "", 0
+    for match in matches:
+        assert end <= match.start < match.end
+        assert text[match.start : match.end] == match.text
+        expected += text[end : match.start] + f"<{match.type}>"
+        end = match.end
+    assert pii.replace(text) == (expected + text[end:], Counter(match.type for match in matches))
 
 
 @generated
@@ -445,8 +447,8 @@ def test_the_filter_in_front_changes_nothing_but_the_time(text):
 @settings(max_examples=1000, deadline=None)
 @given(st.text("ABKXZÑ&0123456789 .-/\u0661\u017f\u212a", max_size=22))
 def test_no_validator_stumbles(candidate):  # over part of a number, or the digits of other scripts
-    for one in (*identifiers.ACCOUNTS, *identifiers.IDS):
-        one.accepts(candidate)
+    for identifier in (*identifiers.ACCOUNTS, *identifiers.IDS):
+        identifier.accepts(candidate)
 
 
 @generated
@@ -455,17 +457,17 @@ def test_a_text_with_neither_digits_nor_signs_is_unchanged(text):
     assert pii.replace(text) == (text, Counter())
 
 
-@pytest.mark.parametrize("unseen", ["\u00ad", "\u200b", "\u200d", "\u2060", "\ufeff", "\u202c"])
+@pytest.mark.parametrize("invisible", ["\u00ad", "\u200b", "\u200d", "\u2060", "\ufeff", "\u202c"])
 @pytest.mark.parametrize(("type_", "case"), FOUND_CASES)
-def test_what_nobody_sees_hides_nothing(type_, case, unseen):
-    marked = unseen.join(case)  # between all characters, so also just inside and outside of [ ]
+def test_what_nobody_sees_hides_nothing(type_, case, invisible):
+    marked = invisible.join(case)  # between all characters, so also just inside and outside of [ ]
     text = marked.replace("[", "").replace("]", "")
     before = [piece.split("]")[-1] for piece in marked.split("[")]
-    shown = pii.replace(text)[0].replace(unseen, "")
-    assert shown == f"<{type_}>".join(before).replace(unseen, "")
-    for found in pii.find(text):
-        assert found.text == text[found.start : found.end]
-        assert unseen not in (found.text[0], found.text[-1])
+    replaced = pii.replace(text)[0].replace(invisible, "")
+    assert replaced == f"<{type_}>".join(before).replace(invisible, "")
+    for match in pii.find(text):
+        assert match.text == text[match.start : match.end]
+        assert invisible not in (match.text[0], match.text[-1])
 
 
 LABELLED = personal_data.read(personal_data.LABELLED)
@@ -477,7 +479,7 @@ def test_the_labelled_texts_are_many_and_of_every_type():
     assert sum(not item.spans for item in LABELLED) >= 150
     table = pii.__doc__.split("\n\n")[1]
     types = {span[0] for item in LABELLED for span in item.spans}
-    assert types == set(re.findall("<([A-Z]+)>", table)) == set(FOUND)
+    assert types == set(re.findall("<([A-Z]+)>", table)) == set(DETECTED)
 
 
 def test_nearly_all_that_is_promised_is_found_and_nearly_nothing_else():
@@ -501,7 +503,7 @@ def test_the_score_counts_right_and_wrong_finds(tmp_path, capsys):
     assert total == ["all", "2", "2", "3", "1", "0.500", "0.333"]
 
 
-@pytest.mark.parametrize("type_", FOUND)
+@pytest.mark.parametrize("type_", DETECTED)
 def test_placeholders_are_no_personal_data(type_):
     for text in (f"<{type_}>", f"dni <{type_}> 30123456", f"código <{type_}>.", f"@<{type_}>"):
         assert pii.replace(text) == (text, Counter())
@@ -531,7 +533,7 @@ def test_the_longest_message_takes_a_second_at_most(unit):
 
     def seconds():
         tracer = sys.gettrace()
-        sys.settrace(None)  # what counts branches takes longer than what is counted
+        sys.settrace(None)  # tracing for coverage would take longer than the search
         try:
             began = time.process_time()
             pii.replace(text)
@@ -544,9 +546,9 @@ def test_the_longest_message_takes_a_second_at_most(unit):
 
 @pytest.mark.parametrize(("type_", "case"), FOUND_CASES)
 def test_a_row_of_the_same_is_found_in_a_few_passes(type_, case, monkeypatch):
-    """What a pass covers may lay bare what is beside it; one of each pass would make n passes."""
-    passes, claims = [], pii._claims
-    monkeypatch.setattr(pii, "_claims", lambda *a: passes.append(1) or claims(*a))
+    """A pass may reveal what is beside its matches; if each revealed one, n would need n passes."""
+    passes, find_once = [], pii._find_once
+    monkeypatch.setattr(pii, "_find_once", lambda *a: passes.append(1) or find_once(*a))
     for by in ("", " ", ",", ".", "-", "/", ";"):
         passes.clear()
         pii.find((case.split("[")[1].split("]")[0] + by) * 25)
@@ -554,6 +556,6 @@ def test_a_row_of_the_same_is_found_in_a_few_passes(type_, case, monkeypatch):
 
 
 def test_a_list_of_numbers_too_long_to_look_up_counts_as_phones():
-    refused = " ".join(f"1000{n:06}" for n in range(1, 600))
+    invalid = " ".join(f"1000{n:06}" for n in range(1, 600))
     assert pii.replace("1000000001, 1000000002")[1] == {}
-    assert pii.replace(refused.replace(" ", ", "))[1]["PHONE"] == 599 - phones._MOST_LOOKED_UP
+    assert pii.replace(invalid.replace(" ", ", "))[1]["PHONE"] == 599 - phones._MAX_LOOKUPS

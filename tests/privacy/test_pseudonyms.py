@@ -1,4 +1,4 @@
-"""Pseudonyms of participants: who gets which, and which words of a text are a mention of them."""
+"""Pseudonyms: which words of a text are somebody's name, and whose."""
 
 import socket
 import time
@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from espejo.privacy import pii
-from espejo.privacy.pseudonyms import mentions
+from espejo.privacy.pseudonyms import replace_mentions
 
 # All invented; Argentina reserves no phone numbers for fiction.
-WHO = {
+PSEUDONYMS = {
     "Flor Gómez 🌸": "PERSON_1",
     "Ana Trabajo": "PERSON_2",
     "Sol": "PERSON_3",
@@ -28,8 +28,8 @@ WHO = {
 }
 
 
-def replaced(text, who=WHO):
-    return mentions([text], who)[0][0]
+def replaced(text, pseudonyms=PSEUDONYMS):
+    return replace_mentions([text], pseudonyms)[0][0]
 
 
 @pytest.mark.parametrize(
@@ -80,23 +80,23 @@ def test_mentions(text, expected):
 
 
 def test_mentions_are_counted_by_who_is_mentioned():
-    texts, counts = mentions(["flor y juan", "FLOR!", "nada"], WHO)
+    texts, counts = replace_mentions(["flor y juan", "FLOR!", "nada"], PSEUDONYMS)
     assert texts == ["PERSON_1 y PERSON_5", "PERSON_1!", "nada"]
     assert counts == Counter(PERSON_1=2, PERSON_5=1)
 
 
 def test_a_name_of_several_phones_is_one_person():
-    who = {"Juli": "PERSON_1", "Julieta (trabajo)": "PERSON_1"}
-    assert replaced("Juli, o Julieta", who) == "PERSON_1, o PERSON_1"
+    pseudonyms = {"Juli": "PERSON_1", "Julieta (trabajo)": "PERSON_1"}
+    assert replaced("Juli, o Julieta", pseudonyms) == "PERSON_1, o PERSON_1"
 
 
 def test_what_people_yaml_lists_as_aliases_is_a_name_whatever_it_is():
-    who = {"Mamá": "PERSON_1", "Flor": "PERSON_2"}
-    called = {"Mamá": ["ma", "la vieja"], "Flor": ["Florcita", "351 555 1234"]}
-    texts, counts = mentions(
+    pseudonyms = {"Mamá": "PERSON_1", "Flor": "PERSON_2"}
+    nicknames = {"Mamá": ["ma", "la vieja"], "Flor": ["Florcita", "351 555 1234"]}
+    texts, counts = replace_mentions(
         ["¿Ma, está LA VIEJA? vieja costumbre", "florcíta y Flor: 3515551234", "mamá, mamama"],
-        who,
-        called,
+        pseudonyms,
+        nicknames,
     )
     assert texts == [
         "¿PERSON_1, está PERSON_1? vieja costumbre",
@@ -125,7 +125,7 @@ def test_replacing_twice_is_replacing_once(text):
 
 @given(st.text())
 def test_without_people_nothing_changes(text):
-    assert mentions([text], {}) == ([text], Counter())
+    assert replace_mentions([text], {}) == ([text], Counter())
 
 
 def test_nothing_goes_to_the_network(monkeypatch):

@@ -1,4 +1,4 @@
-"""Those who said `withhold`: their names in every writing, their words wherever others put them."""
+"""People who withhold: their names in any spelling, and their words wherever others put them."""
 
 import sys
 import time
@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from espejo.core.errors import UserError
 from espejo.privacy import nicknames, pii, pseudonyms
 from espejo.privacy.people import People
-from espejo.privacy.withholding import Left, withheld
-from espejo.privacy.writings import Writings
+from espejo.privacy.withheld_names import WithheldNames
+from espejo.privacy.withholding import Redactor, withhold
 from stages import parse
 
 # All invented; Argentina reserves no phone numbers for fiction.
-WHO = People(
+PEOPLE = People(
     "Juli",
     frozenset({"Juli"}),
     {
@@ -37,7 +37,7 @@ WHO = People(
     },
     {"Ana Gómez": ["Anita", "la flaca", "351 555 9876"]},
 )
-WRITINGS = Writings(WHO)
+WITHHELD_NAMES = WithheldNames(PEOPLE)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ WRITINGS = Writings(WHO)
         ("ana_gomez2.vcf (file attached)", "<PERSON>2.vcf (file attached)"),
         ("anagomez@x.com", "<PERSON>@x.com"),
         ("cumplenicanor.jpg", "cumple<PERSON>.jpg"),
-        # what a namesake has too stays; after "@" it is a contact's whole name
+        # words that a namesake has too stay; after "@" stands a contact's full name
         ("Ana, y Ana Pérez", "Ana, y Ana Pérez"),
         ("@Ana Gómez y @Ana Pérez", "@<PERSON> y @Ana Pérez"),
         ("luca y lucas", "<PERSON> y lucas"),
@@ -90,20 +90,20 @@ WRITINGS = Writings(WHO)
     ],
 )
 def test_a_name_in_every_writing(text, expected):
-    assert WRITINGS.without(text) == expected
-    assert WRITINGS.without(expected) == expected
-    assert WRITINGS.named(text) is (text != expected)
+    assert WITHHELD_NAMES.remove_from(text) == expected
+    assert WITHHELD_NAMES.remove_from(expected) == expected
+    assert WITHHELD_NAMES.are_in(text) is (text != expected)
 
 
 def test_what_stands_in_its_place_goes_through_clean_as_it_is():
-    text = WRITINGS.without("hola nicanor, +54 9 351 555-1234 o ana@example.com")
+    text = WITHHELD_NAMES.remove_from("hola nicanor, +54 9 351 555-1234 o ana@example.com")
     assert text == "hola <PERSON>, <PERSON> o ana@example.com"
-    named = pseudonyms.mentions([text], WHO.pseudonyms("PERSON_{n}"))[0][0]
+    named = pseudonyms.replace_mentions([text], PEOPLE.pseudonyms("PERSON_{n}"))[0][0]
     assert pii.replace(named)[0] == "hola <PERSON>, <PERSON> o <EMAIL>"
 
 
-LEFT = Left(
-    WRITINGS,
+REDACTOR = Redactor(
+    WITHHELD_NAMES,
     [
         "quiero un ornitorrinco",
         "hoy fui al río con los perros",
@@ -113,7 +113,7 @@ LEFT = Left(
         "y ahora qué hacemos",
         "compré tres okapis enanos",
     ],
-    # "okapis" is hardly anybody else's, whatever they quote; all else is
+    # Only "okapis" is rare among the others, who use it outside of quotations but twice.
     ["quiero un loro", "ornitorrinco", "un ornitorrinco", "qué hacemos", "y ahora", "ahora qué"] * 3
     + ["okapis?", "los okapis", *["compré tres okapis enanos, dijo"] * 5],
 )
@@ -130,7 +130,7 @@ LEFT = Left(
         ("[10:00, 12/3/2023] +54 9 351 555-1234: hola", ""),
         ("12/3/2023, 10:00 p. m. - Ana Gómez: hola", ""),
         ("[12/3 10:00] ~ Nicanor Ulloa 🌸: hola", ""),
-        # under another name, known by its words
+        # under another name, recognized by the words
         ("[12/3/23, 10:00] Nico 💕: Quiero un ornitorrinco!", ""),
         ("[12/3/23, 10:00] Ana: quiero un ornitorrinco", ""),
         ("[12/3/23, 10:00] Ana: otra cosa", "[12/3/23, 10:00] Ana: otra cosa"),
@@ -170,12 +170,12 @@ LEFT = Left(
     ],
 )
 def test_words_of_theirs_go_with_their_lines(text, expected):
-    assert LEFT.of(text) == expected
+    assert REDACTOR.redact(text) == expected
 
 
 @given(st.text(alphabet=st.sampled_from("aáNn:> \n\"'[]1/,.@\u200d\u0301🌸"), max_size=40))
 def test_without_their_names_and_words_a_text_stays(text):
-    assert LEFT.of(text) == text
+    assert REDACTOR.redact(text) == text
 
 
 @given(
@@ -184,9 +184,9 @@ def test_without_their_names_and_words_a_text_stays(text):
     st.text(alphabet="xyz,. \n", max_size=8),
 )
 def test_no_writing_is_left_wherever_it_stands(before, name, after):
-    left = WRITINGS.without(f"{before} {name} {after}")
-    assert name.lower() not in left.lower()
-    assert left.count("<PERSON>") == 1
+    text = WITHHELD_NAMES.remove_from(f"{before} {name} {after}")
+    assert name.lower() not in text.lower()
+    assert text.count("<PERSON>") == 1
 
 
 def messages(*rows):
@@ -202,7 +202,7 @@ def messages(*rows):
 
 
 def test_a_table():
-    who = People(
+    people = People(
         "Juli",
         frozenset({"Juli", "Juli 2"}),
         {"Ana": "withhold", "+54 9 351 555-1234": "withhold", "Tincho": "train"},
@@ -220,9 +220,9 @@ def test_a_table():
         ("+54 9 351 555-1234", "Juli 2", "ey"),
         ("Tincho", "Tincho", "ey"),
     )
-    left = withheld(table, who)
-    shown = list(left[["chat", "author", "kind", "text"]].itertuples(index=False, name=None))
-    assert [(c, None if pd.isna(a) else a, k, t) for c, a, k, t in shown] == [
+    redacted = withhold(table, people)
+    rows = list(redacted[["chat", "author", "kind", "text"]].itertuples(index=False, name=None))
+    assert [(c, None if pd.isna(a) else a, k, t) for c, a, k, t in rows] == [
         ("withheld 1", None, "message", "Messages and calls are end-to-end encrypted"),
         ("withheld 1", "withheld", "withheld", ""),
         ("withheld 1", "Juli", "message", "hola <PERSON>"),
@@ -235,7 +235,7 @@ def test_a_table():
         ("withheld 3", "Juli 2", "message", "ey"),
         ("Tincho", "Tincho", "message", "ey"),
     ]
-    assert left["line"].tolist() == table["line"].tolist()
+    assert redacted["line"].tolist() == table["line"].tolist()
 
 
 def test_what_whatsapp_writes_for_them_are_no_words_of_theirs():
@@ -247,24 +247,32 @@ def test_what_whatsapp_writes_for_them_are_no_words_of_theirs():
     table = messages(*[("Banda", name, text) for name in ("Ana", "Tincho") for text in own])
     table["kind"] = ["deleted", "media", "media"] * 2
     table["caption"] = ["", own[1], ""] * 2
-    left = withheld(table, People("Juli", frozenset({"Juli"}), {"Ana": "withhold", "Tincho": ""}))
-    assert left["text"].tolist() == ["", "", "", own[0], "", own[2]]
-    assert left["kind"].tolist() == ["withheld"] * 3 + ["deleted", "withheld", "media"]
+    redacted = withhold(
+        table, People("Juli", frozenset({"Juli"}), {"Ana": "withhold", "Tincho": ""})
+    )
+    assert redacted["text"].tolist() == ["", "", "", own[0], "", own[2]]
+    assert redacted["kind"].tolist() == ["withheld"] * 3 + ["deleted", "withheld", "media"]
 
 
 def test_a_caption_goes_as_its_text_does():
     lines = ["la foto de Ana", "Ana.vcf (file attached)", "hola"]
     table = messages(*[("Banda", "Tincho", text) for text in lines])
     table["kind"], table["caption"] = ["media", "media", "message"], [lines[0], "", ""]
-    left = withheld(table, People("Juli", frozenset({"Juli"}), {"Ana": "withhold", "Tincho": ""}))
-    assert left["text"].tolist() == ["la foto de <PERSON>", "<PERSON>.vcf (file attached)", "hola"]
-    assert left["caption"].tolist() == ["la foto de <PERSON>", "", ""]
+    redacted = withhold(
+        table, People("Juli", frozenset({"Juli"}), {"Ana": "withhold", "Tincho": ""})
+    )
+    assert redacted["text"].tolist() == [
+        "la foto de <PERSON>",
+        "<PERSON>.vcf (file attached)",
+        "hola",
+    ]
+    assert redacted["caption"].tolist() == ["la foto de <PERSON>", "", ""]
 
 
 def test_where_nobody_withholds_nothing_changes():
     table = messages(("Ana", "Ana", "hola ana"))
-    who = People("Juli", frozenset({"Juli"}), {"Ana": "context"})
-    assert withheld(table, who) is table
+    people = People("Juli", frozenset({"Juli"}), {"Ana": "context"})
+    assert withhold(table, people) is table
 
 
 @pytest.mark.parametrize(
@@ -285,7 +293,7 @@ def test_where_nobody_withholds_nothing_changes():
 )
 def test_the_longest_message_takes_seconds_not_minutes(unit):
     began = time.process_time()
-    LEFT.of((unit * 60_000)[:60_000])
+    REDACTOR.redact((unit * 60_000)[:60_000])
     assert time.process_time() - began < 3
 
 
@@ -297,8 +305,8 @@ def raw(tmp_path, monkeypatch):
     """A folder of exports, read as the stage does."""
     monkeypatch.setattr(parse, "params", lambda config: config(min_understood=0.98))
     lines = [
-        f"1/2/2025, 10:{at:02} - {line}\n"
-        for at, line in enumerate(
+        f"1/2/2025, 10:{minute:02} - {line}\n"
+        for minute, line in enumerate(
             ("Juli: hola", "Natalia: ey", "Juli: le digo a Naty que venga", "Tincho: dale")
         )
     ]
@@ -309,14 +317,14 @@ def raw(tmp_path, monkeypatch):
 def test_the_first_run_proposes_nicknames_beside_the_names(raw):
     with pytest.raises(UserError, match="names no author"):
         parse.main(raw, raw / "messages.parquet", raw / "parse.json")
-    written = (raw / "people.yaml").read_text("utf-8")
-    assert "  Natalia:   # also called Naty? Then say so under aliases\n" in written
+    people_yaml = (raw / "people.yaml").read_text("utf-8")
+    assert "  Natalia:   # also called Naty? Then say so under aliases\n" in people_yaml
 
 
 @pytest.mark.parametrize("terminal", [False, True])
 def test_what_is_printed_names_nobody_where_it_may_be_kept(terminal, raw, monkeypatch, capsys):
-    people = "author: Juli\npeople: {Natalia: train, Tincho: train}\n"
-    (raw / "people.yaml").write_text(people, "utf-8")
+    people_yaml = "author: Juli\npeople: {Natalia: train, Tincho: train}\n"
+    (raw / "people.yaml").write_text(people_yaml, "utf-8")
     monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal, raising=False)
     parse.main(raw, raw / "messages.parquet", raw / "parse.json")
     printed = capsys.readouterr().out
@@ -333,7 +341,7 @@ def test_what_looks_like_a_nickname_is_proposed():
         rows += [
             ("Banda", "Juli", "vení, gorda!"),
             ("Banda", "Natalia", "voy"),
-            ("Banda", "Juli", "bueno, dale"),  # an opening calls nobody
+            ("Banda", "Juli", "bueno, dale"),  # "bueno" addresses nobody
             ("Banda", "Tincho", "sí"),
         ]
     table = messages(
@@ -342,8 +350,8 @@ def test_what_looks_like_a_nickname_is_proposed():
         ("Banda", "Juli", "Natalia y Natacha"),
         ("Banda", "Natacha", "?"),
     )
-    found = nicknames.proposed(table, ["Natalia", "Tincho", "Natacha"])
-    assert found["Natalia"] == ["Naty", "Natu", "gorda"]
-    assert found["Tincho"] == []
-    # Whoever begins alike is offered the same: a person decides.
-    assert found["Natacha"] == ["Naty", "Natu"]
+    proposals = nicknames.propose(table, ["Natalia", "Tincho", "Natacha"])
+    assert proposals["Natalia"] == ["Naty", "Natu", "gorda"]
+    assert proposals["Tincho"] == []
+    # Names that begin alike get the same proposals: a person decides.
+    assert proposals["Natacha"] == ["Naty", "Natu"]

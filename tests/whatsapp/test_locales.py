@@ -13,11 +13,11 @@ import pytest
 
 from espejo import whatsapp
 
-FACTS = {
+EDITIONS = {
     file.stem: json.loads(file.read_text("utf-8"))
     for file in sorted((Path(__file__).parent / "locales").glob("*.json"))
 }
-MOMENTS = FACTS["babel-2.16.0"]["moments"].split("|")
+MOMENTS = EDITIONS["babel-2.16.0"]["moments"].split("|")
 CLOCKS = ("12 h", "12 h with seconds", "24 h", "24 h with seconds")
 ENCRYPTED = "Messages and calls are end-to-end encrypted. Learn more."
 WORDS = ["hola", "¿a las 9:30?", "ok: dale", "12/11 no puedo\n- ni el 13", "jaja"]
@@ -28,7 +28,7 @@ def ways():
     seen = set()
     formats_by_name = [
         (f"{names} [{edition}]", formats)
-        for edition, edition_facts in FACTS.items()
+        for edition, edition_facts in EDITIONS.items()
         for names, formats in edition_facts["locales"].items()
     ]
     for names, formats in formats_by_name:

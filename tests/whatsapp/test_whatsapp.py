@@ -799,7 +799,7 @@ LANGUAGES = {
 )
 @pytest.mark.parametrize("times", [20, 600])
 def test_encodings_that_share_most_letters(encoding, words, times, tmp_path):
-    """mañana is no mańana, however often it is said."""
+    """mañana is not read as mańana, however often it occurs."""
     lines = [f"17/5/2024, 10:{n % 60:02} - Vera: {words}\n" for n in range(times)]
     lines += [f"17/5/2024, 11:{n % 60:02} - Ivo: mañana\n" for n in range(times)][
         : 600 * (encoding == "cp1252" and "¿" in words)
