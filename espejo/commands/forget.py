@@ -12,7 +12,7 @@ from espejo.core import faults
 from espejo.core.errors import UserError
 
 # What a run leaves behind, with what it is; DVC's list of files that it has read comes to it.
-MADE = {
+ARTEFACTS = {
     "data/*.parquet": "tables",
     "model": "the trained model",
     "reports": "pages that quote messages",
@@ -43,7 +43,7 @@ def forget(yes: bool) -> None:
     if not yes and not _agreed():
         print("Nothing was removed.")
         return
-    for path in (*_paths(MADE), *_read_files()):
+    for path in (*_paths(ARTEFACTS), *_read_files()):
         with faults.about(path):
             _remove(path)
     _git("checkout", "-q", "HEAD", "--", *NUMBERS)
@@ -56,7 +56,7 @@ def _lines(experiments: list[str]) -> list[str]:
     """What there is, with its size; `experiments` are references, of which some are DVC's own."""
     lines = [
         f"  {pattern:15} {_bytes(paths) / 1e6:10,.1f} MB   {what}"
-        for pattern, what in MADE.items()
+        for pattern, what in ARTEFACTS.items()
         if (paths := list(_paths([pattern])))
     ]
     number = sum(bool(re.match("refs/exps/[0-9a-f]{2}/", name)) for name in experiments)

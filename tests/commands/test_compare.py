@@ -140,14 +140,14 @@ def test_experiments_on_different_chats_are_called_so(monkeypatch, tmp_path):
 
     older = compare.Experiment("older", "0", {}, {}, None)  # which says nothing of its chats
     assert compare.several_chats([on("mine"), older, on("mine")]) == ""
-    said = "These are experiments on different chats (mine, demo): compare only rows that"
-    assert compare.several_chats([on("mine"), on("demo")]).startswith(said)
+    warning = "These are experiments on different chats (mine, demo): compare only rows that"
+    assert compare.several_chats([on("mine"), on("demo")]).startswith(warning)
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(compare, "experiments", lambda: [on("mine"), on("demo")])
     ran = CliRunner().invoke(commands, ["compare"])
-    assert said in " ".join(ran.output.split())
-    assert said in compare.PAGE.read_text("utf-8")
+    assert warning in " ".join(ran.output.split())
+    assert warning in compare.PAGE.read_text("utf-8")
 
 
 def test_the_picture_shows_values_and_intervals():

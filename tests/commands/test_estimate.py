@@ -156,7 +156,7 @@ def test_what_to_try_next_is_what_was_not_asked_for():
 
 
 @pytest.mark.parametrize(
-    ("setting", "said"),
+    ("setting", "expected"),
     [
         ("train=qlora-9gb", r"does not compose with .*train=qlora-9gb.*; there are .*qlora-8gb"),
         ("data=nope", r"Could not find 'data/nope'; there are demo"),
@@ -165,8 +165,8 @@ def test_what_to_try_next_is_what_was_not_asked_for():
         ("format.together=4", "override 'format.together'; `python conf/compose.py` with the same"),
     ],
 )
-def test_settings_that_there_are_none_of_end_in_a_sentence(setting, said):
-    with pytest.raises(UserError, match=said) as error:
+def test_settings_that_there_are_none_of_end_in_a_sentence(setting, expected):
+    with pytest.raises(UserError, match=expected) as error:
         estimate.estimate_all(ROOT / "conf", [setting])
     assert "_defaults" not in str(error.value).partition("there are")[2]
 

@@ -323,7 +323,9 @@ def sentences(language):
         if isinstance(node, str):
             return {key: sorted(name for _, name, _, _ in Formatter().parse(node) if name)}
         return {
-            at: found for part in node for at, found in below(node[part], f"{key}.{part}").items()
+            place: names
+            for part in node
+            for place, names in below(node[part], f"{key}.{part}").items()
         }
 
     path = InitWording.folder / f"{language}.yaml"

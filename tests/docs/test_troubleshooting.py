@@ -42,7 +42,7 @@ def sources():
             yield file, ast.parse(file.read_text("utf-8"))
 
 
-def asked():
+def errors_of_init():
     """The errors of `espejo init` in both languages, with the file of each."""
     for file in sorted((ROOT / "espejo" / "commands" / "init_texts").glob("*.yaml")):
         for sentence in yaml.safe_load(file.read_text("utf-8"))["errors"].values():
@@ -51,7 +51,7 @@ def asked():
 
 def raised():
     """The sentences of the errors that the code raises, with the file of each."""
-    yield from asked()
+    yield from errors_of_init()
     for file, tree in sources():
         for node in ast.walk(tree):
             if (
@@ -85,7 +85,7 @@ def test_no_sentence_of_the_page_has_left_the_code():
         if isinstance(node, ast.Constant | ast.JoinedStr | ast.BinOp)
     }
     strings.add((ROOT / "Makefile").read_text("utf-8"))
-    strings |= {sentence for _, sentence in asked()}
+    strings |= {sentence for _, sentence in errors_of_init()}
     # Of other programs: the shell, Hydra, git, DVC.
     others = {"command not found: dvc", "espejo", "Key … is not in struct"}
     others |= {"Please tell me who you are", "Unable to acquire lock", "-S data=mine"}

@@ -15,11 +15,6 @@ from tests.helpers.workshop import ROOT
 
 READ_OLD_NAMES = ("espejo/model/manifest.py", "espejo/core/config.py")
 MAY_HOLD_OLD_NAMES = (*READ_OLD_NAMES, "CHANGELOG.md", "docs/results/", "tests/", "dvc.lock")
-# Still to be renamed; this constant then goes away.
-NOT_YET = (
-    *("espejo/privacy/", "espejo/whatsapp/", "tests/privacy/", "tests/whatsapp/"),
-    *("stages/clean.py", "stages/parse.py", "stages/statistics.py"),
-)
 # Names that something is bound to: variables, parameters, functions, classes, modules.
 IDENTIFIERS = {
     *("wanted", "made", "facts", "said", "found", "shown", "given", "asked", "one", "at"),
@@ -58,7 +53,7 @@ def bound(tree):
             yield node.attr
 
 
-CODE = [name for name in tracked() if name.endswith(".py") and not name.startswith(NOT_YET)]
+CODE = [name for name in tracked() if name.endswith(".py")]
 
 
 @pytest.mark.parametrize("name", CODE)

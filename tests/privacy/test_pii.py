@@ -115,7 +115,7 @@ NIR = nir("1850578006084")
 CUIT, RUT, CPF = cuit("2030123456"), rut("12345678"), cpf("123456789")
 
 # What is inside [ ] must be found, as personal data of the type.
-FOUND = {
+DETECTED = {
     "PHONE": [
         "[+54 9 351 555-1234]",
         f"[+54{NBSP}9{NBSP}351{NBSP}555{DASH}1234]",
@@ -262,7 +262,7 @@ FOUND = {
         "the password is [MiGatoFelix]",
     ],
 }
-FOUND_CASES = [(type_, case) for type_, cases in FOUND.items() for case in cases]
+FOUND_CASES = [(type_, case) for type_, cases in DETECTED.items() for case in cases]
 PERSONAL = [(type_, case.replace("[", "").replace("]", "")) for type_, case in FOUND_CASES]
 
 HARMLESS = [
@@ -403,7 +403,7 @@ pieces = st.one_of(
     st.sampled_from(
         ["dni", "tu código es", "alias", "cel", "+", "@", "-", ".", "/", ":", "(", "<", ">"]
     ),
-    st.sampled_from([f"<{type_}>" for type_ in FOUND]),
+    st.sampled_from([f"<{type_}>" for type_ in DETECTED]),
     st.text("0123456789 -./+@abcñ", max_size=12),
     st.text(max_size=5),
 )
@@ -479,7 +479,7 @@ def test_the_labelled_texts_are_many_and_of_every_type():
     assert sum(not item.spans for item in LABELLED) >= 150
     table = pii.__doc__.split("\n\n")[1]
     types = {span[0] for item in LABELLED for span in item.spans}
-    assert types == set(re.findall("<([A-Z]+)>", table)) == set(FOUND)
+    assert types == set(re.findall("<([A-Z]+)>", table)) == set(DETECTED)
 
 
 def test_nearly_all_that_is_promised_is_found_and_nearly_nothing_else():
@@ -503,7 +503,7 @@ def test_the_score_counts_right_and_wrong_finds(tmp_path, capsys):
     assert total == ["all", "2", "2", "3", "1", "0.500", "0.333"]
 
 
-@pytest.mark.parametrize("type_", FOUND)
+@pytest.mark.parametrize("type_", DETECTED)
 def test_placeholders_are_no_personal_data(type_):
     for text in (f"<{type_}>", f"dni <{type_}> 30123456", f"código <{type_}>.", f"@<{type_}>"):
         assert pii.replace(text) == (text, Counter())

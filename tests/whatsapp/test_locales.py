@@ -13,11 +13,11 @@ import pytest
 
 from espejo import whatsapp
 
-FACTS = {
+EDITIONS = {
     file.stem: json.loads(file.read_text("utf-8"))
     for file in sorted((Path(__file__).parent / "locales").glob("*.json"))
 }
-MOMENTS = FACTS["babel-2.16.0"]["moments"].split("|")
+MOMENTS = EDITIONS["babel-2.16.0"]["moments"].split("|")
 CLOCKS = ("12 h", "12 h with seconds", "24 h", "24 h with seconds")
 ENCRYPTED = "Messages and calls are end-to-end encrypted. Learn more."
 WORDS = ["hola", "¿a las 9:30?", "ok: dale", "12/11 no puedo\n- ni el 13", "jaja"]
@@ -26,16 +26,16 @@ WORDS = ["hola", "¿a las 9:30?", "ok: dale", "12/11 no puedo\n- ni el 13", "jaj
 def ways():
     """Yield each way of writing once: its name and its 24 stamps."""
     seen = set()
-    facts_by_name = [
-        (f"{names} [{edition}]", facts)
-        for edition, edition_facts in FACTS.items()
-        for names, facts in edition_facts["locales"].items()
+    formats_by_name = [
+        (f"{names} [{edition}]", formats)
+        for edition, edition_facts in EDITIONS.items()
+        for names, formats in edition_facts["locales"].items()
     ]
-    for names, facts in facts_by_name:
-        dates = facts["date"]["written"].split("|")
-        for clock in filter(facts.__contains__, CLOCKS):
-            times = facts[clock]["written"].split("|")
-            for joined in ("{1}, {0}", "{1} {0}", facts["joined"]):
+    for names, formats in formats_by_name:
+        dates = formats["date"]["written"].split("|")
+        for clock in filter(formats.__contains__, CLOCKS):
+            times = formats[clock]["written"].split("|")
+            for joined in ("{1}, {0}", "{1} {0}", formats["joined"]):
                 stamps = tuple(
                     joined.replace("{1}", date).replace("{0}", time)
                     for date, time in zip(dates, times, strict=True)
