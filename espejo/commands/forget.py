@@ -40,6 +40,8 @@ def forget(yes: bool) -> None:
         f"{', '.join(NUMBERS)} become again what the last commit has. What stays: your exports, "
         "people.yaml and conf/data/mine.yaml."
     )
+    for place in _elsewhere():
+        print(f"Not removed, since other projects may use it: {place}")
     if not yes and not _agreed():
         print("Nothing was removed.")
         return
@@ -85,9 +87,23 @@ def _bytes(paths: Iterable[Path]) -> int:
 
 def _read_files() -> list[Path]:
     """The folder outside of the project in which DVC lists the files that it has read."""
-    command = [sys.executable, "-m", "dvc", "doctor"]
-    told = subprocess.run(command, capture_output=True, text=True).stdout
+    told = _dvc("doctor")
     return [Path(path) for path in re.findall(r"^Repo\.site_cache_dir: (.+)$", told, re.MULTILINE)]
+
+
+def _elsewhere() -> Iterator[str]:
+    """Where copies may lie outside of the project: a shared cache, and storage for `dvc push`."""
+    cache = Path(_dvc("cache", "dir").strip() or ".dvc/cache")
+    if cache.resolve() != Path(".dvc/cache").resolve():
+        yield f"DVC's cache in {cache}"
+    # Not `dvc remote list`, which breaks lines as if a terminal were there.
+    for name in re.findall(r"^remote\.(.+)\.url=", _dvc("config", "--list"), re.MULTILINE):
+        yield f"what `dvc push` has sent to the remote {name}"
+
+
+def _dvc(*arguments: str) -> str:
+    command = [sys.executable, "-m", "dvc", *arguments]
+    return subprocess.run(command, capture_output=True, text=True).stdout
 
 
 def _remove(path: Path) -> None:

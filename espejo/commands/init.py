@@ -197,10 +197,9 @@ def _fresh(
     sources = _read(own_chats.files_at(path, wording), path, wording)
     fresh = own_chats.fresh(sources, [*present, *(source.path for source in new)])
     again = len(sources) - len(fresh)
-    found = _list([source.path for source in fresh], wording)
-    _print(
-        wording.text("exports.found_again" if again else "exports.found", names=found, again=again)
-    )
+    files = _list([source.path for source in fresh], wording)
+    key = "exports.found_again" if again else "exports.found"
+    _print(wording.text(key, names=files, again=again))
     return fresh
 
 

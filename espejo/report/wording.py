@@ -31,7 +31,7 @@ class Wording:
             (self.folder / f"{language}.yaml").read_text("utf-8")
         )
 
-    def text(self, key: str, **values: object) -> str:
+    def text(self, key: str, /, **values: object) -> str:
         """The text at `key` with `values` filled in."""
         return str(self._at(key)).format(**values)
 

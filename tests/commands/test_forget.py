@@ -100,3 +100,17 @@ def test_outside_the_project_it_removes_nothing(tmp_path):
     ran = run(*COMMAND, "--yes", cwd=tmp_path, check=False, PYTHONPATH=str(ROOT))
     assert "There is no dvc.yaml here" in ran.stderr
     assert (tmp_path / "model").exists()
+
+
+def test_copies_outside_of_the_project_are_named_and_stay(project, tmp_path):
+    cache, backup = tmp_path / "shared cache", tmp_path / "backup"
+    run("dvc", "cache", "dir", "--local", str(cache), cwd=project)
+    run("dvc", "remote", "add", "--local", "--default", "disk", str(backup), cwd=project)
+    run("dvc", "commit", "-q", "-f", cwd=project)
+    run("dvc", "push", "-q", cwd=project)
+    ran = run(*COMMAND, "--yes", cwd=project, PYTHONPATH=str(ROOT))
+    assert f"Not removed, since other projects may use it: DVC's cache in {cache}\n" in ran.stdout
+    assert "may use it: what `dvc push` has sent to the remote disk\n" in ran.stdout
+    assert any(cache.rglob("*"))
+    assert any(backup.rglob("*"))
+    assert left(project)[:2] == [False] * 2

@@ -274,14 +274,14 @@ def test_a_folder_that_can_only_be_read(stage, folder, place, project, run):
 def test_a_folder_in_the_place_of_an_output(stage, path, place, run):
     folder_instead(place / path)
     output = told(run(place, f"stages.{stage}", *arguments(stage)), path)
-    assert "a folder stands where a file is expected; move it away" in output
+    assert "there is a folder where a file is expected; move it away" in output
 
 
 @pytest.mark.parametrize("stage", ["clean", "statistics", "report"])
 def test_a_file_in_the_place_of_a_folder(stage, place, run):
     with_bytes(b"")(place / "reports")
     output = told(run(place, f"stages.{stage}", *arguments(stage)), "reports/")
-    assert "a file stands in the place of its folder; move it away" in output
+    assert "there is a file where its folder should be; move it away" in output
 
 
 SECTIONS = [
@@ -310,7 +310,7 @@ def test_a_section_of_params_that_is_missing_empty_or_no_section(stage, section,
         f"params.yaml lacks {section}",
         f"params.yaml: {section} ",
     )
-    assert "`python conf/compose.py` writes it anew" in output
+    assert "`python conf/compose.py` writes it again" in output
 
 
 BROKEN_PARAMS = {**ANY, "no YAML": with_bytes(b"parse: [1"), "a list": with_bytes(b"- 1")}
@@ -338,6 +338,7 @@ READ_BY_COMMANDS = {
     "compare": [],
     "estimate": ["conf/config.yaml"],
     "init": [],  # tests/commands/test_init.py
+    "forget": [],  # tests/commands/test_forget.py
 }
 
 

@@ -61,7 +61,7 @@ FULL = "data/turns.parquet: the disk is full; make room there and run the same c
         (OSError(errno.ESTALE, "x"), f"{os.strerror(errno.ESTALE)}; mend that and run"),
         (
             FileNotFoundError(errno.ENOENT, "x"),
-            "no such file or folder; `dvc repro` makes it anew.",
+            "no such file or folder; `dvc repro` makes it again.",
         ),
         (RuntimeError("basic_ios::clear: iostream error"), "it cannot be written; make room there"),
         (MemoryError(), MEMORY),
