@@ -701,7 +701,7 @@ def test_the_page_names_them(elsewhere):
 
 @pytest.mark.parametrize(("learnt", "trial"), [(4, True), (327, True), (328, False), (655, False)])
 def test_a_trial_is_called_one_above_the_answers(elsewhere, capsys, learnt, trial):
-    """experiment=smoke learns from 4 of the demo's 655 texts; 328 are the larger half."""
+    """experiment=smoke learns from 4 texts; of 655, 328 are the larger half."""
     folder, arguments = elsewhere
     metrics.write({"texts": 655, "learnt_texts": learnt}, folder / "metrics" / "train.json")
     stage.main(*arguments)
