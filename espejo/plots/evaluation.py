@@ -125,16 +125,14 @@ def _draw_measure(panel: Axes, y: int, measure: Mapping, colour: str, wording: W
     if "low" in measure:
         panel.plot([measure["low"], measure["high"]], [y, y], color=colour, linewidth=2)
     else:
-        key = "few_bundles" if "bundles" in measure else "few"
-        counts = {unit: measure.get(unit, 0) for unit in ("n", "bundles")}
-        text = wording.text(f"plots.{key}", value=text, **counts)
+        text = wording.text("plots.few", value=text, n=measure["n"])
     panel.annotate(
         text,
         (value, y),
         xytext=(0, 6),
         textcoords="offset points",
         # Near an edge, beside the point, so that it covers no name and stays inside the figure.
-        ha=("left", "center", "right")[(value > 0.2) + (value > 0.8)],
+        ha=("left", "center", "right")[(value > 0.25) + (value > 0.75)],
         fontsize=8,
     )
 

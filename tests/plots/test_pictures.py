@@ -106,7 +106,7 @@ def test_bars_of_every_model_with_their_numbers(wording):
 def test_at_a_glance_says_what_was_not_measured_or_on_little_and_the_verdict(wording):
     texts = words_of(evaluation.at_a_glance(scores(), wording))
     assert wording.text("unmeasured") in texts
-    assert wording.text("plots.few_bundles", value=wording.number(0.81), n=4, bundles=7) in texts
+    assert wording.text("plots.few", value=wording.number(0.81), n=4) in texts
     assert {wording.number(value) for value in (0.91, 0.72, 0.97, 0.34, 0.63)} <= texts
     verdict = wording.name("verdicts", "pass_with_doubts")
     (title,) = [text for text in texts if verdict in text]
