@@ -114,7 +114,8 @@ def test_any_text_and_name_goes_through_all_stages(
     pairs = write_and_read(turns.examples(grouped, author, 4), tables.EXAMPLES)
     train, test = (pairs[pairs["split"].eq(name)] for name in ("train", "test"))
     dropped = reasons(train, test, FilterConfig(**params["filter"]))
-    assert set(dropped.dropna()) <= {"link", "duplicate"}
+    # A text that is drawn twice may be in train and in test.
+    assert set(dropped.dropna()) <= {"link", "duplicate", "stands_in_held_out"}
 
     texts_by_author = {
         name: ["".join(parts) for parts in turn]
