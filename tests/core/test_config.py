@@ -146,7 +146,7 @@ LIMITS = DEFAULTS["evaluate"]["sharing_limits"]
             "evaluate",
             changed("evaluate", sharing_limits=LIMITS | {"member": 1}),
             "evaluate.sharing_limits.member is no setting; the nearest is "
-            "evaluate.sharing_limits.membership. Mend it where you set it",
+            "evaluate.sharing_limits.membership. Fix it where you set it",
         ),
         (
             "format",

@@ -58,7 +58,7 @@ FULL = "data/turns.parquet: the disk is full; make room there and run the same c
         (PermissionError(errno.EACCES, "x"), "there is no permission to read or write it; allow"),
         (OSError(errno.ENAMETOOLONG, "x"), "the name is too long for the disk; shorten it."),
         (OSError(errno.EMFILE, "x"), "too many files are open; allow more with `ulimit -n 4096`"),
-        (OSError(errno.ESTALE, "x"), f"{os.strerror(errno.ESTALE)}; mend that and run"),
+        (OSError(errno.ESTALE, "x"), f"{os.strerror(errno.ESTALE)}; fix that and run"),
         (
             FileNotFoundError(errno.ENOENT, "x"),
             "no such file or folder; `dvc repro` makes it again.",
@@ -81,9 +81,9 @@ FULL = "data/turns.parquet: the disk is full; make room there and run the same c
         (RecursionError(), "data/turns.parquet is nested too deeply; "),
         (
             ConfigCompositionException("no model/x\nlong"),
-            "conf/ does not compose (no model/x); mend",
+            "conf/ does not compose (no model/x); fix",
         ),
-        (BrokenPipeError(errno.EPIPE, "x"), "what reads this output (`| head`, say) ended before"),
+        (BrokenPipeError(errno.EPIPE, "x"), "the program that reads this output (`| head`, say) ended before"),
         (KeyboardInterrupt(), "stopped by Ctrl-C."),
         (UserError("As it is."), "As it is."),
     ],
@@ -193,7 +193,7 @@ def test_a_pipe_that_nobody_reads(unbuffered):
     os.close(writes)
     assert ran.returncode == 1
     assert ran.stderr.strip() == (
-        "sing: what reads this output (`| head`, say) ended before all of it was written."
+        "sing: the program that reads this output (`| head`, say) ended before all was written."
     )
 
 
