@@ -83,7 +83,7 @@ FULL = "data/turns.parquet: the disk is full; make room there and run the same c
             ConfigCompositionException("no model/x\nlong"),
             "conf/ does not compose (no model/x); fix",
         ),
-        (BrokenPipeError(errno.EPIPE, "x"), "the program that reads this output (`| head`, say) ended before"),
+        (BrokenPipeError(errno.EPIPE, "x"), "the program that reads this output (`| head`, say)"),
         (KeyboardInterrupt(), "stopped by Ctrl-C."),
         (UserError("As it is."), "As it is."),
     ],
