@@ -10,7 +10,7 @@ from espejo import whatsapp
 from espejo.core import escaping, metrics, tables
 from espejo.core.stage import params, run
 from espejo.privacy import nicknames
-from espejo.privacy.people import check_people
+from espejo.privacy.people import WITHHELD, check_people
 from espejo.privacy.withholding import withhold
 from espejo.whatsapp import ParseConfig
 
@@ -42,10 +42,16 @@ def main(raw: Path, messages: Path, metrics_json: Path) -> None:
     for number, export in enumerate(folder.exports, 1):
         name = export.name if sys.stdout.isatty() else f"file {number}"
         print(escaping.terminal(f"  {name}: {len(export.messages)} messages, {export.decisions}"))
-    withheld = int(table["kind"].eq("withheld").sum())
+    withheld = table["kind"].eq("withheld")
+    own = int((withheld & table["author"].eq(WITHHELD)).sum())
     print(
         f"parse: {len(table)} messages by {writers} people in {folder.files} files"
-        + (f", {withheld} of them withheld" if withheld else "")
+        + (
+            f", {withheld.sum()} of them withheld ({own} by people who withhold, "
+            f"{withheld.sum() - own} of others that only repeat them)"
+            if withheld.any()
+            else ""
+        )
     )
 
 

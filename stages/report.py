@@ -67,11 +67,11 @@ def main(data: Path, metrics_dir: Path, plots_dir: Path, reports_dir: Path) -> N
         confidence=wording.percent(evaluate.confidence),
         often=wording.number(100 * evaluate.confidence, 0),
     )
-    if trial := verdicts.trial(trained, wording):
-        lead = f"**{trial}** {lead}"
     answers = verdicts.four_answers(
         scores, wording, evaluate, predict, second_names["name"].tolist()
     )
+    if trial := verdicts.trial(trained, wording):
+        lead, answers = f"**{trial}** {lead}", verdicts.undecided(answers)
     parts = [
         sections.glance(wording),
         sections.likelihood(scores, wording),

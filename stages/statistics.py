@@ -112,7 +112,9 @@ def main(
         "the author, after the filter": [text for reply in final["reply"] for text in reply],
         "the others, clean": cleaned.loc[~mine, "text"],
     }
-    ranked = {head: measures.counted(texts) for head, texts in texts_of.items()}
+    ranked = {
+        head: measures.counted(measures.written(texts, pattern)) for head, texts in texts_of.items()
+    }
     telling = {head: measures.telling(counts, stop) for head, counts in ranked.items()}
     called = {label: name for name, label in labels.items() if label != "author"}
     everybody = {"author": people.author, **called}

@@ -1,9 +1,10 @@
 """Propose nicknames of people, for a person to confirm: no program can know them for certain.
 
-Two kinds of words are proposed:
+Three kinds of words are proposed:
 
 - words that begin like a name (Florcita, Flor: Florencia) and are used like one: after "@", or with
   a capital inside a sentence;
+- beginnings of a first name in small letters ("che flor, venís?"), which is how people type;
 - words with which messages address somebody ("vení, gorda"), if that person writes the next message
   most of the times.
 """
@@ -21,14 +22,16 @@ from espejo.privacy.pseudonyms import word_set
 MAX_PROPOSALS = 4  # for each name
 _SHARED_LETTERS = 3  # first letters that a name and its short form share
 _MIN_CALLS = 3  # times that a word must address the same person
+_MIN_USES = 2  # of the beginning of a name in small letters, of four letters or more
+_BEGINNING = re.compile(r"(?<![\w@.])[^\W\d_]{4,15}(?![\w@])")
 _USED_AS_NAME = re.compile(r"(?:@|(?<=[^\W_] )|(?<=, ))(?P<word>[^\W\d_]{2,15})(?![\w])")
 _WORD = r"(?P<word>[^\W\d_]{2,15})"
 _ADDRESS = (re.compile(rf", ?{_WORD}[\s!?.]*\Z"), re.compile(rf"\A{_WORD}, "))
 # Words beside a comma at the start or end of a message that address nobody; folded.
 _INTERJECTIONS = word_set("""
     aja bien bueno che claro como dale de eh eso gracias hola igual ja jaja jajaja menos mira no
-    obvio oh ok okey para perdon pero porfa posta que sabes sea seguro si sii siii sip tal tipo
-    todo total uf uh verdad viste
+    obvio oh ok okey para perdon pero porfa que sabes sea seguro si sii siii sip tal tipo
+    nse posta tdb todo total tranqui tranquila tranquilo uf uh verdad viste xq
     anyway haha hello hey hi lol no ok okay please really right so sorry sure thanks well yeah yes
 """)
 
@@ -38,12 +41,39 @@ def propose(table: pd.DataFrame, people: Sequence[str]) -> Mapping[str, Sequence
     messages = table[table["kind"].eq("message") & table["author"].notna()]
     words_of_names = {word for name in messages["author"].unique() for word in names.words(name)}
     name_like = _count_name_like(messages["text"], words_of_names)
+    beginnings = _beginnings_of_names(messages["text"], people)
     addressed = _words_of_address(messages)
-    return {
-        name: list(dict.fromkeys([*_beginning_like(name, name_like), *addressed.get(name, ())]))[
-            :MAX_PROPOSALS
-        ]
+    proposals = {
+        name: [*_beginning_like(name, name_like), *beginnings[name], *addressed.get(name, ())]
         for name in people
+    }
+    return {name: _without_repeats(words)[:MAX_PROPOSALS] for name, words in proposals.items()}
+
+
+def _without_repeats(words: Sequence[str]) -> list[str]:
+    """The words, each once whatever its case and accents, as it is spelt first."""
+    spellings: dict[str, str] = {}
+    for word in words:
+        spellings.setdefault(fold(word), word)
+    return list(spellings.values())
+
+
+def _beginnings_of_names(texts: pd.Series, people: Sequence[str]) -> dict[str, list[str]]:
+    """For each name the beginnings of its first word that stand in `texts`, most frequent first."""
+    first_words = {name: next(iter(names.words(name)), "") for name in people}
+    counts = Counter(
+        word
+        for text in texts
+        for word in map(fold, _BEGINNING.findall(text))
+        if any(first.startswith(word) and first != word for first in first_words.values())
+    )
+    return {
+        name: [
+            word
+            for word, count in counts.most_common()
+            if count >= _MIN_USES and first.startswith(word) and word not in _INTERJECTIONS
+        ]
+        for name, first in first_words.items()
     }
 
 

@@ -346,11 +346,15 @@ def data(accounts: Mapping[str, Mapping], wording: Wording) -> Section:
     """How many rows each stage kept and dropped, and the pictures of the chats and of training."""
     rows = [
         (
-            f"{stage}: {account['unit']}",
+            f"{stage}: {wording.name('data.units', account['unit'])}",
             wording.number(account["in"]),
             wording.number(account["out"]),
             ", ".join(
-                wording.text("data.dropped", count=wording.number(count), reason=reason)
+                wording.text(
+                    "data.dropped",
+                    count=wording.number(count),
+                    reason=wording.name("data.reasons", reason),
+                )
                 for reason, count in account["dropped"].items()
                 if count
             )

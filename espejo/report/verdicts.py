@@ -10,7 +10,7 @@ things are alike only where the whole interval of their difference lies within a
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from espejo.core import escaping
 from espejo.evaluation.config import EvaluateConfig
@@ -20,7 +20,7 @@ from espejo.report.wording import MAX_DIGITS, Wording
 
 # The colour of a verdict; of those in neither list, mixed.
 TONES = {"yes": "good", "pass": "good", "no": "bad", "fail": "bad", "copied": "bad"}
-UNKNOWN = ("unclear", "few", "unmeasured")
+UNKNOWN = ("unclear", "few", "unmeasured", "trial")
 BITS = "own_bits_per_character"
 
 
@@ -394,6 +394,11 @@ def trial(trained: Mapping, wording: Wording) -> str:
         return ""
     counts = {key: wording.number(trained[key]) for key in ("learnt_texts", "texts")}
     return wording.text("page.trial", **counts)
+
+
+def undecided(answers: Sequence[Answer]) -> list[Answer]:
+    """The answers about a trial: their sentences, and no verdict."""
+    return [replace(answer, verdict="trial") for answer in answers]
 
 
 def four_answers(

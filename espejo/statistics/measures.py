@@ -171,6 +171,16 @@ def stop_words(languages: Iterable[str]) -> frozenset[str]:
     return frozenset(listed | _FILLERS)
 
 
+def written(messages: Iterable[str], pseudonyms: str | None) -> list[str]:
+    """The messages without what the pipeline put in: <URL> and the like, and pseudonyms.
+
+    `pseudonyms` is params clean.pseudonyms ("PERSON_{n}"), None where names were kept.
+    """
+    names = re.escape(pseudonyms).replace(r"\{n\}", r"\d+") if pseudonyms else "(?!)"
+    put_in = re.compile(rf"<[A-Z_]{{2,30}}>|{names}")
+    return [put_in.sub(" ", message) for message in messages]
+
+
 def counted(messages: Iterable[str]) -> dict[str, int]:
     """Counts of words, the most frequent first, ties in alphabetical order."""
     counts = Counter(chain.from_iterable(map(words, messages)))

@@ -332,6 +332,20 @@ def test_what_is_printed_names_nobody_where_it_may_be_kept(terminal, raw, monkey
     assert "4 messages by 3 people in 1 files" in printed
 
 
+def test_it_is_told_apart_whose_messages_are_withheld(raw, capsys):
+    (raw / "people.yaml").write_text(
+        "author: Juli\npeople: {Natalia: withhold, Tincho: train}\n", "utf-8"
+    )
+    with (raw / "WhatsApp Chat with Natalia.txt").open("a", encoding="utf-8") as chat:
+        chat.write("1/2/2025, 11:00 - Natalia: mañana no puedo ir al cine con ustedes\n")
+        chat.write("1/2/2025, 11:01 - Tincho: Natalia: mañana no puedo ir al cine con ustedes\n")
+    parse.main(raw, raw / "messages.parquet", raw / "parse.json")
+    assert (
+        "6 messages by 3 people in 1 files, 3 of them withheld (2 by people who withhold, 1 of "
+        "others that only repeat them)" in capsys.readouterr().out
+    )
+
+
 # Nicknames
 
 
@@ -355,3 +369,15 @@ def test_what_looks_like_a_nickname_is_proposed():
     assert proposals["Tincho"] == []
     # Names that begin alike get the same proposals: a person decides.
     assert proposals["Natacha"] == ["Naty", "Natu"]
+
+
+def test_the_beginning_of_a_name_in_small_letters_is_proposed_if_it_is_used_twice():
+    table = messages(
+        ("Delfina Arce", "Juli", "che delfi sabes algo de la reunión?"),
+        ("Delfina Arce", "Delfina Arce", "tranqui, hablo con nati"),
+        ("Delfina Arce", "Juli", "hola Delfi! le pregunto a delfin"),
+        ("Delfina Arce", "Juli", "escribile a delf@example.com o a @delf"),
+    )
+    proposals = nicknames.propose(table, ["Delfina Arce", "Natalia"])
+    # Not: nati and delfin, which stand there once; delf, which stands in addresses alone.
+    assert proposals == {"Delfina Arce": ["delfi"], "Natalia": []}

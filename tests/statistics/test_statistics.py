@@ -169,6 +169,14 @@ def test_what_tells_is_left_when_stop_words_fillers_laughter_and_numbers_go():
     assert left == {"asado": 2, "asados": 1}
 
 
+def test_words_that_the_pipeline_put_in_are_not_counted():
+    messages = ["le pasé <URL> a PERSON_12", "PERSON a <3 y <CODE>, personas"]
+    replaced = measures.counted(measures.written(messages, "PERSON_{n}"))
+    assert replaced == {"a": 2, "3": 1, "le": 1, "pasé": 1, "person": 1, "personas": 1, "y": 1}
+    kept = measures.counted(measures.written(["PERSON_1 vino"], None))
+    assert kept == {"1": 1, "person": 1, "vino": 1}
+
+
 @pytest.mark.parametrize("word", ["hija", "jujuy", "caja", "ojo", "hoja", "hijo", "viaje", "jefe"])
 def test_no_word_is_taken_for_laughter(word):
     assert measures.telling({word: 1}, frozenset()) == {word: 1}
