@@ -57,9 +57,15 @@ def main() -> None:
     params = ROOT / "params.yaml"
     if "--check" not in sys.argv:
         try:
-            compose(params, sys.argv[1:])
+            composed = yaml.safe_load(compose(params, sys.argv[1:]))
         except (HydraException, yaml.YAMLError, OSError) as error:
             sys.exit(f"conf/ does not compose with {' '.join(sys.argv[1:])}: {why(error)}.")
+        raw = composed["data"]["raw"]
+        own = (ROOT / "conf" / "data" / "mine.yaml").exists() and raw != "data/raw/mine"
+        print(
+            f"params.yaml: data {raw}, model {composed['model']['name']}"
+            + (" (for your own chats, add data=mine)" if own else "")
+        )
         return
     with tempfile.TemporaryDirectory() as scratch:
         if compose(Path(scratch) / "params.yaml") != params.read_text("utf-8"):

@@ -136,8 +136,8 @@ def checked(config: type[Config], settings: Mapping, path: Path) -> Config:
     for key, detail in wrong:
         if detail["type"] not in by_type:
             raise UserError(
-                f"{path}: {key} is {detail['input']!r}: {_expected(config, detail)}. Set it by "
-                f"`dvc exp run -S` or in conf/; {again}."
+                f"{path}: {key} is {detail['input']!r}: {_expected(config, detail)}. Correct it "
+                f"where you set it, behind -S or in conf/; then {again}."
             )
     for key, detail in unknown:
         place, _, name = key.rpartition(".")

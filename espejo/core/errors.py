@@ -8,7 +8,6 @@ class UserError(ValueError):
 def not_made_yet(what: str) -> UserError:
     """The error when `what` is missing ("There is no model") that only a pipeline run can make."""
     return UserError(
-        f"{what}: run `make repro` first (on your own chats: `dvc exp run -S data=mine`), and this "
-        "in the same folder. If a run failed, its files are gone: `dvc checkout` brings those of "
-        "the run before back."
+        f"{what}. If a run has just failed, `dvc checkout` brings back what it removed; otherwise "
+        "run `make repro` first, in this folder (on your own chats: `dvc exp run -S data=mine`)."
     )

@@ -89,11 +89,16 @@ def sentence(error: BaseException, path: Path | None = None) -> str | None:
 def again(path: Path) -> str:
     """How to fix or recreate a file that espejo wrote."""
     if path.name == "params.yaml":
-        return "`python conf/compose.py` writes it again (for your own chats, add data=mine)"
+        return f"`python conf/compose.py` writes {path} again (for your own chats, add data=mine)"
     if "conf" in path.parts:
         return "fix it, or restore the project's own with `git checkout conf`"
     if path.suffix == ".yaml":
         return "fix it there"
+    if path.parts[:1] in (("metrics",), ("plots",)):  # which `dvc checkout` does not bring back
+        return (
+            "remove it, and `dvc repro` makes it again (after a run that failed: `dvc exp apply "
+            "NAME`, and `dvc exp list` has the names)"
+        )
     return "remove it, and `dvc repro` makes it again"
 
 

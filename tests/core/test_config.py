@@ -58,7 +58,7 @@ def test_every_setting_has_a_kind(section, key):
     sentence = refused(section, changed(section, **{key: [[]]}))
     assert sentence.startswith(f"params.yaml: {section}.{key}")
     assert ": expected " in sentence
-    assert "Set it by `dvc exp run -S` or in conf/; `python conf/compose.py` writes it" in sentence
+    assert "Correct it where you set it, behind -S or in conf/; then `python conf" in sentence
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_every_setting_has_a_kind(section, key):
 def test_what_is_wrong_is_named_with_what_is_expected(section, wrong, expected):
     sentence = refused(section, changed(section, **wrong))
     assert expected in sentence
-    assert "Set it by `dvc exp run -S` or in conf/" in sentence
+    assert "Correct it where you set it, behind -S or in conf/" in sentence
 
 
 @pytest.mark.parametrize("threads", ["auto", 4, "4"])

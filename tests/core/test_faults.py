@@ -310,7 +310,7 @@ def test_a_section_of_params_that_is_missing_empty_or_no_section(stage, section,
         f"params.yaml lacks {section}",
         f"params.yaml: {section} ",
     )
-    assert "`python conf/compose.py` writes it again" in output
+    assert "`python conf/compose.py` writes params.yaml again" in output
 
 
 BROKEN_PARAMS = {**ANY, "no YAML": with_bytes(b"parse: [1"), "a list": with_bytes(b"- 1")}

@@ -165,7 +165,7 @@ TROUBLES = {
         "python conf/compose.py",
     ),
     "a setting is no text": (
-        *(with_text("params.yaml", "data: {raw: 3}\n"), INPUTS, "Set it by …"),
+        *(with_text("params.yaml", "data: {raw: 3}\n"), INPUTS, "Correct it where you set it,"),
         "python conf/compose.py",
     ),
     "conf/ is damaged": (
@@ -231,7 +231,7 @@ def test_after_a_run_that_failed_the_model_comes_back_as_the_chat_says(tmp_path)
     run("dvc", "repro", "-q", cwd=tmp_path)
     (tmp_path / "params.yaml").write_text("train: LoRA\n", "utf-8")
     assert run("dvc", "repro", "-q", cwd=tmp_path, check=False).returncode
-    with pytest.raises(UserError, match=r"If a run failed, its files are gone: `dvc checkout`"):
+    with pytest.raises(UserError, match=r"If a run has just failed, `dvc checkout` brings back"):
         manifest.read(tmp_path / "model")
     run("dvc", "checkout", cwd=tmp_path)
     assert manifest.read(tmp_path / "model") == {}

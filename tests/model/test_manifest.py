@@ -41,5 +41,7 @@ def test_a_manifest_without_a_setting_is_refused_in_a_sentence(tmp_path, smollm2
 
 
 def test_a_folder_without_a_manifest_holds_no_model(tmp_path):
-    with pytest.raises(UserError, match="There is no trained model in .*: run `make repro` first"):
+    with pytest.raises(
+        UserError, match=r"There is no trained model in .*`dvc checkout` .* run `make repro` first"
+    ):
         manifest.read(tmp_path)

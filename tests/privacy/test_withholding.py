@@ -375,9 +375,9 @@ def test_the_beginning_of_a_name_in_small_letters_is_proposed_if_it_is_used_twic
     table = messages(
         ("Delfina Arce", "Juli", "che delfi sabes algo de la reunión?"),
         ("Delfina Arce", "Delfina Arce", "tranqui, hablo con nati"),
-        ("Delfina Arce", "Juli", "hola Delfi! le pregunto a delfin"),
-        ("Delfina Arce", "Juli", "escribile a delf@example.com o a @delf"),
+        ("Delfina Arce", "Juli", "hola delfi! le pregunto a delfin"),
+        ("Delfina Arce", "Juli", "escribile a delf@example.com, es delf@example.com"),
     )
     proposals = nicknames.propose(table, ["Delfina Arce", "Natalia"])
-    # Not: nati and delfin, which stand there once; delf, which stands in addresses alone.
+    # Not: nati and delfin, which stand there once; delf, which stands in an address.
     assert proposals == {"Delfina Arce": ["delfi"], "Natalia": []}
