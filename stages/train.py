@@ -89,8 +89,9 @@ def main(
     files.write(samples.page(), epochs_md)
     shutil.rmtree(checkpoint_dir)  # finished: nothing to resume
     print(
-        f"train: {learnt} replies in {len(sets['train'])} texts, {trained.metrics['steps']} steps, "
-        f"validation loss {trained.metrics['loss_validation']:.3f} nats a token"
+        f"train: {len(trained.learnt)} of {len(sets['train'])} texts learnt ({learnt} replies in "
+        f"all), {trained.metrics['steps']} steps, validation loss "
+        f"{trained.metrics['loss_validation']:.3f} nats a token"
     )
 
 

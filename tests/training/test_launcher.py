@@ -204,7 +204,7 @@ def test_only_the_first_process_writes_and_prints(together):
         "epochs.md",
     }
     assert list((folder / "checkpoints").iterdir()) == []
-    assert ran.stdout.count("train: 10 replies in 10 texts, 9 steps") == 1
+    assert ran.stdout.count("train: 10 of 10 texts learnt (10 replies in all), 9 steps") == 1
     page = (folder / "0" / "epochs.md").read_text("utf-8")
     assert page.count("**hola**") == EPOCHS
 
