@@ -171,6 +171,8 @@ def compare() -> None:
     Console().print(rows)
     if of_several := comparison.several_chats(experiments):
         Console().print(Text(escaping.terminal(of_several)))  # breaks between words
+    for line in comparison.settings_lines(experiments):
+        Console().print(Text(escaping.terminal(line)))
     print(comparison.LEGEND)
     comparison.write(experiments)
     print(
