@@ -74,7 +74,7 @@ def chat(
     model: Folder = Path("model"),
     seed: Annotated[int | None, typer.Option(help="Makes replies repeatable.")] = None,
 ) -> None:
-    """Talk to the tuned model in the terminal."""
+    """Talk to the tuned model in the terminal, in Spanish where the terminal is Spanish."""
     manifests.read(model)  # that there is no model is said before torch is loaded, for seconds
     from espejo.chat import decline
     from espejo.core.stage import params
@@ -82,8 +82,9 @@ def chat(
 
     generate, blocklist = params(GenerateConfig), decline.read()
     from espejo.chat import terminal
+    from espejo.commands.init_wording import language_of
 
-    terminal.chat(model, generate, blocklist, seed)
+    terminal.chat(model, generate, blocklist, seed, language_of(os.environ))
 
 
 @commands.command()
@@ -96,7 +97,7 @@ def card(model: Folder = Path("model")) -> None:
     files.write(model_card.card(manifest, train_metrics, verdict), model_card.CARD)
     print(
         f"{model_card.CARD}: read it before you give the model to anybody. Safe to share? "
-        f"{verdict}: {model_card.VERDICTS[verdict]}."
+        f"{model_card.sharing(train_metrics, verdict)}."
     )
 
 
@@ -171,6 +172,8 @@ def compare() -> None:
     Console().print(rows)
     if of_several := comparison.several_chats(experiments):
         Console().print(Text(escaping.terminal(of_several)))  # breaks between words
+    for line in comparison.settings_lines(experiments):
+        Console().print(Text(escaping.terminal(line)))
     print(comparison.LEGEND)
     comparison.write(experiments)
     print(

@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 
@@ -15,12 +15,14 @@ import dvc.api
 import matplotlib.pyplot as plt
 import pandas as pd
 import pyarrow.parquet as pq
+import yaml
 from dvc.exceptions import DvcException
 from matplotlib.figure import Figure
 
 from espejo.core import escaping, faults, files, tables
 from espejo.core.errors import UserError, not_made_yet
 from espejo.plots.style import BASE, TUNED, save
+from espejo.report import verdicts
 from espejo.report.wording import Wording
 
 PAGE, PICTURE = Path("reports/compare.md"), Path("reports/compare.png")
@@ -28,7 +30,7 @@ REPLIES = "data/replies.parquet"
 HEADS = (
     *("experiment", "model", "chats", "perplexity: base → tuned"),
     *("bits per character, own: base → tuned", "author score, tuned", "MRR, tuned"),
-    *("safe to share", "size, MB"),
+    *("safe to share", "size, MB", "settings"),
 )
 # Those columns that fit a terminal of 80 characters.
 SHORT = ("experiment", "model", "chats", "bits/char", "author", "MRR", "share")
@@ -38,35 +40,62 @@ LEGEND = (
     "(chance: 0.29 among ten, 0.46 among five, 0.61 among three); higher is better.\n"
     "share: the verdict on sharing it, as in metrics/eval.json. A ? stands after\n"
     "what was measured on too little for an interval, and after a pass of older\n"
-    "rules, which did not look at intervals."
+    "rules, which did not look at intervals. A trial learned from fewer than half\n"
+    "of the texts: its numbers say nothing yet."
 )
+_PARAMS = Path("params.yaml")
 MODELS = ("base", "tuned")
+# Sections of params.yaml that decide what a model learns and how it is measured.
+SECTIONS = (
+    *("clean", "group", "filter", "format", "audit", "train", "model", "generate"),
+    *("predict", "evaluate"),
+)
+MAX_SETTINGS = 4  # named for an experiment
 _BITS, _DASH, _WORDING = "own_bits_per_character", "–", Wording("en")
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """A row of `dvc exp show`: name, revision (None: the workspace), params.yaml, eval.json."""
+    """A row of `dvc exp show`: name, revision (None: the workspace), and what its files hold."""
 
     name: str
     rev: str | None
-    params: Mapping
-    scores: Mapping
+    params: Mapping  # params.yaml
+    scores: Mapping  # metrics/eval.json
     size: int | None  # bytes of the model, an adapter or all weights
+    trained: Mapping = field(default_factory=dict)  # metrics/train.json
 
     @property
     def names(self) -> tuple[str, str, str]:
         """Its own name, that of its model, and of the folder of its chats."""
         model = self.params.get("model", {}).get("name", _DASH)
-        return self.name, model, Path(self.params.get("data", {}).get("raw", _DASH)).name
+        return self.name, model, _chats(self.params)
 
     @property
     def verdict(self) -> str:
-        """The verdict on sharing, as in metrics/eval.json; with a `?` after one of older rules."""
+        """The verdict on sharing in metrics/eval.json, with a `?` after older rules; or `trial`."""
+        if verdicts.is_trial(self.trained):
+            return "trial"
         memory = self.scores.get("memory", {})
         verdict = memory.get("verdict", _DASH)
         # Older experiments, which have no members, passed whatever the intervals were.
         return f"{verdict}?" if verdict == "pass" and "members" not in memory else verdict
+
+    def settings(self) -> dict[str, str]:
+        """What SECTIONS of its params.yaml hold, by flat keys such as train.rank."""
+        found: dict[str, str] = {}
+
+        def add(key: str, value: object) -> None:
+            if isinstance(value, Mapping):
+                for name, inner in value.items():
+                    add(f"{key}.{name}", inner)
+            else:
+                plain = isinstance(value, str) and value.split() == [value]
+                found[key] = str(value) if plain else json.dumps(value, ensure_ascii=False)
+
+        for section in SECTIONS:
+            add(section, self.params.get(section, {}))
+        return found
 
     def measure(self, *keys: str) -> Mapping:
         """The measure in its scores below `keys`, or an empty one."""
@@ -89,6 +118,11 @@ class Experiment:
             table = pq.read_table(BytesIO(content))
         # Older experiments have other columns.
         return table.to_pandas() if table.schema.names == tables.REPLIES.names else None
+
+
+def _chats(params: Mapping) -> str:
+    """The name of the folder of chats in `params`."""
+    return Path(params.get("data", {}).get("raw", _DASH)).name
 
 
 def experiments(folder: Path = Path()) -> list[Experiment]:
@@ -131,7 +165,7 @@ def _experiment(entry: Mapping, name: str, rev: str | None) -> Experiment:
 
     size = data.get("outs", {}).get("model", {}).get("size")
     params, scores = content("params", "params.yaml"), content("metrics", "metrics/eval.json")
-    return Experiment(name, rev, params, scores, size)
+    return Experiment(name, rev, params, scores, size, content("metrics", "metrics/train.json"))
 
 
 def table(experiments: Sequence[Experiment]) -> list[Sequence[str]]:
@@ -149,9 +183,41 @@ def table(experiments: Sequence[Experiment]) -> list[Sequence[str]]:
             written(each.measure("relevance", "tuned", "mrr")),
             each.verdict,
             _DASH if each.size is None else _WORDING.number(each.size / 1e6, 1),
+            settings or _DASH,
         )
-        for each in experiments
+        for each, settings in zip(experiments, different_settings(experiments), strict=True)
     ]
+
+
+def different_settings(experiments: Sequence[Experiment]) -> list[str]:
+    """For each experiment, its values of the settings that its chats' experiments differ in.
+
+    A model brings settings of its own, so that only experiments on the same chats with the same
+    model tell which ones somebody changed: "" where those are alike. A key that one of them lacks
+    belongs to another version, and is no difference.
+    """
+    all_settings = [each.settings() for each in experiments]
+    values: dict[tuple, set[str]] = {}  # by chats, model and key
+    for each, settings in zip(experiments, all_settings, strict=True):
+        _, model, chats = each.names
+        for key, value in settings.items():
+            values.setdefault((chats, model, key), set()).add(value)
+    changed = {(chats, key) for (chats, _, key), several in values.items() if len(several) > 1}
+    texts = []
+    for each, settings in zip(experiments, all_settings, strict=True):
+        chats = each.names[2]
+        named = [f"{key}={settings[key]}" for key in sorted(settings) if (chats, key) in changed]
+        more = len(named) - MAX_SETTINGS
+        text = ", ".join(named[:MAX_SETTINGS])
+        texts.append(f"{text} … and {more} more" if more > 0 else text)
+    return texts
+
+
+def settings_lines(experiments: Sequence[Experiment]) -> list[str]:
+    """The lines below the table in the terminal: a head, and one for each with settings to name."""
+    pairs = zip(experiments, different_settings(experiments), strict=True)
+    lines = [f"  {each.name}: {settings}" for each, settings in pairs if settings]
+    return ["Settings that differ:", *lines] if lines else []
 
 
 def several_chats(experiments: Sequence[Experiment]) -> str:
@@ -226,11 +292,11 @@ def write(experiments: Sequence[Experiment]) -> None:
 def page(experiments: Sequence[Experiment]) -> str:
     """reports/compare.md: the table, and the replies of every model to the fixed prompts."""
     texts: dict[str, dict[str, Sequence[str]]] = {}  # by prompt, then experiment and model
-    missing = []
+    missing: list[Experiment] = []
     for experiment in experiments:
         replies = experiment.replies()
         if replies is None:
-            missing.append(experiment.name)
+            missing.append(experiment)
             continue
         fixed = replies[replies["kind"].eq("prompt") & replies["model"].isin(MODELS)]
         for row in fixed.itertuples():
@@ -247,7 +313,10 @@ def page(experiments: Sequence[Experiment]) -> str:
         ]
         for prompt, by_model in texts.items()
     ]
-    numbers = [[*map(escaping.markdown, row[:3]), *row[3:]] for row in table(experiments)]
+    numbers = [
+        [*map(escaping.markdown, row[:3]), *row[3:-1], escaping.markdown(row[-1])]
+        for row in table(experiments)
+    ]
     parts = [
         "# Experiments side by side",
         "This page quotes replies: it is not for git. Lines are separate messages. Perplexity "
@@ -259,9 +328,26 @@ def page(experiments: Sequence[Experiment]) -> str:
     ]
     if rows:
         parts.append(escaping.table(["prompt", *map(escaping.markdown, columns)], rows))
-    if missing:
-        parts.append(
-            f"No replies in this machine's cache for {escaping.markdown(', '.join(missing))}: "
-            "`dvc exp apply` and `dvc repro`, or `dvc pull`, bring them here."
+    return "\n\n".join([*parts, *_why_missing(missing)]) + "\n"
+
+
+def _why_missing(experiments: Sequence[Experiment]) -> Iterator[str]:
+    """Markdown on `experiments`, whose replies are not in this machine's cache.
+
+    For other chats than those of params.yaml no command is named: it would put the model of those
+    chats in the place of the one that lies here.
+    """
+    here = _chats(files.mapping(_PARAMS, yaml.safe_load)) if _PARAMS.is_file() else _DASH
+    of_here = [each.name for each in experiments if each.names[2] in (here, _DASH)]
+    of_others = [each.name for each in experiments if each.name not in of_here]
+    if of_here:
+        yield (
+            f"No replies in this machine's cache for {escaping.markdown(', '.join(of_here))}. "
+            "Where they were pushed, `dvc exp apply NAME` and then `dvc pull` bring all of that "
+            "experiment here, in the place of the model, tables and numbers that lie here now."
         )
-    return "\n\n".join(parts) + "\n"
+    if of_others:
+        yield (
+            f"No replies in this machine's cache for {escaping.markdown(', '.join(of_others))}: "
+            "of other chats than those that lie here."
+        )

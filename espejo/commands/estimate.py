@@ -202,7 +202,9 @@ def _why(error: HydraException) -> str:
 def advice(settings: Sequence[str]) -> str:
     """What to try next, after the table for these `settings`."""
     overrides = " ".join(f"-S {shlex.quote(setting)}" for setting in settings)
-    run = f"dvc exp run -S model=NAME {overrides}".strip()
+    named = any(setting.startswith("data=") for setting in settings)
+    own = (_CONF / "data" / "mine.yaml").is_file() and not named  # else it would be the demo
+    run = f"dvc exp run {'-S data=mine ' if own else ''}-S model=NAME {overrides}".strip()
     estimate = f"espejo estimate {overrides}".strip()
     if any(setting.startswith("train=") for setting in settings):
         return f"To train so: `{run}`."

@@ -19,10 +19,14 @@ ARTEFACTS = {
     "checkpoints": "of the training",
     "dvc_plots": "pages with pictures",
     ".dvc/cache": "earlier versions of all of it",
-    ".dvc/tmp/exps": "what queued runs printed",
+    ".dvc/tmp/exps": "what experiments printed",
 }
 NUMBERS = ("dvc.lock", "params.yaml", "metrics", "plots")  # in git, as of the last commit
 _YES = {"y", "yes", "s", "si", "sí"}
+# How the subjects of commits begin that DVC makes: experiments, and what it stashes to run them.
+_DVCS = re.compile(r"dvc: commit experiment |dvc-exp:|On .+: dvc-exp-apply:")
+# DVC also stashes changed files as `git stash` does.
+_STASH = re.compile(r"WIP on ")
 
 
 def forget(yes: bool) -> None:
@@ -33,15 +37,19 @@ def forget(yes: bool) -> None:
     if not Path("dvc.yaml").is_file():
         raise UserError("There is no dvc.yaml here: run this in the folder of the project.")
     experiments = _git("for-each-ref", "--format=%(refname)", "refs/exps").split()
+    lines = _lines(experiments)
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", *NUMBERS)
+    elsewhere = [f"Not removed: {place}" for place in _elsewhere()]
+    if not (lines or experiments or changed or _of_dvc(_lost())):
+        print("\n".join(["Nothing that was made from chats is left in this folder.", *elsewhere]))
+        return
+    print("\n".join(["This removes what was made from chats in this folder:", *lines]))
     print(
-        "\n".join(["This removes what was made from chats in this folder:", *_lines(experiments)])
+        f"{', '.join(NUMBERS)} become again what the last commit has. Git loses DVC's commits of "
+        "experiments, and what was staged but never committed. What stays: your exports, "
+        "people.yaml, conf/data/mine.yaml and your own commits, those that no branch holds too."
     )
-    print(
-        f"{', '.join(NUMBERS)} become again what the last commit has. What stays: your exports, "
-        "people.yaml and conf/data/mine.yaml."
-    )
-    for place in _elsewhere():
-        print(f"Not removed, since other projects may use it: {place}")
+    print("".join(f"{line}\n" for line in elsewhere), end="")
     if not yes and not _agreed():
         print("Nothing was removed.")
         return
@@ -51,25 +59,62 @@ def forget(yes: bool) -> None:
     _git("checkout", "-q", "HEAD", "--", *NUMBERS)
     for reference in experiments:
         _git("update-ref", "-d", reference)
+    _remove_lost()
     print("Removed.")
 
 
 def _lines(experiments: list[str]) -> list[str]:
     """What there is, with its size; `experiments` are references, of which some are DVC's own."""
+    found = {pattern: list(_paths([pattern])) for pattern in ARTEFACTS}
     lines = [
-        f"  {pattern:15} {_bytes(paths) / 1e6:10,.1f} MB   {what}"
-        for pattern, what in ARTEFACTS.items()
-        if (paths := list(_paths([pattern])))
+        f"  {pattern:15} {size / 1e6:10,.1f} MB   {ARTEFACTS[pattern]}"
+        for pattern, paths in found.items()
+        if (size := _bytes(paths))
     ]
     number = sum(bool(re.match("refs/exps/[0-9a-f]{2}/", name)) for name in experiments)
-    return [*lines, f"  experiments     {number:10,}"]
+    return [*lines, *([f"  experiments     {number:10,}"] if number else [])]
+
+
+def _lost() -> list[str]:
+    """The commits that no reference holds; reflogs may name them still."""
+    told = _git("fsck", "--unreachable", "--no-reflogs", "--connectivity-only", "--no-progress")
+    return re.findall(r"^unreachable commit ([0-9a-f]+)$", told, re.MULTILINE)
+
+
+def _of_dvc(commits: list[str]) -> set[str]:
+    """Those of `commits` that DVC made, with the commits of the index that belong to its stashes.
+
+    A stash of git's own form is taken for one of DVC's where it changes NUMBERS.
+    """
+    found = set()
+    for commit in commits:
+        parents, subject = _git("show", "-s", "--format=%P%n%s", commit).split("\n", 1)
+        stash = _STASH.match(subject) and _git(
+            "diff", "--name-only", f"{commit}^", commit, "--", *NUMBERS
+        )
+        if _DVCS.match(subject) or stash:
+            found |= {commit, *parents.split()[1:]}
+    return found & set(commits)
+
+
+def _remove_lost() -> None:
+    """Remove the commits of `_of_dvc` and what only they hold; other lost commits stay."""
+    lost = _lost()
+    removed = _of_dvc(lost)
+    entries = _git("log", "--walk-reflogs", "--all", "--format=%H %gD").splitlines()
+    for entry in reversed(entries):  # the oldest first, since the numbers of later ones stay then
+        commit, name = entry.split(" ", 1)
+        if commit in removed:
+            _git("reflog", "delete", "--rewrite", name)
+    _git("repack", "-A", "-d", "-q")  # prune removes nothing from packs
+    _git("prune", "--expire=now", *sorted(set(lost) - removed))
 
 
 def _agreed() -> bool:
     if not sys.stdin.isatty():
         raise UserError("there is no terminal to ask in: `espejo forget --yes` removes all of it.")
     try:
-        return input("Remove all of it? (yes; Enter: no) › ").strip().casefold() in _YES
+        return input("Remove all of it? (y/N) › ").strip().casefold() in _YES
     except EOFError:
         return False
 
@@ -92,13 +137,16 @@ def _read_files() -> list[Path]:
 
 
 def _elsewhere() -> Iterator[str]:
-    """Where copies may lie outside of the project: a shared cache, and storage for `dvc push`."""
+    """Copies in a shared cache, in storage for `dvc push`, and in branches and tags."""
     cache = Path(_dvc("cache", "dir").strip() or ".dvc/cache")
     if cache.resolve() != Path(".dvc/cache").resolve():
-        yield f"DVC's cache in {cache}"
+        yield f"DVC's cache in {cache}, since other projects may use it"
     # Not `dvc remote list`, which breaks lines as if a terminal were there.
     for name in re.findall(r"^remote\.(.+)\.url=", _dvc("config", "--list"), re.MULTILINE):
-        yield f"what `dvc push` has sent to the remote {name}"
+        yield f"what `dvc push` has sent to the remote {name}, since other projects may use it"
+    holders = ["log", "--exclude=refs/exps/*", "--all", "--source", "--format=%S"]
+    for name in sorted(set(_git(*holders, "--grep=^dvc: commit experiment ").split())):
+        yield f"{name}, which holds experiments (as `dvc exp branch` makes)"
 
 
 def _dvc(*arguments: str) -> str:

@@ -7,6 +7,7 @@ from huggingface_hub import ModelCard, ModelCardData
 
 from espejo.core import escaping
 from espejo.model import bundled, hardware
+from espejo.report import verdicts
 
 CARD = Path("reports/model_card.md")
 
@@ -17,6 +18,12 @@ VERDICTS = {
     "pass_with_doubts": "nothing speaks against it, but too little was measured to be sure",
     "fail": "better not: a measure is above its limit",
 }
+TRIAL = "a trial, which says nothing yet"
+
+
+def sharing(metrics: Mapping[str, float], verdict: str) -> str:
+    """The answer to "Safe to share?", from metrics/train.json and the verdict in eval.json."""
+    return TRIAL if verdicts.is_trial(metrics) else f"{verdict}: {VERDICTS[verdict]}"
 
 
 def card(manifest: Mapping, metrics: Mapping[str, float], verdict: str) -> str:
@@ -35,7 +42,15 @@ def card(manifest: Mapping, metrics: Mapping[str, float], verdict: str) -> str:
         tags=["espejo", "sft"],
     )
     learnt = "the author's replies only" if train["loss"] == "reply" else "whole texts"
-    replies = f"{manifest['learnt_replies']:,} replies"
+    tokens, replies = metrics["learnt_tokens_per_epoch"], manifest["learnt_replies"]
+    amount = f"{tokens:,} tokens of {replies:,} replies"
+    safe, warning = f"`{verdict}`: {VERDICTS[verdict]}", ""
+    if verdicts.is_trial(metrics):
+        amount = f"{metrics['learnt_texts']:,} of {metrics['texts']:,} texts"
+        safe = TRIAL
+        warning = (
+            f"\n**This is a trial.** It learned from {amount}: its measures say nothing yet.\n"
+        )
     base = escaping.markdown(model["id"])
     rows = {
         "base model": f"{base}, revision `{manifest['resolved_revision']}`",
@@ -44,7 +59,7 @@ def card(manifest: Mapping, metrics: Mapping[str, float], verdict: str) -> str:
         if adapter
         else "all weights",
         "quantization": escaping.markdown(model["quantization"] or "none"),
-        "learnt": f"{learnt}: {metrics['learnt_tokens_per_epoch']:,} tokens of {replies}",
+        "learnt": f"{learnt}: {amount}",
         "epochs and steps": f"{train['epochs']}, of which step {metrics['best_step']} is kept",
         "learning rate": f"{train['learning_rate']:g}, {escaping.markdown(train['scheduler'])}",
         "validation loss": f"{metrics['loss_validation']:.3f} nats a token",
@@ -52,7 +67,7 @@ def card(manifest: Mapping, metrics: Mapping[str, float], verdict: str) -> str:
         + f", {manifest['history']} turns of context",
         "computed with": escaping.markdown(hardware.describe(manifest["hardware"])),
         "training table (SHA-256)": f"`{manifest['data_sha256']}`",
-        "safe to share?": f"`{verdict}`: {VERDICTS[verdict]}",
+        "safe to share?": safe,
         "libraries": ", ".join(
             f"{name} {version}" for name, version in manifest["libraries"].items()
         ),
@@ -60,7 +75,7 @@ def card(manifest: Mapping, metrics: Mapping[str, float], verdict: str) -> str:
     table = escaping.table(["", ""], rows.items())
     text = f"""
 # A model that writes like one person
-
+{warning}
 Fine-tuned by espejo on private WhatsApp messages of one person. Those who wrote them are not named
 here; **the weights may still hold what they wrote**. Whether this model repeats its training
 messages was measured; the verdict is below.

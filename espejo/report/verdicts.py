@@ -384,13 +384,18 @@ def sample_size(
     return math.ceil(round(number * shrunk**2, 6))
 
 
+def is_trial(trained: Mapping) -> bool:
+    """Whether training (metrics/train.json) ended before half of the texts; older files: False."""
+    return "learnt_texts" in trained and trained["learnt_texts"] < trained["texts"] / 2
+
+
 def trial(trained: Mapping, wording: Wording) -> str:
     """What to say above the answers when training stopped early; "" when it did not.
 
     `trained` is metrics/train.json. After `experiment=smoke`, which learns from a handful of texts,
     nobody should take the four verdicts for answers.
     """
-    if trained["learnt_texts"] >= trained["texts"] / 2:
+    if not is_trial(trained):
         return ""
     counts = {key: wording.number(trained[key]) for key in ("learnt_texts", "texts")}
     return wording.text("page.trial", **counts)

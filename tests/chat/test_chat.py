@@ -21,6 +21,11 @@ from tests.helpers.workshop import run
 ESPEJO = str(Path(sys.executable).parent / "espejo")
 
 
+@pytest.fixture(autouse=True)
+def in_english(monkeypatch):
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+
+
 @pytest.fixture(scope="module")
 def params(composed):
     """All sections, with short replies."""
@@ -92,7 +97,7 @@ def test_a_conversation_with_history_base_and_a_goodbye(terminal):
     terminal.expect("Unknown command /nada")
     terminal.expect("you ›")
     terminal.sendline("salir")
-    terminal.expect("chau!")
+    terminal.expect("bye!")
     terminal.expect(pexpect.EOF)
     terminal.close()
     assert terminal.exitstatus == 0
@@ -104,7 +109,7 @@ def test_every_way_out(terminal, word):
         terminal.sendcontrol("d")
     else:
         terminal.sendline(word)
-    terminal.expect("chau!")
+    terminal.expect("bye!")
     terminal.expect(pexpect.EOF)
 
 
@@ -118,7 +123,7 @@ def test_lines_from_a_pipe_are_answered_without_a_terminal(model, project):
     )
     assert ran.returncode == 0
     assert "bot › " in ran.stdout
-    assert "chau!" in ran.stdout
+    assert "bye!" in ran.stdout
     assert "Warning" not in ran.stdout + ran.stderr
 
 

@@ -1,5 +1,6 @@
 """What the chat declines by list: found by hand, and answered with no model."""
 
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -265,3 +266,42 @@ def test_without_a_list_nothing_is_said_of_it(monkeypatch, capsys, tmp_path):
     output = capsys.readouterr().out
     assert "declined" not in output
     assert "bot › sí" in output
+
+
+def test_the_chat_speaks_spanish_and_keeps_the_answer_of_the_list(monkeypatch, capsys, tmp_path):
+    lines = iter(["/nada", "/base", "una bomba", "hola", "salir"])
+    prompts = []
+    monkeypatch.setattr(terminal, "Conversation", FakeConversation)
+    monkeypatch.setattr("builtins.input", lambda prompt: prompts.append(prompt) or next(lines))
+    terminal.chat(tmp_path, GENERATE, blocklist(*LIST["decline"]), language="es")
+    output = " ".join(capsys.readouterr().out.split())
+    assert prompts == ["vos › "] * 5
+    assert "espejo · m, entrenado con d · /base le pregunta lo mismo al modelo base" in output
+    assert "No existe el comando /nada." in output
+    assert "Primero decí algo: /base" in output
+    assert "rechazado por la lista › De eso no." in output
+    assert output.endswith("bot › sí chau!")
+
+
+def test_both_languages_have_the_same_texts():
+    texts = [terminal.ChatWording(language).texts for language in ("en", "es")]
+    slots = [
+        {key: set(re.findall(r"{\w+}", value)) for key, value in each.items()} for each in texts
+    ]
+    assert slots[0] == slots[1]
+
+
+@pytest.mark.parametrize(
+    ("steps", "unlearnt", "text"),
+    [
+        # Two steps of two texts are four at most: fewer than half of nine, and of eight half.
+        (2, 5, "a trial: 2 steps, texts not learned from: 5"),
+        (2, 4, ""),
+        (-1, 5, ""),  # all epochs
+    ],
+)
+def test_the_first_line_calls_a_trial_one(steps, unlearnt, text):
+    ids = [str(number) for number in range(unlearnt)]
+    manifest = {"train": {"max_steps": steps, "batch_size": 2}, "unlearnt": ids}
+    assert terminal._trial(manifest, terminal.ChatWording("en")) == text
+    assert terminal._trial({"train": {"max_steps": steps}}, terminal.ChatWording("en")) == ""

@@ -73,11 +73,11 @@ def test_the_table_and_the_replies_of_every_experiment(repository, monkeypatch):
     assert compare.table(experiments) == [
         (
             *("main", "smollm2", "demo", "88.2 → 75.0", "2.94 → 2.50"),
-            *("0.80 [0.75, 0.85]", "0.48 [0.43, 0.53]", "pass", "1.5"),
+            *("0.80 [0.75, 0.85]", "0.48 [0.43, 0.53]", "pass", "1.5", "–"),
         ),
         (
             *("other", "gemma3", "demo", "88.2 → 63.0", "2.94 → 2.10"),
-            *("0.80 [0.75, 0.85]", "0.48 [0.43, 0.53]", "pass_with_doubts", "1.5"),
+            *("0.80 [0.75, 0.85]", "0.48 [0.43, 0.53]", "pass_with_doubts", "1.5", "–"),
         ),
     ]
     page = compare.page(experiments)
@@ -179,8 +179,65 @@ def test_replies_that_are_not_here_and_scores_of_before(repository, monkeypatch)
     monkeypatch.chdir(repository)
     older = compare.Experiment("lost", "0" * 40, {}, {"base": {}, "tuned": {}}, None)
     page = compare.page([older])
-    assert "| lost | – | – | – → – | – → – | – | – | – | – |" in page
-    assert "No replies in this machine's cache for lost" in page
+    assert "| lost | – | – | – → – | – → – | – | – | – | – | – |" in page
+    assert "No replies in this machine's cache for lost. Where they were pushed" in page
+
+
+def test_no_command_is_named_for_replies_of_other_chats(repository, monkeypatch):
+    """It would put their model in the place of the one that lies here."""
+    monkeypatch.chdir(repository)
+    other = compare.Experiment("far", "0" * 40, {"data": {"raw": "data/raw/mine"}}, {}, None)
+    end = compare.page([other]).splitlines()[-1]
+    assert end == (
+        "No replies in this machine's cache for far: of other chats than those that lie here."
+    )
+
+
+def row(model, chats, name="one", **sections):
+    params = {"model": {"name": model}, "data": {"raw": f"data/raw/{chats}"}, **sections}
+    return compare.Experiment(name, "0", params, {}, None)
+
+
+def test_settings_are_named_where_experiments_with_the_same_model_and_chats_differ():
+    rows = [
+        row("a", "mine", train={"rank": 4, "lr": 0.1}, format={"tags": {"end": None}}),
+        row("a", "mine", train={"rank": 8, "lr": 0.1}, format={"tags": {"end": "x\n"}}),
+        row("b", "mine", train={"rank": 8, "lr": 0.5}, report={"language": "en"}),
+        row("a", "demo", train={"rank": 16, "lr": 0.1}),
+        row("a", "demo", train={"lr": 0.1}),  # of a version without ranks
+    ]
+    assert compare.different_settings(rows) == [
+        "format.tags.end=null, train.rank=4",
+        r'format.tags.end="x\n", train.rank=8',
+        "train.rank=8",  # its lr is the model's own
+        "",
+        "",
+    ]
+    page = compare.page(rows)
+    assert page.count(r"train\.rank=") == 3
+
+
+def test_more_than_four_settings_are_counted():
+    rows = [row("a", "mine", n, train=dict.fromkeys("abcdef", n)) for n in ("x", "y")]
+    first, second = compare.different_settings(rows)
+    assert first == "train.a=x, train.b=x, train.c=x, train.d=x … and 2 more"
+    assert compare.settings_lines(rows) == [
+        *("Settings that differ:", f"  x: {first}", f"  y: {second}"),
+    ]
+    assert compare.settings_lines(rows[:1]) == []
+
+
+@pytest.mark.parametrize(
+    ("trained", "verdict"),
+    [
+        ({"texts": 39, "learnt_texts": 4}, "trial"),
+        ({"texts": 39, "learnt_texts": 20}, "pass"),
+        ({"texts": 39}, "pass"),  # older files
+    ],
+)
+def test_a_trial_has_no_verdict(trained, verdict):
+    scores = {"memory": {"verdict": "pass", "members": 32}}
+    assert compare.Experiment("one", "0", {}, scores, 1, trained).verdict == verdict
 
 
 def test_where_there_is_no_repository(tmp_path):

@@ -146,13 +146,24 @@ def test_the_command_lists_every_config():
     assert lines[-1] == "To train so: `dvc exp run -S model=NAME -S train=qlora-8gb`."
 
 
-def test_what_to_try_next_is_what_was_not_asked_for():
+def test_what_to_try_next_is_what_was_not_asked_for(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)  # where nobody has chats of their own
     assert estimate.advice(["format=turns"]) == (
         "On a smaller card, with as many texts a step: "
         "`dvc exp run -S model=NAME -S format=turns -S train=qlora-15gb` (a T4) or "
         "`dvc exp run -S model=NAME -S format=turns -S train=qlora-8gb`. "
         "What fits then: `espejo estimate -S format=turns -S train=qlora-8gb`."
     )
+
+
+def test_whoever_has_own_chats_is_told_to_train_on_them(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "conf" / "data").mkdir(parents=True)
+    (tmp_path / "conf" / "data" / "mine.yaml").touch()
+    assert estimate.advice(["train=qlora-8gb"]) == (
+        "To train so: `dvc exp run -S data=mine -S model=NAME -S train=qlora-8gb`."
+    )
+    assert "data=mine" not in estimate.advice(["data=demo", "train=qlora-8gb"])
 
 
 @pytest.mark.parametrize(

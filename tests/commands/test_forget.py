@@ -2,6 +2,7 @@
 
 import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -17,7 +18,7 @@ COMMAND = [sys.executable, "-m", "espejo.commands.cli", "forget"]
 @pytest.fixture
 def project(tmp_path):
     """A commit with the demo's numbers, then a run on somebody's chats and an experiment."""
-    stage = {"cmd": "true", "params": ["n"], "outs": ["model"]}
+    stage = {"cmd": "mkdir model && touch model/weights", "params": ["n"], "outs": ["model"]}
     for name, text in {
         "dvc.yaml": yaml.safe_dump({"stages": {"train": stage}}),
         "params.yaml": "n: 1\n",
@@ -76,11 +77,67 @@ def test_it_says_what_goes_and_removes_it_after_a_yes_alone(project):
     assert rows["experiments"] == ["1"]
     assert "reports" not in rows  # there are none
 
-    _, end = answered(project, "yes")
+    _, end = answered(project, "y")
     assert "Removed." in end
     assert left(project) == [False] * 4
     assert (project / "data" / "raw" / "mine" / "people.yaml").exists()
     assert run("git", "status", "--porcelain", cwd=project).stdout == ""  # numbers as committed
+
+    # Nothing is asked where there is nothing left.
+    again = run(*COMMAND, cwd=project, PYTHONPATH=str(ROOT)).stdout
+    assert again == "Nothing that was made from chats is left in this folder.\n"
+
+
+def commit(folder, message, file, text):
+    """The commit of a file on a branch that is then gone: only the reflog of HEAD names it."""
+    run("git", "checkout", "-q", "-B", "gone", cwd=folder)
+    (folder / file).write_text(text, "utf-8")
+    run("git", "add", file, cwd=folder)
+    run("git", "commit", "-qm", message, cwd=folder)
+    made = run("git", "rev-parse", "HEAD", cwd=folder).stdout.strip()
+    run("git", "checkout", "-q", "-f", "main", cwd=folder)
+    run("git", "branch", "-qD", "gone", cwd=folder)
+    return made
+
+
+def test_git_cannot_give_the_numbers_of_experiments_back_and_keeps_other_lost_commits(project):
+    run("git", "branch", "-qM", "main", cwd=project)
+    run("dvc", "exp", "run", "-q", "-n", "first", "-S", "n=101", cwd=project)
+    run("dvc", "exp", "run", "-q", "--queue", "-n", "second", "-S", "n=102", cwd=project)
+    run("dvc", "exp", "remove", "-q", "second", cwd=project)
+    run("dvc", "exp", "apply", "-q", "first", cwd=project)
+    run("git", "checkout", "-q", "-f", "main", cwd=project)
+    own = commit(project, "a text of mine", "text.txt", "mine")
+    run("git", "repack", "-q", "-A", "-d", cwd=project)  # in packs prune alone finds nothing
+    (project / "params.yaml").write_text("n: 103\n", "utf-8")
+    run("git", "stash", "-q", cwd=project)  # as DVC does
+    run("git", "stash", "drop", "-q", cwd=project)
+    (project / "dvc.yaml").write_text("stages: {}\n", "utf-8")
+    run("git", "stash", "-q", cwd=project)
+    other = run("git", "rev-parse", "stash", cwd=project).stdout.strip()
+    run("git", "stash", "drop", "-q", cwd=project)
+
+    def numbers():
+        command = ["git", "cat-file", "--batch-all-objects", "--batch"]
+        objects = subprocess.run(command, cwd=project, capture_output=True).stdout  # not all text
+        return re.findall(rb"^n: (10\d)$", objects, re.MULTILINE)
+
+    assert sorted(set(numbers())) == [b"101", b"102", b"103"]
+    run(*COMMAND, "--yes", cwd=project, PYTHONPATH=str(ROOT))
+    assert numbers() == []
+    reflog = run("git", "reflog", cwd=project).stdout
+    assert "a text of mine" in reflog
+    assert "dvc: commit" not in reflog
+    assert run("git", "show", f"{own}:text.txt", cwd=project).stdout == "mine"
+    assert run("git", "show", f"{other}:dvc.yaml", cwd=project).stdout == "stages: {}\n"
+
+
+def test_a_branch_that_holds_an_experiment_is_named(project):
+    run("dvc", "exp", "run", "-q", "-n", "first", "-S", "n=101", cwd=project)
+    run("dvc", "exp", "branch", "-q", "first", "kept", cwd=project)
+    told = run(*COMMAND, "--yes", cwd=project, PYTHONPATH=str(ROOT)).stdout
+    assert "Not removed: refs/heads/kept, which holds experiments" in told
+    assert run("git", "show", "kept:params.yaml", cwd=project).stdout == "n: 101\n"
 
 
 def test_without_a_terminal_it_names_the_flag_which_asks_nothing(project):
@@ -109,8 +166,8 @@ def test_copies_outside_of_the_project_are_named_and_stay(project, tmp_path):
     run("dvc", "commit", "-q", "-f", cwd=project)
     run("dvc", "push", "-q", cwd=project)
     ran = run(*COMMAND, "--yes", cwd=project, PYTHONPATH=str(ROOT))
-    assert f"Not removed, since other projects may use it: DVC's cache in {cache}\n" in ran.stdout
-    assert "may use it: what `dvc push` has sent to the remote disk\n" in ran.stdout
+    assert f"Not removed: DVC's cache in {cache}, since other projects may use it\n" in ran.stdout
+    assert "Not removed: what `dvc push` has sent to the remote disk, since other" in ran.stdout
     assert any(cache.rglob("*"))
     assert any(backup.rglob("*"))
     assert left(project)[:2] == [False] * 2

@@ -62,6 +62,17 @@ def test_a_card_says_what_the_model_is(manifest, composed):
     assert "Gemma Terms of Use, ai.google.dev/gemma/terms" in read.text
 
 
+def test_a_trial_is_called_one_and_has_no_verdict(manifest):
+    trial = COUNTS | {"texts": 39, "learnt_texts": 4}
+    card = model_card.card(manifest, trial, "pass")
+    assert "**This is a trial.** It learned from 4 of 39 texts:" in card
+    assert "| learnt | the author's replies only: 4 of 39 texts |" in card
+    assert "| safe to share? | a trial, which says nothing yet |" in card
+    assert model_card.sharing(trial, "pass") == "a trial, which says nothing yet"
+    whole = COUNTS | {"texts": 39, "learnt_texts": 20}
+    assert "trial" not in model_card.card(manifest, whole, "pass")
+
+
 def test_the_command_writes_it_to_reports(manifest, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     manifests.write(manifest, tmp_path / "model")
