@@ -26,6 +26,7 @@ from espejo.commands.init_wording import InitWording
 from espejo.commands.own_chats import CONF, PEOPLE_YAML, RAW, Source
 from espejo.core import escaping, faults, names
 from espejo.core.errors import UserError
+from espejo.core.text import fold
 from espejo.privacy import nicknames, people, people_file
 from espejo.privacy.people import Writers
 
@@ -68,7 +69,9 @@ def main(
     present = _read(own_chats.present(), RAW, wording)
     new = _exports(exports, [source.path for source in present], wording)
     chats = [chat.messages for source in (*present, *new) for chat in source.chats]
-    table, _ = whatsapp.merge_exports(chats)
+    table, repeated = whatsapp.merge_exports(chats)
+    if repeated:
+        _print(wording.text("exports.repeated", count=wording.number(repeated)))
     writers = people.match_writers(file, PEOPLE_YAML, table["author"].value_counts().to_dict())
     if not writers.messages:
         raise wording.error("no_messages")
@@ -144,12 +147,13 @@ def _exports(flags: Sequence[str], present: Sequence[Path], wording: InitWording
     if flags or (present and not _in_terminal()):
         return new
     _need_terminal(wording, "exports")
+    if present:
+        _print(wording.text("exports.present", raw=RAW, names=_list(present, wording)))
     _print(wording.text("exports.where", raw=RAW))
     while True:
         count = len(present) + len(new)
-        question = (
-            wording.text("exports.more", count=count) if count else wording.text("exports.question")
-        )
+        key = {0: "question", 1: "one_more"}.get(count, "more")
+        question = wording.text(f"exports.{key}", count=count)
         more = _ask(question, partial(_typed, present=present, new=new, wording=wording), wording)
         if more is None:
             return new
@@ -289,10 +293,17 @@ def chosen(line: str, writers: Writers, wording: InitWording) -> list[str]:
 
 
 def _named(name: str, writers: Writers, wording: InitWording) -> str:
-    """A name as people.yaml or the chats spell it. Raises UserError where nobody has it."""
+    """A name as people.yaml or the chats spell it; a first name that one person has will do.
+
+    Raises UserError where nobody has it.
+    """
     spellings = {names.key(spelling): spelling for spelling in writers.messages}
     if names.key(name) in spellings:
         return spellings[names.key(name)]
+    first = [fold(name)]
+    with_first_name = [text for key, text in spellings.items() if fold(key).split()[:1] == first]
+    if len(with_first_name) == 1:
+        return with_first_name[0]
     close = get_close_matches(name, writers.messages, n=3, cutoff=0.5)
     there = people.format_counts(close or list(writers.messages), writers.messages)
     raise wording.error("nobody", name=repr(name), names=there)
@@ -306,7 +317,7 @@ def _answer(text: str, wording: InitWording) -> str:
     for answer in people.ANSWERS:
         if text.casefold() in (answer, answer[0]):
             return answer
-    raise wording.error("no_answer", text=repr(text), answers=", ".join(people.ANSWERS))
+    raise wording.error("no_answer", text=repr(text))
 
 
 def _consent_flag(flag: str, wording: InitWording) -> tuple[str, str]:

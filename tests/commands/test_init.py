@@ -130,7 +130,7 @@ def test_a_person_is_asked_for_everything(terminal, downloads):
     answer(child, "Exports", "")
     child.expect_exact("Type the path of a folder, of a .txt or of a .zip.")
     answer(child, "Exports", str(downloads).replace(" ", "\\ "))  # as a terminal of macOS drags it
-    answer(child, "More exports (Enter: no, 1 will do)", "")
+    answer(child, "1 export so far. More? (Enter: no)", "")
     rows = {
         name: rf"{number}\s+{re.escape(name)}\s+{count}\s+1\b" for number, (name, count) in ROWS
     }
@@ -140,7 +140,7 @@ def test_a_person_is_asked_for_everything(terminal, downloads):
     answer(child, "Which of them are you?", "2,4")
     child.expect_exact("Ask them: their words are in your chats.")
     answer(child, "Bruno (9)", "perhaps")
-    child.expect_exact("'perhaps' is none of train, context, withhold.")
+    child.expect_exact("'perhaps' is no answer: type train, context or withhold.")
     answer(child, "Bruno (9)", "t")
     answer(child, "Carla (7)", "")
     answer(child, "Dario (2)", "context")
@@ -203,8 +203,11 @@ def test_once_more_asks_for_the_new_people_alone_and_changes_no_line(terminal, d
     (downloads / "WhatsApp Chat with Fabio.txt").write_text(with_fabio, "utf-8")
 
     child = terminal("--model", "smollm2")
-    answer(child, "More exports (Enter: no, 1 will do)", f"'{downloads}'")
-    answer(child, "More exports (Enter: no, 3 will do)", "")
+    child.expect_exact(f"data/raw/mine has these already: {GROUP}.")
+    answer(child, "1 export so far. More? (Enter: no)", f"'{downloads}'")
+    answer(child, "3 exports so far. More? (Enter: no)", "")
+    # The 30 messages of the first export.
+    child.expect_exact("Messages that stand in several exports of one chat count once: 30.")
     child.expect(r"Ana\s+9\s+1\s+you")  # one is new, eight stand in both exports
     child.expect(r"Bruno\s+9\s+1\s+train")
     answer(child, "Is one of the new ones you, under another name?", "Ana (nueva)")
@@ -226,7 +229,7 @@ def test_once_more_asks_for_the_new_people_alone_and_changes_no_line(terminal, d
     }
     # Neither a person nor an export is new: no other question is asked, and nothing changes.
     child = terminal("--model", "smollm2")
-    answer(child, "More exports (Enter: no, 3 will do)", "")
+    answer(child, "3 exports so far. More? (Enter: no)", "")
     assert ended(child)[1] == 0
     assert (own_chats.RAW / "people.yaml").read_text("utf-8") == expected
 
@@ -291,7 +294,7 @@ def test_in_a_spanish_terminal_it_asks_in_spanish(project, downloads, terminal):
     answer(child, "¿Quién de estas personas sos vos? (1, o 1,3 si son dos nombres)", "1")
     child.expect_exact("withhold  queda afuera, con toda respuesta a sus mensajes")
     answer(child, "Bruno (1)", "quizás")
-    child.expect_exact("'quizás' no es ninguna de train, context, withhold.")
+    child.expect_exact("'quizás' no es una respuesta: escribí train, context o withhold.")
     answer(child, "Bruno (1)", "c resto")
     child.expect_exact("no hay una placa de video que torch pueda usar")
     answer(child, "¿Otro modelo?", "smollm2")
@@ -376,6 +379,14 @@ def test_flags_answer_everything(project, downloads, capsys):
     assert "dvc exp run -S data=mine -S model=smollm2 " in capsys.readouterr().out
 
 
+def test_a_first_name_will_do_where_one_person_has_it(project, downloads):
+    (downloads / GROUP).write_text(export({"José Paz": 3, "Mora Gil": 2, "Mora Ruiz": 1}), "utf-8")
+    flagged(downloads, me=["jose"])
+    assert written()[0] == "author: José Paz"
+    with pytest.raises(UserError, match=r"Nobody called 'mora' writes .* Mora Gil \(2\)"):
+        flagged(downloads, me=[], consents=["mora=train"])
+
+
 @pytest.mark.parametrize(
     ("flags", "missing"),
     [
@@ -385,9 +396,9 @@ def test_flags_answer_everything(project, downloads, capsys):
         ({"me": ["Anna"]}, r"Nobody called 'Anna' writes in these chats. There are Ana \(8\)"),
         ({"consents": ["Carlo=train"]}, "Nobody called 'Carlo'"),
         ({"consents": ["Carla"]}, "expected NAME=ANSWER, such as 'Cami=context'"),
-        ({"consents": ["Carla=yes"]}, "'yes' is none of train, context, withhold"),
+        ({"consents": ["Carla=yes"]}, "'yes' is no answer: type train, context or withhold"),
         ({"consents": ["Ana=train"]}, "--consent Ana=train: that is you"),
-        ({"others": "none"}, "'none' is none of train, context, withhold"),
+        ({"others": "none"}, "'none' is no answer: type train, context or withhold"),
         ({"model": "gpt9"}, "There is no model 'gpt9'; there are deepseek-qwen,"),
         ({"model": "_defaults"}, "There is no model '_defaults'; there are deepseek-qwen,"),
         ({"language": "pt"}, "--language 'pt': expected en or es"),
