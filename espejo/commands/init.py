@@ -80,14 +80,13 @@ def main(
     if _in_terminal():
         _show(writers, table, wording)
     author = _author(writers, me, wording)
-    answers = _answers(writers, author, flags, others, wording)
-    text = people.completed_text(
-        file,
-        [name for name in writers.unlisted if name not in author],
-        lambda unlisted: nicknames.propose(table, unlisted),
-        author,
-        answers,
-    )
+    unlisted = [name for name in writers.unlisted if name not in author]
+    proposals = nicknames.propose(table, unlisted)
+    answers, aliases = _answers(writers, author, flags, others, proposals, wording)
+    proposals = {name: words for name, words in proposals.items() if words and name not in aliases}
+    text = people.completed_text(file, unlisted, lambda _: proposals, author, answers)
+    if text is not None:
+        text = people_file.add_aliases(people_file.parse(text, PEOPLE_YAML), aliases)
     if text is None:
         raise wording.error("no_place", people=PEOPLE_YAML)
     model = model or _model(models, wording)
@@ -98,6 +97,8 @@ def main(
     consents_now = {**writers.people.consents, **answers}
     if {consents_now[name] for name in writers.messages if name in consents_now} == {"withhold"}:
         _print(wording.text("consent.all_withhold", people=PEOPLE_YAML), "yellow")
+    _print_nicknames(proposals, answers, wording)
+    _print(f"\n{wording.text('mentioned')}")
     if not own_chats.git_identity():
         _print(wording.text("git"))
     _print_next(model, wording)
@@ -332,10 +333,15 @@ def _answers(
     author: Sequence[str],
     flags: Mapping[str, str],
     others: str | None,
+    proposals: Mapping[str, Sequence[str]],
     wording: InitWording,
-) -> dict[str, str]:
-    """What those people allow of whom people.yaml does not say it."""
-    answers = {}
+) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """What those people allow of whom people.yaml does not say it.
+
+    And what else those are called who were asked about and withhold: an empty list for nothing.
+    """
+    answers: dict[str, str] = {}
+    aliases: dict[str, list[str]] = {}
     for flag, answer in flags.items():
         name = _named(flag, writers, wording)
         if name in author or name in writers.people.aliases:
@@ -356,15 +362,39 @@ def _answers(
             parse = partial(_answer_or_rest, wording=wording)
             answers[name], for_the_rest = _ask(question, parse, wording)
             others = answers[name] if for_the_rest else None
+            if answers[name] == "withhold" and name not in writers.people.nicknames:
+                aliases[name] = _aliases(name, proposals.get(name, ()), wording)
         else:
             answers[name] = others
-    return {name: answers[name] for name in answers if not writers.people.consents.get(name)}
+    missing = {name: answers[name] for name in answers if not writers.people.consents.get(name)}
+    return missing, aliases
 
 
 def _answer_or_rest(line: str, wording: InitWording) -> tuple[str, bool]:
     """What a person allows, and whether all who follow allow the same. Raises UserError."""
     answer = line.casefold().removesuffix(wording.text("rest"))
     return _answer(answer.strip() or ENTER, wording), answer != line.casefold()
+
+
+def _aliases(name: str, proposed: Sequence[str], wording: InitWording) -> list[str]:
+    """What else a person is called, as it is typed in."""
+    key = "called_for_example" if proposed else "called"
+    question = wording.text(f"consent.{key}", name=name, example=", ".join(proposed))
+    line = _ask(question, str, wording)
+    if line.casefold() in wording.text("consent.nothing").split(", "):
+        return []
+    return [alias for alias in map(names.plain, line.split(",")) if alias]
+
+
+def _print_nicknames(
+    proposals: Mapping[str, Sequence[str]], answers: Mapping[str, str], wording: InitWording
+) -> None:
+    """Print possible nicknames as people.yaml would have them, first of those who withhold."""
+    ranked = sorted(proposals, key=lambda name: answers.get(name) != "withhold")[:MAX_ROWS]
+    if ranked:
+        lines = people_file.alias_lines({name: proposals[name] for name in ranked})
+        head = wording.text("nicknames", people=PEOPLE_YAML)
+        _print("\n".join(["", head, "    aliases:", *(f"      {line}" for line in lines)]))
 
 
 # The model, and what comes next

@@ -327,6 +327,45 @@ def add_names(file: File, unlisted: Mapping[str, Sequence[str]]) -> str | None:
     return new if as_expected else None
 
 
+def add_aliases(file: File, aliases: Mapping[str, Sequence[str]]) -> str | None:
+    """The text with more lines under aliases: a name -> what else the person is called.
+
+    Other lines stay as they are. None if there is no place for them.
+    """
+    newline = "\r\n" if "\r\n" in file.text else "\n"
+    aliases = {name: others for name, others in aliases.items() if others}
+    pairs = file.root.value if file.root else ()
+    key, node = next((pair for pair in pairs if pair[0].value == "aliases"), (None, None))
+    if not aliases:
+        return file.text
+    if file.root is None or file.root.flow_style or (node and node.value and node.flow_style):
+        return None
+    # At the beginning of the list, since its end may be the comment of something else.
+    column = node.value[0][0].start_mark.column if node and node.value else 2
+    block = "".join(f"{' ' * column}{line}{newline}" for line in alias_lines(aliases))
+    if key is None:
+        end = "" if file.text.endswith("\n") else newline
+        text = f"{file.text}{end}aliases:{newline}{block}"
+    else:
+        text = _insert(file.text.split("\n"), key.start_mark.line, block)
+    try:
+        result = parse(text, Path())
+    except UserError:
+        return None
+    added = [(names.plain(name), tuple(map(names.plain, aliases[name]))) for name in aliases]
+    as_expected = (
+        _contents(result.author) == _contents(file.author)
+        and _contents(result.people) == _contents(file.people)
+        and _contents(result.aliases) == [*added, *_contents(file.aliases)]
+    )
+    return text if as_expected else None
+
+
+def alias_lines(aliases: Mapping[str, Sequence[str]]) -> list[str]:
+    """The lines under aliases, without their indentation."""
+    return [f"{_key(name)}: [{', '.join(map(_quoted, words))}]" for name, words in aliases.items()]
+
+
 def fill_in(file: File, author: Sequence[str], answers: Mapping[str, str]) -> str | None:
     """The text with more names of the author, and with answers after names that have none yet.
 

@@ -18,7 +18,7 @@ from espejo.commands import estimate, init, own_chats, proposal
 from espejo.commands.init_wording import InitWording, language_of
 from espejo.core import files
 from espejo.core.errors import UserError
-from espejo.privacy import people
+from espejo.privacy import people, people_file
 from tests.helpers import workshop
 from tests.helpers.workshop import ROOT, environment, run
 
@@ -143,6 +143,9 @@ def test_a_person_is_asked_for_everything(terminal, downloads):
     child.expect_exact("'perhaps' is no answer: type train, context or withhold.")
     answer(child, "Bruno (9)", "t")
     answer(child, "Carla (7)", "")
+    answer(
+        child, "What else is Carla called? (commas between; Enter: nothing)", "la flaca,  Lita ,"
+    )
     answer(child, "Dario (2)", "context")
     child.expect_exact("there is no graphics card that torch can use")
     answer(child, "Another model?", "gpt9")
@@ -160,6 +163,8 @@ def test_a_person_is_asked_for_everything(terminal, downloads):
         "  Bruno: train",
         "  Carla: withhold",  # Enter
         "  Dario: context",
+        "aliases:",
+        '  Carla: ["la flaca", "Lita"]',
     ]
     assert (own_chats.RAW / GROUP).read_text("utf-8") == export(WRITERS)
     assert (downloads / GROUP).exists()
@@ -175,6 +180,7 @@ ROWS = list(enumerate(WRITERS.items(), 1))
 def test_one_answer_is_for_all_who_follow(terminal, downloads):
     child = terminal("--exports", str(downloads), "--me", "Ana", "--model", "smollm2")
     answer(child, "Bruno (9)", "")
+    answer(child, "What else is Bruno called?", "No")
     answer(child, "Carla (7)", "c rest")
     assert ended(child)[1] == 0
     assert written() == [
@@ -214,11 +220,12 @@ def test_once_more_asks_for_the_new_people_alone_and_changes_no_line(terminal, d
     answer(child, "Ana (vieja) (6)", "c")
     answer(child, "Elisa (1)", "t")
     answer(child, "Fabio (1)", "w")
+    answer(child, "What else is Fabio called?", "Fabi")
     assert ended(child)[1] == 0
     expected = (
         before.replace("author: Ana ", 'author: [Ana, "Ana (nueva)"] ')
         .replace("  Ana (vieja):", "  Ana (vieja): context")
-        .replace("aliases:", "  Elisa: train\n  Fabio: withhold\naliases:")
+        .replace("aliases:", '  Elisa: train\n  Fabio: withhold\naliases:\n  Fabio: ["Fabi"]')
     )
     assert (own_chats.RAW / "people.yaml").read_text("utf-8") == expected
     assert tree(own_chats.RAW) == {
@@ -444,14 +451,62 @@ def test_the_answers_of_people_yaml_stay(project, downloads):
     assert tree(project) == before
 
 
-def test_nicknames_are_proposed_as_comments(project, downloads):
-    # "Carlita" stands where a name does, and begins like hers.
-    more = "".join(
-        f"02/03/2025, 10:0{number} - Bruno: vino Carlita {number}\n" for number in range(3)
-    )
-    (downloads / GROUP).write_text(export(WRITERS) + more, "utf-8")
-    flagged(downloads)
+# "Carlita" and "Dari" stand where a name does, and begin like one.
+CALLED = "".join(
+    f"02/03/2025, 10:0{number} - Bruno: vino Carlita {number} con Dari\n" for number in range(3)
+)
+
+
+def test_nicknames_are_proposed_as_comments_and_at_the_end(project, downloads, capsys):
+    (downloads / GROUP).write_text(export(WRITERS) + CALLED, "utf-8")
+    flagged(downloads, consents=["Dario=withhold"])
     assert "  Carla: context   # also called Carlita? Then say so under aliases" in written()
+    out = capsys.readouterr().out
+    assert "Write those that are right into data/raw/mine/people.yaml, under aliases" in out
+    # Dario withholds, and stands first although he writes less.
+    assert '    aliases:\n      Dario: ["Dari"]\n      Carla: ["Carlita"]\n' in out
+    assert "People who are only mentioned, and write nothing, keep their names" in out
+
+
+def test_in_a_terminal_a_possible_nickname_is_an_example(terminal, downloads):
+    (downloads / GROUP).write_text(export(WRITERS) + CALLED, "utf-8")
+    child = terminal("--exports", str(downloads), "--me", "Ana", "--model", "smollm2")
+    answer(child, "Bruno (12)", "t")
+    answer(child, "Carla (7)", "w")
+    answer(child, "What else is Carla called? For example Carlita", "carlita")
+    answer(child, "Ana (vieja) (4)", "c")
+    answer(child, "Dario (2)", "c")
+    end, status = ended(child)
+    assert status == 0
+    assert 'Dario: ["Dari"]' in end
+    assert "Carla:" not in end
+    assert written()[2:] == [
+        "  Bruno: train",
+        "  Carla: withhold",
+        "  Ana (vieja): context",
+        "  Dario: context   # also called Dari? Then say so under aliases",
+        "aliases:",
+        '  Carla: ["carlita"]',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("people:\n  Ana: train", 'people:\n  Ana: train\naliases:\n  Ana: ["No", "a: b"]\n'),
+        (
+            "aliases:\r\npeople:\r\n  Ana:\r\n",
+            'aliases:\r\n  Ana: ["No", "a: b"]\r\npeople:\r\n  Ana:\r\n',
+        ),
+        ("aliases:\n # she\n Eva: [e]\n", 'aliases:\n Ana: ["No", "a: b"]\n # she\n Eva: [e]\n'),
+        ("aliases: {Eva: e}\n", None),
+        ("{author: Ana}\n", None),
+        ("aliases:\n  Ana: [a]\n", None),
+    ],
+)
+def test_aliases_are_added_and_no_line_is_changed(text, expected):
+    file = people_file.parse(text, Path("people.yaml"))
+    assert people_file.add_aliases(file, {"Ana": ["No", "a: b"], "Eva": []}) == expected
 
 
 def test_a_people_yaml_without_a_place_for_names_stays_as_it_is(project, downloads):
