@@ -4,8 +4,10 @@ What it says is in init_texts/, in English and in Spanish.
 """
 
 import os
+import re
 import shlex
 import sys
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import partial
@@ -111,7 +113,31 @@ def _people_file() -> people_file.File:
 
 
 def _print(text: str, style: str | None = None) -> None:
-    console.print(escaping.terminal(text, lines=True), style=style, soft_wrap=True)
+    console.print(wrapped(escaping.terminal(text, lines=True)), style=style, soft_wrap=True)
+
+
+def wrapped(text: str) -> str:
+    """`text` with lines that fit the terminal, broken between words; elsewhere as it is.
+
+    Lines that begin with four spaces are commands, to be copied, and stay whole.
+    """
+    if not console.is_terminal:
+        return text
+    return "\n".join(map(_wrapped_line, text.split("\n")))
+
+
+def _wrapped_line(line: str) -> str:
+    if line.startswith("    "):
+        return line
+    # What goes on below "  train     …" or "1. …" begins where the words of that line begin.
+    mark = re.match(r"  \w+ {2,}|\d\. ", line)
+    return textwrap.fill(
+        line,
+        console.width,
+        subsequent_indent=" " * len(mark[0] if mark else ""),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _in_terminal() -> bool:
@@ -128,7 +154,7 @@ def _ask(question: str, parse: Callable[[str], T], wording: InitWording) -> T:
     """What `parse` makes of the line typed; after a UserError of it the question comes again."""
     while True:
         try:
-            return parse(prompt(f"{escaping.terminal(question)} › ").strip())
+            return parse(prompt(f"{wrapped(escaping.terminal(question))} › ").strip())
         except EOFError:
             raise wording.error("stopped", key="Ctrl-D") from None
         except KeyboardInterrupt as error:  # the cause: it ends with another status
@@ -418,8 +444,8 @@ def _print_next(model: str, wording: InitWording) -> None:
     activate = Path(".venv/bin/activate")
     if activate.exists() and os.environ.get("VIRTUAL_ENV") != str(Path(".venv").resolve()):
         commands = {f"source {activate}": "activate", **commands}
-    width = max(map(len, commands))
+    # Comments stand above: after a command, zsh would take "#" and what follows for arguments.
     lines = [
-        f"  {command:{width}}  # {wording.text(f'next.{key}')}" for command, key in commands.items()
+        f"    # {wording.text(f'next.{key}')}\n    {command}" for command, key in commands.items()
     ]
     _print("\n".join([wording.text("next.head"), *lines]))

@@ -13,6 +13,7 @@ from string import Formatter
 import pexpect
 import pytest
 import yaml
+from rich.console import Console
 
 from espejo.commands import estimate, init, own_chats, proposal
 from espejo.commands.init_wording import InitWording, language_of
@@ -154,8 +155,8 @@ def test_a_person_is_asked_for_everything(terminal, downloads):
     end, status = ended(child)
 
     assert status == 0
-    assert "dvc exp run -S data=mine -S model=smollm2 -S experiment=smoke " in end
-    assert "dvc exp run -S data=mine -S model=smollm2  " in end
+    assert "    dvc exp run -S data=mine -S model=smollm2 -S experiment=smoke\r\n" in end
+    assert "    dvc exp run -S data=mine -S model=smollm2\r\n" in end
     assert end.index("experiment=smoke") < end.index("the real one") < end.index("espejo chat")
     assert written() == [
         'author: ["Ana", "Ana (vieja)"]',
@@ -371,6 +372,28 @@ def test_the_language_is_that_of_the_terminal(variables, language):
     assert language_of(variables) == language
 
 
+def test_lines_are_broken_between_words_and_commands_are_not(monkeypatch):
+    console = Console(force_terminal=True, width=30)
+    monkeypatch.setattr(init, "console", console)
+    text = (
+        "Written: data/raw/mine/people.yaml and more.\n\n"
+        "  train     their words may be learnt from\n"
+        "1. Copy your exports into data/raw/mine/\n"
+        "    git config --global user.name 'Your Name'"
+    )
+    assert init.wrapped(text).split("\n") == [
+        "Written:",
+        "data/raw/mine/people.yaml and",
+        "more.",
+        "",
+        "  train     their words may be",
+        "            learnt from",
+        "1. Copy your exports into",
+        "   data/raw/mine/",
+        "    git config --global user.name 'Your Name'",
+    ]
+
+
 # By flags
 
 
@@ -383,7 +406,7 @@ def test_flags_answer_everything(project, downloads, capsys):
         "  Carla: train",
         "  Dario: withhold",
     ]
-    assert "dvc exp run -S data=mine -S model=smollm2 " in capsys.readouterr().out
+    assert "dvc exp run -S data=mine -S model=smollm2\n" in capsys.readouterr().out
 
 
 def test_a_first_name_will_do_where_one_person_has_it(project, downloads):
@@ -685,7 +708,7 @@ def test_the_environment_is_activated_first_where_it_is_not(
     monkeypatch.setenv("VIRTUAL_ENV", str(project / ".venv") if active else "/elsewhere")
     flagged(downloads)
     commands = capsys.readouterr().out.split("Next:\n")[1].splitlines()
-    assert commands[0].strip().startswith("dvc exp run" if active else "source .venv/bin/activate")
+    assert commands[1].strip().startswith("dvc exp run" if active else "source .venv/bin/activate")
 
 
 def test_make_mine_asks_in_a_terminal_and_makes_the_files_elsewhere(tmp_path):
