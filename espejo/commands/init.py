@@ -44,7 +44,13 @@ def by_hand(language: str = "en") -> None:
     """Make data/raw/mine, people.yaml and the settings, for somebody who fills them in."""
     wording = InitWording(language)
     own_chats.write([], _people_file().text)
-    _print(wording.text("by_hand", raw=RAW, people=PEOPLE_YAML))
+    to_copy = [] if own_chats.present() else ["copy"]
+    _print(wording.text("by_hand.head"))
+    for number, step in enumerate([*to_copy, "run", "answer"], 1):
+        text = wording.text(f"by_hand.{step}", raw=RAW, people=PEOPLE_YAML)
+        _print(f"{number}. {text}")
+    exports = "--exports ~/Downloads " if to_copy else ""
+    _print(wording.text("by_hand.flags", exports=exports))
     if not own_chats.git_identity():
         _print(wording.text("git"))
 

@@ -459,6 +459,22 @@ def test_without_a_terminal_one_sentence_and_status_1(project):
     assert ran.stdout == ""
 
 
+def test_by_hand_says_what_to_do_and_which_flags_answer(project, downloads, capsys):
+    init.by_hand()
+    out = capsys.readouterr().out
+    assert "1. Copy your exports (.txt or .zip) into data/raw/mine/\n" in out
+    assert "\n    dvc exp run -S data=mine\n3. Write your name" in out
+    assert "\n    espejo init --exports ~/Downloads --me Juli --others context\n" in out
+    shutil.copy(downloads / GROUP, own_chats.RAW)
+    init.by_hand("es")
+    out = capsys.readouterr().out
+    assert "Copiá" not in out
+    assert "\n1. Corré esto; se detiene" in out
+    assert "\n    espejo init --me Juli --others context\n" in out
+    flagged(me=["Ana"])  # which is enough, as printed
+    assert written()[0] == "author: Ana"
+
+
 def test_outside_the_project_it_says_where_to_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match="run this in the folder of the project"):
