@@ -43,7 +43,7 @@ console = Console(highlight=False, markup=False, emoji=False)
 def by_hand(language: str = "en") -> None:
     """Make data/raw/mine, people.yaml and the settings, for somebody who fills them in."""
     wording = InitWording(language)
-    own_chats.write([], _people_file().text)
+    own_chats.write([], _people_file(wording).text, wording)
     to_copy = [] if own_chats.present() else ["copy"]
     _print(wording.text("by_hand.head"))
     for number, step in enumerate([*to_copy, "run", "answer"], 1):
@@ -72,7 +72,7 @@ def main(
     model = model and proposal.named(model, models, wording)
     others = others and _answer(others, wording)
     flags = dict(_consent_flag(flag, wording) for flag in consents)
-    file = _people_file()
+    file = _people_file(wording)
 
     present = _read(own_chats.present(), RAW, wording)
     new = _exports(exports, [source.path for source in present], wording)
@@ -92,14 +92,17 @@ def main(
     proposals = nicknames.propose(table, unlisted)
     answers, aliases = _answers(writers, author, flags, others, proposals, wording)
     proposals = {name: words for name, words in proposals.items() if words and name not in aliases}
-    text = people.completed_text(file, unlisted, lambda _: proposals, author, answers)
+    comment = wording.text("files.also_called", names="{names}")
+    text = people.completed_text(file, unlisted, lambda _: proposals, author, answers, comment)
     if text is not None:
         text = people_file.add_aliases(people_file.parse(text, PEOPLE_YAML), aliases)
     if text is None:
         raise wording.error("no_place", people=PEOPLE_YAML)
     model = model or _model(models, wording)
 
-    copies = own_chats.write(new, text if file.salted else people_file.with_salt(text))
+    if not file.salted:
+        text = people_file.with_salt(text, wording.text("files.salt"))
+    copies = own_chats.write(new, text, wording)
     copied = _list(copies, wording)
     _print(wording.text("written", people=PEOPLE_YAML, conf=CONF, raw=RAW, names=copied))
     consents_now = {**writers.people.consents, **answers}
@@ -112,10 +115,10 @@ def main(
     _print_next(model, wording)
 
 
-def _people_file() -> people_file.File:
+def _people_file(wording: InitWording) -> people_file.File:
     if PEOPLE_YAML.exists():
         return people_file.read(PEOPLE_YAML)
-    return people_file.parse(own_chats.template(), PEOPLE_YAML)
+    return people_file.parse(own_chats.template(wording), PEOPLE_YAML)
 
 
 def _print(text: str, style: str | None = None) -> None:

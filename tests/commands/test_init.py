@@ -394,6 +394,33 @@ def test_lines_are_broken_between_words_and_commands_are_not(monkeypatch):
     ]
 
 
+def test_the_files_have_their_comments_in_the_language_and_the_same_settings(project, downloads):
+    (downloads / GROUP).write_text(export(WRITERS) + CALLED, "utf-8")
+    flagged(downloads)
+    settings = yaml.safe_load(own_chats.CONF.read_text("utf-8"))
+    shutil.rmtree(own_chats.RAW)
+    own_chats.CONF.unlink()
+    flagged(downloads, language="es")
+    lines = (own_chats.RAW / "people.yaml").read_text("utf-8").splitlines()
+    assert lines[1].startswith("# Conservá esa línea")
+    assert (
+        "#   context    el modelo puede leer sus palabras como contexto y nunca las aprende"
+        in lines
+    )
+    carla = "  Carla: context   # ¿le dicen también Carlita? Entonces escribilo debajo de aliases"
+    assert carla in lines
+    text = own_chats.CONF.read_text("utf-8")
+    assert text.startswith("# @package _global_\n# Tus propios chats")
+    assert (
+        yaml.safe_load(text)
+        == settings
+        == {
+            "data": {"raw": "data/raw/mine"},
+            "clean": {"pseudonyms": "PERSON_{n}"},
+        }
+    )
+
+
 # By flags
 
 
