@@ -4,8 +4,10 @@ What it says is in init_texts/, in English and in Spanish.
 """
 
 import os
+import re
 import shlex
 import sys
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import partial
@@ -26,6 +28,7 @@ from espejo.commands.init_wording import InitWording
 from espejo.commands.own_chats import CONF, PEOPLE_YAML, RAW, Source
 from espejo.core import escaping, faults, names
 from espejo.core.errors import UserError
+from espejo.core.text import fold
 from espejo.privacy import nicknames, people, people_file
 from espejo.privacy.people import Writers
 
@@ -40,8 +43,14 @@ console = Console(highlight=False, markup=False, emoji=False)
 def by_hand(language: str = "en") -> None:
     """Make data/raw/mine, people.yaml and the settings, for somebody who fills them in."""
     wording = InitWording(language)
-    own_chats.write([], _people_file().text)
-    _print(wording.text("by_hand", raw=RAW, people=PEOPLE_YAML))
+    own_chats.write([], _people_file(wording).text, wording)
+    to_copy = [] if own_chats.present() else ["copy"]
+    _print(wording.text("by_hand.head"))
+    for number, step in enumerate([*to_copy, "run", "answer"], 1):
+        text = wording.text(f"by_hand.{step}", raw=RAW, people=PEOPLE_YAML)
+        _print(f"{number}. {text}")
+    exports = "--exports ~/Downloads " if to_copy else ""
+    _print(wording.text("by_hand.flags", exports=exports))
     if not own_chats.git_identity():
         _print(wording.text("git"))
 
@@ -63,12 +72,14 @@ def main(
     model = model and proposal.named(model, models, wording)
     others = others and _answer(others, wording)
     flags = dict(_consent_flag(flag, wording) for flag in consents)
-    file = _people_file()
+    file = _people_file(wording)
 
     present = _read(own_chats.present(), RAW, wording)
     new = _exports(exports, [source.path for source in present], wording)
     chats = [chat.messages for source in (*present, *new) for chat in source.chats]
-    table, _ = whatsapp.merge_exports(chats)
+    table, repeated = whatsapp.merge_exports(chats)
+    if repeated:
+        _print(wording.text("exports.repeated", count=wording.number(repeated)))
     writers = people.match_writers(file, PEOPLE_YAML, table["author"].value_counts().to_dict())
     if not writers.messages:
         raise wording.error("no_messages")
@@ -77,37 +88,65 @@ def main(
     if _in_terminal():
         _show(writers, table, wording)
     author = _author(writers, me, wording)
-    answers = _answers(writers, author, flags, others, wording)
-    text = people.completed_text(
-        file,
-        [name for name in writers.unlisted if name not in author],
-        lambda unlisted: nicknames.propose(table, unlisted),
-        author,
-        answers,
-    )
+    unlisted = [name for name in writers.unlisted if name not in author]
+    proposals = nicknames.propose(table, unlisted)
+    answers, aliases = _answers(writers, author, flags, others, proposals, wording)
+    proposals = {name: words for name, words in proposals.items() if words and name not in aliases}
+    comment = wording.text("files.also_called", names="{names}")
+    text = people.completed_text(file, unlisted, lambda _: proposals, author, answers, comment)
+    if text is not None:
+        text = people_file.add_aliases(people_file.parse(text, PEOPLE_YAML), aliases)
     if text is None:
         raise wording.error("no_place", people=PEOPLE_YAML)
     model = model or _model(models, wording)
 
-    copies = own_chats.write(new, text if file.salted else people_file.with_salt(text))
+    if not file.salted:
+        text = people_file.with_salt(text, wording.text("files.salt"))
+    copies = own_chats.write(new, text, wording)
     copied = _list(copies, wording)
     _print(wording.text("written", people=PEOPLE_YAML, conf=CONF, raw=RAW, names=copied))
     consents_now = {**writers.people.consents, **answers}
     if {consents_now[name] for name in writers.messages if name in consents_now} == {"withhold"}:
         _print(wording.text("consent.all_withhold", people=PEOPLE_YAML), "yellow")
+    _print_nicknames(proposals, answers, wording)
+    _print(f"\n{wording.text('mentioned')}")
     if not own_chats.git_identity():
         _print(wording.text("git"))
     _print_next(model, wording)
 
 
-def _people_file() -> people_file.File:
+def _people_file(wording: InitWording) -> people_file.File:
     if PEOPLE_YAML.exists():
         return people_file.read(PEOPLE_YAML)
-    return people_file.parse(own_chats.template(), PEOPLE_YAML)
+    return people_file.parse(own_chats.template(wording), PEOPLE_YAML)
 
 
 def _print(text: str, style: str | None = None) -> None:
-    console.print(escaping.terminal(text, lines=True), style=style, soft_wrap=True)
+    console.print(wrapped(escaping.terminal(text, lines=True)), style=style, soft_wrap=True)
+
+
+def wrapped(text: str) -> str:
+    """`text` with lines that fit the terminal, broken between words; elsewhere as it is.
+
+    Lines that begin with four spaces are commands, to be copied, and stay whole.
+    """
+    if not console.is_terminal:
+        return text
+    return "\n".join(map(_wrapped_line, text.split("\n")))
+
+
+def _wrapped_line(line: str) -> str:
+    if line.startswith("    "):
+        return line
+    # What goes on below "  train     …" or "1. …" begins where the words of that line begin.
+    mark = re.match(r"  \w+ {2,}|\d\. ", line)
+    return textwrap.fill(
+        line,
+        console.width,
+        subsequent_indent=" " * len(mark[0] if mark else ""),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _in_terminal() -> bool:
@@ -124,7 +163,7 @@ def _ask(question: str, parse: Callable[[str], T], wording: InitWording) -> T:
     """What `parse` makes of the line typed; after a UserError of it the question comes again."""
     while True:
         try:
-            return parse(prompt(f"{escaping.terminal(question)} › ").strip())
+            return parse(prompt(f"{wrapped(escaping.terminal(question))} › ").strip())
         except EOFError:
             raise wording.error("stopped", key="Ctrl-D") from None
         except KeyboardInterrupt as error:  # the cause: it ends with another status
@@ -144,12 +183,13 @@ def _exports(flags: Sequence[str], present: Sequence[Path], wording: InitWording
     if flags or (present and not _in_terminal()):
         return new
     _need_terminal(wording, "exports")
+    if present:
+        _print(wording.text("exports.present", raw=RAW, names=_list(present, wording)))
     _print(wording.text("exports.where", raw=RAW))
     while True:
         count = len(present) + len(new)
-        question = (
-            wording.text("exports.more", count=count) if count else wording.text("exports.question")
-        )
+        key = {0: "question", 1: "one_more"}.get(count, "more")
+        question = wording.text(f"exports.{key}", count=count)
         more = _ask(question, partial(_typed, present=present, new=new, wording=wording), wording)
         if more is None:
             return new
@@ -289,10 +329,17 @@ def chosen(line: str, writers: Writers, wording: InitWording) -> list[str]:
 
 
 def _named(name: str, writers: Writers, wording: InitWording) -> str:
-    """A name as people.yaml or the chats spell it. Raises UserError where nobody has it."""
+    """A name as people.yaml or the chats spell it; a first name that one person has will do.
+
+    Raises UserError where nobody has it.
+    """
     spellings = {names.key(spelling): spelling for spelling in writers.messages}
     if names.key(name) in spellings:
         return spellings[names.key(name)]
+    first = [fold(name)]
+    with_first_name = [text for key, text in spellings.items() if fold(key).split()[:1] == first]
+    if len(with_first_name) == 1:
+        return with_first_name[0]
     close = get_close_matches(name, writers.messages, n=3, cutoff=0.5)
     there = people.format_counts(close or list(writers.messages), writers.messages)
     raise wording.error("nobody", name=repr(name), names=there)
@@ -306,7 +353,7 @@ def _answer(text: str, wording: InitWording) -> str:
     for answer in people.ANSWERS:
         if text.casefold() in (answer, answer[0]):
             return answer
-    raise wording.error("no_answer", text=repr(text), answers=", ".join(people.ANSWERS))
+    raise wording.error("no_answer", text=repr(text))
 
 
 def _consent_flag(flag: str, wording: InitWording) -> tuple[str, str]:
@@ -321,10 +368,15 @@ def _answers(
     author: Sequence[str],
     flags: Mapping[str, str],
     others: str | None,
+    proposals: Mapping[str, Sequence[str]],
     wording: InitWording,
-) -> dict[str, str]:
-    """What those people allow of whom people.yaml does not say it."""
-    answers = {}
+) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """What those people allow of whom people.yaml does not say it.
+
+    And what else those are called who were asked about and withhold: an empty list for nothing.
+    """
+    answers: dict[str, str] = {}
+    aliases: dict[str, list[str]] = {}
     for flag, answer in flags.items():
         name = _named(flag, writers, wording)
         if name in author or name in writers.people.aliases:
@@ -345,15 +397,39 @@ def _answers(
             parse = partial(_answer_or_rest, wording=wording)
             answers[name], for_the_rest = _ask(question, parse, wording)
             others = answers[name] if for_the_rest else None
+            if answers[name] == "withhold" and name not in writers.people.nicknames:
+                aliases[name] = _aliases(name, proposals.get(name, ()), wording)
         else:
             answers[name] = others
-    return {name: answers[name] for name in answers if not writers.people.consents.get(name)}
+    missing = {name: answers[name] for name in answers if not writers.people.consents.get(name)}
+    return missing, aliases
 
 
 def _answer_or_rest(line: str, wording: InitWording) -> tuple[str, bool]:
     """What a person allows, and whether all who follow allow the same. Raises UserError."""
     answer = line.casefold().removesuffix(wording.text("rest"))
     return _answer(answer.strip() or ENTER, wording), answer != line.casefold()
+
+
+def _aliases(name: str, proposed: Sequence[str], wording: InitWording) -> list[str]:
+    """What else a person is called, as it is typed in."""
+    key = "called_for_example" if proposed else "called"
+    question = wording.text(f"consent.{key}", name=name, example=", ".join(proposed))
+    line = _ask(question, str, wording)
+    if line.casefold() in wording.text("consent.nothing").split(", "):
+        return []
+    return [alias for alias in map(names.plain, line.split(",")) if alias]
+
+
+def _print_nicknames(
+    proposals: Mapping[str, Sequence[str]], answers: Mapping[str, str], wording: InitWording
+) -> None:
+    """Print possible nicknames as people.yaml would have them, first of those who withhold."""
+    ranked = sorted(proposals, key=lambda name: answers.get(name) != "withhold")[:MAX_ROWS]
+    if ranked:
+        lines = people_file.alias_lines({name: proposals[name] for name in ranked})
+        head = wording.text("nicknames", people=PEOPLE_YAML)
+        _print("\n".join(["", head, "    aliases:", *(f"      {line}" for line in lines)]))
 
 
 # The model, and what comes next
@@ -377,8 +453,8 @@ def _print_next(model: str, wording: InitWording) -> None:
     activate = Path(".venv/bin/activate")
     if activate.exists() and os.environ.get("VIRTUAL_ENV") != str(Path(".venv").resolve()):
         commands = {f"source {activate}": "activate", **commands}
-    width = max(map(len, commands))
+    # Comments stand above: after a command, zsh would take "#" and what follows for arguments.
     lines = [
-        f"  {command:{width}}  # {wording.text(f'next.{key}')}" for command, key in commands.items()
+        f"    # {wording.text(f'next.{key}')}\n    {command}" for command, key in commands.items()
     ]
     _print("\n".join([wording.text("next.head"), *lines]))

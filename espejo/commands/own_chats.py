@@ -22,43 +22,6 @@ PEOPLE_YAML = RAW / people.FILE
 CONF = Path("conf/data/mine.yaml")
 MAX_FILES = 500  # texts and zips in one folder
 
-_wording = InitWording("en")
-PEOPLE = f"""\
-# Whose way of writing is learnt: the name exactly as it stands in the exports, before the colon.
-# One person under several names (another phone, another contact list): author: [Ana, Anita]
-author:
-
-# What the others allow. Ask them: their words are in your chats. `espejo init` asks for each, or
-# the first run lists everybody here and stops; after each name write
-#   train      {_wording.text("consent.train")}
-#   context    {_wording.text("consent.context")}
-#   withhold   {_wording.text("consent.withhold")}
-# What else somebody is called, so that it is found wherever it stands: under aliases, at the end,
-#   aliases:
-#     Mamá: [ma, la vieja]
-people:
-"""
-SETTINGS = """\
-# @package _global_
-# Your own chats: `dvc exp run -S data=mine`. Git ignores this file, but what it sets is copied into
-# params.yaml, which git does not ignore: write no name in it.
-data:
-  raw: data/raw/mine
-
-# Names become PERSON_1, PERSON_2 ... (their place in people.yaml), in what people say as well.
-# null keeps the names: the bot will say them to whoever talks to it.
-clean:
-  pseudonyms: PERSON_{n}
-
-# Chats in another language: the one sentence that the model is given. Remove the two # to use it.
-# format:
-#   system: Reply as you always do.
-
-# What the chat should not talk about: words and phrases that it answers with a fixed sentence.
-# chat:
-#   decline: [política, tarjeta de crédito]
-"""
-
 
 @dataclass(frozen=True)
 class Source:
@@ -111,7 +74,7 @@ def fresh(sources: Iterable[Source], paths: Iterable[Path]) -> list[Source]:
     return new
 
 
-def write(sources: Iterable[Source], people_text: str) -> list[Path]:
+def write(sources: Iterable[Source], people_text: str, wording: InitWording) -> list[Path]:
     """Copy exports to data/raw/mine, write people.yaml, and the settings where there are none.
 
     All of it, or nothing. Returns the copies. A file that is there already stays: the copy gets a
@@ -122,16 +85,18 @@ def write(sources: Iterable[Source], people_text: str) -> list[Path]:
         copies = [_copy(source.path, created) for source in sources]
         if not CONF.exists():
             created.append(CONF)
-            files.write(SETTINGS, CONF)
+            files.write(wording.text("files.settings"), CONF)
         if not PEOPLE_YAML.exists() or PEOPLE_YAML.read_bytes() != people_text.encode():
             with faults.about(PEOPLE_YAML):
                 people_file.write(PEOPLE_YAML, people_text)
     return copies
 
 
-def template() -> str:
+def template(wording: InitWording) -> str:
     """The people.yaml of somebody who has none yet."""
-    return people_file.with_salt(PEOPLE)
+    explained = {answer: wording.text(f"consent.{answer}") for answer in people.ANSWERS}
+    text = wording.text("files.people", **explained)
+    return people_file.with_salt(text, wording.text("files.salt"))
 
 
 def git_identity() -> bool:

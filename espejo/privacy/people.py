@@ -223,15 +223,17 @@ def completed_text(
     propose_nicknames: ProposeNicknames,
     author: Sequence[str] = (),
     answers: Mapping[str, str] | None = None,
+    comment: str = people_file.ALSO_CALLED,
 ) -> str | None:
     """The text of `file` with the names `unlisted`, more names of the author, and the answers.
 
-    None if the file is written in a way that has no place for them.
+    `comment` is as in `people_file.add_names`. None if the file has no place for them.
     """
     text: str | None = file.text
     if unlisted:
         proposals = propose_nicknames(unlisted)
-        text = people_file.add_names(file, {name: proposals.get(name, ()) for name in unlisted})
+        nicknames = {name: proposals.get(name, ()) for name in unlisted}
+        text = people_file.add_names(file, nicknames, comment)
     if text is None or not (author or answers):
         return text
     return people_file.fill_in(people_file.parse(text, Path(FILE)), author, answers or {})

@@ -31,10 +31,10 @@ _TO_SPACE = dict.fromkeys(
 ) | dict.fromkeys([0xA0, 0x2009, 0x202F, 0x3000], " ")
 _BLANKS = re.compile(r"(?<=\S)[ \t]+")
 _MAX_DEPTH = 20  # of nested brackets: a name may contain some
-_SALT = """\
-# salt: {salt}
-# Keep that line, and give it to nobody: without it whoever sees dvc.lock could try out names.
-"""
+SALT_ADVICE = (
+    "Keep that line, and give it to nobody: without it whoever sees dvc.lock could try out names."
+)
+ALSO_CALLED = "also called {names}? Then say so under aliases"
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,9 @@ class File:
         return bool(_SALT_LINE.search(self.text))
 
 
-def with_salt(text: str) -> str:
-    """The text below a comment of two lines with 128 random bits; line ends stay as they are."""
-    comment = _SALT.format(salt=secrets.token_hex(16))
+def with_salt(text: str, advice: str = SALT_ADVICE) -> str:
+    """The text below a comment of two lines, 128 random bits and `advice`; line ends stay."""
+    comment = f"# salt: {secrets.token_hex(16)}\n# {advice}\n"
     if "\r\n" in text:
         comment = comment.replace("\n", "\r\n")
     byte_order_mark = "\ufeff" if text.startswith("\ufeff") else ""
@@ -281,8 +281,12 @@ def _aliases(node: Node | None, path: Path) -> list[Entry]:
     return entries
 
 
-def add_names(file: File, unlisted: Mapping[str, Sequence[str]]) -> str | None:
+def add_names(
+    file: File, unlisted: Mapping[str, Sequence[str]], comment: str = ALSO_CALLED
+) -> str | None:
     """The text with more names under people, each with its possible nicknames in a comment.
+
+    `comment` is its text, with {names} for the nicknames.
 
     Lines that a person wrote stay as they are; only people in braces, {Ana: train}, are extended on
     their line. None if there is no place for the names.
@@ -298,15 +302,15 @@ def add_names(file: File, unlisted: Mapping[str, Sequence[str]]) -> str | None:
     if key is None or node is None:
         if file.root is None or not file.root.flow_style:
             start = "" if file.root else f"author:{newline}"
-            new = f"{text}{start}people:{newline}{_block(unlisted, '  ', newline)}"
+            new = f"{text}{start}people:{newline}{_block(unlisted, '  ', newline, comment)}"
     elif _missing(node) and not node.value:
-        new = _insert(lines, key.start_mark.line, _block(unlisted, "  ", newline))
+        new = _insert(lines, key.start_mark.line, _block(unlisted, "  ", newline, comment))
     elif isinstance(node, MappingNode) and not node.flow_style:
         name, answer = node.value[-1]
         # YAML puts a missing answer at the next word of the file.
         last_line = (name if _missing(answer) and not answer.value else answer).end_mark.line
         indent = " " * node.value[0][0].start_mark.column
-        new = _insert(lines, last_line, _block(unlisted, indent, newline))
+        new = _insert(lines, last_line, _block(unlisted, indent, newline, comment))
     elif isinstance(node, MappingNode):
         end = node.end_mark.index - 1
         comma = ", " if node.value else ""
@@ -325,6 +329,45 @@ def add_names(file: File, unlisted: Mapping[str, Sequence[str]]) -> str | None:
         [entry.name for entry in reparsed.author] == [entry.name for entry in file.author]
     )
     return new if as_expected else None
+
+
+def add_aliases(file: File, aliases: Mapping[str, Sequence[str]]) -> str | None:
+    """The text with more lines under aliases: a name -> what else the person is called.
+
+    Other lines stay as they are. None if there is no place for them.
+    """
+    newline = "\r\n" if "\r\n" in file.text else "\n"
+    aliases = {name: others for name, others in aliases.items() if others}
+    pairs = file.root.value if file.root else ()
+    key, node = next((pair for pair in pairs if pair[0].value == "aliases"), (None, None))
+    if not aliases:
+        return file.text
+    if file.root is None or file.root.flow_style or (node and node.value and node.flow_style):
+        return None
+    # At the beginning of the list, since its end may be the comment of something else.
+    column = node.value[0][0].start_mark.column if node and node.value else 2
+    block = "".join(f"{' ' * column}{line}{newline}" for line in alias_lines(aliases))
+    if key is None:
+        end = "" if file.text.endswith("\n") else newline
+        text = f"{file.text}{end}aliases:{newline}{block}"
+    else:
+        text = _insert(file.text.split("\n"), key.start_mark.line, block)
+    try:
+        result = parse(text, Path())
+    except UserError:
+        return None
+    added = [(names.plain(name), tuple(map(names.plain, aliases[name]))) for name in aliases]
+    as_expected = (
+        _contents(result.author) == _contents(file.author)
+        and _contents(result.people) == _contents(file.people)
+        and _contents(result.aliases) == [*added, *_contents(file.aliases)]
+    )
+    return text if as_expected else None
+
+
+def alias_lines(aliases: Mapping[str, Sequence[str]]) -> list[str]:
+    """The lines under aliases, without their indentation."""
+    return [f"{_key(name)}: [{', '.join(map(_quoted, words))}]" for name, words in aliases.items()]
 
 
 def fill_in(file: File, author: Sequence[str], answers: Mapping[str, str]) -> str | None:
@@ -412,12 +455,12 @@ def _insert(lines: Sequence[str], after: int, block: str) -> str:
     return "\n".join(lines[: after + 1]) + "\n" + block + "\n".join(lines[after + 1 :])
 
 
-def _block(unlisted: Mapping[str, Sequence[str]], indent: str, newline: str) -> str:
+def _block(unlisted: Mapping[str, Sequence[str]], indent: str, newline: str, comment: str) -> str:
     """Lines of names without an answer, with possible nicknames in a comment."""
     lines = []
     for name, nicknames in unlisted.items():
-        comment = f"   # also called {', '.join(nicknames)}? Then say so under aliases"
-        lines.append(f"{indent}{_key(name)}:{comment if nicknames else ''}{newline}")
+        proposed = f"   # {comment.format(names=', '.join(nicknames))}" if nicknames else ""
+        lines.append(f"{indent}{_key(name)}:{proposed}{newline}")
     return "".join(lines)
 
 

@@ -13,12 +13,13 @@ from string import Formatter
 import pexpect
 import pytest
 import yaml
+from rich.console import Console
 
 from espejo.commands import estimate, init, own_chats, proposal
 from espejo.commands.init_wording import InitWording, language_of
 from espejo.core import files
 from espejo.core.errors import UserError
-from espejo.privacy import people
+from espejo.privacy import people, people_file
 from tests.helpers import workshop
 from tests.helpers.workshop import ROOT, environment, run
 
@@ -130,7 +131,7 @@ def test_a_person_is_asked_for_everything(terminal, downloads):
     answer(child, "Exports", "")
     child.expect_exact("Type the path of a folder, of a .txt or of a .zip.")
     answer(child, "Exports", str(downloads).replace(" ", "\\ "))  # as a terminal of macOS drags it
-    answer(child, "More exports (Enter: no, 1 will do)", "")
+    answer(child, "1 export so far. More? (Enter: no)", "")
     rows = {
         name: rf"{number}\s+{re.escape(name)}\s+{count}\s+1\b" for number, (name, count) in ROWS
     }
@@ -140,9 +141,12 @@ def test_a_person_is_asked_for_everything(terminal, downloads):
     answer(child, "Which of them are you?", "2,4")
     child.expect_exact("Ask them: their words are in your chats.")
     answer(child, "Bruno (9)", "perhaps")
-    child.expect_exact("'perhaps' is none of train, context, withhold.")
+    child.expect_exact("'perhaps' is no answer: type train, context or withhold.")
     answer(child, "Bruno (9)", "t")
     answer(child, "Carla (7)", "")
+    answer(
+        child, "What else is Carla called? (commas between; Enter: nothing)", "la flaca,  Lita ,"
+    )
     answer(child, "Dario (2)", "context")
     child.expect_exact("there is no graphics card that torch can use")
     answer(child, "Another model?", "gpt9")
@@ -151,8 +155,8 @@ def test_a_person_is_asked_for_everything(terminal, downloads):
     end, status = ended(child)
 
     assert status == 0
-    assert "dvc exp run -S data=mine -S model=smollm2 -S experiment=smoke " in end
-    assert "dvc exp run -S data=mine -S model=smollm2  " in end
+    assert "    dvc exp run -S data=mine -S model=smollm2 -S experiment=smoke\r\n" in end
+    assert "    dvc exp run -S data=mine -S model=smollm2\r\n" in end
     assert end.index("experiment=smoke") < end.index("the real one") < end.index("espejo chat")
     assert written() == [
         'author: ["Ana", "Ana (vieja)"]',
@@ -160,6 +164,8 @@ def test_a_person_is_asked_for_everything(terminal, downloads):
         "  Bruno: train",
         "  Carla: withhold",  # Enter
         "  Dario: context",
+        "aliases:",
+        '  Carla: ["la flaca", "Lita"]',
     ]
     assert (own_chats.RAW / GROUP).read_text("utf-8") == export(WRITERS)
     assert (downloads / GROUP).exists()
@@ -175,6 +181,7 @@ ROWS = list(enumerate(WRITERS.items(), 1))
 def test_one_answer_is_for_all_who_follow(terminal, downloads):
     child = terminal("--exports", str(downloads), "--me", "Ana", "--model", "smollm2")
     answer(child, "Bruno (9)", "")
+    answer(child, "What else is Bruno called?", "No")
     answer(child, "Carla (7)", "c rest")
     assert ended(child)[1] == 0
     assert written() == [
@@ -203,19 +210,23 @@ def test_once_more_asks_for_the_new_people_alone_and_changes_no_line(terminal, d
     (downloads / "WhatsApp Chat with Fabio.txt").write_text(with_fabio, "utf-8")
 
     child = terminal("--model", "smollm2")
-    answer(child, "More exports (Enter: no, 1 will do)", f"'{downloads}'")
-    answer(child, "More exports (Enter: no, 3 will do)", "")
+    child.expect_exact(f"data/raw/mine has these already: {GROUP}.")
+    answer(child, "1 export so far. More? (Enter: no)", f"'{downloads}'")
+    answer(child, "3 exports so far. More? (Enter: no)", "")
+    # The 30 messages of the first export.
+    child.expect_exact("Messages that stand in several exports of one chat count once: 30.")
     child.expect(r"Ana\s+9\s+1\s+you")  # one is new, eight stand in both exports
     child.expect(r"Bruno\s+9\s+1\s+train")
     answer(child, "Is one of the new ones you, under another name?", "Ana (nueva)")
     answer(child, "Ana (vieja) (6)", "c")
     answer(child, "Elisa (1)", "t")
     answer(child, "Fabio (1)", "w")
+    answer(child, "What else is Fabio called?", "Fabi")
     assert ended(child)[1] == 0
     expected = (
         before.replace("author: Ana ", 'author: [Ana, "Ana (nueva)"] ')
         .replace("  Ana (vieja):", "  Ana (vieja): context")
-        .replace("aliases:", "  Elisa: train\n  Fabio: withhold\naliases:")
+        .replace("aliases:", '  Elisa: train\n  Fabio: withhold\naliases:\n  Fabio: ["Fabi"]')
     )
     assert (own_chats.RAW / "people.yaml").read_text("utf-8") == expected
     assert tree(own_chats.RAW) == {
@@ -226,7 +237,7 @@ def test_once_more_asks_for_the_new_people_alone_and_changes_no_line(terminal, d
     }
     # Neither a person nor an export is new: no other question is asked, and nothing changes.
     child = terminal("--model", "smollm2")
-    answer(child, "More exports (Enter: no, 3 will do)", "")
+    answer(child, "3 exports so far. More? (Enter: no)", "")
     assert ended(child)[1] == 0
     assert (own_chats.RAW / "people.yaml").read_text("utf-8") == expected
 
@@ -291,7 +302,7 @@ def test_in_a_spanish_terminal_it_asks_in_spanish(project, downloads, terminal):
     answer(child, "¿Quién de estas personas sos vos? (1, o 1,3 si son dos nombres)", "1")
     child.expect_exact("withhold  queda afuera, con toda respuesta a sus mensajes")
     answer(child, "Bruno (1)", "quizás")
-    child.expect_exact("'quizás' no es ninguna de train, context, withhold.")
+    child.expect_exact("'quizás' no es una respuesta: escribí train, context o withhold.")
     answer(child, "Bruno (1)", "c resto")
     child.expect_exact("no hay una placa de video que torch pueda usar")
     answer(child, "¿Otro modelo?", "smollm2")
@@ -361,6 +372,55 @@ def test_the_language_is_that_of_the_terminal(variables, language):
     assert language_of(variables) == language
 
 
+def test_lines_are_broken_between_words_and_commands_are_not(monkeypatch):
+    console = Console(force_terminal=True, width=30)
+    monkeypatch.setattr(init, "console", console)
+    text = (
+        "Written: data/raw/mine/people.yaml and more.\n\n"
+        "  train     their words may be learnt from\n"
+        "1. Copy your exports into data/raw/mine/\n"
+        "    git config --global user.name 'Your Name'"
+    )
+    assert init.wrapped(text).split("\n") == [
+        "Written:",
+        "data/raw/mine/people.yaml and",
+        "more.",
+        "",
+        "  train     their words may be",
+        "            learnt from",
+        "1. Copy your exports into",
+        "   data/raw/mine/",
+        "    git config --global user.name 'Your Name'",
+    ]
+
+
+def test_the_files_have_their_comments_in_the_language_and_the_same_settings(project, downloads):
+    (downloads / GROUP).write_text(export(WRITERS) + CALLED, "utf-8")
+    flagged(downloads)
+    settings = yaml.safe_load(own_chats.CONF.read_text("utf-8"))
+    shutil.rmtree(own_chats.RAW)
+    own_chats.CONF.unlink()
+    flagged(downloads, language="es")
+    lines = (own_chats.RAW / "people.yaml").read_text("utf-8").splitlines()
+    assert lines[1].startswith("# Conservá esa línea")
+    assert (
+        "#   context    el modelo puede leer sus palabras como contexto y nunca las aprende"
+        in lines
+    )
+    carla = "  Carla: context   # ¿le dicen también Carlita? Entonces escribilo debajo de aliases"
+    assert carla in lines
+    text = own_chats.CONF.read_text("utf-8")
+    assert text.startswith("# @package _global_\n# Tus propios chats")
+    assert (
+        yaml.safe_load(text)
+        == settings
+        == {
+            "data": {"raw": "data/raw/mine"},
+            "clean": {"pseudonyms": "PERSON_{n}"},
+        }
+    )
+
+
 # By flags
 
 
@@ -373,7 +433,15 @@ def test_flags_answer_everything(project, downloads, capsys):
         "  Carla: train",
         "  Dario: withhold",
     ]
-    assert "dvc exp run -S data=mine -S model=smollm2 " in capsys.readouterr().out
+    assert "dvc exp run -S data=mine -S model=smollm2\n" in capsys.readouterr().out
+
+
+def test_a_first_name_will_do_where_one_person_has_it(project, downloads):
+    (downloads / GROUP).write_text(export({"José Paz": 3, "Mora Gil": 2, "Mora Ruiz": 1}), "utf-8")
+    flagged(downloads, me=["jose"])
+    assert written()[0] == "author: José Paz"
+    with pytest.raises(UserError, match=r"Nobody called 'mora' writes .* Mora Gil \(2\)"):
+        flagged(downloads, me=[], consents=["mora=train"])
 
 
 @pytest.mark.parametrize(
@@ -385,9 +453,9 @@ def test_flags_answer_everything(project, downloads, capsys):
         ({"me": ["Anna"]}, r"Nobody called 'Anna' writes in these chats. There are Ana \(8\)"),
         ({"consents": ["Carlo=train"]}, "Nobody called 'Carlo'"),
         ({"consents": ["Carla"]}, "expected NAME=ANSWER, such as 'Cami=context'"),
-        ({"consents": ["Carla=yes"]}, "'yes' is none of train, context, withhold"),
+        ({"consents": ["Carla=yes"]}, "'yes' is no answer: type train, context or withhold"),
         ({"consents": ["Ana=train"]}, "--consent Ana=train: that is you"),
-        ({"others": "none"}, "'none' is none of train, context, withhold"),
+        ({"others": "none"}, "'none' is no answer: type train, context or withhold"),
         ({"model": "gpt9"}, "There is no model 'gpt9'; there are deepseek-qwen,"),
         ({"model": "_defaults"}, "There is no model '_defaults'; there are deepseek-qwen,"),
         ({"language": "pt"}, "--language 'pt': expected en or es"),
@@ -418,6 +486,22 @@ def test_without_a_terminal_one_sentence_and_status_1(project):
     assert ran.stdout == ""
 
 
+def test_by_hand_says_what_to_do_and_which_flags_answer(project, downloads, capsys):
+    init.by_hand()
+    out = capsys.readouterr().out
+    assert "1. Copy your exports (.txt or .zip) into data/raw/mine/\n" in out
+    assert "\n    dvc exp run -S data=mine\n3. Write your name" in out
+    assert "\n    espejo init --exports ~/Downloads --me Juli --others context\n" in out
+    shutil.copy(downloads / GROUP, own_chats.RAW)
+    init.by_hand("es")
+    out = capsys.readouterr().out
+    assert "Copiá" not in out
+    assert "\n1. Corré esto; se detiene" in out
+    assert "\n    espejo init --me Juli --others context\n" in out
+    flagged(me=["Ana"])  # which is enough, as printed
+    assert written()[0] == "author: Ana"
+
+
 def test_outside_the_project_it_says_where_to_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match="run this in the folder of the project"):
@@ -433,14 +517,62 @@ def test_the_answers_of_people_yaml_stay(project, downloads):
     assert tree(project) == before
 
 
-def test_nicknames_are_proposed_as_comments(project, downloads):
-    # "Carlita" stands where a name does, and begins like hers.
-    more = "".join(
-        f"02/03/2025, 10:0{number} - Bruno: vino Carlita {number}\n" for number in range(3)
-    )
-    (downloads / GROUP).write_text(export(WRITERS) + more, "utf-8")
-    flagged(downloads)
+# "Carlita" and "Dari" stand where a name does, and begin like one.
+CALLED = "".join(
+    f"02/03/2025, 10:0{number} - Bruno: vino Carlita {number} con Dari\n" for number in range(3)
+)
+
+
+def test_nicknames_are_proposed_as_comments_and_at_the_end(project, downloads, capsys):
+    (downloads / GROUP).write_text(export(WRITERS) + CALLED, "utf-8")
+    flagged(downloads, consents=["Dario=withhold"])
     assert "  Carla: context   # also called Carlita? Then say so under aliases" in written()
+    out = capsys.readouterr().out
+    assert "Write those that are right into data/raw/mine/people.yaml, under aliases" in out
+    # Dario withholds, and stands first although he writes less.
+    assert '    aliases:\n      Dario: ["Dari"]\n      Carla: ["Carlita"]\n' in out
+    assert "People who are only mentioned, and write nothing, keep their names" in out
+
+
+def test_in_a_terminal_a_possible_nickname_is_an_example(terminal, downloads):
+    (downloads / GROUP).write_text(export(WRITERS) + CALLED, "utf-8")
+    child = terminal("--exports", str(downloads), "--me", "Ana", "--model", "smollm2")
+    answer(child, "Bruno (12)", "t")
+    answer(child, "Carla (7)", "w")
+    answer(child, "What else is Carla called? For example Carlita", "carlita")
+    answer(child, "Ana (vieja) (4)", "c")
+    answer(child, "Dario (2)", "c")
+    end, status = ended(child)
+    assert status == 0
+    assert 'Dario: ["Dari"]' in end
+    assert "Carla:" not in end
+    assert written()[2:] == [
+        "  Bruno: train",
+        "  Carla: withhold",
+        "  Ana (vieja): context",
+        "  Dario: context   # also called Dari? Then say so under aliases",
+        "aliases:",
+        '  Carla: ["carlita"]',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("people:\n  Ana: train", 'people:\n  Ana: train\naliases:\n  Ana: ["No", "a: b"]\n'),
+        (
+            "aliases:\r\npeople:\r\n  Ana:\r\n",
+            'aliases:\r\n  Ana: ["No", "a: b"]\r\npeople:\r\n  Ana:\r\n',
+        ),
+        ("aliases:\n # she\n Eva: [e]\n", 'aliases:\n Ana: ["No", "a: b"]\n # she\n Eva: [e]\n'),
+        ("aliases: {Eva: e}\n", None),
+        ("{author: Ana}\n", None),
+        ("aliases:\n  Ana: [a]\n", None),
+    ],
+)
+def test_aliases_are_added_and_no_line_is_changed(text, expected):
+    file = people_file.parse(text, Path("people.yaml"))
+    assert people_file.add_aliases(file, {"Ana": ["No", "a: b"], "Eva": []}) == expected
 
 
 def test_a_people_yaml_without_a_place_for_names_stays_as_it_is(project, downloads):
@@ -619,7 +751,7 @@ def test_the_environment_is_activated_first_where_it_is_not(
     monkeypatch.setenv("VIRTUAL_ENV", str(project / ".venv") if active else "/elsewhere")
     flagged(downloads)
     commands = capsys.readouterr().out.split("Next:\n")[1].splitlines()
-    assert commands[0].strip().startswith("dvc exp run" if active else "source .venv/bin/activate")
+    assert commands[1].strip().startswith("dvc exp run" if active else "source .venv/bin/activate")
 
 
 def test_make_mine_asks_in_a_terminal_and_makes_the_files_elsewhere(tmp_path):
