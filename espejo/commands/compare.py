@@ -83,7 +83,7 @@ class Experiment:
 
     def settings(self) -> dict[str, str]:
         """What SECTIONS of its params.yaml hold, by flat keys such as train.rank."""
-        found: dict[str, str] = {}
+        settings: dict[str, str] = {}
 
         def add(key: str, value: object) -> None:
             if isinstance(value, Mapping):
@@ -91,11 +91,11 @@ class Experiment:
                     add(f"{key}.{name}", inner)
             else:
                 plain = isinstance(value, str) and value.split() == [value]
-                found[key] = str(value) if plain else json.dumps(value, ensure_ascii=False)
+                settings[key] = str(value) if plain else json.dumps(value, ensure_ascii=False)
 
         for section in SECTIONS:
             add(section, self.params.get(section, {}))
-        return found
+        return settings
 
     def measure(self, *keys: str) -> Mapping:
         """The measure in its scores below `keys`, or an empty one."""

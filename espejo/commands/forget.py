@@ -65,10 +65,10 @@ def forget(yes: bool) -> None:
 
 def _lines(experiments: list[str]) -> list[str]:
     """What there is, with its size; `experiments` are references, of which some are DVC's own."""
-    found = {pattern: list(_paths([pattern])) for pattern in ARTEFACTS}
+    there = {pattern: list(_paths([pattern])) for pattern in ARTEFACTS}
     lines = [
         f"  {pattern:15} {size / 1e6:10,.1f} MB   {ARTEFACTS[pattern]}"
-        for pattern, paths in found.items()
+        for pattern, paths in there.items()
         if (size := _bytes(paths))
     ]
     number = sum(bool(re.match("refs/exps/[0-9a-f]{2}/", name)) for name in experiments)
@@ -86,15 +86,15 @@ def _of_dvc(commits: list[str]) -> set[str]:
 
     A stash of git's own form is taken for one of DVC's where it changes NUMBERS.
     """
-    found = set()
+    of_dvc = set()
     for commit in commits:
         parents, subject = _git("show", "-s", "--format=%P%n%s", commit).split("\n", 1)
         stash = _STASH.match(subject) and _git(
             "diff", "--name-only", f"{commit}^", commit, "--", *NUMBERS
         )
         if _DVCS.match(subject) or stash:
-            found |= {commit, *parents.split()[1:]}
-    return found & set(commits)
+            of_dvc |= {commit, *parents.split()[1:]}
+    return of_dvc & set(commits)
 
 
 def _remove_lost() -> None:

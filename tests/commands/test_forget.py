@@ -94,10 +94,10 @@ def commit(folder, message, file, text):
     (folder / file).write_text(text, "utf-8")
     run("git", "add", file, cwd=folder)
     run("git", "commit", "-qm", message, cwd=folder)
-    made = run("git", "rev-parse", "HEAD", cwd=folder).stdout.strip()
+    lost = run("git", "rev-parse", "HEAD", cwd=folder).stdout.strip()
     run("git", "checkout", "-q", "-f", "main", cwd=folder)
     run("git", "branch", "-qD", "gone", cwd=folder)
-    return made
+    return lost
 
 
 def test_git_cannot_give_the_numbers_of_experiments_back_and_keeps_other_lost_commits(project):
