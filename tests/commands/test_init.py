@@ -421,6 +421,17 @@ def test_the_files_have_their_comments_in_the_language_and_the_same_settings(pro
     )
 
 
+@pytest.mark.parametrize("language", ["en", "es"])
+def test_every_line_with_a_command_of_its_own_stays_whole(language):
+    lines = "\n".join(
+        InitWording(language).text(key, people="", exports="")
+        for key in ("git", "by_hand.run", "by_hand.flags")
+    ).splitlines()
+    commands = [line for line in lines if line.strip().startswith(("git ", "dvc ", "espejo "))]
+    assert len(commands) == 4
+    assert all(line.startswith("    ") for line in commands)
+
+
 # By flags
 
 
