@@ -6,12 +6,9 @@
 A side branch: nothing depends on it.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-from transformers import PreTrainedTokenizerBase
 
 from espejo.core import files, metrics, tables
 from espejo.core.stage import params, run
@@ -22,50 +19,7 @@ from espejo.privacy.people import read_people
 from espejo.statistics import activity, measures
 from espejo.statistics.measures import StatisticsConfig
 from espejo.statistics.page import page
-
-_BATCH = 5_000  # texts to the tokenizer at a time: what it gives for each is large
-_READ = 5_000  # examples whose whole text is cut into tokens: more would only take longer
-
-
-def token_counter(tokenizer: PreTrainedTokenizerBase) -> measures.CountTokens:
-    """A function that says how many tokens each text has.
-
-    It asks the tokenizer below transformers' own, which alone takes twice as long.
-    """
-    fast = tokenizer.backend_tokenizer
-    fast.no_padding()
-    fast.no_truncation()
-
-    def count(texts: Sequence[str]) -> list[int]:
-        batches = [texts[start : start + _BATCH] for start in range(0, len(texts), _BATCH)]
-        cut = (fast.encode_batch_fast(batch, add_special_tokens=False) for batch in batches)
-        return [len(tokens) for batch in cut for tokens in batch]
-
-    return count
-
-
-def whole(cleaned: pd.DataFrame, filtered: pd.DataFrame, author: str, cut: measures.Cutter) -> dict:
-    """The numbers that belong to no step: replies by split, what is learnt from, days, shares."""
-    train = filtered.loc[filtered["split"].eq("train"), "reply"]
-    splits = filtered["split"].value_counts()
-    return {
-        "replies": {name: int(splits.get(name, 0)) for name in ("train", "validation", "test")},
-        "training_tokens": sum(cut.tokens(reply) for reply in train),
-        "days": measures.days(cleaned),
-        "author_share": 100 * float(cleaned["author"].eq(author).mean()) if len(cleaned) else 0.0,
-    }
-
-
-def read_by_model(texts: pd.Series, count: measures.CountTokens) -> dict:
-    """Tokens of examples in the form that the model reads, of every n-th where there are many."""
-    tokens = count(texts[:: -(-len(texts) // _READ) or 1].tolist())
-    if not tokens:
-        return {"samples": 0}
-    return {
-        "samples": len(tokens),
-        "mean_tokens": float(np.mean(tokens)),
-        "p95_tokens": float(np.percentile(tokens, 95)),
-    }
+from espejo.statistics.tokens import read_by_model, token_counter
 
 
 def main(
@@ -95,7 +49,7 @@ def main(
         "filtered": measures.of_examples(final, cut),
         "formatted": read_by_model(formatted["text"], count),
     }
-    summary = whole(cleaned, final, author, cut)
+    summary = measures.whole(cleaned, final, author, cut)
     verdict = measures.verdict(summary["replies"]["train"])
     numbers = {"verdict": verdict, "whole": summary, **steps}
     metrics.write(numbers, metrics_json)

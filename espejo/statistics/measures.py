@@ -144,6 +144,18 @@ def of_examples(examples: pd.DataFrame, cut: Cutter) -> dict[str, dict]:
     return {"all": measured(both, cut), AUTHOR: measured(list(examples["reply"]), cut)}
 
 
+def whole(cleaned: pd.DataFrame, filtered: pd.DataFrame, author: str, cut: Cutter) -> dict:
+    """The numbers that belong to no step: replies by split, what is learnt from, days, shares."""
+    train = filtered.loc[filtered["split"].eq("train"), "reply"]
+    splits = filtered["split"].value_counts()
+    return {
+        "replies": {name: int(splits.get(name, 0)) for name in ("train", "validation", "test")},
+        "training_tokens": sum(cut.tokens(reply) for reply in train),
+        "days": days(cleaned),
+        "author_share": 100 * float(cleaned["author"].eq(author).mean()) if len(cleaned) else 0.0,
+    }
+
+
 def days(messages: pd.DataFrame) -> int:
     """Days from the first message to the last, both counted."""
     dates = messages["timestamp"].dropna().dt.normalize()

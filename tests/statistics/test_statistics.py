@@ -13,7 +13,7 @@ from espejo.core import tables
 from espejo.core.errors import UserError
 from espejo.dataset.duplicates import exact, words
 from espejo.privacy.people import People
-from espejo.statistics import activity, measures
+from espejo.statistics import activity, measures, tokens
 from espejo.statistics import page as words_page
 from stages import statistics as stage
 from tests.helpers.workshop import ROOT
@@ -401,5 +401,5 @@ def test_one_author_alone_with_emoji_only_and_no_rows_after_the_filter(tree):
 
 def test_of_many_examples_every_nth_is_cut_into_tokens():
     texts = pd.Series(["a"] * 10_001)
-    result = stage.read_by_model(texts, lambda chosen: np.ones(len(chosen)).tolist())
+    result = tokens.read_by_model(texts, lambda chosen: np.ones(len(chosen)).tolist())
     assert result == {"samples": 3334, "mean_tokens": 1.0, "p95_tokens": 1.0}
