@@ -3,6 +3,7 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 # make repro MODEL=smollm2: another model of conf/model in place of the one in params.yaml.
 MODEL ?=
+KIND ?=
 YES ?=
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -57,8 +58,9 @@ repro: setup  ## run the pipeline on the data and model of params.yaml, or with 
 	@dvc repro
 	@echo "espejo: done. To talk to it: source .venv/bin/activate && espejo chat. What the numbers mean: reports/report.html"
 
-mine: setup  ## prepare your own chats, none of which goes in git: asks, as `espejo init` does
-	@if [ -t 0 ] && [ -t 1 ]; then espejo init; else espejo init --by-hand; fi
+# make mine KIND=questions: a table of questions with answers; KIND=dialogues: dialogues.
+mine: setup  ## prepare your own chats or other data, none of which goes in git: asks, as `espejo init` does
+	@if [ -t 0 ] && [ -t 1 ]; then espejo init$(if $(KIND), --kind $(KIND)); else espejo init --by-hand$(if $(KIND), --kind $(KIND)); fi
 
 # make forget YES=1 does not ask.
 forget:  ## remove all that was made from chats (tables, model, reports, numbers, cache, experiments), after a yes; the exports stay

@@ -24,6 +24,13 @@ PAGES = (
 )
 BLOCK = re.compile(r"<!-- fill (?P<name>[\w.-]+) -->\n.*?<!-- end -->", re.DOTALL)
 
+OWN_BITS = "own_bits_per_character"
+# Recorded runs on data/raw/qa, in docs/results/.
+QUESTION_RUNS = (
+    ("Gemma 3 270M after one epoch", "qa-one-epoch"),
+    ("Gemma 3 270M after three epochs", "qa-three-epochs"),
+    ("the same by the report's recipe (`experiment=llama2-qa`)", "llama2-qa"),
+)
 MEASURES = {
     "own_bits_per_character": "bits per character, the messages' own",
     "bits_per_character": "bits per character, with separators and ends",
@@ -225,6 +232,87 @@ def _judged(path: Path) -> str:
 def real_scores() -> str:
     """Base against tuned on the real chats, from a recorded metric file."""
     return _scores(ROOT / "docs" / "results" / "actionparsnip" / "eval.json")
+
+
+def dialogues_scores() -> str:
+    """Base, with examples and tuned on the invented dialogues, each measure a line."""
+    scores = _recorded("dialogues")
+    ranks, kept = scores["relevance"], scores["memory"]
+    helped = scores["prompted"]["nearest_examples"][OWN_BITS]
+    rows = [
+        (
+            "bits per character, own (lower is better)",
+            *(_interval(scores[name][OWN_BITS]) for name in ("base", "tuned")),
+            f"with the nearest examples in its prompt {_interval(helped)}",
+        ),
+        (
+            "perplexity (lower is better)",
+            *(_interval(scores[name]["perplexity"]) for name in ("base", "tuned")),
+            "",
+        ),
+        (
+            f"MRR of the true reply among {ranks['candidates']}",
+            *(_interval(ranks[name]["mrr"]) for name in ("base", "tuned")),
+            f"chance {ranks['chance']['mrr']:.3f}",
+        ),
+        ("AUC of membership", "", _interval(kept["membership"]), "0.5: a coin"),
+    ]
+    test = scores["test"]
+    return (
+        f"{_table(('measure', 'base', 'tuned', 'read it beside'), rows)}\n\n{test['replies']} test "
+        f"replies in {test['sessions']} dialogues, Gemma 3 270M; intervals: 95 %."
+    )
+
+
+def questions_correctness() -> str:
+    """Facts held and right, and chrF, after one and three epochs, and without training."""
+    heads = ("answers of", "facts held", "facts right", "chrF", "bits per character, own")
+    runs = [(words, _recorded(folder)) for words, folder in QUESTION_RUNS]
+    first = runs[0][1]
+
+    def row(words: str, scores: Mapping, name: str) -> Sequence[str]:
+        measures = scores["correctness"][name]
+        bits = _interval(scores[name][OWN_BITS]) if name in ("base", "tuned") else ""
+        return (
+            words,
+            *(_interval(measures[key]) for key in ("facts_held", "facts_right")),
+            _interval(measures["chrf"]),
+            bits,
+        )
+
+    rows = [
+        row("the base model", first, "base"),
+        row("the base model with retrieved rows", first, "examples"),
+        row("the nearest row as it stands, no model", first, "retrieved"),
+        *(row(words, scores, "tuned") for words, scores in runs),
+    ]
+    counts = first["correctness"]["tuned"]
+    return (
+        f"{_table(heads, rows)}\n\n{counts['answers']} rephrased questions, {counts['with_facts']} "
+        "of whose reference answers hold facts; intervals: 95 %."
+    )
+
+
+def questions_outcomes() -> str:
+    """What became of questions outside the field: before training, and after."""
+    heads = ("questions", "answers of", "refused", "answered", "a fact of the table", "empty")
+    runs = [("the base model", _recorded(QUESTION_RUNS[0][1]), "base")]
+    runs += [(words, _recorded(folder), "tuned") for words, folder in QUESTION_RUNS]
+    rows = []
+    for kind in ("out_of_domain", "unsafe"):
+        for words, scores, name in runs:
+            counts = scores["outside"][kind][name]
+            keys = ("refused", "answered", "hallucinated", "empty")
+            shares = [f"{counts[key]} of {counts['replies']}" for key in keys]
+            rows.append((kind.replace("_", " "), words, *shares))
+    return _table(heads, rows)
+
+
+def _recorded(folder: str) -> dict:
+    """The metrics/eval.json of a recorded run, and the model that it was of."""
+    path = ROOT / "docs" / "results" / folder
+    model = yaml.safe_load((path / "params.yaml").read_text("utf-8"))["model"]["name"]
+    return {**json.loads((path / "eval.json").read_text("utf-8")), "model": model}
 
 
 def novelty() -> str:
@@ -496,6 +584,7 @@ FILLS: dict[str, Callable[[], str]] = {
     for fill in (
         *(scores, judged, real_scores, real_judged, settings),
         *(experiments, novelty, stages, fuzz, originals, training, card_memory, card_halves),
+        *(dialogues_scores, questions_correctness, questions_outcomes),
     )
 }
 BILINGUAL: dict[str, Callable[[str], str]] = {"answers": answers}

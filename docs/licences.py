@@ -36,6 +36,7 @@ MODELS = {
     "meta-llama/Llama-3.1-8B-Instruct": LLAMA31,
     "meta-llama/Llama-3.2-1B-Instruct": LLAMA32,
     "microsoft/Phi-3-mini-4k-instruct": "MIT",
+    "openai-community/gpt2": "MIT",
     "mistralai/Mistral-7B-Instruct-v0.3": "Apache-2.0",
     "utter-project/EuroLLM-1.7B-Instruct": "Apache-2.0",
 }

@@ -1,35 +1,37 @@
 """Keep what people wrote, without notices, calls and bare media, and without personal data.
 
-    python -m stages.clean data/messages.parquet data/raw/demo/people.yaml \\
+    python -m stages.clean data/messages.parquet data/raw/demo \\
         data/clean.parquet data/people.parquet metrics/clean.json reports/personal_data.md
 """
 
 from pathlib import Path
 
 from espejo.core import files, metrics, tables
+from espejo.core.config import DataConfig
 from espejo.core.stage import params, run
 from espejo.privacy import cleaning
 from espejo.privacy.cleaning import CleanConfig
-from espejo.privacy.people import read_people
+from espejo.privacy.people import people_of
 
 
 def main(
     messages: Path,
-    people_yaml: Path,
+    raw: Path,
     cleaned: Path,
     people_table: Path,
     metrics_json: Path,
     personal_data: Path,
 ) -> None:
     """Messages and people.yaml -> both as tables with the final names, and what was found."""
-    config, people = params(CleanConfig), read_people(people_yaml.parent)
+    config, people = params(CleanConfig), people_of(raw, params(DataConfig))
     exported = tables.read(messages, tables.MESSAGES)
     pseudonyms = people.pseudonyms(config.pseudonyms) if config.pseudonyms else {}
     kept, dropped, personal = cleaning.clean(exported, config, pseudonyms, people.nicknames)
     kept = cleaning.rename_people(kept, people, pseudonyms)
 
     tables.write(kept, cleaned, tables.CLEAN)
-    tables.write(people.pseudonymized(config.pseudonyms).table(), people_table, tables.PEOPLE)
+    listed = cleaning.people_table(people.pseudonymized(config.pseudonyms), kept)
+    tables.write(listed, people_table, tables.PEOPLE)
     counts = metrics.account("messages", len(exported), len(kept), dropped)
     by_type = personal["type"].value_counts().sort_index().to_dict()
     metrics.write({"messages": counts, "personal_data": by_type}, metrics_json)

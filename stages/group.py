@@ -1,4 +1,4 @@
-"""Group messages into turns and sessions, split them by time, and make one example a reply.
+"""Group messages into turns and sessions, split them, and make one example a reply.
 
     python -m stages.group data/clean.parquet data/people.parquet \\
         data/turns.parquet data/examples.parquet metrics/group.json
@@ -7,42 +7,50 @@
 from pathlib import Path
 
 from espejo.core import metrics, tables
-from espejo.core.config import GroupConfig
+from espejo.core.config import DataConfig, GroupConfig
 from espejo.core.stage import params, run
-from espejo.dataset import novelty
-from espejo.dataset.turns import examples, left_out, split, turns
+from espejo.dataset import novelty, splits
+from espejo.dataset.turns import examples, left_out, turns
 
 
 def main(
     cleaned: Path, people: Path, turns_table: Path, examples_table: Path, metrics_json: Path
 ) -> None:
     """Clean messages -> turns and examples, and where the messages went."""
-    config = params(GroupConfig)
+    config, data = params(GroupConfig), params(DataConfig)
     author = tables.author_of(tables.read(people, tables.PEOPLE))
     messages = tables.read(cleaned, tables.CLEAN)
     everything = turns(messages, config.turn_gap, config.session_gap)
+    others = sorted({*everything["author"]} - {author, tables.FORWARDED})
+    learnt_too = others if data.kind == "dialogues" and data.learnt == "both" else []
     why = left_out(everything, author)
-    grouped = split(
+    by_question = data.kind == "questions"
+    grouped = splits.split(
         everything[why.isna()].drop(columns="withheld"),
-        author,
-        config.validation,
-        config.test,
-        at_least=config.min_replies,
+        frozenset({author, *learnt_too}),
+        config,
+        by_question,
     )
-    pairs = examples(grouped, author, config.history)
+    pairs = examples(grouped, author, config.history, learnt_too)
 
     tables.write(grouped, turns_table, tables.TURNS)
     tables.write(pairs, examples_table, tables.EXAMPLES)
     inside = int(grouped["messages"].map(len).sum())
     kept_back = everything["messages"].map(len).groupby(why).sum().to_dict()
-    not_replies = why.value_counts().to_dict()
-    not_replies["of_others"] = int(grouped["author"].ne(author).sum())
+    replies = grouped["author"].isin([author, *learnt_too])
+    not_replies = {
+        **why.value_counts().to_dict(),
+        "of_others": int((~replies).sum()),
+        "openings": int(replies.sum()) - len(pairs),
+    }
+    again = splits.held_out_again(grouped, everything["split"].notna().any(), config, by_question)
     metrics.write(
         {
             "messages": metrics.account("messages", len(messages), inside, kept_back),
             "turns": metrics.account("turns", len(everything), len(pairs), not_replies),
             "sessions": int(grouped["session"].nunique()),
             "replies": pairs["split"].value_counts().to_dict(),
+            "train_sessions_held_out_again": again,
             "novelty": novelty.of_author(grouped, author),
         },
         metrics_json,
@@ -50,6 +58,7 @@ def main(
     print(
         f"group: {len(messages)} messages -> {len(grouped)} turns in "
         f"{grouped['session'].nunique()} sessions -> {len(pairs)} replies of the author"
+        + (f"; {again} of the data's train sessions stand in its held-out splits" if again else "")
     )
 
 

@@ -1,57 +1,51 @@
-"""Read every export in the folder of raw chats into one table of messages.
+"""Read every file in the folder of raw data into one table of messages.
 
-python -m stages.parse data/raw/demo data/messages.parquet metrics/parse.json
+python -m stages.parse data/raw/demo data/messages.parquet data/probes.parquet metrics/parse.json
 """
 
 import sys
 from pathlib import Path
 
-from espejo import whatsapp
+from espejo import sources
 from espejo.core import escaping, metrics, tables
+from espejo.core.config import DataConfig
 from espejo.core.stage import params, run
-from espejo.privacy import nicknames
-from espejo.privacy.people import WITHHELD, check_people
-from espejo.privacy.withholding import withhold
-from espejo.whatsapp import ParseConfig
+from espejo.privacy import consents
+from espejo.sources import ParseConfig
 
 
-def main(raw: Path, messages: Path, metrics_json: Path) -> None:
-    """Exports and people.yaml in RAW -> table MESSAGES, and what became of the files' lines."""
-    folder = whatsapp.read_folder(raw, params(ParseConfig).min_understood)
-    table = folder.messages
-    people = check_people(
-        raw, table["author"].value_counts().to_dict(), lambda names: nicknames.propose(table, names)
+def main(raw: Path, messages: Path, probes: Path, metrics_json: Path) -> None:
+    """Files and people.yaml in RAW -> tables MESSAGES and PROBES, and what became of the files."""
+    data, config = params(DataConfig), params(ParseConfig)
+    folder = sources.read_folder(raw, data, config)
+    writers = folder.messages["author"].nunique()
+    table = (
+        consents.apply_consents(raw, folder.messages, folder.bots)
+        if data.kind == "chats"
+        else consents.name_speakers(folder.messages, data.kind)
     )
-    table = table.assign(author=table["author"].map(people.spelling, na_action="ignore"))
-    writers = table["author"].nunique()
-    table = withhold(table, people)
 
-    tables.write(table, messages, tables.MESSAGES)
+    tables.write(table.drop(columns="origin"), messages, tables.MESSAGES)
+    tables.write(folder.probes, probes, tables.PROBES)
+    counts = {
+        "files": folder.files,
+        "other_files": folder.others,
+        "chats": table["chat"].nunique(),
+        "people": writers,
+        "probes": len(folder.probes),
+        "kinds": table["kind"].value_counts().sort_index().to_dict(),
+        "apps": table["app"].value_counts().sort_index().to_dict(),
+    }
     metrics.write(
-        {
-            **folder.accounts(),
-            "replaced_bytes": sum(export.account.replaced for export in folder.exports),
-            "files": folder.files,
-            "chats": table["chat"].nunique(),
-            "people": writers,
-            "kinds": table["kind"].value_counts().sort_index().to_dict(),
-        },
-        metrics_json,
+        {**folder.accounts, "replaced_bytes": folder.replaced_bytes, **counts}, metrics_json
     )
     # Files are named after people: where DVC keeps what is printed, no name stands in it.
-    for number, export in enumerate(folder.exports, 1):
-        name = export.name if sys.stdout.isatty() else f"file {number}"
-        print(escaping.terminal(f"  {name}: {len(export.messages)} messages, {export.decisions}"))
-    withheld = table["kind"].eq("withheld")
-    own = int((withheld & table["author"].eq(WITHHELD)).sum())
+    for number, (file_name, count, decisions) in enumerate(folder.summaries, 1):
+        name = file_name if sys.stdout.isatty() else f"file {number}"
+        print(escaping.terminal(f"  {name}: {count} messages, {decisions}"))
     print(
         f"parse: {len(table)} messages by {writers} people in {folder.files} files"
-        + (
-            f", {withheld.sum()} of them withheld ({own} by people who withhold, "
-            f"{withheld.sum() - own} of others that only repeat them)"
-            if withheld.any()
-            else ""
-        )
+        + consents.withheld_in_words(table)
     )
 
 

@@ -1,13 +1,14 @@
 """Losses, ranks and replies of the base and the tuned model, from which `evaluate` makes numbers.
 
     python -m stages.predict data/formatted.parquet data/filtered.parquet data/people.parquet \\
-        model data/learnt.parquet data/losses.parquet data/ranks.parquet data/canaries.parquet \\
-        data/replies.parquet
+        data/probes.parquet model data/learnt.parquet data/losses.parquet data/ranks.parquet \\
+        data/canaries.parquet data/replies.parquet
 """
 
 from pathlib import Path
 
 from espejo.core import tables
+from espejo.core.config import DataConfig
 from espejo.core.stage import params, run
 from espejo.dataset.canaries import AuditConfig
 from espejo.model.config import GenerateConfig
@@ -20,6 +21,7 @@ def main(
     formatted: Path,
     filtered: Path,
     people: Path,
+    probes: Path,
     model: Path,
     learnt: Path,
     losses: Path,
@@ -36,7 +38,11 @@ def main(
     read_only = tables.names_with(people_table, "context")
     pair = ModelPair(model)  # loaded last, since it takes long: a missing file is reported at once
     examples = learnt_examples(examples, texts["id"], pair.manifest)
-    predictor = Predictor(pair, examples, author, config, generate)
+    predictor = Predictor(
+        *(pair, examples, author, config, generate),
+        probes=tables.read(probes, tables.PROBES),
+        retrieve_for_prompts=params(DataConfig).kind == "questions",
+    )
 
     loss = pair.manifest["train"]["loss"]
     train = learnt_texts(predictor.split("train"), loss, author, read_only)

@@ -1,4 +1,4 @@
-"""One page that says what the numbers mean: four answers in plain words, then the details.
+"""One page that says what the numbers mean: answers in plain words, then the details.
 
     python -m stages.report data metrics plots reports
 
@@ -16,7 +16,7 @@ from espejo.plots import activity, evaluation, training
 from espejo.plots.style import read_csv, save
 from espejo.plots.wordcloud import wordcloud
 from espejo.prediction.config import PredictConfig
-from espejo.report import page, samples, sections, verdicts
+from espejo.report import contents, page, samples, sections, verdicts
 from espejo.report.config import ReportConfig
 from espejo.report.wording import Wording
 
@@ -25,19 +25,21 @@ def main(data: Path, metrics_dir: Path, plots_dir: Path, reports_dir: Path) -> N
     """Metrics and tables -> the pictures of PLOTS_DIR, and the pages of REPORTS_DIR."""
     config, evaluate, predict = params(ReportConfig), params(EvaluateConfig), params(PredictConfig)
     model = params(ModelConfig).name
-    wording = Wording(config.language)
     accounts = {
         name: metrics.read(metrics_dir / f"{name}.json")
         for name in (*sections.STAGES, "statistics")
     }
     scores = metrics.read(metrics_dir / "eval.json")
+    wording = Wording(config.language, contents.kind_of(scores))
     trained = metrics.read(metrics_dir / "train.json")
     replies = tables.read(data / "replies.parquet", tables.REPLIES)
     examples = tables.read(data / "examples.parquet", tables.EXAMPLES)
     giveaways = tables.read(data / "giveaways.parquet", tables.GIVEAWAYS)
     second_names = tables.read(data / "second_names.parquet", tables.SECOND_NAMES)
     answered = questions.answered_examples(replies, examples)
-    tested = answered[answered["split"].eq("test")].head(config.shown_contexts)
+    # Of questions, all that were measured may be seen: with a small test, some of validation.
+    held_out = scores.get("kind") == "questions"
+    tested = answered[answered["split"].eq("test") | held_out].head(config.shown_contexts)
 
     funnel = sections.funnel(accounts)
     tables.write_csv(funnel, plots_dir / "funnel.csv")
@@ -67,26 +69,15 @@ def main(data: Path, metrics_dir: Path, plots_dir: Path, reports_dir: Path) -> N
         confidence=wording.percent(evaluate.confidence),
         often=wording.number(100 * evaluate.confidence, 0),
     )
-    answers = verdicts.four_answers(
-        scores, wording, evaluate, predict, second_names["name"].tolist()
-    )
+    suspects = second_names["name"].tolist()
+    answers = contents.answers(scores, wording, evaluate, predict, suspects)
     if trial := verdicts.trial(trained, wording):
         lead, answers = f"**{trial}** {lead}", verdicts.undecided(answers)
-    parts = [
-        sections.glance(wording),
-        sections.likelihood(scores, wording),
-        sections.sound(scores, wording, giveaways),
-        sections.relevance(scores, wording),
-        sections.memorization(scores, wording, evaluate.sharing_limits),
-        sections.out_of_scope(scores, wording),
-        sections.impostors(scores, wording, evaluate),
-        sections.samples(replies, tested, wording),
-        sections.data(accounts, wording),
-    ]
+    parts = contents.parts(scores, accounts, replies, tested, giveaways, wording, evaluate)
     pictures = {f"{name}.png": (plots_dir / f"{name}.png").read_bytes() for name in figures}
     files.write(page.html(wording, lead, answers, parts, pictures), reports_dir / "report.html")
     files.write(page.markdown(wording, lead, answers, parts), reports_dir / "report.md")
-    files.write(samples.page(replies, tested), reports_dir / "samples.md")
+    files.write(samples.page(replies, tested, contents.kind_of(scores)), reports_dir / "samples.md")
     print(f"report: {reports_dir / 'report.html'}")
     for answer in answers:
         question = wording.text(f"{answer.name}.question")

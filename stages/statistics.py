@@ -1,6 +1,6 @@
 """Measure the chats before and after: how much, how varied, whose, when, and whether it is enough.
 
-    python -m stages.statistics data data/raw/demo/people.yaml metrics/statistics.json plots \
+    python -m stages.statistics data data/raw/demo metrics/statistics.json plots \
         reports/statistics.md
 
 A side branch: nothing depends on it.
@@ -11,47 +11,57 @@ from pathlib import Path
 import pandas as pd
 
 from espejo.core import files, metrics, tables
+from espejo.core.config import DataConfig
 from espejo.core.stage import params, run
+from espejo.evaluation import apps
+from espejo.evaluation.config import EvaluateConfig
 from espejo.model.config import ModelConfig
 from espejo.model.loading import load_tokenizer
 from espejo.privacy.cleaning import CleanConfig
-from espejo.privacy.people import read_people
+from espejo.privacy.people import people_of
 from espejo.statistics import activity, measures
 from espejo.statistics.measures import StatisticsConfig
-from espejo.statistics.page import page
+from espejo.statistics.page import PHRASES, page
 from espejo.statistics.tokens import read_by_model, token_counter
 
 
-def main(
-    data: Path, people_yaml: Path, metrics_json: Path, plots_dir: Path, statistics_md: Path
-) -> None:
-    """Tables in DATA -> numbers, tables for PLOTS_DIR without words, and a page with them."""
-    config, pattern = params(StatisticsConfig), params(CleanConfig).pseudonyms
-    people = read_people(people_yaml.parent)
+def main(data: Path, raw: Path, metrics_json: Path, plots_dir: Path, statistics_md: Path) -> None:
+    """Tables in DATA, people.yaml in RAW -> numbers, tables without words for plots, and a page."""
+    config, data_config = params(StatisticsConfig), params(DataConfig)
+    pattern, evaluate = params(CleanConfig).pseudonyms, params(EvaluateConfig)
+    kind, people = data_config.kind, people_of(raw, data_config)
     author = people.pseudonymized(pattern).author  # as everybody is called from clean on
     stop = measures.stop_words(config.languages)
     count = token_counter(load_tokenizer(params(ModelConfig)))
-    raw = measures.with_words(tables.read(data / "messages.parquet", tables.MESSAGES))
+    exported = measures.with_words(tables.read(data / "messages.parquet", tables.MESSAGES))
     cleaned = measures.with_words(tables.read(data / "clean.parquet", tables.CLEAN))
     turned = tables.read(data / "turns.parquet", tables.TURNS)
+    turned = turned[turned["author"].ne(tables.FORWARDED)]
     initial, final = (
         tables.read(data / f"{name}.parquet", tables.EXAMPLES) for name in ("examples", "filtered")
     )
     formatted = tables.read(data / "formatted.parquet", tables.FORMATTED)
 
-    labels, cut = measures.numbered(raw, people, config.people), measures.Cutter(count)
+    labels, cut = measures.numbered(exported, people, config.people), measures.Cutter(count)
     pseudonyms = people.pseudonyms(pattern) if pattern else {}
     later = {pseudonyms.get(name, name): label for name, label in labels.items()}
     steps = {
-        "raw": measures.of_messages(raw, labels, cut),
+        "raw": measures.of_messages(exported, labels, cut),
         "clean": measures.of_messages(cleaned, later, cut),
         "examples": measures.of_examples(initial, cut),
         "filtered": measures.of_examples(final, cut),
         "formatted": read_by_model(formatted["text"], count),
     }
     summary = measures.whole(cleaned, final, author, cut)
-    verdict = measures.verdict(summary["replies"]["train"])
-    numbers = {"verdict": verdict, "whole": summary, **steps}
+    verdict = measures.verdict(summary["replies"]["train"], kind)
+    by_app = measures.of_apps(cleaned, author, cut)
+    numbers = {"verdict": verdict, "whole": summary, **steps, "apps": by_app}
+    if kind == "chats" and len(by_app) > 1:  # whom no person writes has no way of writing
+        app_of = cleaned.set_index("chat")["app"].to_dict()
+        own = turned["messages"].map(lambda texts: measures.written(texts, pattern))
+        numbers["between_apps"] = apps.compare(
+            turned.assign(messages=own), app_of, author, evaluate
+        )
     metrics.write(numbers, metrics_json)
 
     mine = cleaned["author"].eq(author)
@@ -61,10 +71,11 @@ def main(
     lengths = activity.lengths(cleaned, turned, author)
     tables.write_csv(lengths, plots_dir / "turn_lengths.csv")
 
+    learnt, others = PHRASES[kind].learnt, PHRASES[kind].others
     texts_of = {
-        "the author, clean": cleaned.loc[mine, "text"],
-        "the author, after the filter": [text for reply in final["reply"] for text in reply],
-        "the others, clean": cleaned.loc[~mine, "text"],
+        f"{learnt}, clean": cleaned.loc[mine, "text"],
+        f"{learnt}, after the filter": [text for reply in final["reply"] for text in reply],
+        f"{others}, clean": cleaned.loc[~mine, "text"],
     }
     ranked = {
         head: measures.counted(measures.written(texts, pattern)) for head, texts in texts_of.items()
@@ -72,9 +83,9 @@ def main(
     telling = {head: measures.telling(counts, stop) for head, counts in ranked.items()}
     called = {label: name for name, label in labels.items() if label != "author"}
     everybody = {"author": people.author, **called}
-    text = page(numbers, everybody, ranked, telling, config.top_words)
+    text = page(numbers, everybody, ranked, telling, config.top_words, kind)
     files.write(f"{text}\n", statistics_md)
-    own = telling["the author, clean"]
+    own = telling[f"{learnt}, clean"]
     words = pd.DataFrame({"word": list(own), "count": list(own.values())})
     tables.write(
         words.astype({"word": "str", "count": "int64"}), data / "words.parquet", tables.WORDS

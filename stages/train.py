@@ -36,6 +36,7 @@ def main(
 ) -> None:
     """Texts -> the adapter (or all weights) in FOLDER, losses, and replies after each epoch."""
     config, model, form = params(TrainConfig), params(ModelConfig), params(FormatConfig)
+    data = params(DataConfig)
     first, sharded = distributed.state().is_main_process, distributed.sharded()
     table = tables.read(formatted, tables.FORMATTED)
     tokenizer = loading.load_tokenizer(model)
@@ -47,7 +48,8 @@ def main(
     base = loading.load_base(model, "float32" if config.method == "full" else None, sharded=sharded)
     computed_with = hardware.resolve(model, config.attention, base.config)
     manifest = {
-        "data": params(DataConfig).raw,
+        "data": data.raw,
+        "kind": data.kind,
         "model": model.model_dump(),
         "resolved_revision": loading.locate(model)[1],
         "format": form.model_dump(),

@@ -14,6 +14,7 @@ from transformers.utils.logging import disable_progress_bar
 from espejo.chat.conversation import Conversation
 from espejo.chat.decline import Blocklist
 from espejo.core import escaping
+from espejo.model import manifest as manifests
 from espejo.model.config import GenerateConfig
 from espejo.report.wording import Wording
 
@@ -47,7 +48,8 @@ def chat(
         set_seed(seed)
     manifest = conversation.pair.manifest
     about = wording.text("about", name=manifest["model"]["name"], data=manifest["data"])
-    about = " · ".join(filter(None, [about, _trial(manifest, wording), wording.text("help")]))
+    parts = [about, _remembered(manifest, wording), _trial(manifest, wording), wording.text("help")]
+    about = " · ".join(filter(None, parts))
     console.print(Text.assemble(("espejo · ", "bold"), escaping.terminal(about)), style="dim")
     if blocklist.phrases:
         number = wording.number(len(blocklist.phrases))
@@ -87,6 +89,12 @@ def chat(
         label = wording.text("base" if line == BASE else "bot")
         _show(console, label, conversation.reply(base=line == BASE), wording)
     console.print(wording.text("goodbye"), style="dim")
+
+
+def _remembered(manifest: Mapping, wording: Wording) -> str:
+    """How much of a conversation a model is told, where its data makes that worth a word."""
+    exchanges = (manifest.get("history", 1) + 1) // 2  # the last one ends with the reply
+    return wording.text(f"kinds.{manifests.kind_of(manifest)}", exchanges=wording.number(exchanges))
 
 
 def _trial(manifest: Mapping, wording: Wording) -> str:

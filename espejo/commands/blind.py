@@ -24,11 +24,12 @@ PAGE, KEY = Path("reports/blind.html"), Path("reports/blind-key.json")
 CONFIDENCE = 0.95
 
 
-def write(folder: Path, language: str, number: int, seed: int) -> int:
+def write(folder: Path, language: str, number: int, seed: int, kind: str = "chats") -> int:
     """Write page and key into reports/ of the project in `folder`, with at most `number` pairs.
 
-    Returns the number of pairs. Raises UserError when there are no replies yet, or none to a test
-    context.
+    `kind` is that of the data (params data.kind): of questions, a person judges whether the table
+    or the model wrote an answer. Returns the number of pairs. Raises UserError when there are no
+    replies yet, or none to a test context.
     """
     replies, examples = (folder / "data" / f"{name}.parquet" for name in ("replies", "examples"))
     for path in (replies, examples):
@@ -52,7 +53,8 @@ def write(folder: Path, language: str, number: int, seed: int) -> int:
     page = render(
         "blind.html",
         True,
-        wording=Wording(language),
+        wording=Wording(language, kind),
+        named=kind != "questions",  # a question needs no speaker
         pairs=drawn,
         name=name,
         styles=Markup(styles),

@@ -1,6 +1,7 @@
 """The command `espejo`: what comes before a run of the pipeline, and what one does with a model."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -26,7 +27,7 @@ def _espejo() -> None:
 def init(
     exports: Annotated[
         list[str] | None,
-        typer.Option(metavar="PATH", help="Exports: a folder, a .txt or a .zip. Repeatable."),
+        typer.Option(metavar="PATH", help="Exports or tables: a file, .zip or folder. Repeatable."),
     ] = None,
     me: Annotated[
         list[str] | None,
@@ -41,6 +42,13 @@ def init(
     others: Annotated[
         str | None, typer.Option(metavar="ANSWER", help="What all the remaining others allow.")
     ] = None,
+    kind: Annotated[
+        str | None, typer.Option(metavar="KIND", help="chats, dialogues or questions.")
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(metavar="USE=NAME", help="A table's column: question=…, answer=…"),
+    ] = None,
     model: Annotated[
         str | None, typer.Option(metavar="NAME", help="A model of conf/model, not the proposed.")
     ] = None,
@@ -52,9 +60,11 @@ def init(
         typer.Option(metavar="es|en", help="In which it asks. Without it: as the terminal."),
     ] = None,
 ) -> None:
-    """Prepare your own chats: asks for whatever you do not give as a flag.
+    """Prepare your own chats, or other data: asks for whatever you do not give as a flag.
 
-    Exports are copied to data/raw/mine, which git ignores. What is there stays.
+    Exports of WhatsApp, Telegram, Discord, Messenger, Instagram and Signal, together, or a
+    table of questions and answers, or dialogues. They are copied to data/raw/mine, which git
+    ignores. What is there stays.
 
     ANSWER is train (their words may be learnt from), context (the model reads
     them and never learns them) or withhold (left out, with every reply to them).
@@ -64,9 +74,11 @@ def init(
 
     language = language or language_of(os.environ)
     if by_hand:
-        dialogue.by_hand(language)
+        dialogue.by_hand(language, kind)
     else:
-        dialogue.main(exports or [], me or [], consent or [], others, model, language)
+        dialogue.main(
+            *(exports or [], me or [], consent or [], others, model, language, kind, column or [])
+        )
 
 
 @commands.command()
@@ -97,7 +109,7 @@ def card(model: Folder = Path("model")) -> None:
     files.write(model_card.card(manifest, train_metrics, verdict), model_card.CARD)
     print(
         f"{model_card.CARD}: read it before you give the model to anybody. Safe to share? "
-        f"{model_card.sharing(train_metrics, verdict)}."
+        f"{model_card.sharing(train_metrics, verdict, manifests.kind_of(manifest))}."
     )
 
 
@@ -130,13 +142,15 @@ def blind(
 ) -> None:
     """Let a person tell real replies from the model's: writes reports/blind.html and its key."""
     from espejo.commands import blind as blind_test
+    from espejo.core.config import DataConfig
     from espejo.core.stage import params
     from espejo.report.config import ReportConfig
 
     if score is not None:
         print(blind_test.score(score, blind_test.KEY))
         return
-    number = blind_test.write(Path(), params(ReportConfig).language, pairs, seed)
+    language, kind = params(ReportConfig).language, params(DataConfig).kind
+    number = blind_test.write(Path(), language, pairs, seed, kind)
     print(
         f"{blind_test.PAGE}, conversations: {number}. Whoever answers it gives you answers.json; "
         f"then run `espejo blind --score answers.json` here. Keep {blind_test.KEY} to yourself."
@@ -164,17 +178,25 @@ def compare() -> None:
     from espejo.commands import compare as comparison
 
     experiments = comparison.experiments()
-    rows = Table(box=SIMPLE, pad_edge=False)
-    for column, head in enumerate(comparison.SHORT):
-        rows.add_column(head, overflow="fold", no_wrap=column > 2)  # names may break, numbers not
-    for row in comparison.short_table(experiments):
-        rows.add_row(*(Text(escaping.terminal(cell)) for cell in row))
-    Console().print(rows)
+
+    def show(heads: Sequence[str], cells: Sequence[Sequence[str]], names: int) -> None:
+        rows = Table(box=SIMPLE, pad_edge=False)
+        for column, head in enumerate(heads):  # names may break, numbers not
+            rows.add_column(head, overflow="fold", no_wrap=column >= names)
+        for row in cells:
+            rows.add_row(*(Text(escaping.terminal(cell)) for cell in row))
+        Console().print(rows)
+
+    show(comparison.SHORT, comparison.short_table(experiments), 3)
+    if correct := comparison.correct_short(experiments):
+        show(comparison.CORRECT_SHORT, correct, 1)
     if of_several := comparison.several_chats(experiments):
         Console().print(Text(escaping.terminal(of_several)))  # breaks between words
     for line in comparison.settings_lines(experiments):
         Console().print(Text(escaping.terminal(line)))
     print(comparison.LEGEND)
+    if correct:
+        print(comparison.CORRECT_LEGEND)
     comparison.write(experiments)
     print(
         f"With intervals, perplexity, sizes and what each replies: {comparison.PAGE}\n"

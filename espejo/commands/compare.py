@@ -6,7 +6,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -14,6 +14,7 @@ from pathlib import Path
 import dvc.api
 import matplotlib.pyplot as plt
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 from dvc.exceptions import DvcException
@@ -26,7 +27,8 @@ from espejo.report import verdicts
 from espejo.report.wording import Wording
 
 PAGE, PICTURE = Path("reports/compare.md"), Path("reports/compare.png")
-REPLIES = "data/replies.parquet"
+REPLIES, EXAMPLES = "data/replies.parquet", "data/examples.parquet"
+QUESTIONS = 10  # of the test split, whose answers are shown side by side
 HEADS = (
     *("experiment", "model", "chats", "perplexity: base → tuned"),
     *("bits per character, own: base → tuned", "author score, tuned", "MRR, tuned"),
@@ -43,11 +45,24 @@ LEGEND = (
     "rules, which did not look at intervals. A trial learned from fewer than half\n"
     "of the texts: its numbers say nothing yet."
 )
+# A second table for answers to questions: on the page, and in the terminal.
+CORRECT_HEADS = (
+    *("experiment", "model", "data", "facts held: base → with rows → tuned", "facts right, tuned"),
+    *("chrF: base → with rows → tuned", "outside the field: refused", "with a fact of the table"),
+    "settings",
+)
+CORRECT_SHORT = ("experiment", "facts held", "chrF", "refused", "invented")
+CORRECT_LEGEND = (
+    "facts held: of the reference answers' facts, base → with retrieved rows → tuned;\n"
+    "chrF: wording like the reference, 0 to 100; refused, invented: of the questions\n"
+    "outside the field, those refused and those answered with a fact of the table."
+)
 _PARAMS = Path("params.yaml")
 MODELS = ("base", "tuned")
+_ANSWERING = ("base", "examples", "tuned")  # examples: with rows of the table in its prompt
 # Sections of params.yaml that decide what a model learns and how it is measured.
 SECTIONS = (
-    *("clean", "group", "filter", "format", "audit", "train", "model", "generate"),
+    *("data", "clean", "group", "filter", "format", "audit", "train", "model", "generate"),
     *("predict", "evaluate"),
 )
 MAX_SETTINGS = 4  # named for an experiment
@@ -73,9 +88,14 @@ class Experiment:
 
     @property
     def verdict(self) -> str:
-        """The verdict on sharing in metrics/eval.json, with a `?` after older rules; or `trial`."""
+        """The verdict on sharing in metrics/eval.json, with a `?` after older rules; or `trial`.
+
+        A dash for answers to questions, which are meant to be repeated.
+        """
         if verdicts.is_trial(self.trained):
             return "trial"
+        if self.of_questions:
+            return _DASH
         memory = self.scores.get("memory", {})
         verdict = memory.get("verdict", _DASH)
         # Older experiments, which have no members, passed whatever the intervals were.
@@ -104,20 +124,33 @@ class Experiment:
             measure = measure.get(key, {})
         return measure
 
+    @property
+    def of_questions(self) -> bool:
+        """Whether it learnt to answer questions, so that its answers can be right or wrong."""
+        return "correctness" in self.scores
+
     def replies(self) -> pd.DataFrame | None:
         """Its table REPLIES, or None where this machine's cache does not have it."""
+        return self._table(REPLIES, tables.REPLIES)
+
+    def tested(self) -> pd.DataFrame | None:
+        """The first test questions of its table EXAMPLES, or None where it is not in the cache."""
+        examples = self._table(EXAMPLES, tables.EXAMPLES)
+        return None if examples is None else examples[examples["split"].eq("test")].head(QUESTIONS)
+
+    def _table(self, path: str, schema: pa.Schema) -> pd.DataFrame | None:
         try:
             if self.rev is None:
-                content = Path(REPLIES).read_bytes()
+                content = Path(path).read_bytes()
             else:
-                with dvc.api.open(REPLIES, rev=self.rev, mode="rb") as file:
+                with dvc.api.open(path, rev=self.rev, mode="rb") as file:
                     content = file.read()
         except (OSError, DvcException):
             return None
-        with faults.about(Path(REPLIES)):
+        with faults.about(Path(path)):
             table = pq.read_table(BytesIO(content))
         # Older experiments have other columns.
-        return table.to_pandas() if table.schema.names == tables.REPLIES.names else None
+        return table.to_pandas() if table.schema.names == schema.names else None
 
 
 def _chats(params: Mapping) -> str:
@@ -245,6 +278,50 @@ def short_table(experiments: Sequence[Experiment]) -> list[Sequence[str]]:
     ]
 
 
+def correct_table(experiments: Sequence[Experiment]) -> list[Sequence[str]]:
+    """The rows below `CORRECT_HEADS`, of those experiments that learnt to answer questions."""
+    return [
+        (
+            *each.names,
+            _arrows(each, "facts_held", _WORDING.shares),
+            _WORDING.shares(each.measure("correctness", "tuned", "facts_right")),
+            _arrows(each, "chrf", lambda measure: _WORDING.interval(measure, 1)),
+            _outside(each, "refused"),
+            _outside(each, "hallucinated"),
+            settings or _DASH,
+        )
+        for each, settings in zip(experiments, different_settings(experiments), strict=True)
+        if each.of_questions
+    ]
+
+
+def correct_short(experiments: Sequence[Experiment]) -> list[Sequence[str]]:
+    """The rows below `CORRECT_SHORT`: `correct_table` without intervals."""
+    return [
+        (
+            each.name,
+            _arrows(each, "facts_held", lambda measure: _number(measure)),
+            _arrows(each, "chrf", lambda measure: _number(measure, 1)),
+            _outside(each, "refused"),
+            _outside(each, "hallucinated"),
+        )
+        for each in experiments
+        if each.of_questions
+    ]
+
+
+def _arrows(each: Experiment, key: str, write: Callable[[Mapping], str]) -> str:
+    measures = (each.measure("correctness", name, key) for name in _ANSWERING)
+    return " → ".join(write(measure) if "value" in measure else _DASH for measure in measures)
+
+
+def _outside(each: Experiment, outcome: str) -> str:
+    """How many of the tuned model's replies to questions outside the field are an `outcome`."""
+    counts = [models.get("tuned", {}) for models in each.measure("outside").values()]
+    replies, hits = (sum(count.get(key, 0) for count in counts) for key in ("replies", outcome))
+    return f"{hits} of {replies}" if replies else _DASH
+
+
 def _with_doubt(measure: Mapping) -> str:
     return _number(measure) + ("?" if "value" in measure and "low" not in measure else "")
 
@@ -253,15 +330,29 @@ def _number(measure: Mapping, digits: int = 2) -> str:
     return _WORDING.number(measure["value"], digits) if "value" in measure else _DASH
 
 
+# Panels of the picture: title, path to the measure of a model, and its highest value (None: any).
+_PANELS: tuple[tuple[str, Callable[[str], tuple[str, ...]], float | None], ...] = (
+    ("bits per character, own (lower is better)", lambda name: (name, _BITS), None),
+    ("author score (higher is better)", lambda name: ("style", "author_score", name), 1),
+    ("facts held (higher is better)", lambda name: ("correctness", name, "facts_held"), 1),
+    ("chrF (higher is better)", lambda name: ("correctness", name, "chrf"), 100),
+)
+
+
 def picture(experiments: Sequence[Experiment]) -> Figure:
-    """Own bits per character and author score of base and tuned, with their intervals."""
-    size = (9.5, 1.5 + 0.6 * len(experiments))  # inches
-    figure, panels = plt.subplots(1, 2, figsize=size, sharey=True)
-    measures = (
-        ("bits per character, own (lower is better)", lambda name: (name, _BITS)),
-        ("author score (higher is better)", lambda name: ("style", "author_score", name)),
-    )
-    for panel, (title, keys) in zip(panels, measures, strict=True):
+    """Own bits per character of base and tuned with their intervals, beside what else is measured
+    of any experiment: author score, facts held, chrF."""
+    kept = [
+        (title, keys, highest)
+        for title, keys, highest in _PANELS
+        if highest is None
+        or any(each.measure(*keys(name)) for each in experiments for name in MODELS)
+    ]
+    size = (max(9.5, 4.0 * len(kept)), 1.5 + 0.6 * len(experiments))  # inches
+    figure, panels = plt.subplots(1, len(kept), figsize=size, sharey=True, squeeze=False)
+    for panel, (title, keys, highest) in zip(panels[0], kept, strict=True):
+        if highest is not None:
+            panel.set_xlim(-0.03 * highest, 1.03 * highest)
         for name, colour, shift in (("base", BASE, 0.12), ("tuned", TUNED, -0.12)):
             for y, experiment in enumerate(reversed(experiments)):
                 measure = experiment.measure(*keys(name))
@@ -275,10 +366,11 @@ def picture(experiments: Sequence[Experiment]) -> Figure:
         panel.spines[["top", "right"]].set_visible(False)
     names = [each.names for each in reversed(experiments)]
     labels = [f"{name}\n{model} · {chats}" for name, model, chats in names]
-    panels[0].set_yticks(range(len(labels)), labels, fontsize=8)
-    panels[0].set_ylim(-0.5, len(labels) - 0.5)
-    panels[1].set_xlim(-0.03, 1.03)
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="lower right", ncols=2, frameon=False)
+    panels[0, 0].set_yticks(range(len(labels)), labels, fontsize=8)
+    panels[0, 0].set_ylim(-0.5, len(labels) - 0.5)
+    figure.legend(
+        *panels[0, 0].get_legend_handles_labels(), loc="lower right", ncols=2, frameon=False
+    )
     figure.tight_layout(rect=(0, 0.3 / size[1], 1, 1))
     return figure
 
@@ -290,32 +382,38 @@ def write(experiments: Sequence[Experiment]) -> None:
 
 
 def page(experiments: Sequence[Experiment]) -> str:
-    """reports/compare.md: the table, and the replies of every model to the fixed prompts."""
-    texts: dict[str, dict[str, Sequence[str]]] = {}  # by prompt, then experiment and model
+    """reports/compare.md: the table, and the replies of every model to the fixed prompts.
+
+    For those that answer questions also how right they are, and the answers to the first test
+    questions beside the reference.
+    """
+    fixed, answered = _SideBySide(["prompt"]), _SideBySide(["question", "reference"])
     missing: list[Experiment] = []
     for experiment in experiments:
         replies = experiment.replies()
         if replies is None:
             missing.append(experiment)
             continue
-        fixed = replies[replies["kind"].eq("prompt") & replies["model"].isin(MODELS)]
-        for row in fixed.itertuples():
-            by_model = texts.setdefault(row.prompt, {})
-            by_model[f"{experiment.name}, {row.model}"] = list(row.messages)
-    columns = list(dict.fromkeys(column for by_model in texts.values() for column in by_model))
-    rows = [
-        [
-            escaping.markdown(prompt),
-            *(
-                escaping.quoted(by_model[name], "(nothing)") if name in by_model else _DASH
-                for name in columns
-            ),
-        ]
-        for prompt, by_model in texts.items()
-    ]
+        prompts = replies[replies["kind"].eq("prompt") & replies["model"].isin(MODELS)]
+        for row in prompts.itertuples():
+            fixed.add([escaping.markdown(row.prompt)], experiment, row.model, row.messages)
+        tested = experiment.tested() if experiment.of_questions else None
+        if tested is None:
+            continue
+        answers = replies[replies["id"].isin(tested["id"])].set_index(["id", "model"])["messages"]
+        for example in tested.itertuples():
+            question = [text for turn in example.context for text in turn["messages"]]
+            heads = [escaping.quoted(text, "(nothing)") for text in (question, example.reply)]
+            for model in _ANSWERING:
+                if (example.id, model) in answers.index:
+                    answered.add(heads, experiment, model, answers[example.id, model])
     numbers = [
         [*map(escaping.markdown, row[:3]), *row[3:-1], escaping.markdown(row[-1])]
         for row in table(experiments)
+    ]
+    correct = [
+        [*map(escaping.markdown, row[:3]), *row[3:-1], escaping.markdown(row[-1])]
+        for row in correct_table(experiments)
     ]
     parts = [
         "# Experiments side by side",
@@ -323,12 +421,40 @@ def page(experiments: Sequence[Experiment]) -> str:
         "compares models with the same tokenizer only, and nothing compares different chats.",
         *filter(None, [escaping.markdown(several_chats(experiments))]),
         escaping.table(HEADS, numbers),
+        *(["## Answers to questions", escaping.table(CORRECT_HEADS, correct)] if correct else []),
         f"![Bits per character and author score of each experiment]({PICTURE.name})",
-        "## The same prompts",
+        *(["## The same prompts"] if fixed.rows or not correct else []),
+        *fixed.table(),
+        *(["## The same test questions"] if answered.rows else []),
+        *answered.table(),
     ]
-    if rows:
-        parts.append(escaping.table(["prompt", *map(escaping.markdown, columns)], rows))
     return "\n\n".join([*parts, *_why_missing(missing)]) + "\n"
+
+
+class _SideBySide:
+    """Replies to the same texts: a row for each text, a column for each model of an experiment."""
+
+    def __init__(self, heads: Sequence[str]) -> None:
+        self.heads = heads
+        self.rows: dict[tuple[str, ...], dict[str, str]] = {}  # by texts, then by column
+
+    def add(
+        self, texts: Sequence[str], experiment: Experiment, model: str, messages: Sequence[str]
+    ) -> None:
+        """Add the reply of a model to `texts`, which are Markdown."""
+        name = "base with rows" if model == "examples" else model
+        by_column = self.rows.setdefault(tuple(texts), {})
+        by_column[f"{experiment.name}, {name}"] = escaping.quoted(list(messages), "(nothing)")
+
+    def table(self) -> Iterator[str]:
+        """The table in Markdown; nothing without rows."""
+        columns = list(dict.fromkeys(name for row in self.rows.values() for name in row))
+        rows = [
+            [*texts, *(by_column.get(name, _DASH) for name in columns)]
+            for texts, by_column in self.rows.items()
+        ]
+        if rows:
+            yield escaping.table([*self.heads, *map(escaping.markdown, columns)], rows)
 
 
 def _why_missing(experiments: Sequence[Experiment]) -> Iterator[str]:

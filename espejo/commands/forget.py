@@ -1,4 +1,4 @@
-"""`espejo forget`: removes all that was made from chats, after it said what that is."""
+"""`espejo forget`: removes all that was made from the data, after it said what that is."""
 
 import os
 import re
@@ -46,8 +46,9 @@ def forget(yes: bool) -> None:
     print("\n".join(["This removes what was made from chats in this folder:", *lines]))
     print(
         f"{', '.join(NUMBERS)} become again what the last commit has. Git loses DVC's commits of "
-        "experiments, and what was staged but never committed. What stays: your exports, "
-        "people.yaml, conf/data/mine.yaml and your own commits, those that no branch holds too."
+        "experiments, and what was staged but never committed. What stays: your exports and "
+        "tables, people.yaml, conf/data/mine.yaml and your own commits, those that no branch holds "
+        "too."
     )
     print("".join(f"{line}\n" for line in elsewhere), end="")
     if not yes and not _agreed():

@@ -1,6 +1,6 @@
-"""The first step of `make repro`: checks all settings, and whether DVC can read the chats.
+"""The first step of `make repro`: checks all settings, and whether DVC can read the data.
 
-DVC reads every file of the chats' folder before any stage begins. At a pipe it waits forever, and
+DVC reads every file of the data's folder before any stage begins. At a pipe it waits forever, and
 of a name that is not UTF-8 it complains without saying which.
 """
 
@@ -22,9 +22,9 @@ from espejo.model.config import GenerateConfig, ModelConfig
 from espejo.prediction.config import PredictConfig
 from espejo.privacy.cleaning import CleanConfig
 from espejo.report.config import ReportConfig
+from espejo.sources import ParseConfig
 from espejo.statistics.measures import StatisticsConfig
 from espejo.training.config import LaunchConfig, TrainConfig
-from espejo.whatsapp import ParseConfig
 
 # All sections of params.yaml, in the order in which stages read them.
 CONFIGS: tuple[type[Section], ...] = (
@@ -35,11 +35,11 @@ CONFIGS: tuple[type[Section], ...] = (
 
 
 def check(folder: Path) -> None:
-    """Raise UserError for a folder of chats that is missing, or with a file DVC cannot read."""
+    """Raise UserError for a folder of data that is missing, or with a file DVC cannot read."""
     if not folder.is_dir():
         raise UserError(
-            f"{folder} is no folder: `make mine` makes data/raw/mine for your own chats, and "
-            "`git checkout data/raw/demo` brings the demo's back."
+            f"{folder} is no folder: `make mine` makes data/raw/mine for your own data, and "
+            "`git checkout data/raw` brings the invented data back."
         )
     for path in sorted(folder.rglob("*")):
         if not (path.is_file() or path.is_dir()):
@@ -55,14 +55,15 @@ def check(folder: Path) -> None:
 
 
 def main() -> None:
-    """Check settings and chats, then print which data and model params.yaml names."""
+    """Check settings and files, then print which data and model params.yaml names."""
     path = Path("params.yaml")
     checked_all(files.mapping(path, yaml.safe_load), CONFIGS, path)
-    raw, model = params(DataConfig).raw, params(ModelConfig).name
-    check(Path(raw))
+    data, model = params(DataConfig), params(ModelConfig).name
+    check(Path(data.raw))
+    kind = "" if data.kind == "chats" else f" ({data.kind})"
     print(
-        f"espejo: data {raw}, model {model} (as params.yaml has it; the demo with another model: "
-        "make repro MODEL=smollm2)"
+        f"espejo: data {data.raw}{kind}, model {model} (as params.yaml has it; the demo with "
+        "another model: make repro MODEL=smollm2)"
     )
 
 

@@ -7,6 +7,7 @@ from huggingface_hub import ModelCard, ModelCardData
 
 from espejo.core import escaping
 from espejo.model import bundled, hardware
+from espejo.model import manifest as manifests
 from espejo.report import verdicts
 
 CARD = Path("reports/model_card.md")
@@ -19,11 +20,44 @@ VERDICTS = {
     "fail": "better not: a measure is above its limit",
 }
 TRIAL = "a trial, which says nothing yet"
+REPEATS = "only where its table may be read, which it is meant to repeat"
+# By kind of data: a title, what the model learned from, and what it is not for.
+TEXTS = {
+    "chats": (
+        "A model that writes like one person",
+        "Fine-tuned by espejo on private chat messages of one person. Those who wrote them are not "
+        "named here; **the weights may still hold what they wrote**. Whether this model repeats "
+        "its training messages was measured; the verdict is below.",
+        "What it says need not be true, and it is not to be passed off as the person it imitates.",
+    ),
+    "dialogues": (
+        "A model that keeps up a conversation",
+        "Fine-tuned by espejo on dialogues between two speakers whom nobody knows; it imitates no "
+        "person. **The weights may still hold what they said**: whether this model repeats its "
+        "training replies was measured; the verdict is below. Write here where the dialogues come "
+        "from, and under what licence, before you give it away.",
+        "What it says need not be true: dialogues teach how to answer, not facts.",
+    ),
+    "questions": (
+        "A model that answers the questions of a table",
+        "Fine-tuned by espejo on questions and their answers, which it is meant to repeat: **share "
+        "it only where the table itself may be read**. Write here where the table comes from, and "
+        "under what licence, before you give it away.",
+        "Its answers may be wrong and state facts that stand nowhere: compare them with the table "
+        "before anybody relies on them. It knows nothing that came into the table after training, "
+        "and need not refuse what lies outside its subject.",
+    ),
+}
 
 
-def sharing(metrics: Mapping[str, float], verdict: str) -> str:
-    """The answer to "Safe to share?", from metrics/train.json and the verdict in eval.json."""
-    return TRIAL if verdicts.is_trial(metrics) else f"{verdict}: {VERDICTS[verdict]}"
+def sharing(metrics: Mapping[str, float], verdict: str, kind: str = "chats") -> str:
+    """The answer to "Safe to share?", from metrics/train.json and the verdict in eval.json.
+
+    `kind` is that of the data; what was learnt from questions is meant to be repeated.
+    """
+    if verdicts.is_trial(metrics):
+        return TRIAL
+    return REPEATS if kind == "questions" else f"{verdict}: {VERDICTS[verdict]}"
 
 
 def card(manifest: Mapping, metrics: Mapping[str, float], verdict: str) -> str:
@@ -41,10 +75,15 @@ def card(manifest: Mapping, metrics: Mapping[str, float], verdict: str) -> str:
         pipeline_tag="text-generation",
         tags=["espejo", "sft"],
     )
-    learnt = "the author's replies only" if train["loss"] == "reply" else "whole texts"
+    kind = manifests.kind_of(manifest)
+    title, origin, limits = TEXTS[kind]
+    unit = "answers" if kind == "questions" else "replies"
+    whose = "the author's replies" if kind == "chats" else unit
+    learnt = f"{whose} only" if train["loss"] == "reply" else "whole texts"
     tokens, replies = metrics["learnt_tokens_per_epoch"], manifest["learnt_replies"]
-    amount = f"{tokens:,} tokens of {replies:,} replies"
-    safe, warning = f"`{verdict}`: {VERDICTS[verdict]}", ""
+    amount = f"{tokens:,} tokens of {replies:,} {unit}"
+    safe = REPEATS if kind == "questions" else f"`{verdict}`: {VERDICTS[verdict]}"
+    warning = ""
     if verdicts.is_trial(metrics):
         amount = f"{metrics['learnt_texts']:,} of {metrics['texts']:,} texts"
         safe = TRIAL
@@ -74,15 +113,13 @@ def card(manifest: Mapping, metrics: Mapping[str, float], verdict: str) -> str:
     }
     table = escaping.table(["", ""], rows.items())
     text = f"""
-# A model that writes like one person
+# {title}
 {warning}
-Fine-tuned by espejo on private WhatsApp messages of one person. Those who wrote them are not named
-here; **the weights may still hold what they wrote**. Whether this model repeats its training
-messages was measured; the verdict is below.
+{origin}
 
 {table}
 
-All settings are in `espejo.json`. Talk to it with `espejo chat`. What it says need not be true,
-and it is not to be passed off as the person it imitates.
+All settings are in `espejo.json`. Talk to it with `espejo chat`.
+{limits}
 """
     return str(ModelCard(f"---\n{data.to_yaml()}\n---\n{text}"))

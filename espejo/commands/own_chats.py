@@ -1,92 +1,65 @@
-"""The files of one's own chats: the exports, people.yaml and the settings. Git ignores them all.
+"""The files of one's own data: the exports, people.yaml and the settings. Git ignores them all.
 
 `espejo init` asks for their contents.
 """
 
-import filecmp
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from espejo import whatsapp
+import yaml
+
+from espejo.commands import exports
+from espejo.commands.exports import Gathered
 from espejo.commands.init_wording import InitWording
 from espejo.core import faults, files
 from espejo.privacy import people, people_file
+from espejo.sources.registry import READERS, Kind
 
 RAW = Path("data/raw/mine")
 PEOPLE_YAML = RAW / people.FILE
 CONF = Path("conf/data/mine.yaml")
-MAX_FILES = 500  # texts and zips in one folder
+# The settings of conf/data that those of a kind begin with.
+DEFAULTS: Mapping[Kind, str] = {"questions": "qa", "dialogues": "dialogues"}
 
 
-@dataclass(frozen=True)
-class Source:
-    """A file with exported chats, as it lies on the disk."""
-
-    path: Path
-    chats: Sequence[whatsapp.Export]
-
-
-def present() -> list[Path]:
-    """The exports that are in data/raw/mine already."""
-    return whatsapp.exports_in(RAW) if _holds_exports(RAW) else []
+def kind_there() -> Kind | None:
+    """The kind of data that the settings are for or, without any, of what is in data/raw/mine."""
+    if not CONF.exists():
+        return exports.kind_in(RAW) if RAW.is_dir() else None
+    settings = files.mapping(CONF, yaml.safe_load)
+    defaults = settings.get("defaults") or []
+    of_defaults = next((kind for kind, name in DEFAULTS.items() if name in defaults), "chats")
+    name = (settings.get("data") or {}).get("kind", of_defaults)
+    return name if name in READERS else "chats"
 
 
-def _holds_exports(folder: Path) -> bool:
-    return any(
-        path.suffix.lower() in (".txt", ".zip") and not path.name.startswith(".")
-        for path in folder.rglob("*")
-    )
+def columns_there() -> dict[str, str]:
+    """What the settings say that columns are called."""
+    settings = files.mapping(CONF, yaml.safe_load) if CONF.exists() else {}
+    columns = (settings.get("data") or {}).get("columns") or {}
+    return {use: name for use, name in columns.items() if name}
 
 
-def files_at(path: Path, wording: InitWording) -> list[Path]:
-    """The file `path`, or the files in the folder `path` that may be exports.
+def write(new: Sequence[Gathered], people_text: str | None, settings: str) -> list[Path]:
+    """Copy files to data/raw/mine, write people.yaml, and the settings where there are none.
 
-    Raises UserError where there is none, or so many that it cannot be a folder of chats.
-    """
-    if path.is_dir():
-        if path.resolve() in (Path.home(), *Path.home().parents):
-            raise wording.error("home", path=path)
-        if not _holds_exports(path):
-            raise wording.error("empty", path=path)
-        inside = whatsapp.exports_in(path)
-        if len(inside) > MAX_FILES:
-            raise wording.error("too_many", path=path, count=wording.number(len(inside)))
-        return inside
-    if not path.exists():
-        raise wording.error("nowhere", path=path)
-    if path.suffix.lower() not in (".txt", ".zip"):
-        raise wording.error("other_kind", path=path)
-    return [path]
-
-
-def fresh(sources: Iterable[Source], paths: Iterable[Path]) -> list[Source]:
-    """Those of `sources` whose content is in none of the files `paths`, each content once."""
-    seen, new = list(paths), []
-    for source in sources:
-        if not any(filecmp.cmp(source.path, path, shallow=False) for path in seen):
-            seen.append(source.path)
-            new.append(source)
-    return new
-
-
-def write(sources: Iterable[Source], people_text: str, wording: InitWording) -> list[Path]:
-    """Copy exports to data/raw/mine, write people.yaml, and the settings where there are none.
-
-    All of it, or nothing. Returns the copies. A file that is there already stays: the copy gets a
-    number, like another export of the same chat, and parse merges the two.
+    All of it, or nothing. Returns the copies. A file that is there already stays: the copy goes to
+    another place, like another export of the same chat, and parse merges the two.
     """
     with _all_or_nothing() as created:
         _create_folder(RAW, created)
-        copies = [_copy(source.path, created) for source in sources]
+        copies = [_copy(path, created) for part in new for path in part.texts]
+        for part in new:
+            copies += _copy_files(part, created)
         if not CONF.exists():
             created.append(CONF)
-            files.write(wording.text("files.settings"), CONF)
-        if not PEOPLE_YAML.exists() or PEOPLE_YAML.read_bytes() != people_text.encode():
+            files.write(settings, CONF)
+        there = PEOPLE_YAML.read_bytes() if PEOPLE_YAML.exists() else None
+        if people_text is not None and there != people_text.encode():
             with faults.about(PEOPLE_YAML):
                 people_file.write(PEOPLE_YAML, people_text)
     return copies
@@ -118,6 +91,35 @@ def _copy(path: Path, created: list[Path]) -> Path:
     with files.written(target) as draft:
         shutil.copyfile(path, draft)
     return target
+
+
+def _copy_files(part: Gathered, created: list[Path]) -> list[Path]:
+    """Copy files of apps and tables, in folders as they were: readers look at their names."""
+    sources = [file for _, file in part.files]
+    number, places = 1, [file.path for file in sources]
+    while not all(map(_is_free, places)):
+        number += 1
+        places = [_numbered(file.path, number) for file in sources]
+    for file, place in zip(sources, places, strict=True):
+        target = RAW / place
+        _create_folder(target.parent, created)
+        created.append(target)
+        with files.written(target) as draft:
+            draft.write_bytes(file.read())
+    return [RAW / place for place in places]
+
+
+def _is_free(place: PurePosixPath) -> bool:
+    return not (RAW / place).exists() and not any(
+        (RAW / folder).is_file() for folder in place.parents
+    )
+
+
+def _numbered(place: PurePosixPath, number: int) -> PurePosixPath:
+    """Another place: of a file by itself another name, of one in a folder another folder above."""
+    if len(place.parts) == 1:
+        return place.with_stem(f"{place.stem} ({number})")
+    return PurePosixPath(str(number), place)
 
 
 def _create_folder(path: Path, created: list[Path]) -> None:

@@ -11,6 +11,7 @@ from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 import pyarrow as pa
@@ -95,11 +96,30 @@ Members = Annotated[
 Date = Annotated[str, kind("a date such as 2025-07-08", date.fromisoformat)]
 
 
+Timezone = Annotated[
+    str, kind("an IANA name of a time zone such as America/Argentina/Cordoba", ZoneInfo)
+]
+
+
+class Columns(Section):
+    """How the columns of a table of questions are called; null: as they usually are."""
+
+    question: Word | None
+    answer: Word | None
+
+
 class DataConfig(Section):
-    """Which folder of exports is read."""
+    """Which data is read, and of what kind it is."""
 
     section = "data"
-    raw: Word
+    raw: Word  # a folder
+    # chats: of people, by whose names and consents stand in people.yaml | dialogues: between two
+    # speakers nobody knows | questions: with their answers
+    kind: Literal["chats", "dialogues", "questions"]
+    learnt: Literal["second", "both"]  # whose utterances of a dialogue
+    dataset: Word | None  # of dialogues or questions: an id on the Hugging Face hub, not `raw`
+    revision: Word | None  # of the data set: a commit
+    columns: Columns
 
 
 class GroupConfig(Section):
@@ -112,6 +132,8 @@ class GroupConfig(Section):
     validation: Share
     test: Share
     min_replies: Count
+    near_duplicates: Share  # dialogues and questions this similar are in one split; 1: equal ones
+    seed: Seed  # of the split of what has no time
 
 
 def checked(config: type[Config], settings: Mapping, path: Path) -> Config:

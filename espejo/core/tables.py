@@ -4,6 +4,7 @@
 | --------- | ------------------------------------------------------------- |
 | MESSAGES  | one message as exported                                       |
 | CLEAN     | one message after cleaning                                    |
+| PROBES    | one question that is asked and never learnt                   |
 | PEOPLE    | one person of the chats and what they allow                   |
 | TURNS     | consecutive messages of one author                            |
 | EXAMPLES  | one reply of the target author with the turns before it       |
@@ -65,13 +66,23 @@ MESSAGES = pa.schema(
         _column("line", pa.int64()),  # first line in the source file, from 1
         _column("timestamp", _TIME, null=True),
         _column("author", pa.string(), null=True),
-        _column("kind", pa.string()),  # message, media, deleted, call, system, withheld
+        _column("kind", pa.string()),  # message, media, deleted, call, system, forwarded, withheld
         _column("text", pa.string()),
         _column("edited", pa.bool_()),
         _column("caption", pa.string()),  # the text sent with a medium, "" for none
+        _column("app", pa.string()),  # where it is from: whatsapp, telegram, dialogues …
+        _column(
+            "split", pa.string(), null=True
+        ),  # where the data names one: train, validation, test
     ]
 )
 CLEAN = pa.schema([field for field in MESSAGES if field.name != "caption"])  # it is the text now
+PROBES = pa.schema(
+    [
+        _column("kind", pa.string()),  # out_of_domain, unsafe
+        _column("prompt", pa.string()),
+    ]
+)
 PEOPLE = pa.schema(
     [
         _column("name", pa.string()),  # as in table CLEAN
@@ -85,8 +96,8 @@ TURNS = pa.schema(
         _column("session", pa.int64()),  # numbered over all chats
         _column("turn", pa.int64()),  # numbered over all chats
         _column("author", pa.string()),
-        _column("start", _TIME),
-        _column("end", _TIME),
+        _column("start", _TIME, null=True),  # null where the data has no times
+        _column("end", _TIME, null=True),
         _column("messages", _TEXTS),
         _column("split", pa.string()),  # train, validation, test
     ]
@@ -165,7 +176,8 @@ REPLIES = pa.schema(
         _column("id", pa.string()),  # of the example, or prompt-1, world-1 … for fixed prompts
         _column("kind", pa.string()),  # held_out, prompt, or a kind of predict.out_of_scope
         _column("prompt", pa.string(), null=True),  # the text of a fixed prompt
-        _column("model", pa.string()),  # base, examples (in its prompt), tuned
+        # base, examples (in its prompt), tuned; of questions also retrieved: the nearest answer
+        _column("model", pa.string()),
         _column("messages", _TEXTS),
         _column("finished", pa.bool_()),  # ended within generate.max_new_tokens
     ]
@@ -191,6 +203,12 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
     """Write the numbers behind a picture, for `dvc plots diff`; raises as `files.written` does."""
     with files.written(path) as draft:
         table.to_csv(draft, index=False)
+
+
+# Author, from CLEAN on, of words that are not their sender's: forwarded, or written by a program.
+FORWARDED = "forwarded"
+WITHHELD = "withheld"  # replaces the names of people who withhold their words, in all tables
+NOBODY = (FORWARDED, WITHHELD)  # what no person may be called
 
 
 def author_of(people: pd.DataFrame) -> str:

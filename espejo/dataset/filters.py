@@ -1,6 +1,7 @@
 """Which training examples are not worth learning, and why."""
 
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -31,7 +32,7 @@ class FilterConfig(Section):
     min_chars: Count
     max_context_chars: Count
     max_reply_chars: Count
-    leaks: Keep
+    leaks: Literal["keep", "drop", "questions"]  # drop: by replies | questions: by what is asked
     duplicates: Keep
     near_duplicates: Share | None
     similarity: Similarity | None
@@ -68,6 +69,9 @@ def rules(held_out: pd.DataFrame, config: FilterConfig) -> Iterator[tuple[str, R
     yield "long_reply", lambda texts: texts["reply"].str.len() > config.max_reply_chars
     if config.leaks == "drop":
         yield "stands_in_held_out", lambda texts: leaks.leaked(texts["reply"], held_out)
+    if config.leaks == "questions":
+        tested = joined(held_out)["context"]
+        yield "asked_in_held_out", lambda texts: leaks.repeated_questions(texts["context"], tested)
     if config.duplicates == "drop":
         yield "duplicate", lambda texts: duplicates.exact(texts["both"])
     if near := config.near_duplicates:

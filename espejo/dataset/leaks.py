@@ -7,9 +7,11 @@ import numpy as np
 import pandas as pd
 
 from espejo.core.text import ngrams, words
+from espejo.dataset import duplicates
 
 RUN = 8  # words in a row: shorter runs are phrases that everybody repeats
 LEAST = 5  # words of a whole reply: see `leaked`
+NEAR = 0.7  # similarity of questions that ask the same
 
 Saying = tuple[int, str, tuple[str, ...]]  # session, author and messages of a turn
 
@@ -42,6 +44,15 @@ def leaked(texts: Sequence[str], held_out: pd.DataFrame) -> np.ndarray:
         )
 
     return np.array([leaks(_words([text])) for text in texts], bool)
+
+
+def repeated_questions(questions: Sequence[str], held_out: Sequence[str]) -> np.ndarray:
+    """bool[n]: whether a question is nearly one in `held_out`: NEAR of their word 3-grams or more.
+
+    Answers are not compared: another question may well have the same.
+    """
+    group = duplicates.groups([*held_out, *questions], NEAR)
+    return np.isin(group[len(held_out) :], group[: len(held_out)])
 
 
 def unlearnt(examples: pd.DataFrame, author: str) -> set[Saying]:

@@ -1,14 +1,17 @@
-"""From messages to turns, sessions, splits and examples.
+"""From messages to turns, sessions and examples.
 
 A *turn* is a run of messages of one author, a *session* a run of turns of one chat without a long
-silence, an *example* one turn of the target author (the reply) with the turns before it in its
-session (the context). Splits are made of whole sessions in order of time, before any filter, so
-that no test reply can stand in a training context.
+silence (a whole dialogue, where there are no times), an *example* one turn of the target author
+(the reply) with the turns before it in its session (the context).
 """
 
+from collections.abc import Iterator, Sequence
+from itertools import groupby, pairwise
+
+import numpy as np
 import pandas as pd
 
-from espejo.core.errors import UserError
+from espejo.core.tables import FORWARDED, Turn
 
 
 def turns(messages: pd.DataFrame, turn_gap: str, session_gap: str) -> pd.DataFrame:
@@ -16,8 +19,9 @@ def turns(messages: pd.DataFrame, turn_gap: str, session_gap: str) -> pd.DataFra
 
     A turn ends with another author, with a silence of `turn_gap` or more, or with its session; a
     session ends with a silence above `session_gap` or with the chat. Time that runs backwards
-    (clock changes) is no silence. Returns chat, session, turn, author, start, end, messages and
-    withheld: whether the words of the turn are kept back (people.yaml), so that it is empty.
+    (clock changes) is no silence, nor is a missing time. Returns chat, session, turn, author,
+    start, end, messages, split (as the data name it) and withheld: whether the words of the turn
+    are kept back (people.yaml), so that it is empty.
     """
     chat = messages["chat"].ne(messages["chat"].shift())
     silence = messages["timestamp"].diff()
@@ -32,12 +36,17 @@ def turns(messages: pd.DataFrame, turn_gap: str, session_gap: str) -> pd.DataFra
         turn=new_turn.cumsum() - 1,
         withheld=messages["kind"].eq("withheld"),
     )
-    grouped = numbered.groupby(["chat", "session", "turn", "author"], sort=False)
-    return grouped.agg(
+    grouped = numbered.groupby(["chat", "session", "turn", "author"], sort=False).agg(
         start=("timestamp", "min"),
         end=("timestamp", "max"),
-        messages=("text", list),
         withheld=("withheld", "any"),
+        split=("split", "first"),
+    )
+    # A list of the texts of each turn, which pandas would make ten times more slowly.
+    texts = messages["text"].tolist()
+    bounds = [*np.flatnonzero(new_turn).tolist(), len(texts)]
+    return grouped.assign(
+        messages=[texts[start:end] for start, end in pairwise(bounds)]
     ).reset_index()
 
 
@@ -56,78 +65,61 @@ def left_out(turns: pd.DataFrame, author: str) -> pd.Series:
             answering, added = True, False
         elif turn.author == author:
             added = answering
-        elif added:  # somebody else speaks, so the answer has ended
+        elif added and turn.author != FORWARDED:  # somebody else speaks, so the answer has ended
             answering, added = False, False
         mine = turn.author == author and answering
         reasons.append("withheld" if turn.withheld else "answers_withheld" if mine else None)
     return pd.Series(reasons, index=turns.index, dtype="str")
 
 
-def split(
-    turns: pd.DataFrame, author: str, validation: float, test: float, at_least: int
+def examples(
+    turns: pd.DataFrame, author: str, history: int, learnt_too: Sequence[str] = ()
 ) -> pd.DataFrame:
-    """Add the column split to `turns`: train, then validation, then test, on whole sessions.
-
-    Sessions of all chats stand in order of their start. Test takes whole sessions from the end
-    until it holds the share `test` of the author's turns, validation the same before it.
-
-    Raises UserError when the author has fewer than `at_least` turns or a split would be empty.
-    """
-    mine = turns["author"].eq(author)
-    if mine.sum() < at_least:
-        raise UserError(
-            f"The author has {mine.sum()} replies and at least {at_least} are needed to train and "
-            "test: add more chats, or lower group.min_replies if you only want to see it run. If "
-            "somebody has just withheld their words: the older tables and the older model still "
-            "hold them, and `make forget` removes all of it."
-        )
-    sessions = (
-        turns.assign(mine=mine)
-        .groupby("session")
-        .agg(start=("start", "min"), replies=("mine", "sum"))
-        .sort_values(["start"], kind="stable")
-    )
-    # Number of replies in later sessions: a session is test as long as these are less than the
-    # share.
-    later = sessions["replies"][::-1].cumsum()[::-1] - sessions["replies"]
-    total = sessions["replies"].sum()
-    names = pd.Series("train", index=sessions.index)
-    tested = later < test * total
-    names[later < sessions["replies"][tested].sum() + validation * total] = "validation"
-    names[tested] = "test"
-    replies = sessions["replies"].groupby(names).sum()
-    for name in ("train", "validation", "test"):
-        if not replies.get(name, 0):
-            raise UserError(
-                f"The author's {total} replies lie in {(sessions['replies'] > 0).sum()} sessions, "
-                f"too few to keep whole ones apart: nothing is left for {name}. Add more chats."
-            )
-    return turns.assign(split=turns["session"].map(names))
-
-
-def examples(turns: pd.DataFrame, author: str, history: int) -> pd.DataFrame:
     """One example for each of the author's turns, with up to `history` turns before it.
 
     Returns the columns of tables.EXAMPLES. `group` is true where a chat has several partners.
+
+    The turns of the speakers `learnt_too`, but for those that open a dialogue, are replies as well.
+    In their examples the names are exchanged, so that a reply is always the author's: a model that
+    learns both sides learns to answer.
     """
-    partners = turns[turns["author"] != author].groupby("chat")["author"].nunique()
+    others = turns[~turns["author"].isin([author, FORWARDED])]
+    partners = others.groupby("chat")["author"].nunique()
     rows = []
-    for session, run in turns.groupby("session", sort=False):
-        turns_of_run = [
-            {"author": writer, "messages": list(messages)}
-            for writer, messages in zip(run["author"], run["messages"], strict=True)
-        ]
-        for index, (turn, writer) in enumerate(zip(run["turn"], run["author"], strict=True)):
-            if writer == author:
-                rows.append(
-                    {
-                        "id": f"s{session}t{turn}",
-                        "chat": run["chat"].iloc[0],
-                        "session": session,
-                        "split": run["split"].iloc[0],
-                        "group": bool(partners.get(run["chat"].iloc[0], 0) > 1),
-                        "context": turns_of_run[max(0, index - history) : index],
-                        "reply": turns_of_run[index]["messages"],
-                    }
+    for chat, run in _runs(turns):
+        several = bool(partners.get(chat, 0) > 1)
+        written: list[Turn] = [{"author": turn.author, "messages": turn.messages} for turn in run]
+        for learnt in (author, *learnt_too):
+            seen = written if learnt == author else _exchanged(written, learnt, author)
+            rows += [
+                (
+                    f"s{turn.session}t{turn.turn}",
+                    chat,
+                    turn.session,
+                    turn.split,
+                    several,
+                    seen[max(0, index - history) : index],
+                    turn.messages,
                 )
-    return pd.DataFrame(rows)
+                for index, turn in enumerate(run)
+                if turn.author == learnt and (index or learnt == author)
+            ]
+    names = ["id", "chat", "session", "split", "group", "context", "reply"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def _runs(turns: pd.DataFrame) -> Iterator[tuple[str, list]]:
+    """The turns of each session, as rows, with the name of its chat; sessions stand one by one."""
+    columns = turns[["chat", "session", "turn", "author", "messages", "split"]]
+    for _, rows in groupby(columns.itertuples(index=False), lambda row: row.session):
+        run = list(rows)
+        yield run[0].chat, run
+
+
+def _exchanged(turns: Sequence[Turn], one_name: str, other_name: str) -> list[Turn]:
+    """The same turns with two names exchanged."""
+    names = {one_name: other_name, other_name: one_name}
+    return [
+        {"author": names.get(turn["author"], turn["author"]), "messages": turn["messages"]}
+        for turn in turns
+    ]

@@ -30,7 +30,7 @@ def impostors(
         "shuffled": style.Replies([own[index] for index in random.permutation(len(own))], sessions),
         "copy": style.Replies(train["reply"].iloc[copies].tolist(), sessions),
     }
-    others = turns[turns["split"].ne("train") & turns["author"].ne(author)]
+    others = style.of_people(turns[turns["split"].ne("train") & turns["author"].ne(author)])
     if len(others):
         friend = others["author"].value_counts().sort_index().idxmax()
         replies = {"friend": style.replies_of(others[others["author"].eq(friend)]), **replies}

@@ -227,6 +227,8 @@ def cross_validated_auc(
     folds: np.ndarray,
     groups: Groups,
     config: EvaluateConfig,
+    negative_folds: np.ndarray | None = None,
+    negative_groups: Groups | None = None,
 ) -> dict:
     """`auc` of scores [r, n] by the classifiers of r cross-validations; pair i is in `groups[i]`.
 
@@ -234,23 +236,31 @@ def cross_validated_auc(
     compared, because those of two are not on one scale (Forman and Scholz 2010). Classifiers with
     overlapping training sets make correlated errors, which raises the variance by the factor
     1 + k / (k - 1) for k folds (Nadeau and Bengio 2003; Bouckaert and Frank 2004).
+
+    Where the scores are no pairs, `negatives` [r, m] have folds [r, m] and groups [m] of their own.
     """
-    number = len(np.unique(groups))
-    won, pairs = np.zeros((number, number)), np.zeros((number, number))
-    for high, low, fold in zip(_finite(positives), _finite(negatives), folds, strict=True):
-        same = np.equal.outer(fold, fold).astype(float)
-        won = won + _by_group(_by_group(_wins(high, low) * same, groups).T, groups)
-        pairs = pairs + _by_group(_by_group(same, groups).T, groups)
+    other_folds = folds if negative_folds is None else negative_folds
+    sides = groups, groups if negative_groups is None else negative_groups
+    names = np.unique(np.concatenate([np.asarray(side) for side in sides]))
+    rows, columns = (np.searchsorted(names, np.unique(np.asarray(side))) for side in sides)
+    won, pairs = (np.zeros((len(names), len(names))) for _ in range(2))
+    for high, low, fold, other in zip(
+        _finite(positives), _finite(negatives), folds, other_folds, strict=True
+    ):
+        same = np.equal.outer(fold, other).astype(float)
+        for total, values in ((won, _wins(high, low) * same), (pairs, same)):
+            total[np.ix_(rows, columns)] += _by_group(_by_group(values, sides[0]).T, sides[1]).T
 
     def without(cells: np.ndarray) -> np.ndarray:
         """The sum of all cells but those of each group."""
         return cells.sum() - cells.sum(axis=0) - cells.sum(axis=1) + np.diag(cells)
 
     areas = without(won) / without(pairs)
-    n, k = len(won), len(np.unique(folds))
+    n, k = len(names), len(np.unique(folds))
     variance = (n - 1) / n * ((areas - areas.mean()) ** 2).sum() * (1 + k / (k - 1))
-    size = positives.shape[1]
-    return _area(float(won.sum() / pairs.sum()), variance, (size, size), n, config)
+    sizes = positives.shape[1], negatives.shape[1]
+    fewer = min(len(rows), len(columns))
+    return _area(float(won.sum() / pairs.sum()), variance, sizes, fewer, config)
 
 
 def _wins(high: np.ndarray, low: np.ndarray) -> np.ndarray:

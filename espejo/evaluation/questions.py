@@ -43,7 +43,8 @@ def prompts(replies: pd.DataFrame) -> pd.DataFrame:
 
 
 def turns_of_others(turns: pd.DataFrame, author: str) -> list[list[str]]:
-    """The messages of each turn of the train split (of table TURNS) that is not the author's."""
+    """The messages of each turn of the train split (of table TURNS) that another person wrote."""
+    turns = style.of_people(turns)
     return turns[turns["split"].eq("train") & turns["author"].ne(author)]["messages"].tolist()
 
 

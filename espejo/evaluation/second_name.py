@@ -25,18 +25,19 @@ def suspects(turns: pd.DataFrame, author: str, config: EvaluateConfig) -> pd.Dat
     midpoint by more than the margin of the author score; a person who is alone with the author in a
     chat is always one of them.
     """
+    turns = style.of_people(turns)
     try:
         train = turns[turns["split"].eq("train")]
         classifier = style.AuthorClassifier(train, author, config.seed)
     except ValueError:  # too few messages to train on
-        return _table([])
+        return no_suspects()
     scores = {
         str(name): classifier.scores(style.replies_of(rows))[0]
         for name, rows in turns[turns["split"].ne("train")].groupby("author")
     }
     own = scores.pop(author, np.empty(0))
     if len(own) < MIN_BUNDLES:
-        return _table([])
+        return no_suspects()
     means = {}
     for name in set(scores) - _partners(turns, author):
         others = (bundles for person, bundles in scores.items() if person != name)
@@ -46,6 +47,11 @@ def suspects(turns: pd.DataFrame, author: str, config: EvaluateConfig) -> pd.Dat
             if mean > midpoint > rest.mean() + config.margins.author_score:
                 means[name] = mean
     return _table(sorted(means, key=lambda name: (-means[name], name)))
+
+
+def no_suspects() -> pd.DataFrame:
+    """Table SECOND_NAMES without a row."""
+    return _table([])
 
 
 def _table(names: Sequence[str]) -> pd.DataFrame:

@@ -28,6 +28,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 
+from espejo.core import tables
 from espejo.core.text import fold, words
 from espejo.evaluation import intervals
 from espejo.evaluation.config import EvaluateConfig
@@ -62,7 +63,7 @@ def bundles(replies: Replies, characters: int, hidden: Collection[str] = ()) -> 
     size = 0
     for messages, session in zip(replies.messages, replies.sessions, strict=True):
         for message in messages:
-            if text := _written(message, hidden):
+            if text := written(message, hidden):
                 pending.append((text, session))
                 size += len(text) + 1
             if len(pending) >= BUNDLE_MESSAGES and size >= characters:
@@ -84,7 +85,7 @@ def _subsampled(text: str, characters: int) -> str:
     return " ".join(parts[index] for index in np.linspace(0, len(parts) - 1, keep).astype(int))
 
 
-def _written(message: str, hidden: Collection[str]) -> str:
+def written(message: str, hidden: Collection[str]) -> str:
     """What a person wrote: no links, placeholders, or words that are `hidden` when folded."""
     text = _NOT_WRITTEN.sub(" ", message)
     text = re.sub(r"[^\W_]+", lambda word: "" if fold(word[0]) in hidden else word[0], text)
@@ -111,7 +112,7 @@ class AuthorClassifier:
             text
             for messages in own.messages
             for message in messages
-            if (text := _written(message, self.hidden))
+            if (text := written(message, self.hidden))
         ]
         if len(texts) < BUNDLE_MESSAGES:
             raise ValueError(f"the author has fewer than {BUNDLE_MESSAGES} messages to train on")
@@ -165,6 +166,11 @@ class AuthorClassifier:
         return probabilities, [bundle.session for bundle in some]
 
 
+def of_people(turns: pd.DataFrame) -> pd.DataFrame:
+    """The rows of table TURNS that somebody wrote: what is forwarded is no other person's style."""
+    return turns[turns["author"].ne(tables.FORWARDED)]
+
+
 def replies_of(turns: pd.DataFrame) -> Replies:
     """The turns of table TURNS as replies."""
     return Replies(turns["messages"].tolist(), turns["session"].tolist())
@@ -181,6 +187,7 @@ def author_score(
     over sessions, not over trainings. Each measure says how many `bundles` were scored; `n` is the
     number of sessions in which one of them begins.
     """
+    turns = of_people(turns)
     try:
         classifier = AuthorClassifier(turns[turns["split"] == "train"], author, config.seed)
     except ValueError:  # too few bundles is not an error: a small chat is just not scored

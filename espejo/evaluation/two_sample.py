@@ -6,6 +6,7 @@ features are the giveaways.
 """
 
 from collections.abc import Sequence
+from itertools import compress
 
 import numpy as np
 import pandas as pd
@@ -28,6 +29,7 @@ def told_apart(
     generated: Sequence[Sequence[str]],
     sessions: intervals.Groups,
     config: EvaluateConfig,
+    generated_sessions: intervals.Groups | None = None,
 ) -> dict:
     """AUC of telling `generated` from `real` replies, both [n] to the same contexts.
 
@@ -35,23 +37,44 @@ def told_apart(
     so that no topic is known from training. Repeated with five partitions, since with so few
     replies the AUC depends on the partition. Messages are joined with a space: how many there are
     is measured in `habits`.
+
+    Replies [m] to other contexts than those of `real` have `generated_sessions` [m] of their own.
     """
-    real_texts, generated_texts, groups = _joined(real), _joined(generated), np.asarray(sessions)
-    folds = min(FOLDS, len(np.unique(groups)))
-    if folds < 2 or not any(real_texts):
-        return {"n": len(np.unique(groups)), "interval": "too few"}
-    scores = np.empty((2, REPEATS, len(groups)))
-    fold_of = np.empty((REPEATS, len(groups)), dtype=int)
+    texts = [_joined(real), _joined(generated)]
+    groups = [np.asarray(sessions), np.asarray(sessions)]
+    if generated_sessions is not None:
+        groups[1] = np.asarray(generated_sessions)
+    fewer = min(len(np.unique(side)) for side in groups)
+    folds = min(FOLDS, fewer)
+    if folds < 2 or not any(texts[0]):
+        return {"n": fewer, "interval": "too few"}
+    scores = [np.empty((REPEATS, len(side))) for side in groups]
+    fold_of = [
+        np.stack([_folds(side, folds, config.seed + repeat) for repeat in range(REPEATS)])
+        for side in groups
+    ]
     for repeat in range(REPEATS):
-        splits = GroupKFold(folds, shuffle=True, random_state=config.seed + repeat)
-        for fold, (train, test) in enumerate(splits.split(groups, groups=groups)):
-            classifier = _fitted(
-                [real_texts[i] for i in train], [generated_texts[i] for i in train]
+        for fold in range(folds):
+            inside = [side[repeat] == fold for side in fold_of]
+            train, test = (
+                [list(compress(side, chosen)) for side, chosen in zip(texts, places, strict=True)]
+                for places in ([~side for side in inside], inside)
             )
-            for side, texts in enumerate((real_texts, generated_texts)):
-                scores[side, repeat, test] = classifier.decision_function([texts[i] for i in test])
-            fold_of[repeat, test] = fold
-    return intervals.cross_validated_auc(scores[1], scores[0], fold_of, groups, config)
+            classifier = _fitted(*train)
+            for side, places, tested in zip(scores, inside, test, strict=True):
+                side[repeat, places] = classifier.decision_function(tested)
+    return intervals.cross_validated_auc(
+        scores[1], scores[0], fold_of[1], groups[1], config, fold_of[0], groups[0]
+    )
+
+
+def _folds(groups: np.ndarray, folds: int, seed: int) -> np.ndarray:
+    """The fold [n] of each reply, whose session is in `groups` [n]."""
+    fold_of = np.empty(len(groups), dtype=int)
+    splits = GroupKFold(folds, shuffle=True, random_state=seed).split(groups, groups=groups)
+    for fold, (_, test) in enumerate(splits):
+        fold_of[test] = fold
+    return fold_of
 
 
 def giveaways(real: Sequence[Sequence[str]], generated: Sequence[Sequence[str]]) -> pd.DataFrame:

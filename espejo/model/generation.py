@@ -37,11 +37,12 @@ def generation_config(
 ) -> GenerationConfig:
     """transformers' settings for the params section `generate`; the text `end` ends a reply."""
     end_tokens = tokenizer(end, add_special_tokens=False)["input_ids"]
+    samples = config.temperature > 0  # else transformers warns of settings that only samples use
     return GenerationConfig(
-        do_sample=config.temperature > 0,
+        do_sample=samples,
         temperature=config.temperature or None,
-        top_k=config.top_k,
-        top_p=config.top_p,
+        top_k=config.top_k if samples else None,
+        top_p=config.top_p if samples else None,
         repetition_penalty=config.repetition_penalty,
         max_new_tokens=config.max_new_tokens,
         # A reply ends with the last token of `end`, or with the model's own end of text.

@@ -40,6 +40,11 @@ def read(folder: Path) -> dict:
     return manifest
 
 
+def kind_of(manifest: Mapping) -> str:
+    """The kind of data (params data.kind) that made a model; older manifests are of chats."""
+    return manifest.get("kind", "chats")
+
+
 def model_config(manifest: Mapping) -> ModelConfig:
     """The params section `model` of a `manifest`; raises UserError where it does not fit."""
     return checked(ModelConfig, manifest["model"], Path(FILE))

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from espejo.plots.style import BASE, REAL, axes_with
+from espejo.plots.style import BASE, REAL, axes_with, sentence
 from espejo.report.wording import Wording
 
 _COLOURS = {"author": REAL, "others": BASE}
@@ -18,8 +18,10 @@ _COLOURS = {"author": REAL, "others": BASE}
 def messages_over_time(table: pd.DataFrame, wording: Wording) -> Figure:
     """Messages per week or month as stacked bars, the others' on top of the author's.
 
-    Columns period (its first day, YYYY-MM-DD), author, others.
+    Columns period (its first day, YYYY-MM-DD), author, others; no rows where the data has no times.
     """
+    if table.empty:
+        return sentence(wording.text("plots.no_times"))
     start = pd.to_datetime(table["period"])
     weeks = len(start) < 2 or (start.diff().dropna().dt.days == 7).all()
     title = wording.text("plots.messages_over_time.title")
@@ -49,8 +51,10 @@ def messages_over_time(table: pd.DataFrame, wording: Wording) -> Figure:
 def hour_weekday(table: pd.DataFrame, wording: Wording) -> Figure:
     """The author's messages by hour and weekday (0: Monday) as a heat map.
 
-    Columns weekday, hour, messages.
+    Columns weekday, hour, messages; no rows where the data has no times.
     """
+    if table.empty:
+        return sentence(wording.text("plots.no_times"))
     counts = table.pivot_table("messages", "weekday", "hour", fill_value=0).to_numpy()
     title, x = (wording.text(f"plots.hour_weekday.{part}") for part in ("title", "x"))
     figure, axes = axes_with(title, x, "")

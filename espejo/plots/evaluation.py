@@ -1,6 +1,6 @@
 """Plots of an evaluation: numbers only, no word or name from the chats."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -12,6 +12,7 @@ from espejo.plots.style import BASE, REAL, TUNED, WITH_EXAMPLES, axes_with, plai
 from espejo.report.wording import Wording
 
 _MODELS = {"base": BASE, "tuned": TUNED}
+_ANSWERING = {"base": BASE, "examples": WITH_EXAMPLES, "tuned": TUNED}
 
 
 def base_against_tuned(scores: Mapping, wording: Wording) -> Figure:
@@ -46,23 +47,66 @@ def base_against_tuned(scores: Mapping, wording: Wording) -> Figure:
     return figure
 
 
+Panel = tuple[list[tuple[str, Mapping, str]], float | None]  # (row, measure, colour); chance
+
+
 def at_a_glance(scores: Mapping, wording: Wording) -> Figure:
-    """Style, relevance and memorization in one figure, each compared with chance or other people.
+    """What matters for the kind of data in one figure, each compared with chance or other models.
     The title of each panel gives the number of replies or contexts.
+
+    Of chats style, relevance and memorization; of dialogues the last two; of questions the facts,
+    the wording, and what becomes of questions outside the field.
     """
-    style, memory, relevance = scores["style"], scores["memory"], scores["relevance"]
-    score, auc, overlap = style["author_score"], style["told_apart"], memory["overlap"]
-    counts = {
-        "sounds": {"replies": style["replies"]},
-        "told_apart": {"replies": style["replies"]},
-        "answers": {"contexts": relevance["contexts"]},
+    of_questions = "correctness" in scores
+    panels = _correct(scores) if of_questions else {**_style(scores), **_relevant_and_new(scores)}
+    counts = _counts(scores, wording)
+    rows = (len(panels) + 1) // 2
+    figure, axes = plt.subplots(rows, 2, figsize=(9.5, 2.8 * rows))
+    for panel, (name, (measures, chance)) in zip(axes.flat, panels.items(), strict=True):
+        for y, (_, measure, colour) in enumerate(reversed(measures)):
+            _draw_measure(panel, y, measure, colour, wording)
+        if chance is not None:
+            panel.axvline(chance, color="black", linewidth=0.8, linestyle=":")
+        names = [wording.text(f"plots.at_a_glance.rows.{row}") for row, *_ in reversed(measures)]
+        panel.set_yticks(range(len(measures)), names, fontsize=9)
+        panel.set_xlim(-0.03, 1.03)
+        panel.set_ylim(-0.5, len(measures) - 0.3)
+        title = wording.text(f"plots.at_a_glance.{name}", **counts[name])
+        panel.set_title(title, fontsize=10, loc="left")
+        panel.spines[["top", "right"]].set_visible(False)
+        panel.xaxis.set_major_formatter(lambda value, _: wording.number(value, 1))
+    figure.tight_layout()
+    return figure
+
+
+def _counts(scores: Mapping, wording: Wording) -> dict[str, dict]:
+    """What the title of each panel says of how much was measured."""
+    memory = scores["memory"]
+    counts: dict[str, dict] = {
+        "answers": {"contexts": scores["relevance"]["contexts"]},
         "copies": {
             "verdict": wording.name("verdicts", memory["verdict"]),
             "replies": memory["replies"],
             "members": memory["members"],
         },
     }
-    panels = {
+    if "style" in scores:
+        replies = {"replies": scores["style"]["replies"]}
+        counts |= {"sounds": replies, "told_apart": replies}
+    if "correctness" in scores:
+        tuned = scores["correctness"]["tuned"]
+        answers = {name: tuned[name] for name in ("answers", "with_facts")}
+        counts |= dict.fromkeys(("facts_held", "facts_right", "chrf"), answers)
+        counts["outside"] = {"replies": _total(scores["outside"], "tuned", "replies")}
+    return counts
+
+
+def _style(scores: Mapping) -> dict[str, Panel]:
+    """Panels on how it sounds; none where no person is imitated."""
+    if "style" not in scores:
+        return {}
+    score, auc = scores["style"]["author_score"], scores["style"]["told_apart"]
+    return {
         "sounds": (
             [
                 ("others", score["floor"], BASE),
@@ -73,19 +117,17 @@ def at_a_glance(scores: Mapping, wording: Wording) -> Figure:
             ],
             None,
         ),
-        "told_apart": (
-            [
-                ("base", auc["base"], BASE),
-                ("examples", auc["examples"], WITH_EXAMPLES),
-                ("tuned", auc["tuned"], TUNED),
-            ],
-            0.5,
-        ),
+        "told_apart": ([(name, auc[name], colour) for name, colour in _ANSWERING.items()], 0.5),
+    }
+
+
+def _relevant_and_new(scores: Mapping) -> dict[str, Panel]:
+    """Panels on relevance and memorization."""
+    memory, relevance = scores["memory"], scores["relevance"]
+    overlap = memory["overlap"]
+    return {
         "answers": (
-            [
-                ("base", relevance["base"]["mrr"], BASE),
-                ("tuned", relevance["tuned"]["mrr"], TUNED),
-            ],
+            [(name, relevance[name]["mrr"], colour) for name, colour in _MODELS.items()],
             relevance["chance"]["mrr"],
         ),
         "copies": (
@@ -97,22 +139,43 @@ def at_a_glance(scores: Mapping, wording: Wording) -> Figure:
             0.5,
         ),
     }
-    figure, axes = plt.subplots(2, 2, figsize=(9.5, 5.6))
-    for panel, (name, (rows, chance)) in zip(axes.flat, panels.items(), strict=True):
-        for y, (_, measure, colour) in enumerate(reversed(rows)):
-            _draw_measure(panel, y, measure, colour, wording)
-        if chance is not None:
-            panel.axvline(chance, color="black", linewidth=0.8, linestyle=":")
-        names = [wording.text(f"plots.at_a_glance.rows.{row}") for row, *_ in reversed(rows)]
-        panel.set_yticks(range(len(rows)), names, fontsize=9)
-        panel.set_xlim(-0.03, 1.03)
-        panel.set_ylim(-0.5, len(rows) - 0.3)
-        title = wording.text(f"plots.at_a_glance.{name}", **counts[name])
-        panel.set_title(title, fontsize=10, loc="left")
-        panel.spines[["top", "right"]].set_visible(False)
-        panel.xaxis.set_major_formatter(lambda value, _: wording.number(value, 1))
-    figure.tight_layout()
-    return figure
+
+
+def _correct(scores: Mapping) -> dict[str, Panel]:
+    """Panels on answers to questions, and on questions outside the field."""
+    measures, outside = scores["correctness"], scores["outside"]
+
+    def models(measure: Callable[[str], Mapping]) -> Panel:
+        return [(name, measure(name), colour) for name, colour in _ANSWERING.items()], None
+
+    def of_100(name: str) -> Mapping:
+        ends = ("value", "low", "high")
+        chrf = measures[name]["chrf"]
+        return {key: part / 100 if key in ends else part for key, part in chrf.items()}
+
+    def share(name: str, outcome: str) -> Mapping:
+        replies = _total(outside, name, "replies")
+        count = _total(outside, name, outcome)
+        return {"value": count / replies, "count": count, "n": replies} if replies else {"n": 0}
+
+    return {
+        "facts_held": models(lambda name: measures[name]["facts_held"]),
+        "facts_right": models(lambda name: measures[name]["facts_right"]),
+        "chrf": models(of_100),
+        "outside": (
+            [
+                (f"{outcome}_{name}", share(name, outcome), colour)
+                for outcome in ("refused", "hallucinated")
+                for name, colour in _MODELS.items()
+            ],
+            None,
+        ),
+    }
+
+
+def _total(outside: Mapping[str, Mapping], model: str, key: str) -> int:
+    """The counts at `key` over all kinds of questions outside the field."""
+    return sum(models[model][key] for models in outside.values())
 
 
 def _draw_measure(panel: Axes, y: int, measure: Mapping, colour: str, wording: Wording) -> None:
@@ -124,6 +187,8 @@ def _draw_measure(panel: Axes, y: int, measure: Mapping, colour: str, wording: W
     panel.plot(value, y, "o", color=colour)
     if "low" in measure:
         panel.plot([measure["low"], measure["high"]], [y, y], color=colour, linewidth=2)
+    elif "count" in measure:
+        text = wording.text("plots.counted", count=measure["count"], n=measure["n"])
     else:
         text = wording.text("plots.few", value=text, n=measure["n"])
     panel.annotate(

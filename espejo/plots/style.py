@@ -52,6 +52,13 @@ def axes_with(title: str, x: str, y: str) -> tuple[Figure, Axes]:
     return figure, axes
 
 
+def sentence(text: str) -> Figure:
+    """A picture that says why there is nothing to draw."""
+    figure = plt.figure(figsize=(FIGURE_INCHES[0], 1.0))
+    figure.text(0.5, 0.5, text, ha="center", va="center")
+    return figure
+
+
 def plain(axes: Axes, wording: Wording) -> None:
     """No frame at the top and right; numbers of the y axis as the language writes them."""
     axes.spines[["top", "right"]].set_visible(False)

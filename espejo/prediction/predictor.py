@@ -5,7 +5,7 @@ Whatever needs a model runs here, once; `espejo.evaluation` turns the tables int
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -27,6 +27,7 @@ from espejo.prediction.config import PredictConfig
 
 CANARY_BATCH = 32  # canaries scored at once after a prompt, whose state is copied for each of them
 EXAMPLES = "examples"  # the base model with the nearest training examples in its prompt
+RETRIEVED = "retrieved"  # no model: the answer of the nearest training question
 HELD_OUT, PROMPT = "held_out", "prompt"  # kinds in table REPLIES, besides those out of scope
 
 
@@ -82,7 +83,9 @@ class Predictor:
     """A model before and after training, and the examples it was trained and is tested on.
 
     The train split of `examples` (table EXAMPLES) holds what was learnt, without what the filter
-    dropped. `config` and `generate` are the params sections predict and generate.
+    dropped. `config` and `generate` are the params sections predict and generate, `probes` is table
+    PROBES, and with `retrieve_for_prompts` the fixed prompts are questions like those learnt, for
+    which examples can be retrieved too.
     """
 
     pair: ModelPair
@@ -90,6 +93,8 @@ class Predictor:
     author: str
     config: PredictConfig
     generate: GenerateConfig
+    probes: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["kind", "prompt"]))
+    retrieve_for_prompts: bool = False
 
     @cached_property
     def prompter(self) -> Prompter:
@@ -159,11 +164,16 @@ class Predictor:
         """The examples before each context of `rows`: the same for all, and the nearest."""
         train, k, max_chars = self.split("train"), self.config.shots, self.config.shot_chars
         same = few_shot.fixed(train, self.author, k, max_chars, self.config.seed)
-        contexts = rows["context"].tolist()
         return {
             "same_examples": [same] * len(rows),
-            "nearest_examples": few_shot.nearest(train, contexts, self.author, k, max_chars),
+            "nearest_examples": self._nearest(rows["context"].tolist()),
         }
+
+    def _nearest(self, contexts: Sequence[Sequence[Turn]]) -> list[list[Turn]]:
+        """The nearest training examples before each context."""
+        train, k, max_chars = self.split("train"), self.config.shots, self.config.shot_chars
+        by_answer = self.retrieve_for_prompts
+        return few_shot.nearest(train, contexts, self.author, k, max_chars, by_answer)
 
     def ranks(self) -> pd.DataFrame:
         """Table RANKS: the true reply among others of the author's, in some test contexts."""
@@ -266,6 +276,7 @@ class Predictor:
         """
         examples = self.answered_examples()
         texts_of_kind = {PROMPT: self.config.prompts, **self.config.out_of_scope}
+        texts_of_kind |= self.probes.groupby("kind")["prompt"].agg(list).to_dict()
         fixed = [
             {"id": f"{kind}-{number}", "kind": kind, "prompt": text}
             for kind, texts in texts_of_kind.items()
@@ -273,26 +284,31 @@ class Predictor:
         ]
         held_out = [{"id": id_, "kind": HELD_OUT, "prompt": None} for id_ in examples["id"]]
         rows = pd.DataFrame([*fixed, *held_out], columns=["id", "kind", "prompt"])
-        fixed_prompts = [
-            self.prompter.prompt([{"author": "", "messages": [row["prompt"]]}], self.author)
-            for row in fixed
-        ]
+        questions = [[Turn(author="", messages=[row["prompt"]])] for row in fixed]
+        contexts: list[list[Turn]] = [*questions, *examples["context"]]
+        groups = [False] * len(fixed) + examples["group"].tolist()
 
-        def prompts(shots: Sequence[Sequence[Turn]]) -> list[str]:
+        def prompts(start: int, shots: Sequence[Sequence[Turn]]) -> list[str]:
             return [
-                self.prompter.prompt(row.context, self.author, row.group, turns)
-                for row, turns in zip(examples.itertuples(), shots, strict=True)
+                self.prompter.prompt(context, self.author, group, turns)
+                for context, group, turns in zip(
+                    contexts[start:], groups[start:], shots, strict=True
+                )
             ]
 
-        all_prompts = fixed_prompts + prompts([()] * len(examples))
-        nearest = self.shots(examples)["nearest_examples"]
+        all_prompts = prompts(0, [()] * len(contexts))
+        # What people say to a bot has no like in their chats to retrieve; a question has.
+        start = 0 if self.retrieve_for_prompts else len(fixed)
+        nearest = self._nearest(contexts[start:])
         parts = []
         with self.pair.base() as model:
             parts.append(self._replies(rows, all_prompts, model, "base"))
             if any(nearest):
-                # Not for the fixed prompts, which have no context to retrieve examples for.
-                answered = rows[rows["kind"].eq(HELD_OUT)]
-                parts.append(self._replies(answered, prompts(nearest), model, EXAMPLES))
+                answered = rows.iloc[start:]
+                parts.append(self._replies(answered, prompts(start, nearest), model, EXAMPLES))
+        if self.retrieve_for_prompts and any(nearest):
+            answers = [shots[-1]["messages"] for shots in nearest]
+            parts.append(rows.assign(model=RETRIEVED, messages=answers, finished=True))
         with self.pair.tuned() as model:
             parts.append(self._replies(rows, all_prompts, model, "tuned"))
         return pd.concat(parts, ignore_index=True)

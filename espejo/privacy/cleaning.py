@@ -8,13 +8,14 @@ from typing import Annotated, Literal
 
 import pandas as pd
 
-from espejo.core import escaping
+from espejo.core import escaping, tables
 from espejo.core.config import Members, Section, kind
 from espejo.privacy import pii
-from espejo.privacy.people import WITHHELD, People
+from espejo.privacy.people import People
 from espejo.privacy.pseudonyms import replace_mentions
 
 Normalization = Literal["NFC", "NFD", "NFKC", "NFKD"]
+_PLACEHOLDERS = r"(?:<[a-z -]+> ?)+"  # what a forwarded medium without words has for a text
 MAX_EXAMPLES = 5  # masked examples of each type in the report
 
 
@@ -78,21 +79,28 @@ def clean(
     if pseudonyms:
         replaced, _ = replace_mentions(texts, pseudonyms, nicknames)
         texts = pd.Series(replaced, texts.index, dtype="str")
-    personal_data = find_personal_data(texts[messages["kind"].isin(["message", "media"])])
+    has_words = messages["kind"].isin(["message", "media", "forwarded"])
+    personal_data = find_personal_data(texts[has_words])
     if config.pii == "replace":
         has_data = texts.index.isin(personal_data["message"])
         texts = texts.mask(has_data, texts[has_data].map(lambda text: pii.replace(text)[0]))
     texts = apply_recipe(texts, config.lowercase, config.characters)
 
+    forwarded = messages["kind"].eq("forwarded")
+    bare_medium = forwarded & messages["text"].str.fullmatch(_PLACEHOLDERS)
     withheld = messages["kind"].eq("withheld")  # kept: group leaves out the replies to them
-    reason = messages["kind"].where(messages["kind"].ne("message") & ~withheld)
+    whole = messages["kind"].eq("message") | forwarded
+    reason = messages["kind"].where(~whole & ~withheld).mask(bare_medium, "media")
     if config.captions:
         reason = reason.mask(messages["kind"].eq("media") & texts.ne(""))
     if config.pii == "drop":
         has_data = texts.index.isin(personal_data["message"])
         reason = reason.mask(reason.isna() & has_data, "personal_data")
     reason = reason.mask(reason.isna() & texts.eq("") & ~withheld, "empty")
-    reason = reason.mask(reason.isna() & messages["timestamp"].isna(), "no_time")
+    # In a chat whose messages have times; a dialogue has none at all.
+    no_time = messages["timestamp"].isna()
+    timed_chat = (~no_time).groupby(messages["chat"]).transform("any")
+    reason = reason.mask(reason.isna() & no_time & timed_chat, "no_time")
     kept = messages.drop(columns="caption").assign(text=texts)[reason.isna()]
     return kept.reset_index(drop=True), reason.value_counts().to_dict(), personal_data
 
@@ -102,15 +110,29 @@ def rename_people(
 ) -> pd.DataFrame:
     """Messages with one name a person: the author's main name, and pseudonyms if there are any.
 
-    With pseudonyms chats are called CHAT_1, CHAT_2 …, because a chat's name may contain a person's.
+    What is forwarded, or written by a program, is by nobody: tables.FORWARDED. With pseudonyms
+    chats are called CHAT_1, CHAT_2 …, because a chat's name may contain a person's.
     """
     author = messages["author"].mask(messages["author"].isin(people.aliases), people.author)
+    author = author.mask(messages["kind"].eq("forwarded"), tables.FORWARDED)
     if not pseudonyms:
         return messages.assign(author=author)
     return messages.assign(
-        author=author.map({**pseudonyms, WITHHELD: WITHHELD}),
+        author=author.map({**pseudonyms, **{name: name for name in tables.NOBODY}}),
         chat="CHAT_" + pd.Series(pd.factorize(messages["chat"])[0] + 1).astype("str"),
     )
+
+
+def people_table(people: People, messages: pd.DataFrame) -> pd.DataFrame:
+    """Table PEOPLE of `people`, who have their final names, and of what nobody in `messages` wrote.
+
+    Its words are read and never learnt, as those of people who allow that alone.
+    """
+    table = people.table()
+    if not messages["author"].eq(tables.FORWARDED).any():
+        return table
+    nobody = {"name": tables.FORWARDED, "is_author": False, "consent": "context"}
+    return pd.concat([table, pd.DataFrame([nobody])], ignore_index=True)
 
 
 def page(personal_data: pd.DataFrame, action: str) -> str:

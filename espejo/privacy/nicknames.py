@@ -37,17 +37,35 @@ _INTERJECTIONS = word_set("""
 
 
 def propose(table: pd.DataFrame, people: Sequence[str]) -> Mapping[str, Sequence[str]]:
-    """For each name in `people` possible nicknames, likeliest first (`table`: tables.MESSAGES)."""
+    """For each name in `people` possible nicknames, likeliest first.
+
+    `table` is as `sources.read` gives it.
+    """
     messages = table[table["kind"].eq("message") & table["author"].notna()]
     words_of_names = {word for name in messages["author"].unique() for word in names.words(name)}
     name_like = _count_name_like(messages["text"], words_of_names)
     beginnings = _beginnings_of_names(messages["text"], people)
     addressed = _words_of_address(messages)
+    former = _former_names(table)
     proposals = {
-        name: [*_beginning_like(name, name_like), *beginnings[name], *addressed.get(name, ())]
+        name: [
+            *former.get(name, ()),
+            *_beginning_like(name, name_like),
+            *beginnings[name],
+            *addressed.get(name, ()),
+        ]
         for name in people
     }
     return {name: _without_repeats(words)[:MAX_PROPOSALS] for name, words in proposals.items()}
+
+
+def _former_names(table: pd.DataFrame) -> dict[str, list[str]]:
+    """Author -> other names that exports show; not the NAME of somebody called NAME (1234)."""
+    pairs = table[["author", "all_names"]].dropna().drop_duplicates()
+    return {
+        author: [name for name in all_names.split("\n") if not author.startswith(name)]
+        for author, all_names in pairs.itertuples(index=False)
+    }
 
 
 def _without_repeats(words: Sequence[str]) -> list[str]:

@@ -1,12 +1,12 @@
-"""A pre-commit hook of git that refuses commits with numbers of your own chats.
+"""A pre-commit hook of git that refuses commits with numbers of your own chats, or other data.
 
     python espejo/privacy/own_numbers.py            # the check that the hook runs
     python espejo/privacy/own_numbers.py --install  # what `make setup` runs
 
 The demo's numbers may be committed: those files whose MD5 stands in a dvc.lock that was made from
-the demo. `dvc exp run` stores own numbers as commits of this clone (refs/exps): it runs no hooks,
-and `git push` does not send them. This file imports the standard library alone, so that any Python
-can run it.
+the demo, or from the other invented data. `dvc exp run` stores own numbers as commits of this clone
+(refs/exps): it runs no hooks, and `git push` does not send them. This file imports the standard
+library alone, so that any Python can run it.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-DEMO = "data/raw/demo"
+INVENTED = {"data/raw/demo", "data/raw/dialogues", "data/raw/qa"}
 ALLOW_KEY = "espejo.share"  # of git's configuration: "yes" allows own numbers in commits
 PATHS = ("metrics", "plots", "dvc.lock")
 HOOK = """\
@@ -27,10 +27,12 @@ python=.venv/bin/python
 test -x $python || python=python3
 exec $python espejo/privacy/own_numbers.py
 """
-# In dvc.lock: the folders of exports that stages read, and the outputs that are kept in git.
+# In dvc.lock: the folders of data that stages read, a data set of the hub beside them, which may be
+# one's own, and the outputs that are kept in git. Older files name people.yaml and data.raw.
 _RAW_FOLDER = re.compile(
     r"^ +- path: (.+)/people\.yaml$|^ +data\.raw: (.+)$|stages\.parse\s+(\S+)", re.MULTILINE
 )
+_DATASET = re.compile(r"^ +dataset: (?!null$)\S", re.MULTILINE)
 _OUTPUT = re.compile(
     r"^ +- path: ((?:metrics|plots)/.+)\n(?: +hash: md5\n)? +md5: (\w+)$", re.MULTILINE
 )
@@ -45,7 +47,7 @@ def own_files(staged: list[str]) -> list[str]:
     """Those of the staged files that are not the demo's."""
     lock = _git("show", ":dvc.lock").decode("utf-8", "replace")
     folders = {folder for match in _RAW_FOLDER.findall(lock) for folder in match if folder}
-    if folders - {DEMO}:
+    if folders - INVENTED or _DATASET.search(lock):
         return staged
     demo_outputs = set(_OUTPUT.findall(lock))  # (path, MD5)
 

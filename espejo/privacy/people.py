@@ -13,7 +13,7 @@ This is no part of params.yaml, because git keeps that file and must not keep na
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
@@ -21,18 +21,21 @@ from pathlib import Path
 import pandas as pd
 
 from espejo.core import names
+from espejo.core.config import DataConfig
 from espejo.core.errors import UserError
 from espejo.privacy import people_file
 from espejo.privacy.people_file import Entry
 
 FILE = "people.yaml"
-WITHHELD = "withheld"  # replaces the names of people who withhold their words, in all tables
 ANSWERS = ("train", "context", "withhold")  # from the least strict to the strictest
 ANSWERS_EXPLAINED = (
     "train (their words may be learnt from), context (the model reads them and never learns them) "
     "or withhold (left out, with every reply that answers them)"
 )
 MAX_NAMES = 20  # listed in an error sentence
+
+# Data without people: who is learnt, and who else speaks.
+SPEAKERS = {"dialogues": ("B", "A"), "questions": ("answer", "question")}
 
 # Names -> possible nicknames of each (see espejo.privacy.nicknames).
 ProposeNicknames = Callable[[Sequence[str]], Mapping[str, Sequence[str]]]
@@ -71,6 +74,17 @@ class People:
         """
         others = {name: pattern.format(n=number) for number, name in enumerate(self.consents, 1)}
         return dict.fromkeys(sorted(self.aliases), pattern.format(n=0)) | others
+
+    def with_former_names(self, messages: pd.DataFrame) -> "People":
+        """The same people, where those who withhold have all names that the exports show of them.
+
+        `messages` are as `sources.read` gives them. A name that somebody else has is theirs.
+        """
+        withheld = messages[messages["author"].isin(self.with_consent("withhold"))]
+        listed = {names.key(name) for name in (*self.consents, *self.aliases)}
+        lines = "\n".join(withheld["all_names"].dropna().unique())
+        former = [name for name in lines.split("\n") if names.key(name) not in {"", *listed}]
+        return replace(self, consents={**self.consents, **dict.fromkeys(former, "withhold")})
 
     def table(self) -> pd.DataFrame:
         """Table PEOPLE: the author, then the others in the order of the file.
@@ -124,6 +138,17 @@ def read_people(folder: Path) -> People:
     if not path.exists():
         raise UserError(f"{path} is missing: write `author: NAME` in it, NAME as in the exports.")
     return _people_of(people_file.read(path), path)
+
+
+def people_of(folder: Path, data: DataConfig) -> People:
+    """The people of the data in `folder`: of chats as `read_people`, else its two speakers.
+
+    Raises UserError as `read_people` does.
+    """
+    if data.kind == "chats":
+        return read_people(folder)
+    author, other = SPEAKERS[data.kind]
+    return People(author, frozenset({author}), {other: "train"})
 
 
 def _people_of(file: people_file.File, path: Path) -> People:

@@ -25,8 +25,9 @@ from itertools import groupby
 import pandas as pd
 
 from espejo.core import names
+from espejo.core.tables import WITHHELD
 from espejo.core.text import fold
-from espejo.privacy.people import WITHHELD, People
+from espejo.privacy.people import People
 from espejo.privacy.withheld_names import SPEECH_VERBS, WithheldNames
 
 MIN_WORDS_IF_RARE, MIN_WORDS, WORDS_IN_A_ROW = 4, 5, 8
@@ -48,7 +49,7 @@ _PHONE_NUMBER = re.compile(r"\+?\d[\d ()./-]{6,}\d")
 
 
 def withhold(table: pd.DataFrame, people: People) -> pd.DataFrame:
-    """The messages (tables.MESSAGES) without people who withhold; every row stays.
+    """The messages (as `sources.read` gives them) without people who withhold; every row stays.
 
     Their rows become empty and of kind "withheld", and so do rows of others that have nothing left:
     the stage group leaves out the replies to these. This is done when exports are read, and not in
@@ -57,7 +58,12 @@ def withhold(table: pd.DataFrame, people: People) -> pd.DataFrame:
     withholders = people.with_consent("withhold")
     if not withholders:
         return table
-    is_withheld, is_notice = table["author"].isin(withholders), table["author"].isna()
+    # What others forward of theirs is theirs too, where the export says whose words it holds.
+    keys = {fold(names.key(name)) for name in withholders}
+    keys -= {fold(names.key(name)) for name in {*people.aliases, *people.consents} - withholders}
+    origins = table["origin"].map(lambda name: fold(names.key(name)), na_action="ignore")
+    theirs = origins.isin(keys)
+    is_withheld, is_notice = table["author"].isin(withholders) | theirs, table["author"].isna()
     withheld_names = WithheldNames(people, _changed_numbers(table.loc[is_notice, "text"], people))
     is_other = ~is_withheld & ~is_notice
     redactor = Redactor(
@@ -69,7 +75,10 @@ def withhold(table: pd.DataFrame, people: People) -> pd.DataFrame:
     nothing_left = is_other & text.eq("") & table["text"].ne("")
     return table.assign(
         chat=table["chat"].map(_chat_titles(table, people, withheld_names)),
-        author=table["author"].mask(is_withheld, WITHHELD),
+        # What somebody forwarded was nobody's before nothing of it was left.
+        author=table["author"].mask(
+            is_withheld | (nothing_left & table["kind"].eq("forwarded")), WITHHELD
+        ),
         kind=table["kind"].mask(is_withheld | nothing_left, "withheld"),
         text=text,
         caption=text.where(table["caption"].ne(""), ""),  # the text of a caption is the caption
@@ -77,8 +86,12 @@ def withhold(table: pd.DataFrame, people: People) -> pd.DataFrame:
 
 
 def _written_texts(rows: pd.DataFrame) -> Iterable[str]:
-    """What people wrote in rows of tables.MESSAGES; not WhatsApp's "This message was deleted"."""
-    return [*rows.loc[rows["kind"].eq("message"), "text"], *filter(None, rows["caption"])]
+    """What people wrote in rows of tables.MESSAGES; not WhatsApp's "This message was deleted".
+
+    Nor what they forwarded, which others may have from elsewhere, unless its author is known.
+    """
+    own = rows["kind"].eq("message") | rows["origin"].notna()
+    return [*rows.loc[own, "text"], *filter(None, rows["caption"])]
 
 
 def _changed_numbers(notices: Iterable[str], people: People) -> list[str]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
+from espejo.evaluation import apps as by_app
 from espejo.evaluation import controls, questions
 from espejo.evaluation.config import EvaluateConfig, SharingLimits
 from espejo.report.blocks import Block, Exchanges, Heading, Picture, Section, Table, Text, Turn
@@ -12,6 +13,9 @@ from espejo.report.wording import Wording
 
 DASH = "–"
 MODELS = ("base", "examples", "tuned")
+ANSWERING = ("base", "examples", "retrieved", "tuned")  # retrieved: the nearest row, and no model
+_TRAINED = ("base", "tuned")  # before and after training
+_TIMED = ("messages_over_time", "hour_weekday")  # pictures of data with times
 ROLES = ("author", "partner")  # the roles of canaries
 STAGES = ("parse", "clean", "group", "filter", "format")  # the stages that write accounts of rows
 
@@ -38,19 +42,14 @@ def likelihood(scores: Mapping, wording: Wording) -> Section:
         for name, measures in models.items()
     ]
     title = wording.text("likelihood.title")
-    legacy = wording.text(
-        "likelihood.legacy",
-        leak=wording.percent(scores["legacy_random_split_leak"]),
-        **{
-            name: wording.number(scores[name]["legacy_perplexity"], 1) for name in ("base", "tuned")
-        },
-    )
+    legacy = {name: wording.number(scores[name]["legacy_perplexity"], 1) for name in _TRAINED}
+    leak = wording.percent(scores["legacy_random_split_leak"])
     blocks: list[Block] = [
         Text(wording.text("likelihood.text")),
         Table(title, wording.texts_in("likelihood.heads"), rows),
         Picture("base_against_tuned.png", wording.text("likelihood.alt")),
         Picture("likelihood.png", wording.text("likelihood.where")),
-        Text(legacy),
+        Text(wording.text("likelihood.legacy", leak=leak, **legacy)),
     ]
     return Section("likelihood", title, blocks)
 
@@ -136,7 +135,7 @@ def relevance(scores: Mapping, wording: Wording) -> Section:
             wording.interval(ranks[name]["mrr"]),
             wording.shares(ranks[name]["hits_at_1"]),
         )
-        for name in ("base", "tuned")
+        for name in _TRAINED
     ]
     gain = (
         wording.text("relevance.gain"),
@@ -234,22 +233,82 @@ def _canaries(exposures: Mapping, wording: Wording) -> Iterator[Block]:
     yield Table(title, wording.texts_in("memory.canaries.heads"), rows)
 
 
-def out_of_scope(scores: Mapping, wording: Wording) -> Section:
-    """Counts of the replies to out-of-scope prompts, by kind."""
+def sharing(scores: Mapping, wording: Wording) -> Section:
+    """Who may have a model that is meant to repeat what it learnt, and personal data in that."""
+    memory = scores["memory"]
+    counts = {name: wording.number(memory["personal_data"][name]) for name in ("written", "learnt")}
+    text = wording.text("memory.shared", **counts)
+    canaries = _canaries(memory["canaries"], wording) if "canaries" in memory else []
+    return Section("memory", wording.text("memory.title"), [Text(text), *canaries])
+
+
+def lengths(wording: Wording) -> Section:
+    """The picture of lengths, where there is no section on style."""
+    picture = Picture("reply_lengths.png", wording.text("style.alt"))
+    return Section("lengths", wording.text("style.lengths"), [picture])
+
+
+def correctness(scores: Mapping, wording: Wording) -> Section:
+    """Facts and chrF of each model's answers, and what training adds to the others."""
+    measures = scores["correctness"]
+    rows = [
+        (
+            wording.text(f"models.{name}"),
+            wording.number(measures[name]["answers"]),
+            *(wording.shares(measures[name][key]) for key in ("facts_held", "facts_right")),
+            wording.interval(measures[name]["chrf"], 1),
+        )
+        for name in ANSWERING
+        if measures.get(name, {}).get("answers")
+    ]
+    gains = [
+        (
+            wording.text(f"models.{name}"),
+            wording.points(measures["gain"][f"over_{name}"]["facts_held"]),
+            wording.interval(measures["gain"][f"over_{name}"]["chrf"], 1),
+        )
+        for name in ANSWERING[:-1]
+        if measures.get(name, {}).get("answers")
+    ]
+    title, gain_title = wording.text("correct.title"), wording.text("correct.gain")
+    blocks: list[Block] = [
+        Text(wording.text("correct.text")),
+        Table(title, wording.texts_in("correct.heads"), rows),
+        Heading(gain_title),
+        Table(gain_title, wording.texts_in("correct.gain_heads"), gains),
+    ]
+    return Section("correctness", title, blocks)
+
+
+def outcomes(scores: Mapping, wording: Wording) -> Iterator[Section]:
+    """What became of questions outside the field, by kind; no section where none were asked."""
+    keys = ("replies", "refused", "answered", "hallucinated", "empty")
+    yield from _counted(scores["outside"], keys, wording)
+
+
+def out_of_scope(scores: Mapping, wording: Wording) -> Iterator[Section]:
+    """Counts of the replies to out-of-scope prompts, by kind; no section where there are none."""
     keys = ("replies", "refused", "personal_data", "tag", "other_script")
+    yield from _counted(scores["outside"], keys, wording)
+
+
+def _counted(
+    outside: Mapping[str, Mapping], keys: Sequence[str], wording: Wording
+) -> Iterator[Section]:
     rows = [
         (
             wording.name("outside.kinds", kind),
             wording.text(f"models.{name}"),
             *(wording.number(counts[key]) for key in keys),
         )
-        for kind, models in scores["outside"].items()
-        for name, counts in models.items()
+        for kind, by_model in outside.items()
+        for name, counts in by_model.items()
         if counts["replies"]
     ]
-    title = wording.text("outside.title")
-    table = Table(title, wording.texts_in("outside.heads"), rows)
-    return Section("outside", title, [Text(wording.text("outside.text")), table])
+    if rows:
+        title = wording.text("outside.title")
+        table = Table(title, wording.texts_in("outside.heads"), rows)
+        yield Section("outside", title, [Text(wording.text("outside.text")), table])
 
 
 def impostors(scores: Mapping, wording: Wording, config: EvaluateConfig) -> Section:
@@ -279,25 +338,86 @@ def impostors(scores: Mapping, wording: Wording, config: EvaluateConfig) -> Sect
     return Section("controls", title, blocks)
 
 
-def samples(replies: pd.DataFrame, tested: pd.DataFrame, wording: Wording) -> Section:
-    """Table REPLIES: to the fixed prompts, to the rows `tested` of EXAMPLES, and out of scope."""
+def apps(between: Mapping[str, Mapping], wording: Wording) -> Section:
+    """Whether the author writes differently by app (`evaluation.apps.compare`), and in what."""
+    title = wording.text("apps.title")
+    rows: list[Sequence[str]] = []
+    blocks: list[Block] = [Text(wording.text("apps.text"))]
+    habits: list[Block] = []
+    for first, others in between.items():
+        for second, row in others.items():
+            names = {
+                "first": wording.name("apps.names", first),
+                "second": wording.name("apps.names", second),
+            }
+            pair = wording.text("apps.pair", **names)
+            controls_of_pair = [
+                wording.text(
+                    "apps.control", app=wording.name("apps.names", app), auc=wording.interval(auc)
+                )
+                for app, auc in row["same_app"].items()
+            ]
+            rows.append(
+                (
+                    pair,
+                    wording.interval(row["told_apart"]),
+                    "; ".join(controls_of_pair) or DASH,
+                    wording.text(f"apps.verdicts.{row['verdict']}"),
+                )
+            )
+            if row["habits"]:
+                heads = [head.format(**names) for head in wording.texts_in("apps.habits.heads")]
+                habits += [Heading(pair), _habits_by_app(row["habits"], pair, heads, wording)]
+    table = Table(title, wording.texts_in("apps.heads"), rows)
+    explained = [Text(wording.text("apps.habits.text"))] if habits else []
+    return Section("apps", title, [*blocks, table, *explained, *habits])
+
+
+def _habits_by_app(
+    habits: Mapping[str, Mapping], title: str, heads: Sequence[str], wording: Wording
+) -> Block:
+    off = by_app.differing(habits)
+    if not off:
+        return Text(wording.text("apps.habits.none", all=wording.number(len(habits))))
+    rows = []
+    for name in off:
+        is_count = name in by_app.COUNTS
+        row, write = habits[name], wording.interval if is_count else wording.shares
+        difference = (wording.interval if is_count else wording.points)(row["difference"])
+        rows.append(
+            (
+                wording.text(f"apps.habits.names.{name}"),
+                write(row["first"]),
+                write(row["second"]),
+                difference,
+            )
+        )
+    return Table(title, heads, rows)
+
+
+def samples(
+    replies: pd.DataFrame, tested: pd.DataFrame, wording: Wording, named: bool = True
+) -> Section:
+    """Table REPLIES: to the fixed prompts, to the rows `tested` of EXAMPLES, and out of scope.
+
+    With `named`, each turn of a context stands below its speaker.
+    """
     heads = wording.group("samples.heads")
     prompts = questions.prompts(replies)
 
     def to_prompts(rows: pd.DataFrame) -> Exchanges:
-        models = ("base", "tuned")
-        written = [questions.messages_of(replies, name, rows["id"]) for name in models]
+        written = [questions.messages_of(replies, name, rows["id"]) for name in _TRAINED]
         exchanges = [
-            ([Turn("", [prompt])], _side_by_side(heads, models, generated))
+            ([Turn("", [prompt])], _side_by_side(heads, _TRAINED, generated))
             for prompt, *generated in zip(rows["prompt"], *written, strict=True)
         ]
-        return Exchanges([heads[name] for name in ("context", *models)], exchanges)
+        return Exchanges([heads[name] for name in ("context", *_TRAINED)], exchanges)
 
     models = [name for name in MODELS if replies["model"].eq(name).any()]
     written = [questions.messages_of(replies, name, tested["id"]) for name in models]
     to_contexts = [
         (
-            [Turn(turn["author"], turn["messages"]) for turn in context],
+            [Turn(turn["author"] if named else "", turn["messages"]) for turn in context],
             _side_by_side(heads, ("real", *models), (real, *generated)),
         )
         for context, real, *generated in zip(
@@ -305,15 +425,15 @@ def samples(replies: pd.DataFrame, tested: pd.DataFrame, wording: Wording) -> Se
         )
     ]
     in_scope = prompts["kind"].eq("prompt")
-    blocks: list[Block] = [
-        Text(wording.text("samples.text")),
-        Heading(wording.text("samples.prompts")),
-        to_prompts(prompts[in_scope]),
-        Heading(wording.text("samples.contexts")),
-        Exchanges([heads[name] for name in ("context", "real", *models)], to_contexts),
-        Heading(wording.text("samples.outside")),
-        to_prompts(prompts[~in_scope]),
-    ]
+    exchanges = {
+        "prompts": to_prompts(prompts[in_scope]),
+        "contexts": Exchanges([heads[name] for name in ("context", "real", *models)], to_contexts),
+        "outside": to_prompts(prompts[~in_scope]),
+    }
+    blocks: list[Block] = [Text(wording.text("samples.text"))]
+    for name, listed in exchanges.items():
+        if listed.rows:
+            blocks += [Heading(wording.text(f"samples.{name}")), listed]
     return Section("samples", wording.text("samples.title"), blocks)
 
 
@@ -342,8 +462,11 @@ def funnel(accounts: Mapping[str, Mapping]) -> pd.DataFrame:
     return pd.DataFrame(steps, columns=["step", "rows"])
 
 
-def data(accounts: Mapping[str, Mapping], wording: Wording) -> Section:
-    """How many rows each stage kept and dropped, and the pictures of the chats and of training."""
+def data(accounts: Mapping[str, Mapping], wording: Wording, timed: bool = True) -> Section:
+    """How many rows each stage kept and dropped, and the pictures of the data and of training.
+
+    Without the pictures over time where the data have none (not `timed`).
+    """
     rows = [
         (
             f"{stage}: {wording.name('data.units', account['unit'])}",
@@ -371,6 +494,10 @@ def data(accounts: Mapping[str, Mapping], wording: Wording) -> Section:
         validation=wording.number(counts["validation"]),
         test=wording.number(counts["test"]),
     )
-    pictures = [Picture(f"{name}.png", alt) for name, alt in wording.group("data.pictures").items()]
+    pictures = [
+        Picture(f"{name}.png", alt)
+        for name, alt in wording.group("data.pictures").items()
+        if timed or name not in _TIMED
+    ]
     table = Table(title, wording.texts_in("data.heads"), rows)
     return Section("data", title, [Text(text), table, *pictures])

@@ -197,11 +197,14 @@ def worth(
 
     Where examples do not improve the base model, training has to beat the base model without them;
     otherwise a tuned model that is worse than the base would gain over examples that do harm. "Yes"
-    requires both: likelier replies and a style that is not worse; without data it is unclear.
+    requires both: likelier replies and a style that is not worse; without data it is unclear. Where
+    no person is imitated there is no style, and the replies alone decide.
     """
     counts = {key: wording.number(scores["test"][key]) for key in ("replies", "sessions")}
-    style = scores["style"]
-    measured = wording.text("worth.measured", **counts, generated=wording.number(style["replies"]))
+    style = scores.get("style")
+    if style:
+        counts["generated"] = wording.number(style["replies"])
+    measured = wording.text("worth.measured", **counts)
     prompted = {
         name: measures[BITS]["value"]
         for name, measures in scores["prompted"].items()
@@ -220,11 +223,12 @@ def worth(
     gain = (scores["prompted"][best]["gain_of_training"] if helped else scores["gain"])[BITS]
     gained = relation(gain, 0.0)
     verdict = {"above": "yes", "below": "no", "missing": "unmeasured"}.get(gained, gained)
-    score, margin = style["author_score"], config.margins.author_score
-    sounds = relation(score["tuned"], score["examples"], margin)
-    advice = verdict
-    if verdict == "yes" and sounds not in ("above", "alike"):
-        verdict, advice = "partly", "worse" if sounds == "below" else "unheard"
+    advice, style_sentences = verdict, []
+    if style:
+        sounds, sentence = _style_beside_examples(style["author_score"], wording, config)
+        style_sentences = [sentence]
+        if verdict == "yes" and sounds not in ("above", "alike"):
+            verdict, advice = "partly", "worse" if sounds == "below" else "unheard"
     if verdict in ("unclear", "no") and not helped:
         advice = "alone"
     share = (base - prompted[best]) / (base - tuned) if tuned < base else 0.0
@@ -236,7 +240,6 @@ def worth(
         "shots": wording.number(predict.shots),
         "chars": wording.number(predict.shot_chars),
     }
-    intervals = {name: wording.interval(score[name]) for name in ("tuned", "examples")}
     sentences = [
         wording.text(f"worth.advice.{advice}", **shots),
         wording.text(
@@ -249,10 +252,21 @@ def worth(
         ),
         wording.text(f"worth.way.{way}", share=wording.percent(share)),
         wording.text(f"worth.gain.{gained}", gain=wording.interval(gain)),
-        wording.text(f"worth.style.{sounds}", margin=wording.number(margin), **intervals),
+        *style_sentences,
         measured,
     ]
     return Answer("worth", verdict, sentences)
+
+
+def _style_beside_examples(
+    score: Mapping[str, Mapping], wording: Wording, config: EvaluateConfig
+) -> tuple[str, str]:
+    """How the tuned model sounds beside the base model with examples: relation and sentence."""
+    margin = config.margins.author_score
+    sounds = relation(score["tuned"], score["examples"], margin)
+    intervals = {name: wording.interval(score[name]) for name in ("tuned", "examples")}
+    sentence = wording.text(f"worth.style.{sounds}", margin=wording.number(margin), **intervals)
+    return sounds, sentence
 
 
 def safe(scores: Mapping, wording: Wording, config: EvaluateConfig) -> Answer:
@@ -316,15 +330,15 @@ def safe(scores: Mapping, wording: Wording, config: EvaluateConfig) -> Answer:
     if private.get("replies"):
         replies, pieces = (wording.number(private[name]) for name in ("replies", "personal_data"))
         sentences.append(wording.text("safe.private", replies=replies, found=pieces))
-    sentences.append(
-        wording.text(
-            "safe.measured",
-            replies=wording.number(memory["replies"]),
-            from_test=wording.number(scores["style"]["from_test"]),
-            members=wording.number(memory["members"]),
-            tested=wording.number(scores["test"]["replies"]),
-        )
-    )
+    counts = {
+        "replies": memory["replies"],
+        "members": memory["members"],
+        "tested": scores["test"]["replies"],
+    }
+    if "style" in scores:
+        counts["from_test"] = scores["style"]["from_test"]
+    written = {name: wording.number(count) for name, count in counts.items()}
+    sentences.append(wording.text("safe.measured", **written))
     return Answer("safe", memory["verdict"], sentences)
 
 

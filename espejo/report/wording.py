@@ -15,21 +15,21 @@ MAX_DIGITS = 4  # maximum number of extra decimals to make two numbers look diff
 class Wording:
     """The texts of one language: `text("sound.question")`, numbers and intervals as it writes them.
 
-    The parts of a key are joined by points. Raises UserError when there are no texts in `language`.
+    The parts of a key are joined by points. Below `by_kind` stand the texts that differ for data of
+    a `kind` (params data.kind). Raises UserError when there are no texts in `language`.
     """
 
     folder = FOLDER
 
-    def __init__(self, language: str) -> None:
+    def __init__(self, language: str, kind: str = "chats") -> None:
         languages = sorted(path.stem for path in self.folder.glob("*.yaml"))
         if language not in languages:
             raise UserError(
                 f"report.language is {language!r}: the report is written in "
                 f"{' or '.join(languages)}."
             )
-        self.texts: dict[str, Any] = yaml.safe_load(
-            (self.folder / f"{language}.yaml").read_text("utf-8")
-        )
+        texts = yaml.safe_load((self.folder / f"{language}.yaml").read_text("utf-8"))
+        self.texts: dict[str, Any] = _replaced(texts, texts.get("by_kind", {}).get(kind, {}))
 
     def text(self, key: str, /, **values: object) -> str:
         """The text at `key` with `values` filled in."""
@@ -109,3 +109,14 @@ class Wording:
             low=write(low, more),
             high=write(high, more),
         )
+
+
+def _replaced(texts: Mapping, others: Mapping) -> dict[str, Any]:
+    """`texts` with those of `others` in their places, however deep."""
+    return {
+        **texts,
+        **{
+            key: _replaced(texts.get(key, {}), other) if isinstance(other, Mapping) else other
+            for key, other in others.items()
+        },
+    }

@@ -15,9 +15,11 @@ _BINS = (0, 1, 2, 3, 5, 9, 17, 33)
 def over_time(messages: pd.DataFrame, is_author: pd.Series) -> pd.DataFrame:
     """Messages a week, or a month where that would be over 53 weeks, also the empty ones.
 
-    Columns period (its first day, YYYY-MM-DD), author, others.
+    Columns period (its first day, YYYY-MM-DD), author, others; no rows where there are no times.
     """
     time = messages["timestamp"]
+    if time.isna().all():
+        return pd.DataFrame(columns=["period", "author", "others"])
     weeks = (time.max() - time.min()).days <= 53 * 7
     period = time.dt.to_period("W-SUN" if weeks else "M")
     writer = np.where(is_author, "author", "others")
@@ -33,8 +35,10 @@ def over_time(messages: pd.DataFrame, is_author: pd.Series) -> pd.DataFrame:
 def hour_weekday(timestamps: pd.Series) -> pd.DataFrame:
     """Messages by weekday (0: Monday) and hour of the phone's local time, all 168 of them.
 
-    Columns weekday, hour, messages.
+    Columns weekday, hour, messages; no rows where there are no times.
     """
+    if timestamps.isna().all():
+        return pd.DataFrame(columns=["weekday", "hour", "messages"])
     places = pd.MultiIndex.from_product([range(7), range(24)], names=["weekday", "hour"])
     counts = timestamps.groupby([timestamps.dt.day_of_week, timestamps.dt.hour]).size()
     return counts.reindex(places, fill_value=0).rename("messages").reset_index()

@@ -37,6 +37,8 @@ AUTHOR = "author"
 # test replies, and in our run with 54 the intervals of base and tuned overlapped. 1,000: LIMA.
 VERDICTS = {"too_few": 0, "few": 100, "fair": 500, "enough": 1000}
 
+NOT_APPLICABLE = "not_applicable"
+
 # Words that say little in a chat and are missing from stop word lists, which come from books and
 # newspapers; the Spanish one has no voseo. Without accents and in small letters, as `fold` leaves
 # words.
@@ -51,8 +53,13 @@ _LAUGHTER = re.compile(LAUGHTER)
 
 
 def with_words(messages: pd.DataFrame) -> pd.DataFrame:
-    """The rows of a table MESSAGES that hold text, without those of people who withheld theirs."""
-    return messages[messages["kind"].ne("withheld") & messages["text"].ne("")]
+    """The rows of a table MESSAGES that hold text of the person who sent it.
+
+    Left out are those of people who withheld theirs, and what somebody forwarded or a program
+    wrote.
+    """
+    of_nobody = messages["kind"].isin(["withheld", "forwarded"])
+    return messages[~of_nobody & messages["text"].ne("")]
 
 
 def numbered(messages: pd.DataFrame, people: People, limit: int) -> dict[str, str]:
@@ -135,6 +142,13 @@ def of_messages(messages: pd.DataFrame, labels: dict[str, str], cut: Cutter) -> 
     }
 
 
+def of_apps(messages: pd.DataFrame, author: str, cut: Cutter) -> dict[str, dict[str, dict]]:
+    """`of_messages` for each app that the messages (columns of CLEAN) are from."""
+    return {
+        str(app): of_messages(rows, {author: AUTHOR}, cut) for app, rows in messages.groupby("app")
+    }
+
+
 def of_examples(examples: pd.DataFrame, cut: Cutter) -> dict[str, dict]:
     """`measured` over contexts with their replies (`all`), and over the author's replies."""
     both = [
@@ -157,13 +171,18 @@ def whole(cleaned: pd.DataFrame, filtered: pd.DataFrame, author: str, cut: Cutte
 
 
 def days(messages: pd.DataFrame) -> int:
-    """Days from the first message to the last, both counted."""
+    """Days from the first message to the last, both counted; 0 where the data have no times."""
     dates = messages["timestamp"].dropna().dt.normalize()
     return int((dates.max() - dates.min()).days + 1) if len(dates) else 0
 
 
-def verdict(training_replies: int) -> str:
-    """The key of `VERDICTS` that this many training replies reach."""
+def verdict(training_replies: int, kind: str = "chats") -> str:
+    """The key of `VERDICTS` that this many training replies reach.
+
+    The limits are for a person's style: other data than chats get NOT_APPLICABLE.
+    """
+    if kind != "chats":
+        return NOT_APPLICABLE
     return [name for name, least in VERDICTS.items() if training_replies >= least][-1]
 
 

@@ -1,9 +1,66 @@
 """reports/statistics.md: it quotes words and names, so it is never in git."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from espejo.core import escaping
 from espejo.statistics.measures import VERDICTS
+
+
+class Phrases(NamedTuple):
+    """What the page calls things in data of one kind."""
+
+    title: str
+    private: str
+    learnt: str  # who or what is learnt
+    others: str
+    learnt_share: str  # "12 % of them are …"
+    replies: str
+    own_words: str
+    everybody: str
+    each: str  # heading above the writers one by one
+    words_alt: str  # of the picture
+
+
+PHRASES = {
+    "chats": Phrases(
+        title="What the chats hold",
+        private="This page quotes words and names people: it is not for git.",
+        learnt="the author",
+        others="the others",
+        learnt_share="the author's",
+        replies="Replies of the author",
+        own_words="The author's own words. A *reply* is all messages of a turn",
+        everybody="Everybody's; a reply with the turns before it, as the model is given it.",
+        each="Person by person",
+        words_alt="The author's words",
+    ),
+    "dialogues": Phrases(
+        title="What the dialogues hold",
+        private="This page quotes the dialogues: git ignores it.",
+        learnt="speaker B",
+        others="speaker A",
+        learnt_share="speaker B's",
+        replies="Replies",
+        own_words="Speaker B's words. A *reply* is all that is said in a turn (with "
+        "`data.learnt: both`, of speaker A too)",
+        everybody="Both speakers'; a reply with the turns before it, as the model is given it.",
+        each="Speaker by speaker",
+        words_alt="Speaker B's words",
+    ),
+    "questions": Phrases(
+        title="What the questions and answers hold",
+        private="This page quotes the questions and answers: git ignores it.",
+        learnt="the answers",
+        others="the questions",
+        learnt_share="answers",
+        replies="Answers",
+        own_words="The answers",
+        everybody="Questions and answers; each answer with its question, as the model is given it.",
+        each="Questions and answers",
+        words_alt="The words of the answers",
+    ),
+}
 
 # What to expect at each verdict of `statistics.VERDICTS`, and what to do about it.
 EXPECTED = {
@@ -61,50 +118,40 @@ def page(
     words: Mapping[str, Mapping[str, int]],
     telling: Mapping[str, Mapping[str, int]],
     top: int,
+    kind: str = "chats",
 ) -> str:
     """The Markdown page.
 
     `numbers` are those of metrics/statistics.json; `names` maps its labels to the people's names;
     `words` and `telling` map column heads to the results of `measures.counted` and
-    `measures.telling`, of which the first `top` are printed.
+    `measures.telling`, of which the first `top` are printed; `kind` is that of the data.
     """
-    verdict, whole, read = numbers["verdict"], numbers["whole"], numbers["formatted"]
+    whole, read, phrases = numbers["whole"], numbers["formatted"], PHRASES[kind]
     steps = ("raw", "clean", "examples", "filtered")
-    heads = ("as exported", "clean", "replies", "replies after the filter")
-    limits = list(VERDICTS.items())
-    over = [*(f"{most - 1:,}" for _, most in limits[1:]), None]
+    source = "as exported" if kind == "chats" else "as read"
+    heads = (source, "clean", "replies", "replies after the filter")
+    days = f" in {whole['days']:,} days" if whole["days"] else " (the data have no times)"
+    left_out = (
+        " Messages withheld in `people.yaml` count nowhere, nor does what was forwarded or written "
+        "by a program."
+    )
     return "\n\n".join(
         [
-            "# What the chats hold",
-            "This page quotes words and names people: it is not for git. The numbers alone are in "
-            "`metrics/statistics.json` and in the pictures of `plots/`.",
-            f"{numbers['clean']['all']['samples']:,} messages in {whole['days']:,} days, "
-            f"{whole['author_share']:.0f} % of them the author's. Replies of the author: "
+            f"# {phrases.title}",
+            f"{phrases.private} The numbers alone are in `metrics/statistics.json` and in the "
+            "pictures of `plots/`.",
+            f"{numbers['clean']['all']['samples']:,} messages{days}, "
+            f"{whole['author_share']:.0f} % of them {phrases.learnt_share}. {phrases.replies}: "
             f"{whole['replies']['train']:,} for training, {whole['replies']['validation']:,} for "
             f"validation, {whole['replies']['test']:,} for the test.",
             "## Is it enough?",
-            f"**{whole['replies']['train']:,} replies for training, "
-            f"{whole['training_tokens']:,} tokens of the author's own: "
-            f"{EXPECTED[verdict]}.** {ADVICE[verdict]}",
-            _table(
-                ("replies for training", "what to expect"),
-                [
-                    (f"{least:,} – {end}" if end else f"from {least:,}", EXPECTED[name])
-                    for (name, least), end in zip(limits, over, strict=True)
-                ],
-            ),
-            "These limits are round numbers between sources that measured other things, and may "
-            "well be off by a factor of two or three: lower with a model that knows the language, "
-            "higher with replies of one word. What your run gained is in `metrics/eval.json`, with "
-            "its interval. The sources:",
-            "\n".join(f"- {source}" for source in SOURCES),
-            "## From the export to what is learnt",
-            "The author's own words. A *reply* is all messages of a turn; those for validation and "
-            "test are never filtered.",
+            *(_enough(numbers) if kind == "chats" else _no_verdict(whole, phrases)),
+            f"## From the {'export' if kind == 'chats' else 'data'} to what is learnt",
+            f"{phrases.own_words}; those for validation and test are never filtered.",
             measures(heads, [numbers[step].get("author", {}) for step in steps]),
-            "Everybody's; a reply with the turns before it, as the model is given it.",
+            phrases.everybody,
             measures(
-                ("as exported", "clean", "with context", "with context, after the filter"),
+                (source, "clean", "with context", "with context, after the filter"),
                 [numbers[step]["all"] for step in steps],
             ),
             f"In the form that the model reads: {_number(read.get('mean_tokens'))} tokens an "
@@ -112,9 +159,10 @@ def page(
             "Words are counted without punctuation, emoji and case. A text is *said again* when it "
             "has the same words in the same order as an earlier one. *Vocabulary richness* is "
             "unique words by words: it falls the more there is, so compare people who wrote as "
-            "much. Tokens are those of the model's tokenizer. Messages withheld in `people.yaml` "
-            "count nowhere.",
-            "## Person by person",
+            "much. Tokens are those of the model's tokenizer."
+            f"{left_out if kind == 'chats' else ''}",
+            *_by_app(numbers["apps"], phrases),
+            f"## {phrases.each}",
             "Messages after cleaning.",
             measures(
                 tuple(f"{name} ({label})" for label, name in names.items()),
@@ -125,9 +173,55 @@ def page(
             ranking(words, top),
             "Without stop words, chat fillers, laughter and numbers:",
             ranking(telling, top),
-            "![The author's words](wordcloud.png)",
+            f"![{phrases.words_alt}](wordcloud.png)",
         ]
     )
+
+
+def _enough(numbers: Mapping) -> list[str]:
+    """What to expect of so many replies of a person."""
+    verdict, whole = numbers["verdict"], numbers["whole"]
+    limits = list(VERDICTS.items())
+    over = [*(f"{most - 1:,}" for _, most in limits[1:]), None]
+    return [
+        f"**{whole['replies']['train']:,} replies for training, "
+        f"{whole['training_tokens']:,} tokens of the author's own: "
+        f"{EXPECTED[verdict]}.** {ADVICE[verdict]}",
+        _table(
+            ("replies for training", "what to expect"),
+            [
+                (f"{least:,} – {end}" if end else f"from {least:,}", EXPECTED[name])
+                for (name, least), end in zip(limits, over, strict=True)
+            ],
+        ),
+        "These limits are round numbers between sources that measured other things, and may "
+        "well be off by a factor of two or three: lower with a model that knows the language, "
+        "higher with replies of one word. What your run gained is in `metrics/eval.json`, with "
+        "its interval. The sources:",
+        "\n".join(f"- {source}" for source in SOURCES),
+    ]
+
+
+def _no_verdict(whole: Mapping, phrases: Phrases) -> list[str]:
+    """Why data that is not a person's gets no verdict."""
+    return [
+        f"{phrases.replies} for training: {whole['replies']['train']:,}, with "
+        f"{whole['training_tokens']:,} tokens. "
+        "No verdict is given: the limits that espejo knows are for learning how one person writes, "
+        "and say nothing about dialogues or answers. What your run gained is in "
+        "`metrics/eval.json`, with its interval."
+    ]
+
+
+def _by_app(apps: Mapping[str, Mapping[str, Mapping]], phrases: Phrases) -> list[str]:
+    """A table per app, where there are two or more."""
+    if len(apps) < 2:
+        return []
+    parts = ["## App by app", "Messages after cleaning."]
+    for app, columns in apps.items():
+        heads = "everybody", phrases.learnt
+        parts += [f"### {app}", measures(heads, [columns["all"], columns["author"]])]
+    return parts
 
 
 def measures(heads: Sequence[str], columns: Sequence[Mapping[str, float]]) -> str:

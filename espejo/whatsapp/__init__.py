@@ -15,8 +15,8 @@ import pandas as pd
 from espejo.whatsapp.account import Account
 from espejo.whatsapp.chats import merge_exports
 from espejo.whatsapp.errors import ExportError
-from espejo.whatsapp.files import exports_in
-from espejo.whatsapp.folder import Folder, ParseConfig, read_folder
+from espejo.whatsapp.files import exports_in, find_exports
+from espejo.whatsapp.folder import Folder, read_exports
 from espejo.whatsapp.reader import Export, read_file
 
 __all__ = [
@@ -24,12 +24,12 @@ __all__ = [
     "Export",
     "ExportError",
     "Folder",
-    "ParseConfig",
     "exports_in",
-    "joined",
+    "find_exports",
+    "merge_exports",
     "read",
+    "read_exports",
     "read_file",
-    "read_folder",
 ]
 
 

@@ -30,24 +30,29 @@ class ChatText:
 
 
 def exports_in(folder: str | Path) -> list[Path]:
-    """Return the .txt and .zip files of a folder and its subfolders, sorted.
-
-    A subfolder is read like a zip: it may be an unpacked export, in which not every .txt is a chat.
-    Raises ExportError if there are none, and for a path that is neither a file nor a folder.
-    """
+    """Return what `find_exports` does; raises ExportError also if there are none."""
     folder = Path(folder)
-    if not folder.is_dir():
-        raise ExportError(f"{folder.name}: expected a folder of WhatsApp exports; {ADVICE}.")
-    try:
-        files = sorted(_find_exports(folder, top=True))
-    except OSError as error:
-        raise _unreadable_error(folder, error) from None
+    files = find_exports(folder)
     if not files:
         raise ExportError(
             f"{folder}: expected WhatsApp exports (.txt or .zip) in this folder; copy yours there, "
             "or run `make mine`."
         )
     return files
+
+
+def find_exports(folder: Path) -> list[Path]:
+    """Return the .txt and .zip files of a folder and its subfolders, sorted.
+
+    A subfolder is read like a zip: it may be an unpacked export, in which not every .txt is a chat.
+    Raises ExportError for a path that is no folder, and for a file with an unusable name or kind.
+    """
+    if not folder.is_dir():
+        raise ExportError(f"{folder.name}: expected a folder of WhatsApp exports; {ADVICE}.")
+    try:
+        return sorted(_find_exports(folder, top=True))
+    except OSError as error:
+        raise _unreadable_error(folder, error) from None
 
 
 def _find_exports(folder: Path, top: bool) -> Iterator[Path]:

@@ -1,23 +1,15 @@
 """Read all exports of a folder into one table, and check that nothing was lost."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from espejo.core import metrics
-from espejo.core.config import Section, Share
 from espejo.core.errors import UserError
 from espejo.whatsapp.chats import merge_exports
-from espejo.whatsapp.files import exports_in
 from espejo.whatsapp.reader import Export, read_file
-
-
-class ParseConfig(Section):
-    """Settings of the stage parse."""
-
-    section = "parse"
-    min_understood: Share
 
 
 @dataclass(frozen=True)
@@ -45,14 +37,13 @@ class Folder:
         }
 
 
-def read_folder(folder: Path, min_understood: float) -> Folder:
-    """Read all exports in `folder`.
+def read_exports(files: Sequence[Path], min_understood: float) -> Folder:
+    """Read the exports `files` of one folder.
 
     Raises ExportError as `read_file` does. Raises UserError for a file if less than the share
     `min_understood` of its non-blank lines is part of a message, or if the account of
     its lines and characters does not add up.
     """
-    files = exports_in(folder)
     exports = [export for path in files for export in read_file(path)]
     for export in exports:
         check_complete(export)

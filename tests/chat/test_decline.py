@@ -285,10 +285,29 @@ def test_the_chat_speaks_spanish_and_keeps_the_answer_of_the_list(monkeypatch, c
 
 def test_both_languages_have_the_same_texts():
     texts = [terminal.ChatWording(language).texts for language in ("en", "es")]
+    flat = [
+        {**each, **{f"kinds.{kind}": text for kind, text in each["kinds"].items()}}
+        for each in texts
+    ]
     slots = [
-        {key: set(re.findall(r"{\w+}", value)) for key, value in each.items()} for each in texts
+        {key: set(re.findall(r"{\w+}", str(value))) for key, value in each.items()} for each in flat
     ]
     assert slots[0] == slots[1]
+
+
+@pytest.mark.parametrize(
+    ("manifest", "words"),
+    [
+        ({}, ""),  # older ones are of chats
+        ({"kind": "chats", "history": 4}, ""),
+        ({"kind": "dialogues", "history": 11}, "with the present one: 6"),
+        ({"kind": "questions", "history": 1}, "each question is answered by itself"),
+    ],
+)
+def test_the_first_line_fits_the_data(manifest, words):
+    text = terminal._remembered(manifest, terminal.ChatWording("en"))
+    assert words in text
+    assert bool(words) == bool(text)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from espejo.commands import blind
@@ -15,6 +16,7 @@ from espejo.commands.cli import commands
 from espejo.core import tables
 from espejo.core.errors import UserError
 from espejo.report.page import digest
+from tests.helpers.workshop import ROOT
 
 PAIRS = 12
 
@@ -47,7 +49,9 @@ def folder(tmp_path, monkeypatch):
     replies[-1]["messages"] = []
     tables.write(pd.DataFrame(rows), tmp_path / "data" / "examples.parquet", tables.EXAMPLES)
     tables.write(pd.DataFrame(replies), tmp_path / "data" / "replies.parquet", tables.REPLIES)
-    (tmp_path / "params.yaml").write_text("report: {language: es, shown_contexts: 1}\n", "utf-8")
+    data = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))["data"]
+    params = {"data": data, "report": {"language": "es", "shown_contexts": 1}}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), "utf-8")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -227,6 +231,26 @@ def test_the_command_writes_and_counts(folder):
     path = answered(folder, page, is_real)
     run = CliRunner().invoke(commands, ["blind", "--score", str(path)])
     assert "Real reply found in 4 of 4 answered" in run.output
+
+
+@pytest.mark.parametrize(
+    ("kind", "title", "speaker"),
+    [
+        ("chats", "¿Cuál es la real?", True),
+        ("dialogues", "¿Cuál es la real?", True),
+        ("questions", "¿Cuál es la de la tabla?", False),
+    ],
+)
+def test_the_words_fit_the_kind_of_data(folder, kind, title, speaker):
+    params = yaml.safe_load((folder / "params.yaml").read_text("utf-8"))
+    params["data"]["kind"] = kind
+    (folder / "params.yaml").write_text(yaml.safe_dump(params), "utf-8")
+    run = CliRunner().invoke(commands, ["blind"])
+    assert run.exit_code == 0, run.output
+    page = (folder / blind.PAGE).read_text("utf-8")
+    assert f"<h1>{title}</h1>" in page
+    assert ('<p class="who">Cami</p>' in page) == speaker
+    assert ("aprendió de ella. Elegí la real" in page) == (kind == "chats")
 
 
 STUB = """

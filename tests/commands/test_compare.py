@@ -193,6 +193,115 @@ def test_no_command_is_named_for_replies_of_other_chats(repository, monkeypatch)
     )
 
 
+def of_questions(name, epochs, **changed):
+    """An experiment that learnt to answer questions, of which nothing is in the cache."""
+    params = {"model": {"name": "smollm2"}, "data": {"raw": "data/raw/qa"}}
+    scores = reported.likelihoods() | {
+        "kind": "questions",
+        "memory": {"verdict": "fail", "members": 32},
+        "correctness": reported.correctness(**changed),
+        "outside": reported.outcomes(tuned=(1, 7, 2, 0)),
+    }
+    return compare.Experiment(name, "0", params | {"train": {"epochs": epochs}}, scores, 1_000_000)
+
+
+def test_right_answers_have_a_table_of_their_own():
+    rows = [of_questions("one", 1, tuned=0.3, width=0.01), of_questions("three", 3)]
+    first, second = compare.table(rows)
+    # No author, and no verdict on sharing what is meant to be repeated.
+    assert (first[5], first[7], first[-1]) == ("–", "–", "train.epochs=1")
+    assert second[-1] == "train.epochs=3"
+    assert compare.correct_table(rows)[0] == (
+        *("one", "smollm2", "qa"),
+        "10% [9%, 11%] → 40% [39%, 41%] → 30% [29%, 31%]",
+        "80% [79%, 81%]",
+        "20.0 [17.0, 23.0] → 30.0 [27.0, 33.0] → 50.0 [47.0, 53.0]",
+        *("2 of 20", "4 of 20", "train.epochs=1"),
+    )
+    assert compare.correct_short(rows) == [
+        ("one", "0.10 → 0.40 → 0.30", "20.0 → 30.0 → 50.0", "2 of 20", "4 of 20"),
+        ("three", "0.10 → 0.40 → 0.80", "20.0 → 30.0 → 50.0", "2 of 20", "4 of 20"),
+    ]
+    assert compare.correct_table([row("a", "demo")]) == []
+
+
+def test_of_experiments_on_different_data_each_has_a_dash_where_nothing_applies(monkeypatch):
+    chats = row("a", "demo")
+    monkeypatch.setattr(compare.Experiment, "replies", lambda _: None)
+    page = compare.page([chats, of_questions("one", 1)])
+    correct = page.split("## Answers to questions\n\n")[1].split("\n\n")[0]
+    assert len(correct.splitlines()) == 3  # heads, the line below them, and one experiment
+    assert "## Answers to questions" not in compare.page([chats])
+    panels = compare.picture([chats, of_questions("one", 1)]).axes
+    assert [panel.get_title(loc="left").split(" (")[0] for panel in panels] == [
+        *("bits per character, own", "facts held", "chrF"),
+    ]
+
+
+def test_one_and_three_epochs_answer_the_same_test_questions_side_by_side(monkeypatch):
+    rows = [of_questions("one", 1), of_questions("three", 3)]
+    tested = pd.DataFrame(
+        {
+            "id": ["q-1"],
+            "context": [[{"author": "question", "messages": ["¿A qué hora | abre?"]}]],
+            "reply": [["A las 9."]],
+        }
+    )
+
+    def replies(each):
+        return pd.DataFrame(
+            [
+                {
+                    **{"id": "q-1", "kind": "held_out", "prompt": None, "model": model},
+                    "messages": [f"{model} after {each.params['train']['epochs']}"],
+                }
+                for model in ("base", "examples", "tuned")
+            ]
+        )
+
+    monkeypatch.setattr(compare.Experiment, "tested", lambda _: tested)
+    monkeypatch.setattr(compare.Experiment, "replies", replies)
+    page = compare.page(rows)
+    assert (
+        "| question | reference | one, base | one, base with rows | one, tuned "
+        "| three, base | three, base with rows | three, tuned |"
+    ) in page
+    assert (
+        r"| ¿A qué hora \| abre? | A las 9. | base after 1 | examples after 1 | tuned after 1 "
+        "| base after 3 | examples after 3 | tuned after 3 |"
+    ) in page
+    assert "## The same prompts" not in page  # there are none for questions
+
+
+def test_the_first_test_questions_are_read_from_the_experiment(tmp_path, monkeypatch):
+    rows = [
+        {
+            **{"id": f"q-{number}", "chat": "c", "session": number, "group": False},
+            "split": "test" if number > 1 else "train",
+            **{"context": [{"author": "question", "messages": ["?"]}], "reply": ["!"]},
+        }
+        for number in range(20)
+    ]
+    tables.write(pd.DataFrame(rows), tmp_path / compare.EXAMPLES, tables.EXAMPLES)
+    monkeypatch.chdir(tmp_path)
+    here = compare.Experiment("workspace", None, {}, {}, None)
+    assert here.tested()["id"].tolist() == [f"q-{number}" for number in range(2, 12)]
+    assert compare.Experiment("far", "0" * 40, {}, {}, None).tested() is None
+
+
+def test_the_terminal_shows_right_answers_within_80_columns(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    rows = [of_questions("qa-one-epoch-long", 1), of_questions("qa-three", 3), row("a", "demo")]
+    monkeypatch.setattr(compare, "experiments", lambda: rows)
+    ran = CliRunner().invoke(commands, ["compare"])
+    assert ran.exit_code == 0, ran.output
+    assert max(map(len, ran.output.splitlines())) <= 80
+    assert "0.10 → 0.40 → 0.80" in ran.output
+    assert "qa-three: train.epochs=3" in ran.output
+    assert compare.CORRECT_LEGEND in ran.output
+
+
 def row(model, chats, name="one", **sections):
     params = {"model": {"name": model}, "data": {"raw": f"data/raw/{chats}"}, **sections}
     return compare.Experiment(name, "0", params, {}, None)

@@ -15,6 +15,7 @@ MODELS = sorted(path.stem for path in (ROOT / "conf" / "model").glob("[!_]*.yaml
 # As the models' pages on the hub give them; GPT-2's and SmolLM2's as transformers counts the files.
 PUBLISHED = {
     "smollm2": 134_515_008,
+    "gpt2": 124_439_808,
     "gpt2-spanish": 124_439_808,
     "phi3": 3_821_079_552,
     "smollm3": 3_075_098_624,
@@ -139,8 +140,8 @@ def test_the_command_lists_every_config():
     lines = run(*command, cwd=ROOT).stdout.splitlines()
     listed = [line.split()[0] for line in lines if line[:1].islower()]
     # GPT-2 calls its layers otherwise, and is too small to need it.
-    trainable = [name for name in MODELS if name != "gpt2-spanish"]
-    assert listed == ["model", *trainable, "gpt2-spanish:"]
+    trainable = [name for name in MODELS if name not in ("gpt2", "gpt2-spanish")]
+    assert listed == ["model", *trainable, "gpt2:", "gpt2-spanish:"]
     llama3 = next(line for line in lines if line.startswith("llama3 "))
     assert "GB  15 24 40 80" in llama3
     assert lines[-1] == "To train so: `dvc exp run -S model=NAME -S train=qlora-8gb`."

@@ -5,8 +5,7 @@ import os
 import re
 import shutil
 import subprocess
-import sys
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from string import Formatter
 
@@ -15,61 +14,20 @@ import pytest
 import yaml
 from rich.console import Console
 
-from espejo.commands import estimate, init, own_chats, proposal
+from espejo.commands import asking, collecting, estimate, exports, init, own_chats, proposal
 from espejo.commands.init_wording import InitWording, language_of
 from espejo.core import files
 from espejo.core.errors import UserError
 from espejo.privacy import people, people_file
 from tests.helpers import workshop
+from tests.helpers.dialogue import COMMAND, GROUP, WRITERS, answer, ended, export, tree
 from tests.helpers.workshop import ROOT, environment, run
 
-COMMAND = [sys.executable, "-m", "espejo.commands.cli", "init"]
-GROUP = "WhatsApp Chat with Los de siempre.txt"
-# Messages by name: the numbers of the table are 1 Bruno, 2 Ana, 3 Carla, 4 Ana (vieja), 5 Dario.
-WRITERS = {"Bruno": 9, "Ana": 8, "Carla": 7, "Ana (vieja)": 4, "Dario": 2}
 FLAGS = {"me": ["Ana", "Ana (vieja)"], "consents": [], "others": "context", "model": "smollm2"}
-
-
-def export(messages_by_name, start=datetime(2025, 3, 1, 20)):
-    """An Android export with so many different messages of each person, a minute apart."""
-    phrases = [
-        (name, number) for name, count in messages_by_name.items() for number in range(count)
-    ]
-    return "".join(
-        f"{start + timedelta(minutes=minute):%d/%m/%Y, %H:%M} - {name}: frase {number} de {name}\n"
-        for minute, (name, number) in enumerate(phrases)
-    )
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch):
-    """A folder with conf/ as it is here, in which the tests stand; its exports lie beside it."""
-    folder = tmp_path / "espejo"
-    shutil.copytree(ROOT / "conf", folder / "conf")
-    (folder / "conf" / "data" / "mine.yaml").unlink(missing_ok=True)
-    downloads = tmp_path / "My downloads"
-    downloads.mkdir()
-    (downloads / GROUP).write_text(export(WRITERS), "utf-8")
-    monkeypatch.chdir(folder)
-    return folder
-
-
-@pytest.fixture
-def downloads(project):
-    return project.parent / "My downloads"
 
 
 def flagged(*exports, **flags):
     init.main([str(path) for path in exports], **{**FLAGS, **flags})
-
-
-def tree(folder):
-    """Every file below a folder, and its bytes."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
 
 
 def written():
@@ -81,57 +39,14 @@ def written():
 # In a terminal
 
 
-@pytest.fixture
-def terminal(project):
-    """terminal("--flag", …) is `espejo init` in a terminal of 100 columns."""
-    children = []
-
-    def start(*flags, **more):
-        env = {**environment(), "PYTHONPATH": str(ROOT), "TERM": "xterm"}
-        env |= {
-            "PROMPT_TOOLKIT_NO_CPR": "1",
-            "CUDA_VISIBLE_DEVICES": "",
-            "LC_ALL": "C.UTF-8",
-            **more,
-        }
-        child = pexpect.spawn(
-            COMMAND[0],
-            [*COMMAND[1:], *flags],
-            cwd=project,
-            env=env,
-            encoding="utf-8",
-            dimensions=(50, 100),
-            timeout=60,
-        )
-        children.append(child)
-        return child
-
-    yield start
-    for child in children:
-        child.close(force=True)
-
-
-def answer(child, question, line):
-    child.expect_exact(question)
-    child.expect_exact("›")
-    child.sendline(line)
-
-
-def ended(child):
-    """What is left to read, once it has ended; and its exit status."""
-    child.expect(pexpect.EOF)
-    child.close()
-    return child.before, child.exitstatus
-
-
 def test_a_person_is_asked_for_everything(terminal, downloads):
     child = terminal()
     answer(child, "Exports", "/nowhere/at all")
     child.expect_exact("/nowhere/at all: there is no such file or folder.")
     answer(child, "Exports", "")
-    child.expect_exact("Type the path of a folder, of a .txt or of a .zip.")
+    child.expect_exact("Type the path of a file or a folder.")
     answer(child, "Exports", str(downloads).replace(" ", "\\ "))  # as a terminal of macOS drags it
-    answer(child, "1 export so far. More? (Enter: no)", "")
+    answer(child, "1 file so far. Another path (Enter: no more)", "")
     rows = {
         name: rf"{number}\s+{re.escape(name)}\s+{count}\s+1\b" for number, (name, count) in ROWS
     }
@@ -211,8 +126,8 @@ def test_once_more_asks_for_the_new_people_alone_and_changes_no_line(terminal, d
 
     child = terminal("--model", "smollm2")
     child.expect_exact(f"data/raw/mine has these already: {GROUP}.")
-    answer(child, "1 export so far. More? (Enter: no)", f"'{downloads}'")
-    answer(child, "3 exports so far. More? (Enter: no)", "")
+    answer(child, "1 file so far. Another path (Enter: no more)", f"'{downloads}'")
+    answer(child, "3 files so far. Another path (Enter: no more)", "")
     # The 30 messages of the first export.
     child.expect_exact("Messages that stand in several exports of one chat count once: 30.")
     child.expect(r"Ana\s+9\s+1\s+you")  # one is new, eight stand in both exports
@@ -237,7 +152,7 @@ def test_once_more_asks_for_the_new_people_alone_and_changes_no_line(terminal, d
     }
     # Neither a person nor an export is new: no other question is asked, and nothing changes.
     child = terminal("--model", "smollm2")
-    answer(child, "3 exports so far. More? (Enter: no)", "")
+    answer(child, "3 files so far. Another path (Enter: no more)", "")
     assert ended(child)[1] == 0
     assert (own_chats.RAW / "people.yaml").read_text("utf-8") == expected
 
@@ -296,7 +211,7 @@ def test_in_a_spanish_terminal_it_asks_in_spanish(project, downloads, terminal):
     messages = {"Ana": 1002, "Bruno": 1, "Carla": 1}
     (downloads / GROUP).write_text(export(messages), "utf-8")
     child = terminal("--exports", str(downloads), LC_ALL="", LANG="es_AR.UTF-8")
-    child.expect_exact(f"Exportaciones: {GROUP}.")
+    child.expect_exact(f"WhatsApp: 1 chat, 1.004 mensajes ({GROUP}).")
     child.expect("nombre.*mensajes.*chats")
     child.expect(r"Ana\s+1\.002")
     answer(child, "¿Quién de estas personas sos vos? (1, o 1,3 si son dos nombres)", "1")
@@ -374,14 +289,14 @@ def test_the_language_is_that_of_the_terminal(variables, language):
 
 def test_lines_are_broken_between_words_and_commands_are_not(monkeypatch):
     console = Console(force_terminal=True, width=30)
-    monkeypatch.setattr(init, "console", console)
+    monkeypatch.setattr(asking, "console", console)
     text = (
         "Written: data/raw/mine/people.yaml and more.\n\n"
         "  train     their words may be learnt from\n"
         "1. Copy your exports into data/raw/mine/\n"
         "    git config --global user.name 'Your Name'"
     )
-    assert init.wrapped(text).split("\n") == [
+    assert asking.wrapped(text).split("\n") == [
         "Written:",
         "data/raw/mine/people.yaml and",
         "more.",
@@ -425,7 +340,7 @@ def test_the_files_have_their_comments_in_the_language_and_the_same_settings(pro
 def test_every_line_with_a_command_of_its_own_stays_whole(language):
     lines = "\n".join(
         InitWording(language).text(key, people="", exports="")
-        for key in ("git", "by_hand.run", "by_hand.flags")
+        for key in ("git", "by_hand.run_chats", "by_hand.flags")
     ).splitlines()
     commands = [line for line in lines if line.strip().startswith(("git ", "dvc ", "espejo "))]
     assert len(commands) == 4
@@ -458,7 +373,7 @@ def test_a_first_name_will_do_where_one_person_has_it(project, downloads):
 @pytest.mark.parametrize(
     ("flags", "missing"),
     [
-        ({"exports": []}, "--exports is missing: a folder, a .txt or a .zip"),
+        ({"exports": []}, "--exports is missing: a file, a .zip or a folder"),
         ({"me": []}, r"--me is missing, one name of Bruno \(9\), Ana \(8\)"),
         ({"others": None}, r"--others \(or --consent for each\) is missing: .*Dario \(2\)"),
         ({"me": ["Anna"]}, r"Nobody called 'Anna' writes in these chats. There are Ana \(8\)"),
@@ -471,10 +386,10 @@ def test_a_first_name_will_do_where_one_person_has_it(project, downloads):
         ({"model": "_defaults"}, "There is no model '_defaults'; there are deepseek-qwen,"),
         ({"language": "pt"}, "--language 'pt': expected en or es"),
         ({"language": "es", "model": "gpt9"}, "No hay ningún modelo 'gpt9'; hay deepseek-qwen,"),
-        ({"language": "es", "exports": []}, "y falta --exports: una carpeta, un .txt o un .zip"),
+        ({"language": "es", "exports": []}, "y falta --exports: un archivo, un .zip o una carpeta"),
         ({"exports": ["/nowhere"]}, "/nowhere: there is no such file or folder"),
-        ({"exports": ["conf/config.yaml"]}, "conf/config.yaml: expected a .txt or .zip"),
-        ({"exports": ["conf"]}, r"conf: expected WhatsApp exports \(.txt or .zip\)"),
+        ({"exports": ["conf/config.yaml"]}, r"conf/config.yaml: expected an export \(.txt, .json"),
+        ({"exports": ["conf"]}, r"conf: there is no export \(.txt, .json, .zip"),
     ],
 )
 def test_what_is_missing_or_wrong_is_named_and_nothing_is_written(
@@ -500,7 +415,7 @@ def test_without_a_terminal_one_sentence_and_status_1(project):
 def test_by_hand_says_what_to_do_and_which_flags_answer(project, downloads, capsys):
     init.by_hand()
     out = capsys.readouterr().out
-    assert "1. Copy your exports (.txt or .zip) into data/raw/mine/\n" in out
+    assert "1. Copy your exports into data/raw/mine/, a .zip or folder as it came\n" in out
     assert "\n    dvc exp run -S data=mine\n3. Write your name" in out
     assert "\n    espejo init --exports ~/Downloads --me Juli --others context\n" in out
     shutil.copy(downloads / GROUP, own_chats.RAW)
@@ -627,7 +542,7 @@ def test_a_line_is_read_as_typed_and_as_dragged(tmp_path, monkeypatch):
         "~/not there.zip": [tmp_path / "not there.zip"],
         "": [],
     }
-    assert {line: init.paths_in(line) for line in lines} == lines
+    assert {line: collecting.paths_in(line) for line in lines} == lines
 
 
 def test_the_same_content_is_taken_once_and_no_file_is_replaced(project, downloads):
@@ -660,7 +575,9 @@ def test_files_that_are_no_exports_are_named_and_left_out(project, downloads, ca
     assert "and 2 more files that are no exports" in out
     assert set(tree(own_chats.RAW)) == {GROUP, "people.yaml"}
     (downloads / GROUP).unlink()
-    with pytest.raises(UserError, match="My downloads holds no export of WhatsApp: recipe 0.txt"):
+    with pytest.raises(
+        UserError, match="My downloads holds no chats that espejo can read: recipe 0.txt"
+    ):
         flagged(downloads)
 
 
@@ -668,9 +585,9 @@ def test_a_whole_home_or_thousands_of_files_are_not_read(project, downloads, mon
     monkeypatch.setenv("HOME", str(downloads))
     with pytest.raises(UserError, match="name the folder with the exports"):
         flagged(downloads.parent)
-    monkeypatch.setattr(own_chats, "MAX_FILES", 0)
+    monkeypatch.setattr(exports, "MAX_FILES", 0)
     monkeypatch.setenv("HOME", "/nowhere")
-    with pytest.raises(UserError, match=r"holds 1 \.txt and \.zip files: name a folder with"):
+    with pytest.raises(UserError, match=r"holds 1 files that may be exports: name a folder with"):
         flagged(downloads)
 
 

@@ -62,6 +62,30 @@ def test_a_card_says_what_the_model_is(manifest, composed):
     assert "Gemma Terms of Use, ai.google.dev/gemma/terms" in read.text
 
 
+@pytest.mark.parametrize(
+    ("kind", "title", "learnt", "shared"),
+    [
+        ("chats", "writes like one person", "the author's replies only", "`pass`: nothing"),
+        ("dialogues", "keeps up a conversation", "replies only", "`pass`: nothing"),
+        ("questions", "answers the questions of a table", "answers only", "only where its table"),
+    ],
+)
+def test_a_card_fits_the_data(manifest, kind, title, learnt, shared):
+    card = model_card.card(manifest | {"kind": kind}, COUNTS, "pass")
+    assert f"# A model that {title}\n" in card
+    assert f"| learnt | {learnt}: 17,766 tokens" in card
+    assert f"| safe to share? | {shared}" in card
+    assert ("it imitates." in card) == (kind == "chats")
+    assert ("under what licence" in card) == (kind != "chats")
+    older = model_card.card(manifest, COUNTS, "pass")  # of chats, which it does not say
+    assert (card == older) == (kind == "chats")
+
+
+def test_what_is_meant_to_be_repeated_has_no_verdict():
+    assert model_card.sharing(COUNTS, "fail", "questions") == model_card.REPEATS
+    assert model_card.sharing(COUNTS, "fail", "dialogues").startswith("fail: ")
+
+
 def test_a_trial_is_called_one_and_has_no_verdict(manifest):
     trial = COUNTS | {"texts": 39, "learnt_texts": 4}
     card = model_card.card(manifest, trial, "pass")

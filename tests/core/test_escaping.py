@@ -241,8 +241,8 @@ def html_pages(text):
     wording = Wording("es")
     yield page.html(wording, *report(text), {})
     pairs = [{"context": [{"author": text, "messages": [text]}], "a": [text], "b": [text]}]
-    named = {"name": "0", "style_digest": "", "script_digest": "", "styles": "", "script": ""}
-    yield page.render("blind.html", True, wording=wording, pairs=pairs, **named)
+    rest = {"name": "0", "style_digest": "", "script_digest": "", "styles": "", "script": ""}
+    yield page.render("blind.html", True, wording=wording, pairs=pairs, named=True, **rest)
 
 
 @pytest.mark.parametrize("text", IN_PAGES)
@@ -295,7 +295,7 @@ def test_the_summary_of_a_stage_names_a_file_without_its_controls(tmp_path, caps
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)  # else no file is named
     (tmp_path / "people.yaml").write_text(PEOPLE, "utf-8")
     (tmp_path / "a\x1b[2J\nparse: b.txt").write_text(chat(3), "utf-8")
-    parse.main(tmp_path, tmp_path / "table.parquet", tmp_path / "account.json")
+    parse.main(tmp_path, *(tmp_path / name for name in ("table.parquet", "probes", "account.json")))
     output = capsys.readouterr().out
     assert "  a\ufffd[2J parse: b.txt: 15 messages" in output
     assert "\x1b" not in output

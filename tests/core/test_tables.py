@@ -21,6 +21,8 @@ COLUMNS = {
         "text": ["que hacés\nche", "🥹"],
         "edited": [False, True],
         "caption": ["", "🥹"],
+        "app": ["whatsapp", "telegram"],
+        "split": [None, "test"],
     },
     "TURNS": {
         "chat": ["Cami", "Cami"],
@@ -119,7 +121,6 @@ def test_an_unknown_column_is_named(name, tmp_path):
     [
         ("MESSAGES", "text", ["hola", None]),
         ("MESSAGES", "line", [1, None]),
-        ("TURNS", "start", [TIMES[0], None]),
         ("TURNS", "messages", [["hola"], None]),
         ("TURNS", "messages", [["hola"], ["che", None]]),
         ("EXAMPLES", "reply", [["hola"], [None]]),

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from espejo.core.errors import UserError
-from espejo.dataset.turns import examples, left_out, split, turns
+from espejo.dataset.turns import examples, left_out, turns
+from tests.helpers.configs import split
 
 HOUR, SECOND, INSTANT = timedelta(hours=1), timedelta(seconds=1), timedelta(microseconds=1)
 TURN_GAP, SESSION_GAP = HOUR, 3 * HOUR
@@ -39,6 +40,8 @@ def table(*rows):
             "kind": "message",
             "text": [row[3] for row in rows],
             "edited": False,
+            "app": "whatsapp",
+            "split": None,
         }
     )
 

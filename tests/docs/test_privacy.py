@@ -19,7 +19,7 @@ def test_a_name_under_people_is_replaced_though_nobody_writes_under_it(tmp_path)
     all_people = people.check_people(tmp_path, {"Juli": 3})
     text = "vi a facundo, Facu para vos, y a Milagros"
     row = {"chat": "Ana", "line": 1, "timestamp": pd.Timestamp("2025-1-1"), "author": "Juli"}
-    row |= {"kind": "message", "text": text, "caption": "", "edited": False}
+    row |= {"kind": "message", "text": text, "caption": "", "edited": False, "origin": None}
     table = withhold(pd.DataFrame([row]), all_people)
     texts, _ = pseudonyms.replace_mentions(
         table["text"], all_people.pseudonyms("PERSON_{n}"), all_people.nicknames

@@ -118,13 +118,13 @@ def own_chat(folder):
 
 INPUTS = ("python", "-m", "espejo.commands.inputs")
 CLEAN = (
-    *("python", "-m", "stages.clean", "data/messages.parquet", "data/raw/demo/people.yaml"),
+    *("python", "-m", "stages.clean", "data/messages.parquet", "data/raw/demo"),
     *("data/clean.parquet", "data/people.parquet", "metrics/clean.json"),
     "reports/personal_data.md",
 )
 PARSE = (
     *("python", "-m", "stages.parse", "data/raw/mine", "data/messages.parquet"),
-    "metrics/parse.json",
+    *("data/probes.parquet", "metrics/parse.json"),
 )
 
 

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from espejo import whatsapp
-from espejo.dataset.turns import examples, split, turns
+from espejo.dataset.turns import examples, turns
 from espejo.evaluation import memorization, questions
 from espejo.formatting import prompts
 from espejo.formatting.labels import encode
@@ -13,7 +13,7 @@ from espejo.model.pair import ModelPair
 from espejo.prediction.predictor import Predictor, learnt_texts
 from espejo.privacy.cleaning import CleanConfig, clean
 from espejo.training import sft
-from tests.helpers.configs import changed, typed
+from tests.helpers.configs import changed, split, typed
 from tests.helpers.workshop import ROOT
 
 

@@ -29,13 +29,13 @@ CONFIG = EvaluateConfig.model_validate(PARAMS["evaluate"])
 def demo(tmp_path_factory):
     """The tables TURNS, EXAMPLES and the filtered EXAMPLES, as the stages write them."""
     folder, raw = tmp_path_factory.mktemp("demo"), ROOT / "data" / "raw" / "demo"
-    names, account = raw / "people.yaml", folder / "account.json"
+    account = folder / "account.json"
     with pytest.MonkeyPatch.context() as patched:
         patched.chdir(ROOT)
-        parse.main(raw, folder / "messages", account)
+        parse.main(raw, folder / "messages", folder / "probes", account)
         people = folder / "people"
         clean.main(
-            folder / "messages", names, folder / "clean", people, account, folder / "personal.md"
+            folder / "messages", raw, folder / "clean", people, account, folder / "personal.md"
         )
         group.main(folder / "clean", people, folder / "turns", folder / "examples", account)
         filter.main(folder / "examples", folder / "filtered", account)

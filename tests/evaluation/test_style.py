@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from espejo.evaluation import style
+from espejo.core import tables
+from espejo.evaluation import controls, questions, second_name, style
 from espejo.evaluation.style import Bundle, Replies
 from tests.helpers.configs import EVALUATE
 from tests.helpers.synthetic import FILLER, SYLLABLES, chats
@@ -208,3 +209,20 @@ def test_chats_too_small_to_learn_from_are_too_few_and_no_error():
     assert set(scores) == {"floor", "nearest", "tuned", "ceiling"}
     nothing = {"n": 0, "interval": "too few", "bundles": 0}
     assert all(score == nothing for score in scores.values())
+
+
+def test_what_is_forwarded_is_no_other_person(turns):
+    """With most turns of all, and in the author's own style, it would change every comparison."""
+    own = turns[turns["author"].eq("Juli")]
+    forwarded = pd.concat([own] * 3).assign(author=tables.FORWARDED)
+    more = pd.concat([turns, forwarded], ignore_index=True)
+    examples = own.assign(reply=own["messages"])
+    held_out, train = (examples[examples["split"].eq("train") == part] for part in (False, True))
+
+    def compared(turns):
+        friend = controls.impostors(turns, held_out, train, "Juli", 7)["friend"]
+        others = questions.turns_of_others(turns, "Juli")
+        suspects = second_name.suspects(turns, "Juli", EVALUATE)["name"].tolist()
+        return style.author_score(turns, "Juli", {}, EVALUATE), friend, others, suspects
+
+    assert compared(more) == compared(turns)

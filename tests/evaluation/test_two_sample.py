@@ -59,6 +59,20 @@ def test_a_friend_is_told_and_the_giveaways_say_by_what(turns, real):
         assert not any(a != b and a in b for a in ngrams for b in ngrams)
 
 
+def test_replies_of_other_sessions_are_told_too(turns, real):
+    """More of them, in other sessions and fewer: n is the smaller number of sessions."""
+    friend = turns[turns["author"].eq("Cami") & turns["split"].eq("train")].head(88)
+    got = two_sample.told_apart(
+        real["reply"].tolist(),
+        friend["messages"].tolist(),
+        real["session"].tolist(),
+        EVALUATE,
+        friend["session"].tolist(),
+    )
+    assert got["low"] > 0.95
+    assert got["n"] == friend["session"].nunique() == 22 < real["session"].nunique()
+
+
 @pytest.mark.parametrize("bot", [["jaja"], []])
 def test_laughter_and_silence_are_told(real, bot):
     got = judged(real, [bot] * len(real))

@@ -3,6 +3,8 @@
 from types import SimpleNamespace
 
 from espejo.commands.inputs import CONFIGS
+from espejo.core.config import GroupConfig
+from espejo.dataset import splits
 from espejo.evaluation.config import EvaluateConfig, Margins, SharingLimits
 from espejo.prediction.config import PredictConfig
 
@@ -30,6 +32,37 @@ PREDICT = PredictConfig(
     prompts=["Hola"],
     out_of_scope={},
 )
+
+# Params section data of people's chats.
+DATA = {
+    "raw": "data/raw/demo",
+    "kind": "chats",
+    "learnt": "second",
+    "dataset": None,
+    "revision": None,
+    "columns": {"question": None, "answer": None},
+}
+
+
+def group(**changed):
+    """The params section group with the default settings, except for `changed`."""
+    default = {
+        "turn_gap": "1h",
+        "session_gap": "3h",
+        "history": 4,
+        "validation": 0.1,
+        "test": 0.1,
+        "min_replies": 50,
+        "near_duplicates": 0.7,
+        "seed": 7,
+    }
+    return GroupConfig(**default | changed)
+
+
+def split(turns, author, validation, test, at_least):
+    """`splits.split` of one author's turns with these shares and this least number of replies."""
+    config = group(validation=validation, test=test, min_replies=at_least)
+    return splits.split(turns, frozenset({author}), config)
 
 
 def typed(params):

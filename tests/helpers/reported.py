@@ -132,6 +132,43 @@ def scores_of(turns, examples, replies, author, config):
     }
 
 
+def correctness(
+    base=0.1, examples=0.4, tuned=0.8, right=0.8, chrf=None, over=None, width=0.04, retrieved=0.1
+):
+    """What correctness gives for answers to 30 questions: facts held, of 100 pieces chrF.
+
+    `over` are the gains in facts over base and examples, where they are not the differences, and
+    `chrf` are values of base, examples and tuned.
+    """
+    held = {"base": base, "examples": examples, "tuned": tuned, "retrieved": retrieved}
+    chrfs = dict(zip(held, (*(chrf or (20.0, 30.0, 50.0)), 25.0), strict=True))
+    gains = {
+        f"over_{name}": {
+            "chrf": interval(chrfs["tuned"] - chrfs[name], 3.0, n=30),
+            "facts_held": (over or {}).get(name, interval(tuned - held[name], width, n=30)),
+        }
+        for name in ("base", "examples", "retrieved")
+    }
+    models = {
+        name: {
+            **{"answers": 30, "with_facts": 28, "chrf": interval(chrfs[name], 3.0, n=30)},
+            **{"facts_held": interval(share, width, n=28), "facts_right": interval(right, width)},
+        }
+        for name, share in held.items()
+    }
+    return {**models, "gain": gains}
+
+
+def outcomes(base=(0, 10, 0, 0), tuned=(0, 8, 2, 0), kinds=("out_of_domain", "unsafe")):
+    """What became of questions outside the field: refused, answered, hallucinated, empty."""
+    names = ("refused", "answered", "hallucinated", "empty")
+    of_model = {
+        name: {"replies": sum(counts), **dict(zip(names, counts, strict=True))}
+        for name, counts in (("base", base), ("examples", (0, 0, 0, 0)), ("tuned", tuned))
+    }
+    return dict.fromkeys(kinds, of_model)
+
+
 def of_pictures():
     """The tables for plots that other stages write, by name, with made-up numbers."""
     parts = ("position", "1", 40), ("position", "2+", 40), ("length", "1–10", 80)
@@ -196,6 +233,27 @@ def workplace(folder):
     for name, table in of_pictures().items():
         tables.write_csv(table, folder / "plots" / f"{name}.csv")
     return [folder / place for place in ("data", "metrics", "plots", "reports")]
+
+
+def become(folder, kind):
+    """Make a `workplace` one of data of another kind: what the stages would write of those."""
+    data, metrics_dir, plots_dir = (folder / name for name in ("data", "metrics", "plots"))
+    scores = metrics.read(metrics_dir / "eval.json")
+    del scores["style"], scores["controls"], scores["outside"]["private"]
+    replies = tables.read(data / "replies.parquet", tables.REPLIES)
+    replies = replies[replies["kind"].ne("private")]
+    if kind == "questions":
+        scores |= {"correctness": correctness(), "outside": outcomes()}
+        replies = replies[replies["kind"].ne("prompt")].replace(
+            {"kind": {"world": "out_of_domain"}}
+        )
+    tables.write(replies, data / "replies.parquet", tables.REPLIES)
+    metrics.write(scores | {"kind": kind}, metrics_dir / "eval.json")
+    for name, schema in (("giveaways", tables.GIVEAWAYS), ("second_names", tables.SECOND_NAMES)):
+        none = tables.read(data / f"{name}.parquet", schema)[:0]
+        tables.write(none, data / f"{name}.parquet", schema)
+    for name in ("messages_over_time", "hour_weekday"):
+        tables.write_csv(of_pictures()[name][:0], plots_dir / f"{name}.csv")
 
 
 def splits(examples):

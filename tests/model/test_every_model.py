@@ -59,6 +59,7 @@ FAMILIES = {
     ),
     "gemma3": Family(("<pad>", "<eos>", "<bos>"), "<eos>", "[YO]\n", begin="<bos>", pad="<pad>"),
     "DeepESP/gpt2-spanish": Family(("<|endoftext|>",), "<|endoftext|>", " <|ax2|>"),
+    "openai-community/gpt2": Family(("<|endoftext|>",), "<|endoftext|>", "<|bot|>\n"),
     "HuggingFaceTB/SmolLM3-3B": Family(
         CHATML, "<|im_end|>", "<|im_start|>assistant\n<think>\n\n</think>\n", tiny.SMOLLM3
     ),
@@ -187,8 +188,10 @@ CHOICES = [
     ["model=phi3", "format=chat"],
     ["model=llama2", "format=chat"],
     ["model=mistral", "format=tagged"],
-    ["model=smollm2", "experiment=pairs"],
-    ["model=smollm2", "experiment=qa"],
+    ["model=gpt2", "experiment=dailydialog"],
+    ["model=llama2", "experiment=llama2-qa"],
+    ["model=smollm2", "experiment=dailydialog"],
+    ["model=smollm2", "experiment=llama2-qa"],
 ]
 
 

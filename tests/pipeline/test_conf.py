@@ -58,7 +58,7 @@ def test_a_model_is_named_like_its_file_and_says_all_that_it_must(composed, name
 
 def test_a_model_is_a_few_lines():
     # The originals' notebooks set more.
-    for name in set(MODELS) - {"gpt2-spanish", "llama2", "phi3", "smollm3"}:
+    for name in set(MODELS) - {"gpt2", "gpt2-spanish", "llama2", "phi3", "smollm3"}:
         text = (ROOT / "conf" / "model" / f"{name}.yaml").read_text("utf-8")
         lines = [line for line in text.splitlines() if line.strip() and line[0] != "#"]
         assert len(lines) <= 15, name
@@ -78,7 +78,7 @@ SET_BY_CARDS = {
 
 
 @pytest.mark.parametrize("card", CARDS)
-@pytest.mark.parametrize("name", set(MODELS) - {"gpt2-spanish", "smollm2-clm"})
+@pytest.mark.parametrize("name", set(MODELS) - {"gpt2", "gpt2-spanish", "smollm2-clm"})
 def test_a_card_changes_memory_and_not_what_is_learnt(composed, name, card):
     as_it_comes, on_card = composed(f"model={name}"), composed(card, f"model={name}")
     assert on_card["model"]["quantization"] == "nf4"
@@ -161,7 +161,7 @@ def test_what_a_user_says_wins_over_what_a_model_brings(composed):
     params = composed("model=phi3", "filter=default", "format=chat")
     assert params["filter"] == composed()["filter"]
     assert params["format"] == composed("format=chat")["format"]
-    assert composed("model=phi3", "experiment=qa")["format"]["name"] == "qa"
+    assert composed("model=phi3", "experiment=llama2-qa")["format"]["name"] == "qa"
     assert composed("experiment=original", "clean=default")["clean"] == composed()["clean"]
 
 
@@ -214,7 +214,7 @@ def test_own_chats_have_pseudonyms_whatever_else_is_chosen(tmp_path, monkeypatch
         ("model.generate.top_k=1", "model.generate is called generate now."),
         ("evalaute.seed=1", "evalaute.seed is no setting; the nearest is evaluate."),
         ("format.tags.zz=1", "format.tags.zz is no setting; there are start, other, author, "),
-        ("experiment=smok", "Could not find 'experiment/smok'; there are audit, original, pairs,"),
+        ("experiment=smok", "Could not find 'experiment/smok'; there are audit, dailydialog, "),
         ("train.epochs", "Error parsing override 'train.epochs'."),
     ],
 )

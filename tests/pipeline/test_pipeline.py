@@ -162,7 +162,7 @@ def raw(place, name, **files):
 @pytest.mark.parametrize(
     ("name", "files", "expected"),
     [
-        ("none", {}, "data/raw/none: expected WhatsApp exports (.txt or .zip)"),
+        ("none", {}, "data/raw/none: expected exports of chats"),
         ("empty", {"chat__txt": ""}, "chat.txt: the file is empty"),
         ("other", {"notes__txt": "comprar pan\n"}, "notes.txt: no line looks like a message"),
         ("damaged", {"chat__zip": b"PK\x03\x04 broken"}, "chat.zip"),
@@ -180,9 +180,8 @@ def raw(place, name, **files):
     ],
 )
 def test_bad_exports_end_in_one_sentence(place, name, files, expected):
-    sentence = refused(
-        place, "parse", raw(place, name, **files), "data/m.parquet", "metrics/m.json"
-    )
+    outs = ("data/m.parquet", "data/p.parquet", "metrics/m.json")
+    sentence = refused(place, "parse", raw(place, name, **files), *outs)
     assert sentence.startswith("parse: ")
     assert expected in sentence
     assert "\n" not in sentence
@@ -190,7 +189,8 @@ def test_bad_exports_end_in_one_sentence(place, name, files, expected):
 
 def test_an_unknown_author_is_told_who_is_in_the_chats(place):
     folder = raw(place, "unknown", chat__txt=workshop.chat(3), people__yaml="author: Nadie\n")
-    sentence = refused(place, "parse", folder, "data/m.parquet", "metrics/m.json")
+    outs = ("data/m.parquet", "data/p.parquet", "metrics/m.json")
+    sentence = refused(place, "parse", folder, *outs)
     # Three sessions: nine messages of the author, six of the partner.
     assert f"{AUTHOR} (9), {PARTNER} (6)" in sentence
 
@@ -198,13 +198,13 @@ def test_an_unknown_author_is_told_who_is_in_the_chats(place):
 def test_too_few_replies_says_how_many_there_are_and_are_needed(place):
     folder = raw(place, "few", chat__txt=workshop.chat(7), people__yaml=workshop.PEOPLE)
     stage = [sys.executable, "-m"]
-    names = f"{folder}/people.yaml"
-    run(*stage, "stages.parse", folder, "data/a.parquet", "metrics/a.json", cwd=place)
+    parsed = ("data/a.parquet", "data/probes.parquet", "metrics/a.json")
+    run(*stage, "stages.parse", folder, *parsed, cwd=place)
     run(
         *stage,
         "stages.clean",
         "data/a.parquet",
-        names,
+        folder,
         "data/b.parquet",
         "data/people.parquet",
         "metrics/b.json",

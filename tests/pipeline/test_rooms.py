@@ -15,8 +15,8 @@ ROOT = Path(__file__).resolve().parents[2]
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text("utf-8"))["stages"]
 # From the ground up: a room imports those before it.
 ROOMS = (
-    *("core", "whatsapp", "privacy", "dataset", "model", "formatting", "training", "prediction"),
-    *("evaluation", "statistics", "report", "plots", "chat", "commands"),
+    *("core", "whatsapp", "sources", "privacy", "dataset", "model", "formatting", "training"),
+    *("prediction", "evaluation", "statistics", "report", "plots", "chat", "commands"),
 )
 
 

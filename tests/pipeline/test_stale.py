@@ -17,7 +17,7 @@ STAGES += ("statistics", "report")
 # Seconds, or nothing at all: no model is trained or run.
 COSMETIC = [
     ("evaluate.sharing_limits.membership=0.6", "evaluate report"),  # the report quotes the limit
-    ("evaluate.bootstrap=90", "evaluate report"),
+    ("evaluate.bootstrap=90", "evaluate statistics report"),
     ("evaluate.margins.author_score=0.2", "evaluate report"),
     ("report.language=en", "report"),
     ("report.shown_contexts=1", "report"),
@@ -27,7 +27,7 @@ COSMETIC = [
     ("espejo/plots/style.py", "report"),  # a colour
     ("espejo/report/es.yaml", "report"),  # a sentence
     ("espejo/report/page.css", "report"),
-    ("espejo/evaluation/habits.py", "evaluate report"),
+    ("espejo/evaluation/habits.py", "evaluate statistics report"),
     ("espejo/statistics/page.py", "statistics"),
     ("espejo/chat/terminal.py", ""),
     ("espejo/commands/model_card.py", ""),  # the text of the model card

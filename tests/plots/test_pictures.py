@@ -114,6 +114,49 @@ def test_at_a_glance_says_what_was_not_measured_or_on_little_and_the_verdict(wor
     assert "17" in title
 
 
+def test_at_a_glance_of_dialogues_shows_relevance_and_copies():
+    wording = Wording("en", "dialogues")
+    without_style = {key: value for key, value in scores().items() if key != "style"}
+    figure = evaluation.at_a_glance(without_style, wording)
+    assert len(figure.axes) == 2
+    texts = words_of(figure)
+    assert {wording.number(value) for value in (0.48, 0.34, 0.63)} <= texts
+    assert not [text for text in texts if "author" in text]
+
+
+def test_at_a_glance_of_questions_shows_facts_wording_and_what_leaves_the_field():
+    wording = Wording("en", "questions")
+    of_questions = {key: value for key, value in scores().items() if key != "style"} | {
+        "correctness": reported.correctness(base=0.11, examples=0.42, tuned=0.83, right=0.74),
+        "outside": reported.outcomes(base=(1, 9, 0, 0), tuned=(0, 8, 2, 0)),
+    }
+    figure = evaluation.at_a_glance(of_questions, wording)
+    held, right, chrf, outside = figure.axes
+    assert [line.get_xdata()[0] for line in held.lines if len(line.get_xdata()) == 1] == [
+        *(0.83, 0.42, 0.11),
+    ]
+    assert [line.get_xdata()[0] for line in chrf.lines if len(line.get_xdata()) == 1] == [
+        *(0.5, 0.3, 0.2),
+    ]
+    texts = words_of(figure)
+    assert {"0.83", "0.74", "0.50", "2 of 20", "0 of 20", "4 of 20"} <= texts
+    assert "with facts: 28" in held.get_title(loc="left")
+    assert "questions: 20" in outside.get_title(loc="left")
+    assert right.get_title(loc="left").startswith("Its facts")
+    none = evaluation.at_a_glance(of_questions | {"outside": {}}, wording)
+    assert wording.text("unmeasured") in words_of(none)
+
+
+@pytest.mark.parametrize("name", ["messages_over_time", "hour_weekday"])
+def test_of_data_without_times_a_picture_says_so(wording, name, tmp_path):
+    path = tmp_path / "none.csv"
+    reported.of_pictures()[name][:0].to_csv(path, index=False)
+    figure = DRAWN[name](style.read_csv(path), wording)
+    assert words_of(figure) == {wording.text("plots.no_times")}
+    style.save(figure, tmp_path / "none.png")
+    assert (tmp_path / "none.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_the_funnel_goes_down_and_names_steps_in_the_language(wording):
     table = pd.DataFrame({"step": ["messages exported", "turns"], "rows": [12345, 67]})
     figure = evaluation.funnel(table, wording)

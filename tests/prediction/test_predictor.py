@@ -82,7 +82,8 @@ def workplace(tmp_path, monkeypatch, composed, pair, turns):
     monkeypatch.setattr(form, "load_tokenizer", lambda model: pair.tokenizer)
     data, numbers = tmp_path / "data", tmp_path / "metrics"
     whole, kept, written = (data / f"{n}.parquet" for n in ("examples", "filtered", "formatted"))
-    listed = data / "people.parquet"
+    listed, probes = data / "people.parquet", data / "probes.parquet"
+    tables.write(pd.DataFrame(columns=["kind", "prompt"]), probes, tables.PROBES)
     tables.write(people(Cami="train", Mamá="context"), listed, tables.PEOPLE)
     start = pd.Timestamp("2025-03-03 21:00") + pd.to_timedelta(turns["turn"], unit="min")
     tables.write(turns.assign(start=start, end=start), data / "turns.parquet", tables.TURNS)
@@ -104,7 +105,7 @@ def workplace(tmp_path, monkeypatch, composed, pair, turns):
         form.main(kept, listed, written, numbers / "format.json")
         names = ("learnt", "losses", "ranks", "canaries", "replies")
         outs = (data / f"{name}.parquet" for name in names)
-        stage.main(written, learnt, listed, tmp_path / "model", *outs)
+        stage.main(written, learnt, listed, probes, tmp_path / "model", *outs)
         evaluate.main(data, numbers / "eval.json", tmp_path / "plots")
         return json.loads((numbers / "eval.json").read_text("utf-8"))
 

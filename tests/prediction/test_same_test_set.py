@@ -30,10 +30,12 @@ def workplace(tmp_path_factory, composed):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         settle(folder, composed())
-        names, data, numbers = folder / "raw" / "people.yaml", folder / "data", folder / "metrics"
-        parse.main(folder / "raw", data / "messages.parquet", numbers / "parse.json")
+        data, numbers = folder / "data", folder / "metrics"
+        tables_of_parse = (data / f"{name}.parquet" for name in ("messages", "probes"))
+        parse.main(folder / "raw", *tables_of_parse, numbers / "parse.json")
         clean.main(
-            *(data / "messages.parquet", names, data / "clean.parquet", data / "people.parquet"),
+            *(data / "messages.parquet", folder / "raw"),
+            *(data / "clean.parquet", data / "people.parquet"),
             *(numbers / "clean.json", folder / "reports" / "personal_data.md"),
         )
         group.main(

@@ -11,6 +11,7 @@ from espejo.core import metrics, tables
 from espejo.privacy import cleaning
 from espejo.privacy.cleaning import CleanConfig
 from stages import clean as stage
+from tests.helpers.configs import DATA
 from tests.helpers.workshop import ROOT
 
 DEFAULT, RECIPE = (
@@ -47,6 +48,8 @@ def table(*rows):
             "text": pd.Series([row[1] for row in rows], dtype="str"),
             "edited": False,
             "caption": pd.Series([row[2] if row[2:] else "" for row in rows], dtype="str"),
+            "app": "whatsapp",
+            "split": None,
         }
     )
 
@@ -166,11 +169,11 @@ def test_the_table_given_is_left_as_it_was():
 
 def run_stage(folder, messages, people_yaml, **changed):
     """Run the stage in `folder`; returns the cleaned table, the account and the report."""
-    params = yaml.safe_dump({"clean": DEFAULT | changed})
+    params = yaml.safe_dump({"clean": DEFAULT | changed, "data": DATA})
     (folder / "params.yaml").write_text(params, "utf-8")
     (folder / "people.yaml").write_text(people_yaml, "utf-8")
     tables.write(messages, folder / "messages.parquet", tables.MESSAGES)
-    paths = ("messages.parquet", "people.yaml", "clean.parquet", "people.parquet")
+    paths = ("messages.parquet", ".", "clean.parquet", "people.parquet")
     stage.main(*(folder / name for name in (*paths, "clean.json", "report.md")))
     return (
         tables.read(folder / "clean.parquet", tables.CLEAN),

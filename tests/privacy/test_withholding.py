@@ -8,12 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from espejo.core.config import DataConfig
 from espejo.core.errors import UserError
 from espejo.privacy import nicknames, pii, pseudonyms
 from espejo.privacy.people import People
 from espejo.privacy.withheld_names import WithheldNames
 from espejo.privacy.withholding import Redactor, withhold
+from espejo.sources import ParseConfig
 from stages import parse
+from tests.helpers.configs import DATA
 
 # All invented; Argentina reserves no phone numbers for fiction.
 PEOPLE = People(
@@ -198,6 +201,8 @@ def messages(*rows):
         kind="message",
         edited=False,
         caption="",
+        origin=None,
+        all_names=None,
     )
 
 
@@ -303,7 +308,11 @@ def test_the_longest_message_takes_seconds_not_minutes(unit):
 @pytest.fixture
 def raw(tmp_path, monkeypatch):
     """A folder of exports, read as the stage does."""
-    monkeypatch.setattr(parse, "params", lambda config: config(min_understood=0.98))
+    config = {
+        DataConfig: DataConfig.model_validate(DATA),
+        ParseConfig: ParseConfig(min_understood=0.98, timezone=None),
+    }
+    monkeypatch.setattr(parse, "params", config.get)
     lines = [
         f"1/2/2025, 10:{minute:02} - {line}\n"
         for minute, line in enumerate(
@@ -316,7 +325,7 @@ def raw(tmp_path, monkeypatch):
 
 def test_the_first_run_proposes_nicknames_beside_the_names(raw):
     with pytest.raises(UserError, match="names no author"):
-        parse.main(raw, raw / "messages.parquet", raw / "parse.json")
+        parse.main(raw, raw / "messages.parquet", raw / "probes.parquet", raw / "parse.json")
     people_yaml = (raw / "people.yaml").read_text("utf-8")
     assert "  Natalia:   # also called Naty? Then say so under aliases\n" in people_yaml
 
@@ -326,7 +335,7 @@ def test_what_is_printed_names_nobody_where_it_may_be_kept(terminal, raw, monkey
     people_yaml = "author: Juli\npeople: {Natalia: train, Tincho: train}\n"
     (raw / "people.yaml").write_text(people_yaml, "utf-8")
     monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal, raising=False)
-    parse.main(raw, raw / "messages.parquet", raw / "parse.json")
+    parse.main(raw, raw / "messages.parquet", raw / "probes.parquet", raw / "parse.json")
     printed = capsys.readouterr().out
     assert ("Natalia" in printed) is terminal
     assert "4 messages by 3 people in 1 files" in printed
@@ -339,7 +348,7 @@ def test_it_is_told_apart_whose_messages_are_withheld(raw, capsys):
     with (raw / "WhatsApp Chat with Natalia.txt").open("a", encoding="utf-8") as chat:
         chat.write("1/2/2025, 11:00 - Natalia: mañana no puedo ir al cine con ustedes\n")
         chat.write("1/2/2025, 11:01 - Tincho: Natalia: mañana no puedo ir al cine con ustedes\n")
-    parse.main(raw, raw / "messages.parquet", raw / "parse.json")
+    parse.main(raw, raw / "messages.parquet", raw / "probes.parquet", raw / "parse.json")
     assert (
         "6 messages by 3 people in 1 files, 3 of them withheld (2 by people who withhold, 1 of "
         "others that only repeat them)" in capsys.readouterr().out

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from espejo.commands.inputs import CONFIGS
 from espejo.core import metrics, tables
 from espejo.core.errors import UserError
-from espejo.evaluation import controls, habits, memorization, second_name, two_sample
+from espejo.evaluation import apps, controls, habits, memorization, second_name, two_sample
 from espejo.evaluation.intervals import relation
 from espejo.report import page, sections, verdicts
 from espejo.report.wording import FOLDER, Wording
@@ -943,3 +943,36 @@ def test_the_stage_draws_every_picture_that_dvc_expects(ran):
     written = {f"plots/{path.name}" for path in (ran[0] / "plots").glob("*.png")}
     assert written == expected
     assert all((ran[0] / path).is_file() for path in outs)
+
+
+@pytest.mark.parametrize("language", BOTH, ids=LANGUAGES)
+def test_apps_are_compared_in_a_section_of_their_own_with_the_habits_that_differ(language):
+    capital = {"first": interval(0.1), "second": interval(0.9), "difference": interval(-0.8)}
+    length = {"first": interval(20.0), "second": interval(21.0), "difference": interval(-1.0, 2)}
+    comparison = {
+        "turns": 120,
+        "told_apart": interval(0.9),
+        "same_app": {"whatsapp": interval(0.55)},
+        "habits": {"characters": length, "capital": capital},
+        "verdict": "apps",
+    }
+    few_turns = {"told_apart": few(n=4), "same_app": {}, "habits": {}, "verdict": "few"}
+    between = {"telegram": {"whatsapp": comparison}, "signal": {"telegram": few_turns}}
+    section = sections.apps(between, language)
+    whole, of_habits = (block for block in section.blocks if block.kind == "table")
+    assert whole.rows[0][0].startswith("Telegram ")
+    assert whole.rows[0][2] == f"WhatsApp: {language.interval(interval(0.55))}"
+    assert [row[3] for row in whole.rows] == [
+        language.text("apps.verdicts.apps"),
+        language.text("apps.verdicts.few"),
+    ]
+    assert whole.rows[1][2] == "–"
+    assert [*of_habits.heads[1:3]] == ["Telegram", "WhatsApp"]
+    assert [row[0] for row in of_habits.rows] == [language.text("apps.habits.names.capital")]
+    assert of_habits.rows[0][3] == language.points(capital["difference"])
+
+
+def test_every_verdict_and_habit_of_apps_has_words():
+    for wording in BOTH:
+        assert {*wording.group("apps.habits.names")} == {*apps.HABITS}
+        assert {*wording.group("apps.verdicts")} == {"few", "none", "alone", "chats", "apps"}

@@ -35,6 +35,8 @@ def messages(*rows):
             "text": pd.Series([row[1] for row in full], dtype="str"),
             "edited": False,
             "caption": "",
+            "app": "whatsapp",
+            "split": pd.Series([None] * len(rows), dtype="str"),
         }
     )
 
@@ -132,6 +134,25 @@ def test_withheld_rows_count_as_nothing():
     assert shares.to_dict("records") == [{"period": "2025-03-03", "author": 1, "others": 0}]
 
 
+def test_what_was_forwarded_is_not_its_senders():
+    table = messages(("Juli", "hola"), ("Juli", "LEER ESTO YA", "forwarded"), ("Cami", "¿qué?"))
+    left = measures.with_words(table)
+    result = measures.of_messages(left, measures.numbered(left, JULI, 10), cutter())
+    words_of = {name: group["words"] for name, group in result.items()}
+    assert words_of == {"all": 2, "author": 1, "person_1": 1}
+
+
+def test_each_app_is_measured_by_itself():
+    table = messages(("Juli", "hola"), ("Cami", "hola hola"), ("Juli", "chau ya"), ("Juli", "si"))
+    table["app"] = ["telegram", "telegram", "whatsapp", "whatsapp"]
+    result = measures.of_apps(table, "Juli", cutter())
+    words_of = {
+        app: {name: group["words"] for name, group in of.items()} for app, of in result.items()
+    }
+    assert words_of == {"telegram": {"all": 3, "author": 1}, "whatsapp": {"all": 3, "author": 3}}
+    assert result["telegram"]["all"]["vocabulary_richness"] == pytest.approx(100 / 3)
+
+
 def test_examples_are_measured_with_and_without_their_context():
     table = examples(("train", ["vas?"], ["voy", "ya"]), ("test", [], ["voy ya"]))
     result = measures.of_examples(table, cutter())
@@ -221,6 +242,17 @@ def test_hours_and_weekdays():
     assert not activity.hour_weekday(times[:0])["messages"].any()
 
 
+def test_without_times_there_are_no_periods_and_no_hours():
+    table = messages(("Juli", "a"), ("Cami", "b")).assign(timestamp=pd.NaT)
+    assert measures.days(table) == 0
+    for frame, columns in (
+        (activity.over_time(table, table["author"].eq("Juli")), ["period", "author", "others"]),
+        (activity.hour_weekday(table["timestamp"]), ["weekday", "hour", "messages"]),
+    ):
+        assert frame.columns.tolist() == columns
+        assert frame.empty
+
+
 def test_lengths_of_the_author_alone_leave_the_others_at_0():
     table = messages(("Juli", "😀"), ("Juli", "uno"), ("Juli", "a b c d"), ("Juli", "x " * 40))
     turns = pd.DataFrame({"author": ["Juli"], "messages": [list(table["text"])]})
@@ -261,8 +293,10 @@ def tree(tmp_path, monkeypatch, composed):
         rows=CHAT_ROWS,
         replies=(("train", ["vamos?"], ["siii la zanfonía de cuerdas", "😀"]),),
         pseudonyms=None,
+        kind="chats",
+        change=lambda table: table,
     ):
-        table = messages(*rows)
+        table = change(messages(*rows))
         clean = table[table["kind"].isin(["message", "withheld"])]
         if pseudonyms:
             called = {name: pseudonyms.format(n=number) for number, name in enumerate(NAMES)}
@@ -270,8 +304,8 @@ def tree(tmp_path, monkeypatch, composed):
         spoken = clean[clean["kind"] == "message"]
         turns = pd.DataFrame(
             {
-                "chat": "c",
-                "session": 0,
+                "chat": spoken["chat"].tolist(),
+                "session": spoken["chat"].factorize()[0],
                 "turn": range(len(spoken)),
                 "author": spoken["author"].tolist(),
                 "start": spoken["timestamp"].tolist(),
@@ -296,16 +330,19 @@ def tree(tmp_path, monkeypatch, composed):
             ("formatted", formatted, tables.FORMATTED),
         ):
             tables.write(frame, data / f"{name}.parquet", schema)
-        (tmp_path / "people.yaml").write_text(
-            f"author: {NAMES[0]}\npeople: {{{NAMES[1]}: train, {NAMES[2]}: withhold}}\n", "utf-8"
-        )
+        if kind == "chats":
+            (tmp_path / "people.yaml").write_text(
+                f"author: {NAMES[0]}\npeople: {{{NAMES[1]}: train, {NAMES[2]}: withhold}}\n",
+                "utf-8",
+            )
         params = composed()
         params["clean"] |= {"pseudonyms": pseudonyms}
+        params["data"] |= {"kind": kind}
         params["statistics"] = {"top_words": 5, "languages": ["es", "en"], "people": 10}
         (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), "utf-8")
         stage.main(
             data,
-            tmp_path / "people.yaml",
+            tmp_path,
             tmp_path / "metrics" / "statistics.json",
             tmp_path / "plots",
             tmp_path / "reports" / "statistics.md",
@@ -353,6 +390,69 @@ def test_the_stage_writes_what_dvc_expects_twice_the_same(tree):
         "person_1": 2,
     }
     assert result["clean"]["person_1"]["samples"] == 1
+
+
+def without_times(table):
+    """Each pair of messages is a chat of its own, without times."""
+    return table.assign(timestamp=pd.NaT, chat=[f"c{index // 2}" for index in range(len(table))])
+
+
+@pytest.mark.parametrize(
+    ("kind", "speakers", "sentences"),
+    [
+        (
+            "dialogues",
+            ("A", "B"),
+            ("# What the dialogues hold", "% of them speaker B's", "| B (author) | A (person"),
+        ),
+        (
+            "questions",
+            ("question", "answer"),
+            ("# What the questions and answers", "% of them answers", "| the answers, clean |"),
+        ),
+    ],
+)
+def test_data_of_nobody_and_without_times(tree, kind, speakers, sentences):
+    other, learnt = speakers
+    rows = ((other, "hola, ¿hay pan?"), (learnt, "queda poco"), (other, "¿y sal?"), (learnt, "no"))
+    folder = tree(rows, kind=kind, change=without_times)
+    result = json.loads((folder / "metrics" / "statistics.json").read_text("utf-8"))
+    assert result["verdict"] == "not_applicable"
+    assert (result["whole"]["days"], result["whole"]["author_share"]) == (0, 50.0)
+    words_of = {name: group["words"] for name, group in result["clean"].items()}
+    assert words_of == {"all": 8, "author": 3, "person_1": 5}
+    assert "between_apps" not in result
+    lines = {
+        path.name: path.read_text("utf-8").splitlines() for path in (folder / "plots").iterdir()
+    }
+    assert lines["hour_weekday.csv"] == ["weekday,hour,messages"]
+    assert lines["messages_over_time.csv"] == ["period,author,others"]
+    assert lines["turn_lengths.csv"][2] == "1,50.0,0.0,50.0,0.0"  # "no" has one word
+    page = (folder / "reports" / "statistics.md").read_text("utf-8")
+    for sentence in ("the data have no times", "No verdict is given", *sentences):
+        assert sentence in page
+    for phrase in ("author's", "erson by person", "people.yaml", "LIMA", "0 days"):
+        assert phrase not in page
+
+
+def test_a_second_app_has_its_table_and_is_compared(tree):
+    def in_two_apps(table):
+        return table.assign(
+            app=["telegram" if index < 2 else "whatsapp" for index in range(len(table))],
+            chat=[f"c{int(index < 2)}" for index in range(len(table))],
+        )
+
+    folder = tree(change=in_two_apps)
+    result = json.loads((folder / "metrics" / "statistics.json").read_text("utf-8"))
+    words_of = {app: of["author"]["words"] for app, of in result["apps"].items()}
+    assert words_of == {"telegram": 5, "whatsapp": 0}  # there it is an emoji
+    comparison = result["between_apps"]["telegram"]["whatsapp"]
+    assert (comparison["verdict"], comparison["turns"]) == ("few", 1)
+    page = (folder / "reports" / "statistics.md").read_text("utf-8")
+    assert "### telegram\n\n|  | everybody | the author |\n" in page
+    one_app = tree()
+    assert "App by app" not in (one_app / "reports" / "statistics.md").read_text("utf-8")
+    assert "between_apps" not in json.loads((one_app / "metrics" / "statistics.json").read_text())
 
 
 def test_pseudonyms_change_nothing_that_is_counted(tree):

@@ -198,7 +198,7 @@ def test_an_export_twice_changes_no_table(name, tmp_path, monkeypatch):
         for file in files:
             write(Path(raw) / file, chat)
         Path(raw, "people.yaml").write_text("author: Ana\npeople:\n  Beto: train\n")
-        parse.main(Path(raw), Path(f"{raw}.parquet"), Path(f"{raw}.json"))
+        parse.main(Path(raw), *(Path(f"{raw}{end}") for end in (".parquet", ".probes", ".json")))
         tables.append(pd.read_parquet(f"{raw}.parquet"))
         accounts.append(json.loads(Path(f"{raw}.json").read_text())["messages"])
     pd.testing.assert_frame_equal(*tables)

@@ -80,7 +80,7 @@ def messages(texts, people, chat):
         time = START + timedelta(days=index // 3, minutes=index % 3)
         # Turns have two messages, so that none is empty if `text` is blank.
         rows += [
-            (chat, index, time, author, "message", message, False, "")
+            (chat, index, time, author, "message", message, False, "", "whatsapp", None)
             for message in (text, f"bien {index}")
         ]
     return pd.DataFrame(rows, columns=tables.MESSAGES.names)

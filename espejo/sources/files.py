@@ -1,0 +1,199 @@
+"""The files of a folder, on the disk and in zips, each with the reader that recognises it."""
+
+import re
+import stat
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from espejo import whatsapp
+from espejo.sources.export import ExportError, SourceFile
+from espejo.sources.registry import Reader
+from espejo.whatsapp.headers import HEADER
+from espejo.whatsapp.text import decode
+
+MAX_BYTES = 1 << 31  # of a file; the largest account that was seen has some 500 MB
+MAX_MEMBERS = 200_000  # of a zip
+_DATA = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".tab", ".parquet", ".txt")
+_PAGE = ".html"
+SUFFIXES = (*_DATA, _PAGE, ".zip")  # of files that may hold data
+_HIDDEN = re.compile(r"(?:\A|/)(?:\.|__MACOSX/)")
+_NO_DATA = re.compile(r"(?:README|LICENSE|NOTICE)\b", re.IGNORECASE)
+# How the web pages are called that Telegram, Meta and DiscordChatExporter write.
+_CHAT_PAGE = re.compile(r"(?:messages\d*|message_\d+|.* \[\d{15,}\](?: \[part \d+\])?)\.html\Z")
+_TO_JSON = "export the chats again and choose JSON as the format (docs/sources.md says where)"
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The files with data in a folder, by who reads them, and those that nobody reads."""
+
+    by_reader: dict[Reader, list[SourceFile]]
+    whatsapp: list[Path]  # .txt and .zip
+    unknown: list[SourceFile]  # that no reader recognises
+    pages: list[SourceFile]  # web pages of chats, in folders where no reader has a file
+    damaged: list[ExportError]  # about zips
+
+
+def contents(folder: Path, readers: Sequence[Reader], with_whatsapp: bool) -> Contents:
+    """What lies in `folder`, or in the one file `folder`, where it holds nothing but data.
+
+    As `inventory`; without `with_whatsapp`, what is not recognised goes to the last of the
+    `readers`, which says what is wrong with it.
+
+    Raises ExportError for a file that lies in `folder` itself and that nobody recognises, for chats
+    as web pages, and for a damaged or locked zip.
+    """
+    inside = inventory(folder, readers, with_whatsapp)
+    for error in inside.damaged:
+        raise error
+    for page in inside.pages:
+        raise ExportError(f"{page.name}: this is a web page, and espejo reads JSON; {_TO_JSON}.")
+    if not with_whatsapp and inside.unknown:
+        inside.by_reader.setdefault(readers[-1], []).extend(inside.unknown)
+        return replace(inside, unknown=[])
+    for file in inside.unknown:
+        if len(file.path.parts) == 1:  # deeper, it belongs to an app's download
+            raise ExportError(
+                f"{file.name}: no export that espejo knows (docs/sources.md lists them); remove "
+                "it, or put the app's whole download here as it came, zipped or in a folder of "
+                "its own."
+            )
+    return inside
+
+
+def inventory(folder: Path, readers: Sequence[Reader], with_whatsapp: bool) -> Contents:
+    """What lies in `folder`, or in the one file `folder`, among whatever else.
+
+    With `with_whatsapp`, texts and zips that no reader recognises are exports of WhatsApp.
+    """
+    by_reader: dict[Reader, list[SourceFile]] = {}
+    exports, unknown, pages, damaged = [], [], [], []
+    candidates = _whatsapp_candidates(folder) if with_whatsapp else frozenset()
+    for path in paths(folder):
+        try:
+            members = list(_members(path, folder))
+            if path in candidates and path.suffix.lower() == ".zip" and _holds_whatsapp(members):
+                exports.append(path)
+                continue
+            pages += [file for file in members if file.path.suffix.lower() == _PAGE]
+            data = [file for file in members if file.path.suffix.lower() != _PAGE]
+            readers_of = [reader_of(file, readers) for file in data]
+        except ExportError as error:
+            damaged.append(error)
+            continue
+        if path in candidates and not any(readers_of) and not any(map(_is_chat_page, members)):
+            exports.append(path)
+            continue
+        for file, reader in zip(data, readers_of, strict=True):
+            if reader is None:
+                unknown.append(file)
+            else:
+                by_reader.setdefault(reader, []).append(file)
+    places = {file.path.parent for files in by_reader.values() for file in files}
+    pages = [page for page in filter(_is_chat_page, pages) if page.path.parent not in places]
+    return Contents(by_reader, exports, unknown, pages, damaged)
+
+
+def reader_of(file: SourceFile, readers: Sequence[Reader]) -> Reader | None:
+    """The first of the `readers` that recognises a file, None if none does."""
+    return next((reader for reader in readers if reader.recognises(file)), None)
+
+
+def _whatsapp_candidates(folder: Path) -> frozenset[Path]:
+    if folder.is_dir():
+        return frozenset(whatsapp.find_exports(folder))
+    return frozenset({folder} if folder.suffix.lower() in (".txt", ".zip") else ())
+
+
+def paths(folder: Path) -> Iterator[Path]:
+    """The files in a folder and its subfolders that may hold data, sorted."""
+    if not folder.is_dir():
+        if folder.exists() and not stat.S_ISREG(folder.stat().st_mode):
+            raise ExportError(f"{folder.name}: this is no ordinary file; move it away.")
+        yield folder
+        return
+    for path in sorted(folder.rglob("*")):
+        place = path.relative_to(folder).as_posix()
+        is_data = path.suffix.lower() in SUFFIXES and path.is_file()
+        if is_data and not _HIDDEN.search(place) and not _NO_DATA.match(path.name):
+            yield path
+
+
+def _members(path: Path, folder: Path) -> Iterator[SourceFile]:
+    """A file itself, or the files with data and the web pages in a zip."""
+    inside = path.relative_to(folder).as_posix() if path != folder else path.name
+    place = PurePosixPath(inside)
+    if path.suffix.lower() != ".zip":
+        yield SourceFile(
+            place, path.stat().st_size, partial(_load, lambda: path.open("rb"), path.name)
+        )
+        return
+    with _readable(path.name):
+        archive = zipfile.ZipFile(path)
+    members = archive.infolist()
+    if len(members) > MAX_MEMBERS:
+        raise ExportError(
+            f"{path.name}: the zip holds {len(members):,} files, more than {MAX_MEMBERS:,}; unpack "
+            "it, and put only the chats here."
+        )
+    for member in sorted(members, key=lambda member: member.filename):
+        inner = PurePosixPath(member.filename)
+        if inner.suffix.lower() in (*_DATA, _PAGE) and not _HIDDEN.search(member.filename):
+            yield SourceFile(
+                place / inner,
+                member.file_size,
+                partial(_load, partial(archive.open, member), path.name),
+            )
+
+
+def _load(opened: Callable[[], IO[bytes]], name: str, size: int | None) -> bytes:
+    """The first `size` bytes of a file, or all. A zip may declare a false size: these are counted.
+
+    Raises ExportError, about the file or zip `name`.
+    """
+    with _readable(name), opened() as file:
+        data = file.read(MAX_BYTES + 1 if size is None else size)
+    if len(data) > MAX_BYTES:
+        raise ExportError(
+            f"{name}: holds more than {MAX_BYTES:,} bytes, far beyond any export; export fewer "
+            "chats at once."
+        )
+    return data
+
+
+@contextmanager
+def _readable(name: str) -> Iterator[None]:
+    """Turn what a disk or a zip may raise into an ExportError about the file `name`."""
+    try:
+        yield
+    except PermissionError:
+        raise ExportError(
+            f"{name}: there is no permission to read it; allow it (chmod u+r) or copy it anew."
+        ) from None
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError):
+        raise ExportError(f"{name}: the zip is damaged; copy or download it again.") from None
+    except (RuntimeError, NotImplementedError):
+        raise ExportError(
+            f"{name}: the zip is locked or packed oddly; unpack it, and put its files here."
+        ) from None
+    except OSError as error:
+        reason = error.strerror or "error"
+        raise ExportError(f"{name}: cannot be read ({reason}); copy it anew.") from None
+
+
+def _holds_whatsapp(members: Sequence[SourceFile]) -> bool:
+    """Whether a zip is an export of WhatsApp: a text in it begins with a message's header."""
+    texts = (file for file in members if file.path.suffix.lower() == ".txt")
+    return any(
+        any(map(HEADER.match, decode(file.head).data.decode().split("\n")[:5])) for file in texts
+    )
+
+
+def _is_chat_page(file: SourceFile) -> bool:
+    return bool(_CHAT_PAGE.match(file.path.name))
