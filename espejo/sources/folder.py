@@ -59,7 +59,8 @@ def read_folder(folder: Path, data: DataConfig, config: ParseConfig) -> Folder:
 
     Raises ExportError (a UserError) for what cannot be read, and if there is nothing to read.
     """
-    columns = {use: name for use, name in data.columns.model_dump().items() if name}
+    named = {"question": data.columns.question, "answer": data.columns.answer}
+    columns = {use: name for use, name in named.items() if name}
     options = Options(zone(config.timezone), columns)
     if not data.dataset:
         return read_all(folder, data.kind, options, config.min_understood)

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from espejo import whatsapp
 from stages import parse
+from tests.helpers.configs import DATA
 
 PEOPLE = ("Ana", "Beto", "Caro")
 NAMES = [
@@ -191,7 +193,8 @@ def test_groups_of_one_name(tmp_path):
 def test_an_export_twice_changes_no_table(name, tmp_path, monkeypatch):
     """Otherwise test replies would count twice, and some would be in training too."""
     monkeypatch.chdir(tmp_path)
-    Path("params.yaml").write_text("parse: {min_understood: 0.98}\n")
+    params = {"parse": {"min_understood": 0.98, "timezone": None}, "data": DATA}
+    Path("params.yaml").write_text(yaml.safe_dump(params))
     chat = [(n * 7, ("Ana", "Beto")[n % 3 == 0], f"mensaje {n % 5}") for n in range(60)]
     tables, accounts = [], []
     for raw, files in (("once", ["Ana.txt"]), ("twice", ["Ana.txt", name])):

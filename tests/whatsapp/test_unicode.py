@@ -17,7 +17,7 @@ from espejo.formatting.labels import IGNORED, encode
 from espejo.formatting.training_texts import training_texts
 from espejo.model import loading
 from espejo.privacy.cleaning import CleanConfig, clean
-from tests.helpers.configs import typed
+from tests.helpers.configs import split, typed
 
 # Nearly all of Unicode is letters of East Asia, so special characters are drawn as often.
 STRANGE = [
@@ -110,7 +110,7 @@ def test_any_text_and_name_goes_through_all_stages(
     cleaned = clean(raw, CleanConfig(**params["clean"]), {})[0]  # with personal data replaced
 
     author = people[2]
-    grouped = turns.split(turns.turns(cleaned, "1h", "3h"), author, 0.2, 0.2, 1)
+    grouped = split(turns.turns(cleaned, "1h", "3h"), author, 0.2, 0.2, at_least=1)
     pairs = write_and_read(turns.examples(grouped, author, 4), tables.EXAMPLES)
     train, test = (pairs[pairs["split"].eq(name)] for name in ("train", "test"))
     dropped = reasons(train, test, FilterConfig(**params["filter"]))
