@@ -17,6 +17,11 @@ import tempfile
 import time
 from pathlib import Path
 
+from espejo import sources
+from espejo.core.config import GroupConfig
+from espejo.dataset import splits
+from espejo.dataset.turns import examples, turns
+
 WORDS = tuple(
     """
     hola che mañana vamos al río o no sé todavía hay que ver si llueve dale traé mate y yerba jajaja
@@ -85,17 +90,10 @@ def _load(path: Path) -> int:
 
 
 def _read(path: Path) -> int:
-    from espejo import sources
-
     return len(sources.read(path, timezone="America/Argentina/Cordoba"))
 
 
 def _group(path: Path) -> int:
-    from espejo import sources
-    from espejo.core.config import GroupConfig
-    from espejo.dataset import splits
-    from espejo.dataset.turns import examples, turns
-
     config = GroupConfig(
         **{"turn_gap": "1h", "session_gap": "3h", "history": 6, "validation": 0.1, "test": 0.1},
         **{"min_replies": 1, "near_duplicates": 0.7, "seed": 7},
