@@ -164,21 +164,20 @@ def test_groups_are_of_texts_that_say_the_same_directly_or_through_a_third():
 # Both sides of a dialogue
 
 
-def test_where_both_speakers_are_learnt_each_turn_but_the_first_is_a_reply_of_the_author():
-    rows = [("A", "hola"), ("B", "buenas"), ("A", "¿qué tal?"), ("B", "bien")]
-    turns = pd.DataFrame(
+def one_session(rows):
+    """Turns of one message each, from (author, text)."""
+    fixed = {"chat": "1", "session": 0, "split": "train"}
+    return pd.DataFrame(
         [
-            {
-                "chat": "1",
-                "session": 0,
-                "turn": turn,
-                "author": author,
-                "messages": [text],
-                "split": "train",
-            }
+            fixed | {"turn": turn, "author": author, "messages": [text]}
             for turn, (author, text) in enumerate(rows)
         ]
     )
+
+
+def test_where_both_speakers_are_learnt_each_turn_but_the_first_is_a_reply_of_the_author():
+    rows = [("A", "hola"), ("B", "buenas"), ("A", "¿qué tal?"), ("B", "bien")]
+    turns = one_session(rows)
     result = examples(turns, "B", 4, ["A"])
     assert dict(zip(result["id"], result["reply"], strict=True)) == {
         "s0t1": ["buenas"],
@@ -195,19 +194,7 @@ def test_where_both_speakers_are_learnt_each_turn_but_the_first_is_a_reply_of_th
 
 def test_what_is_forwarded_is_a_turn_of_its_own_and_no_reply():
     rows = [("Cami", "hola"), ("Juli", "mirá"), ("forwarded", "GRAN SORTEO"), ("Juli", "jaja")]
-    turns = pd.DataFrame(
-        [
-            {
-                "chat": "Cami",
-                "session": 0,
-                "turn": turn,
-                "author": author,
-                "messages": [text],
-                "split": "train",
-            }
-            for turn, (author, text) in enumerate(rows)
-        ]
-    )
+    turns = one_session(rows)
     result = examples(turns, "Juli", 4)
     assert result["reply"].tolist() == [["mirá"], ["jaja"]]
     assert result["context"].iloc[1][-1] == {"author": "forwarded", "messages": ["GRAN SORTEO"]}
