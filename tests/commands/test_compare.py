@@ -13,7 +13,7 @@ from espejo.commands.cli import commands
 from espejo.core import metrics, tables
 from espejo.core.errors import UserError
 from tests.helpers import reported
-from tests.helpers.workshop import run
+from tests.helpers.workshop import init_dvc, run
 
 STAGE = {
     "cmd": "true",
@@ -53,7 +53,7 @@ def repository(tmp_path_factory):
     run("git", "init", "-q", "-b", "main", cwd=folder)
     for name in ("user.name", "user.email"):
         run("git", "config", name, "tester", cwd=folder)
-    run("dvc", "init", "-q", cwd=folder)
+    init_dvc(folder)
     pipeline = {"stages": {"evaluate": STAGE}, "metrics": ["metrics/eval.json"]}
     (folder / "dvc.yaml").write_text(yaml.safe_dump(pipeline), "utf-8")
     results(folder, "smollm2", 2.5, "main says", "pass")

@@ -10,7 +10,7 @@ import pexpect
 import pytest
 import yaml
 
-from tests.helpers.workshop import ROOT, environment, run
+from tests.helpers.workshop import ROOT, environment, init_dvc, run
 
 COMMAND = [sys.executable, "-m", "espejo.commands.cli", "forget"]
 
@@ -32,7 +32,7 @@ def project(tmp_path):
     run("git", "init", "-q", cwd=tmp_path)
     run("git", "config", "user.name", "tester", cwd=tmp_path)
     run("git", "config", "user.email", "tester@localhost", cwd=tmp_path)
-    run("dvc", "init", "-q", cwd=tmp_path)
+    init_dvc(tmp_path)
     run("dvc", "commit", "-q", "-f", cwd=tmp_path)
     run("git", "add", "-A", cwd=tmp_path)
     run("git", "commit", "-qm", "demo", cwd=tmp_path)

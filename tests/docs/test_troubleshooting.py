@@ -9,7 +9,7 @@ import yaml
 from espejo.core.errors import UserError
 from espejo.model import manifest
 from tests.helpers import workshop
-from tests.helpers.workshop import ROOT, run
+from tests.helpers.workshop import ROOT, init_dvc, run
 
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text("utf-8")
 RAISED = {"UserError", "ExportError"}
@@ -227,7 +227,7 @@ def test_after_a_run_that_failed_the_model_comes_back_as_the_chat_says(tmp_path)
     (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"train": stage}}), "utf-8")
     (tmp_path / "params.yaml").write_text("train: lora\n", "utf-8")
     run("git", "init", "-q", cwd=tmp_path)
-    run("dvc", "init", "-q", cwd=tmp_path)
+    init_dvc(tmp_path)
     run("dvc", "repro", "-q", cwd=tmp_path)
     (tmp_path / "params.yaml").write_text("train: LoRA\n", "utf-8")
     assert run("dvc", "repro", "-q", cwd=tmp_path, check=False).returncode

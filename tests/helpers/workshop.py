@@ -28,6 +28,16 @@ def run(*command, cwd, check=True, **more):
     return ran
 
 
+def init_dvc(folder):
+    """DVC in `folder`, without the programs that it starts in the background, as in the project's
+    own .dvc/config: those send statistics, look for a newer version, and write in DVC's folders
+    after the command has ended.
+    """
+    run("dvc", "init", "-q", cwd=folder)
+    for setting in ("core.analytics", "core.check_update"):
+        run("dvc", "config", setting, "false", cwd=folder)
+
+
 def clone(folder):
     """Copy the working tree, uncommitted work included, as one commit of a new repository."""
     files = run("git", "ls-files", "-co", "--exclude-standard", "-z", cwd=ROOT).stdout.split("\0")
