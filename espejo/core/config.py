@@ -113,8 +113,8 @@ class DataConfig(Section):
 
     section = "data"
     raw: Word  # a folder
-    # chats: of people, by whose names and consents stand in people.yaml | dialogues: between two
-    # speakers nobody knows | questions: with their answers
+    # chats: of people, whose names and consents are in people.yaml | dialogues: between two
+    # speakers without names | questions: with their answers
     kind: Literal["chats", "dialogues", "questions"]
     learnt: Literal["second", "both"]  # whose utterances of a dialogue
     dataset: Word | None  # of dialogues or questions: an id on the Hugging Face hub, not `raw`
