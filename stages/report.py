@@ -72,7 +72,7 @@ def main(data: Path, metrics_dir: Path, plots_dir: Path, reports_dir: Path) -> N
     suspects = second_names["name"].tolist()
     answers = contents.answers(scores, wording, evaluate, predict, suspects)
     if trial := verdicts.trial(trained, wording):
-        lead, answers = f"**{trial}** {lead}", verdicts.undecided(answers)
+        lead, answers = f"**{trial}** {lead}", verdicts.undecided(answers, wording)
     parts = contents.parts(scores, accounts, replies, tested, giveaways, wording, evaluate)
     pictures = {f"{name}.png": (plots_dir / f"{name}.png").read_bytes() for name in figures}
     files.write(page.html(wording, lead, answers, parts, pictures), reports_dir / "report.html")

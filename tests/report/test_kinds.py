@@ -206,6 +206,19 @@ def test_dialogues_are_judged_by_likelihood_alone():
     assert verdicts.worth(worse, Wording("en", "dialogues"), EVALUATE, ROWS).verdict == "no"
 
 
+def test_of_a_trial_on_questions_nothing_is_concluded_or_advised(wording):
+    scores = {"kind": "questions", "correctness": correctness(), "outside": outcomes()}
+    answers = contents.answers(scores, wording, EVALUATE, ROWS)
+    undecided = verdicts.undecided(answers, wording)
+    assert [answer.verdict for answer in undecided] == ["trial"] * 3
+    concluded = ("By their facts, yes", "By these numbers, yes", "No: it refuses")
+    for answer, trial, beginning in zip(answers, undecided, concluded, strict=True):
+        assert answer.sentences[0].startswith(beginning)
+        assert trial.sentences[0].startswith("What follows is about the trial")
+        assert beginning not in whole(trial)
+    assert "Of the facts in the reference answers, 80% [76%, 84%]" in whole(undecided[0])
+
+
 @pytest.mark.parametrize(
     ("kind", "names"),
     [
