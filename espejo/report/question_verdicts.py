@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from espejo.evaluation import intervals
 from espejo.evaluation.config import EvaluateConfig
+from espejo.evaluation.correctness import OUTCOMES
 from espejo.evaluation.intervals import is_finite, relation
 from espejo.prediction.config import PredictConfig
 from espejo.report.verdicts import Answer
@@ -17,7 +18,6 @@ from espejo.report.wording import Wording
 BORDERS = {"yes": 0.75, "partly": 0.5, "little": 0.25}  # of the low end; in descending order
 MODELS = ("base", "examples", "tuned")
 RETRIEVED = "retrieved"  # no model: the answer of the nearest row
-OUTCOMES = ("refused", "answered", "hallucinated", "empty")
 
 
 def correct(scores: Mapping, wording: Wording) -> Answer:
