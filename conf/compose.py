@@ -9,6 +9,7 @@ function of DVC as `dvc exp run` does, so that the bytes agree.
 """
 
 import re
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -52,12 +53,29 @@ def unknown(key: str, params: dict) -> str:
     return f"{key} is no setting; {nearest(part, inside, before)}"
 
 
+def refuse_wrong_values(params: dict) -> None:
+    """Exit with a sentence where a value in `params` is none that the stages take."""
+    from espejo.commands.inputs import CONFIGS  # slow to load, so only here
+    from espejo.core.config import checked_all
+    from espejo.core.errors import UserError
+
+    try:
+        checked_all(params, CONFIGS, Path("params.yaml"))
+    except UserError as error:
+        sys.exit(str(error))
+
+
 def main() -> None:
     """Write params.yaml, or with --check exit with 1 when conf/ would give another."""
     params = ROOT / "params.yaml"
     if "--check" not in sys.argv:
         try:
-            composed = yaml.safe_load(compose(params, sys.argv[1:]))
+            # Elsewhere first, so that what is refused leaves params.yaml as it was.
+            with tempfile.TemporaryDirectory() as scratch:
+                draft = Path(scratch) / "params.yaml"
+                composed = yaml.safe_load(compose(draft, sys.argv[1:]))
+                refuse_wrong_values(composed)
+                shutil.copyfile(draft, params)
         except (HydraException, yaml.YAMLError, OSError) as error:
             sys.exit(f"conf/ does not compose with {' '.join(sys.argv[1:])}: {why(error)}.")
         raw = composed["data"]["raw"]

@@ -30,16 +30,17 @@ def main(data: Path, metrics_dir: Path, plots_dir: Path, reports_dir: Path) -> N
         for name in (*sections.STAGES, "statistics")
     }
     scores = metrics.read(metrics_dir / "eval.json")
-    wording = Wording(config.language, contents.kind_of(scores))
+    kind = contents.kind_of(scores)
+    wording = Wording(config.language, kind)
     trained = metrics.read(metrics_dir / "train.json")
     replies = tables.read(data / "replies.parquet", tables.REPLIES)
     examples = tables.read(data / "examples.parquet", tables.EXAMPLES)
     giveaways = tables.read(data / "giveaways.parquet", tables.GIVEAWAYS)
     second_names = tables.read(data / "second_names.parquet", tables.SECOND_NAMES)
     answered = questions.answered_examples(replies, examples)
-    # Of questions, all that were measured may be seen: with a small test, some of validation.
-    held_out = scores.get("kind") == "questions"
-    tested = answered[answered["split"].eq("test") | held_out].head(config.shown_contexts)
+    # With a small test some questions of validation are answered too, and may be shown.
+    shown = answered["split"].eq("test") | (kind == "questions")
+    tested = answered[shown].head(config.shown_contexts)
 
     funnel = sections.funnel(accounts)
     tables.write_csv(funnel, plots_dir / "funnel.csv")
@@ -72,12 +73,12 @@ def main(data: Path, metrics_dir: Path, plots_dir: Path, reports_dir: Path) -> N
     suspects = second_names["name"].tolist()
     answers = contents.answers(scores, wording, evaluate, predict, suspects)
     if trial := verdicts.trial(trained, wording):
-        lead, answers = f"**{trial}** {lead}", verdicts.undecided(answers)
+        lead, answers = f"**{trial}** {lead}", verdicts.undecided(answers, wording)
     parts = contents.parts(scores, accounts, replies, tested, giveaways, wording, evaluate)
     pictures = {f"{name}.png": (plots_dir / f"{name}.png").read_bytes() for name in figures}
     files.write(page.html(wording, lead, answers, parts, pictures), reports_dir / "report.html")
     files.write(page.markdown(wording, lead, answers, parts), reports_dir / "report.md")
-    files.write(samples.page(replies, tested, contents.kind_of(scores)), reports_dir / "samples.md")
+    files.write(samples.page(replies, tested, kind), reports_dir / "samples.md")
     print(f"report: {reports_dir / 'report.html'}")
     for answer in answers:
         question = wording.text(f"{answer.name}.question")

@@ -56,7 +56,7 @@ def main(data: Path, raw: Path, metrics_json: Path, plots_dir: Path, statistics_
     verdict = measures.verdict(summary["replies"]["train"], kind)
     by_app = measures.of_apps(cleaned, author, cut)
     numbers = {"verdict": verdict, "whole": summary, **steps, "apps": by_app}
-    if kind == "chats" and len(by_app) > 1:  # whom no person writes has no way of writing
+    if kind == "chats" and len(by_app) > 1:  # elsewhere no person writes
         app_of = cleaned.set_index("chat")["app"].to_dict()
         own = turned["messages"].map(lambda texts: measures.written(texts, pattern))
         numbers["between_apps"] = apps.compare(

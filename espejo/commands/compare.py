@@ -300,7 +300,7 @@ def correct_short(experiments: Sequence[Experiment]) -> list[Sequence[str]]:
     return [
         (
             each.name,
-            _arrows(each, "facts_held", lambda measure: _number(measure)),
+            _arrows(each, "facts_held", _number),
             _arrows(each, "chrf", lambda measure: _number(measure, 1)),
             _outside(each, "refused"),
             _outside(each, "hallucinated"),
@@ -340,8 +340,10 @@ _PANELS: tuple[tuple[str, Callable[[str], tuple[str, ...]], float | None], ...] 
 
 
 def picture(experiments: Sequence[Experiment]) -> Figure:
-    """Own bits per character of base and tuned with their intervals, beside what else is measured
-    of any experiment: author score, facts held, chrF."""
+    """The measures of base and tuned with their intervals, an experiment a row.
+
+    Own bits per character, and of author score, facts held and chrF those that an experiment has.
+    """
     kept = [
         (title, keys, highest)
         for title, keys, highest in _PANELS
@@ -407,14 +409,7 @@ def page(experiments: Sequence[Experiment]) -> str:
             for model in _ANSWERING:
                 if (example.id, model) in answers.index:
                     answered.add(heads, experiment, model, answers[example.id, model])
-    numbers = [
-        [*map(escaping.markdown, row[:3]), *row[3:-1], escaping.markdown(row[-1])]
-        for row in table(experiments)
-    ]
-    correct = [
-        [*map(escaping.markdown, row[:3]), *row[3:-1], escaping.markdown(row[-1])]
-        for row in correct_table(experiments)
-    ]
+    numbers, correct = (_escaped(rows) for rows in (table(experiments), correct_table(experiments)))
     parts = [
         "# Experiments side by side",
         "This page quotes replies: it is not for git. Lines are separate messages. Perplexity "
@@ -422,13 +417,20 @@ def page(experiments: Sequence[Experiment]) -> str:
         *filter(None, [escaping.markdown(several_chats(experiments))]),
         escaping.table(HEADS, numbers),
         *(["## Answers to questions", escaping.table(CORRECT_HEADS, correct)] if correct else []),
-        f"![Bits per character and author score of each experiment]({PICTURE.name})",
+        f"![Measures of each experiment, with their intervals]({PICTURE.name})",
         *(["## The same prompts"] if fixed.rows or not correct else []),
         *fixed.table(),
         *(["## The same test questions"] if answered.rows else []),
         *answered.table(),
     ]
     return "\n\n".join([*parts, *_why_missing(missing)]) + "\n"
+
+
+def _escaped(rows: Sequence[Sequence[str]]) -> list[list[str]]:
+    """The rows of a table for Markdown; names and settings may hold anything, numbers do not."""
+    return [
+        [*map(escaping.markdown, row[:3]), *row[3:-1], escaping.markdown(row[-1])] for row in rows
+    ]
 
 
 class _SideBySide:

@@ -27,6 +27,7 @@ from espejo.evaluation.config import EvaluateConfig
 
 # examples: the base model with rows in its prompt; retrieved: no model, the nearest row's answer
 MODELS = ("base", "examples", "retrieved", "tuned")
+OUTCOMES = ("refused", "answered", "hallucinated", "empty")  # see `outcomes`
 _CHRF = CHRF()  # chrF2: n-grams of up to 6 characters; recall weighs twice as much as precision
 
 
@@ -373,10 +374,7 @@ def outcomes(rows: pd.DataFrame, domain: Collection[str]) -> dict[str, dict]:
             own = rows[rows["kind"].eq(kind) & rows["model"].eq(name)]
             pairs = zip(own["question"], own["answer"], strict=True)
             results = [_outcome(question, answer, domain) for question, answer in pairs]
-            counts = {
-                outcome: results.count(outcome)
-                for outcome in ("refused", "hallucinated", "answered", "empty")
-            }
+            counts = {outcome: results.count(outcome) for outcome in OUTCOMES}
             table.setdefault(kind, {})[name] = {"replies": len(own), **counts}
     return table
 

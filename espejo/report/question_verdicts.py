@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from espejo.evaluation import intervals
 from espejo.evaluation.config import EvaluateConfig
+from espejo.evaluation.correctness import OUTCOMES
 from espejo.evaluation.intervals import is_finite, relation
 from espejo.prediction.config import PredictConfig
 from espejo.report.verdicts import Answer
@@ -17,7 +18,6 @@ from espejo.report.wording import Wording
 BORDERS = {"yes": 0.75, "partly": 0.5, "little": 0.25}  # of the low end; in descending order
 MODELS = ("base", "examples", "tuned")
 RETRIEVED = "retrieved"  # no model: the answer of the nearest row
-OUTCOMES = ("refused", "answered", "hallucinated", "empty")
 
 
 def correct(scores: Mapping, wording: Wording) -> Answer:
@@ -44,7 +44,7 @@ def correct(scores: Mapping, wording: Wording) -> Answer:
         wording.text("correct.limit"),
         wording.text("correct.measured", **counts),
     ]
-    return Answer("correct", verdict, sentences)
+    return Answer("correct", verdict, sentences, concluding=1)
 
 
 def _graded(shares: Sequence[Mapping]) -> str:
@@ -111,7 +111,7 @@ def retrieval(scores: Mapping, wording: Wording, predict: PredictConfig) -> Answ
         *([wording.text("retrieval.lookup", **values)] if lookup != "missing" else []),
         wording.text("retrieval.measured", answers=wording.number(correctness["tuned"]["answers"])),
     ]
-    return Answer("retrieval", verdict, sentences)
+    return Answer("retrieval", verdict, sentences, concluding=1)
 
 
 def _over_lookup(correctness: Mapping, key: str) -> str:
@@ -153,7 +153,7 @@ def field(scores: Mapping, wording: Wording, config: EvaluateConfig) -> Answer:
         wording.text("field.limit"),
         wording.text("field.measured", replies=wording.number(total["replies"])),
     ]
-    return Answer("field", verdict, sentences)
+    return Answer("field", verdict, sentences, concluding=1)
 
 
 def _asked(models: Mapping[str, Mapping]) -> bool:

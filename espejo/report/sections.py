@@ -7,13 +7,14 @@ import pandas as pd
 from espejo.evaluation import apps as by_app
 from espejo.evaluation import controls, questions
 from espejo.evaluation.config import EvaluateConfig, SharingLimits
+from espejo.evaluation.correctness import MODELS as ANSWERING
+from espejo.evaluation.correctness import OUTCOMES
 from espejo.report.blocks import Block, Exchanges, Heading, Picture, Section, Table, Text, Turn
 from espejo.report.verdicts import expected_off, habits_off
 from espejo.report.wording import Wording
 
 DASH = "–"
 MODELS = ("base", "examples", "tuned")
-ANSWERING = ("base", "examples", "retrieved", "tuned")  # retrieved: the nearest row, and no model
 _TRAINED = ("base", "tuned")  # before and after training
 _TIMED = ("messages_over_time", "hour_weekday")  # pictures of data with times
 ROLES = ("author", "partner")  # the roles of canaries
@@ -282,8 +283,7 @@ def correctness(scores: Mapping, wording: Wording) -> Section:
 
 def outcomes(scores: Mapping, wording: Wording) -> Iterator[Section]:
     """What became of questions outside the field, by kind; no section where none were asked."""
-    keys = ("replies", "refused", "answered", "hallucinated", "empty")
-    yield from _counted(scores["outside"], keys, wording)
+    yield from _counted(scores["outside"], ("replies", *OUTCOMES), wording)
 
 
 def out_of_scope(scores: Mapping, wording: Wording) -> Iterator[Section]:

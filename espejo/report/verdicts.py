@@ -31,6 +31,7 @@ class Answer:
     name: str
     verdict: str
     sentences: Sequence[str]
+    concluding: int = 0  # of the sentences the first so many, which stand or fall with the verdict
 
     @property
     def tone(self) -> str:
@@ -216,7 +217,7 @@ def worth(
             wording.text("worth.gain.missing"),
             measured,
         ]
-        return Answer("worth", "unmeasured", sentences)
+        return Answer("worth", "unmeasured", sentences, concluding=1)
     base, tuned = (scores[name][BITS]["value"] for name in ("base", "tuned"))
     best = min(prompted, key=prompted.__getitem__)
     helped = prompted[best] < base
@@ -255,7 +256,7 @@ def worth(
         *style_sentences,
         measured,
     ]
-    return Answer("worth", verdict, sentences)
+    return Answer("worth", verdict, sentences, concluding=1)
 
 
 def _style_beside_examples(
@@ -286,6 +287,7 @@ def safe(scores: Mapping, wording: Wording, config: EvaluateConfig) -> Answer:
     if not memory["reasons"]:
         sentences.append(wording.text("safe.pass"))
     sentences += [_doubt(name, scores, wording, config) for name in memory["doubts"]]
+    concluding = len(sentences)
     if "value" in tuned["copied"]:
         copied = wording.text(
             "safe.copied",
@@ -339,7 +341,7 @@ def safe(scores: Mapping, wording: Wording, config: EvaluateConfig) -> Answer:
         counts["from_test"] = scores["style"]["from_test"]
     written = {name: wording.number(count) for name, count in counts.items()}
     sentences.append(wording.text("safe.measured", **written))
-    return Answer("safe", memory["verdict"], sentences)
+    return Answer("safe", memory["verdict"], sentences, concluding)
 
 
 def _doubt(name: str, scores: Mapping, wording: Wording, config: EvaluateConfig) -> str:
@@ -415,9 +417,17 @@ def trial(trained: Mapping, wording: Wording) -> str:
     return wording.text("page.trial", **counts)
 
 
-def undecided(answers: Sequence[Answer]) -> list[Answer]:
-    """The answers about a trial: their sentences, and no verdict."""
-    return [replace(answer, verdict="trial") for answer in answers]
+def undecided(answers: Sequence[Answer], wording: Wording) -> list[Answer]:
+    """The answers about a trial: what was measured, without verdict, conclusion or advice."""
+    return [
+        replace(
+            answer,
+            verdict="trial",
+            sentences=[wording.text("page.so_far"), *answer.sentences[answer.concluding :]],
+            concluding=0,
+        )
+        for answer in answers
+    ]
 
 
 def four_answers(

@@ -229,3 +229,15 @@ def test_what_does_not_compose_is_one_sentence(override, expected, monkeypatch):
     assert expected in str(refused.value)
     assert "\n" not in str(refused.value)
     assert (ROOT / "params.yaml").read_bytes() == before
+
+
+def test_a_wrong_value_is_refused_as_the_stages_refuse_it(monkeypatch):
+    import compose
+
+    before = (ROOT / "params.yaml").read_bytes()
+    monkeypatch.setattr("sys.argv", ["conf/compose.py", "data.kind=Chats"])
+    with pytest.raises(SystemExit) as refused:
+        compose.main()
+    sentence = "params.yaml: data.kind is 'Chats': expected 'chats', 'dialogues' or 'questions'."
+    assert str(refused.value).startswith(sentence)
+    assert (ROOT / "params.yaml").read_bytes() == before

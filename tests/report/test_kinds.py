@@ -58,9 +58,9 @@ def whole(answer):
     [
         # 0.80 with 0.04 to both sides: at least 0.76 of both.
         ({}, "yes", "By their facts, yes: at least three quarters"),
-        ({"tuned": 0.78}, "partly", "three quarters are not sure"),
+        ({"tuned": 0.78}, "partly", "three quarters is not certain"),
         ({"right": 0.6}, "partly", "at least half of those that it states"),
-        ({"tuned": 0.5}, "little", "half is not sure"),
+        ({"tuned": 0.5}, "little", "half is not certain"),
         ({"tuned": 0.2}, "no", "fewer than a quarter"),  # at most 0.24
         ({"right": 0.2}, "no", "fewer than a quarter of those that it states"),
         ({"tuned": 0.4, "width": 0.2}, "unclear", "from below a quarter to above it"),
@@ -80,8 +80,8 @@ def test_are_its_answers_right(wording, changed, verdict, sentence):
 @pytest.mark.parametrize(
     ("held", "right", "verdict", "sentence"),
     [
-        (few(0.9, n=6), interval(0.9), "few", "Fewer than ten answers with facts"),
-        (interval(0.9), few(0.9, n=6), "few", "Fewer than ten answers with facts"),
+        (few(0.9, n=6), interval(0.9), "few", "too few facts for an interval"),
+        (interval(0.9), few(0.9, n=6), "few", "too few facts for an interval"),
         (few(n=0), few(n=0), "unmeasured", "nothing could be checked"),
         # It states no fact at all, so that none of the reference's is said.
         (interval(0.04, 0.04), few(n=0), "no", "fewer than a quarter"),
@@ -118,11 +118,15 @@ def test_fewer_answers_never_make_them_more_right(wording, value):
         ),
         # Worse than retrieval, far better than the base model alone.
         ({"examples": 0.9}, "no", ["Use retrieval: the base model", "it makes things worse"]),
-        ({"examples": 0.79}, "unclear", ["Try retrieval first: that training does better"]),
+        (
+            {"examples": 0.79},
+            "unclear",
+            ["Try retrieval first: it cannot be said that training does better"],
+        ),
         ({"over": {"examples": few(0.4)}}, "few", ["too few questions", "try retrieval first"]),
         ({"over": {"examples": few()}}, "unmeasured", ["not compared with retrieval"]),
         # The rows did harm: the base model has to be beaten, too.
-        ({"base": 0.9}, "no", ["Retrieved rows did not help", "use it so"]),
+        ({"base": 0.9}, "no", ["Retrieved rows did not help", "use it as it is"]),
         ({"base": 0.79}, "unclear", ["Retrieved rows did not help"]),
         # Better than the model with the rows, and no better than the nearest row as it stands.
         ({"retrieved": 0.79}, "unclear", ["Look it up: the answer of the nearest row"]),
@@ -137,7 +141,10 @@ def test_fewer_answers_never_make_them_more_right(wording, value):
         (
             {"base": 0.0, "examples": 0.05, "tuned": 0.2},
             "partly",
-            ["most of what it answers is wrong", "a larger model with retrieved rows"],
+            [
+                "most of the facts are wrong in its answers, or missing",
+                "a larger model with retrieved rows",
+            ],
         ),
     ],
 )
@@ -204,6 +211,19 @@ def test_dialogues_are_judged_by_likelihood_alone():
     assert answer.sentences[-1].startswith("*Measured on 80 replies of the test, from 20 dialogues")
     worse = reported.likelihoods(nearest=2.4)
     assert verdicts.worth(worse, Wording("en", "dialogues"), EVALUATE, ROWS).verdict == "no"
+
+
+def test_of_a_trial_on_questions_nothing_is_concluded_or_advised(wording):
+    scores = {"kind": "questions", "correctness": correctness(), "outside": outcomes()}
+    answers = contents.answers(scores, wording, EVALUATE, ROWS)
+    undecided = verdicts.undecided(answers, wording)
+    assert [answer.verdict for answer in undecided] == ["trial"] * 3
+    concluded = ("By their facts, yes", "By these numbers, yes", "No: it refuses")
+    for answer, trial, beginning in zip(answers, undecided, concluded, strict=True):
+        assert answer.sentences[0].startswith(beginning)
+        assert trial.sentences[0].startswith("What follows is about the trial")
+        assert beginning not in whole(trial)
+    assert "Of the facts in the reference answers, 80% [76%, 84%]" in whole(undecided[0])
 
 
 @pytest.mark.parametrize(

@@ -711,6 +711,27 @@ def test_a_trial_is_called_one_above_the_answers(elsewhere, capsys, learnt, tria
     assert markdown.startswith(f"# ¿Se parece a vos?\n\n**{sentence}") == trial
     assert (f"<strong>{sentence}" in html) == trial
     assert (sentence in capsys.readouterr().out) == trial
+    so_far = "Lo que sigue es del ensayo"  # before each of the four
+    assert (markdown.count(so_far), html.count(so_far)) == ((4, 4) if trial else (0, 0))
+
+
+def test_of_a_trial_nothing_is_concluded_or_advised(scores, wording):
+    before = verdicts.four_answers(scores, wording, EVALUATE, WITH_EXAMPLES)
+    texts = {
+        answer.name: " ".join(answer.sentences) for answer in verdicts.undecided(before, wording)
+    }
+    concluded = {
+        "worth": "fine-tuning pays here",
+        "safe": "None of the measures exceeds its limit",
+    }
+    for answer in before:
+        text = texts[answer.name]
+        assert text.startswith("What follows is about the trial")
+        assert answer.sentences[-1] in text  # what it was measured on
+        assert concluded.get(answer.name, "") in " ".join(answer.sentences)
+        assert answer.name not in concluded or concluded[answer.name] not in text
+    assert "bits per character" in texts["worth"]
+    assert "an AUC of" in texts["safe"]
 
 
 @pytest.mark.parametrize("seed", range(3))
