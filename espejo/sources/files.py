@@ -27,7 +27,9 @@ _NO_DATA = re.compile(r"(?:README|LICENSE|NOTICE)\b", re.IGNORECASE)
 # How the web pages are called that Telegram, Meta and DiscordChatExporter write.
 _CHAT_PAGE = re.compile(r"(?:messages\d*|message_\d+|.* \[\d{15,}\](?: \[part \d+\])?)\.html\Z")
 # The folders of Meta's downloads that hold chats; beside them lie files without any.
-_META_FOLDERS = frozenset({"inbox", "archived_threads", "filtered_threads", "message_requests"})
+_META_FOLDERS = frozenset(
+    {"inbox", "archived_threads", "filtered_threads", "message_requests", "e2ee_cutover"}
+)
 _TO_JSON = "export the chats again and choose JSON as the format (docs/sources.md says where)"
 
 
