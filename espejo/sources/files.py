@@ -26,6 +26,10 @@ _HIDDEN = re.compile(r"(?:\A|/)(?:\.|__MACOSX/)")
 _NO_DATA = re.compile(r"(?:README|LICENSE|NOTICE)\b", re.IGNORECASE)
 # How the web pages are called that Telegram, Meta and DiscordChatExporter write.
 _CHAT_PAGE = re.compile(r"(?:messages\d*|message_\d+|.* \[\d{15,}\](?: \[part \d+\])?)\.html\Z")
+# The folders of Meta's downloads that hold chats; beside them lie files without any.
+_META_FOLDERS = frozenset(
+    {"inbox", "archived_threads", "filtered_threads", "message_requests", "e2ee_cutover"}
+)
 _TO_JSON = "export the chats again and choose JSON as the format (docs/sources.md says where)"
 
 
@@ -57,6 +61,9 @@ def contents(folder: Path, readers: Sequence[Reader], with_whatsapp: bool) -> Co
     if not with_whatsapp and inside.unknown:
         inside.by_reader.setdefault(readers[-1], []).extend(inside.unknown)
         return replace(inside, unknown=[])
+    chats = (file for files in inside.by_reader.values() for file in files)
+    if any(file.path.parts[0] in _META_FOLDERS for file in chats):
+        return inside  # the folder itself is a part of a download
     for file in inside.unknown:
         if len(file.path.parts) == 1:  # deeper, it belongs to an app's download
             raise ExportError(

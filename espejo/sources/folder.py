@@ -115,8 +115,15 @@ def _read(
 
 
 def zone(name: str | None) -> tzinfo:
-    """The time zone of an IANA name; that of this machine for None."""
-    return ZoneInfo(name) if name else tzlocal.get_localzone()
+    """The time zone of an IANA name; that of this machine for None. Raises ExportError."""
+    if not name:
+        return tzlocal.get_localzone()
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):  # unknown, no name at all, a folder of names
+        raise ExportError(
+            f"timezone is {name!r}: expected an IANA name such as America/Argentina/Cordoba."
+        ) from None
 
 
 def join(

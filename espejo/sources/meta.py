@@ -336,7 +336,8 @@ def _classify(message: _Message, sender: str, chat: _Chat) -> _Content | None:
         return _Content(kind, text)
     if bytes(message.call_duration) != b"null" or _present(message.missed):
         return _Content("call", text)
-    may_be_owner = chat.owner in (None, sender)
+    # Beside a share nobody types such a sentence, whoever the chat's title says is the owner.
+    may_be_owner = chat.owner in (None, sender) or _present(message.share)
     notice = find_notice(text, sender, chat.people, may_be_owner) if text else None
     placeholder = next(
         (word for key, word in _MEDIA.items() if _present(getattr(message, key))), None

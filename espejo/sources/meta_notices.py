@@ -100,10 +100,10 @@ def _pattern(form: str) -> str:
             pattern += f"(?:{'|'.join(map(re.escape, part[1:-1].split('|')))})"
         else:
             pattern += re.escape(part)
-    # Some notices lost or got a full stop over the years. A name at the beginning already says
-    # that nobody typed it.
-    is_named = form.startswith(("{sender}", "{person}"))
-    return pattern.removesuffix(r"\.") + r"\.?" if is_named else pattern
+    # Some notices lost or got a full stop over the years, or end in an exclamation mark. A name at
+    # the beginning, or the sender's own anywhere, already says that nobody typed it.
+    is_named = form.startswith("{person}") or "{sender}" in form
+    return pattern.removesuffix(r"\.") + "[.!]?" if is_named else pattern
 
 
 def _compile(by_owner: bool) -> re.Pattern[str]:

@@ -51,7 +51,7 @@ _MEDIA = {
 }
 _ROLES = "|".join((*_AUTHORS, *_OTHER_ROLES))
 _LIST = re.compile(r'"(?:messages|conversations)"\s*:\s*\[\s*[{\]]')
-_ROLE = re.compile(rf'"(?:role|from)"\s*:\s*"(?:{_ROLES})"')
+_ROLE = re.compile(rf'"(?:role|from)"\s*:\s*"(?i:{_ROLES})"')
 _WORDS = re.compile(r'"(?:content|value|tool_calls|function_call)"\s*:')
 
 

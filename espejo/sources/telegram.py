@@ -183,12 +183,26 @@ def _read_file(file: SourceFile, timezone: tzinfo) -> Export:
         records += account.records(path, enumerate(chat.messages, 1), reader.record)
         local_times += reader.local_times
     account.check()
+    records = _with_known_names(records)
     decisions = f"{len(chats)} {'chat' if len(chats) == 1 else 'chats'}"
     if local_times:
         decisions += f", {local_times} times without an offset read in {timezone}"
     if unsupported := account.dropped["unsupported"]:
         decisions += f", {unsupported} messages left out that Telegram Desktop could not export"
     return Export(file.name, NAME, records, account.items, account.dropped, decisions)
+
+
+def _with_known_names(records: Sequence[Record]) -> list[Record]:
+    """Name those deleted accounts that have a name in another message of the file."""
+    names = {
+        record.author_id: record.author for record in records if record.author != _DELETED_ACCOUNT
+    }
+    return [
+        record._replace(author=names.get(record.author_id, _DELETED_ACCOUNT))
+        if record.author == _DELETED_ACCOUNT
+        else record
+        for record in records
+    ]
 
 
 def _owner(personal: object) -> _Person | None:

@@ -307,6 +307,14 @@ def test_json_of_something_else_that_was_put_there_is_named(tmp_path):
     assert "package.json: no export that espejo knows" in refused(tmp_path)
 
 
+def test_a_folder_that_is_a_part_of_metas_download_may_hold_other_files(tmp_path):
+    message = {"sender_name": "Cami", "timestamp_ms": 1740841200000, "content": "hola"}
+    chat = {"participants": [{"name": "Cami"}], "messages": [message], "title": "Cami"}
+    write(tmp_path / "inbox" / "cami_1" / "message_1.json", chat)
+    write(tmp_path / "secret_groups.json", {"groups": []})
+    assert list(sources.read(tmp_path, **UTC_MINUS_3)["text"]) == ["hola"]
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -368,6 +376,12 @@ def test_nothing_to_read(tmp_path):
 def test_an_export_without_a_message(tmp_path):
     files_of_apps.telegram(tmp_path, [])
     assert "there is no message inside" in refused(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["Mars/Olympus", "../etc", "America"])
+def test_an_unknown_time_zone(name, tmp_path):
+    files_of_apps.telegram(tmp_path, EXCHANGES)
+    assert refused(tmp_path, timezone=name).startswith(f"timezone is {name!r}: expected an IANA")
 
 
 def test_an_unknown_time_zone_is_a_wrong_setting():

@@ -183,6 +183,7 @@ def test_words_beside_a_share_are_the_persons_and_the_notice_is_a_medium():
     export = read(
         thread(
             message("Lucía Roca", 3, "Lucía Roca 傳送了附件。", share=share),
+            message("Lucía Roca", 2, "Enviaste un archivo adjunto.", share=share),
             message("Teo", 2, "You sent an attachment.", share=share),
             message("Teo", 1, "leé esto https://example.org/1", share=share),
         )
@@ -190,6 +191,7 @@ def test_words_beside_a_share_are_the_persons_and_the_notice_is_a_medium():
     assert rows(export) == [
         ("Teo", "message", "leé esto https://example.org/1"),
         ("Teo", "media", "<link>"),
+        ("Lucía Roca", "media", "<link>"),
         ("Lucía Roca", "media", "<link>"),
     ]
 

@@ -74,6 +74,11 @@ def test_the_layout_of_sharegpt():
     assert rows(read(lines({"id": "a", "conversations": turns}))) == ROWS[:3]
 
 
+def test_roles_with_capitals():
+    export = read(lines(conversation(("User", "¿abren hoy?"), ("Assistant", "Sí."))))
+    assert [record.author for record in export.records] == ["user", "assistant"]
+
+
 def test_a_conversation_is_the_same_in_every_file_by_its_words():
     other = {"messages": [*FIRST["messages"], {"role": "user", "content": "otra cosa"}]}
     files = [lines(FIRST, other, path="a.jsonl"), lines(other, FIRST, path="b.jsonl")]

@@ -226,6 +226,16 @@ def test_deleted_accounts_stay_apart():
     assert len({first.author_id, second.author_id, third.author_id}) == 3
 
 
+def test_a_deleted_account_keeps_the_name_that_another_message_has():
+    records = export_of(
+        message(1, "a", **{"from": None, "from_id": "user1"}),
+        message(2, "b", **{"from": "Bea", "from_id": "user1"}),
+        message(3, "c", **{"from": None, "from_id": "user1"}),
+        message(4, "d", **{"from": None, "from_id": "user2"}),
+    ).records
+    assert [r.author for r in records] == ["Bea", "Bea", "Bea", "Deleted Account"]
+
+
 def test_a_post_without_sender_is_the_channels():
     post = {"id": 1, "type": "message", "date_unixtime": str(NOON), "text": "novedades"}
     (record,) = export_of(post, name="Club", type="public_channel", id=5).records
