@@ -172,15 +172,15 @@ def _read_file(file: SourceFile, columns: Mapping[str, str], num_before: int) ->
     splits = set()
     number = num_before
     for position, where, own_split, value in pairs:
-        account.add_items(2)
+        account.add_items(1)
         try:
             texts = _texts(value)
         except Unreadable as problem:
-            account.add_unreadable(where, problem, 2)
+            account.add_unreadable(where, problem)
             continue
         empty = next((use for use, text in texts.items() if not text), None)
         if empty is not None:
-            account.dropped[f"empty_{empty}"] += 2
+            account.dropped[f"empty_{empty}"] += 1
             continue
         number += 1
         split = own_split or file_split
@@ -202,7 +202,10 @@ def _read_file(file: SourceFile, columns: Mapping[str, str], num_before: int) ->
             )
     account.check("questions and answers")
     decisions = f"{number - num_before:,} pairs ({form}), split: {', '.join(sorted(splits))}"
-    return Export(file.name, NAME, records, account.items, account.dropped, decisions), number
+    export = Export(
+        *(file.name, NAME, records, account.items, account.dropped, decisions), records_per_item=2
+    )
+    return export, number
 
 
 def _texts(value: object) -> dict[str, str]:

@@ -113,6 +113,14 @@ def test_what_comes_with_a_download_and_is_no_chat_is_left_alone_and_counted(tmp
     assert folder.accounts["items"] == {"unit": "items", "in": 6, "out": 6, "dropped": {}}
 
 
+def test_a_row_of_a_table_is_one_item_and_two_messages(tmp_path):
+    (tmp_path / "faq.csv").write_text("question,answer\na,b\nc,\n,d\ne,f\n", "utf-8")
+    folder = sources.read_all(tmp_path, "questions", sources.export.Options(ZoneInfo(CORDOBA)))
+    dropped = {"empty_answer": 1, "empty_question": 1}
+    assert folder.accounts["items"] == {"unit": "items", "in": 4, "out": 2, "dropped": dropped}
+    assert folder.accounts["messages"]["in"] == len(folder.messages) == 4
+
+
 # One message in several exports
 
 
