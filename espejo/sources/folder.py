@@ -85,7 +85,8 @@ def read_all(
     """
     if not path.exists():
         raise ExportError(f"{path}: there is no such file or folder.")
-    inside = contents(path, READERS[kind] if kind else EVERY_READER, kind in ("chats", None))
+    readers = READERS[kind] if kind else EVERY_READER
+    inside = contents(path, readers, kind in ("chats", None), options.columns)
     if not inside.by_reader and not inside.whatsapp:
         mine = ", or run `make mine`" if kind == "chats" else ""
         raise ExportError(
