@@ -91,7 +91,7 @@ def gather(
     reasons: list[str] = []
     pages: list[SourceFile] = []
     for tried in [kind] if kind else READERS:
-        inside = _inventory(path, tried, options)
+        inside = files.inventory(path, READERS[tried], tried == "chats", options.columns)
         pages += inside.pages
         gathered = _read(_placed(inside, path), tried, options, seen, wording, progress)
         if gathered.names or gathered.again:
@@ -149,15 +149,6 @@ def columns(file: SourceFile) -> list[str]:
         return []
 
 
-def _inventory(path: Path, kind: Kind, options: Options) -> Contents:
-    inside = files.inventory(path, READERS[kind], kind == "chats")
-    if kind == "questions" and options.columns:
-        named = [file for file in inside.unknown if {*options.columns.values()} <= {*columns(file)}]
-        inside.by_reader.setdefault(questions, []).extend(named)
-        inside = replace(inside, unknown=[file for file in inside.unknown if file not in named])
-    return inside
-
-
 def _placed(inside: Contents, path: Path) -> Contents:
     """The same, with the places of the copies: in folders as they are at `path`, zips unpacked."""
     by_reader = {}
@@ -213,16 +204,23 @@ def _read(
     exports: list[Export] = []
     probes = 0
     for reader, of_reader in inside.by_reader.items():
-        new = []
+        new: dict[str, SourceFile] = {}  # by digest
+        repeated = []
         for file in of_reader:
             digest = hashlib.sha256(file.read()).hexdigest()
+            if digest in digests or digest in new:
+                repeated.append((digest, file))
+            else:
+                new[digest] = file
+        readable, read_exports, reasons = _readable(reader, [*new.values()], options)
+        left_out += reasons
+        places = {file.path for file in readable}
+        digests.update(digest for digest, file in new.items() if file.path in places)
+        for digest, file in repeated:
             if digest in digests:
                 again += 1
-            else:
-                digests.add(digest)
-                new.append(file)
-        readable, read_exports, reasons = _readable(reader, new, options)
-        left_out += reasons
+            else:  # as broken as the first of them
+                left_out.append(_problem(reader, file, options))
         sources += [(reader, file) for file in readable]
         exports += read_exports
         if reader is questions:
@@ -230,7 +228,10 @@ def _read(
     for file in inside.unknown:
         # Deeper in a folder, it belongs to an app's download.
         if kind in TABLES or len(file.path.parts) == 1:
-            left_out.append(wording.text(f"exports.unknown_{kind}", name=file.path.name))
+            is_table = kind in TABLES and file.path.suffix.lower() in TABLE_SUFFIXES
+            reason = _problem(READERS[kind][-1], file, options) if is_table else ""
+            unknown = wording.text(f"exports.unknown_{kind}", name=file.path.name)
+            left_out.append(reason or unknown)
     return Gathered(
         *(kind, fresh, sources, chats, exports, probes, frozenset(digests), again, left_out)
     )
