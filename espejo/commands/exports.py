@@ -88,7 +88,8 @@ def gather(
     of how many, and its name. Raises UserError where there is no data.
     """
     check(path, wording)
-    reasons: list[str] = []
+    reasons: dict[Kind, Sequence[str]] = {}
+    likeliest: Kind | None = kind  # of which a reader recognises a file, although it is broken
     pages: list[SourceFile] = []
     for tried in [kind] if kind else READERS:
         inside = files.inventory(path, READERS[tried], tried == "chats", options.columns)
@@ -96,11 +97,13 @@ def gather(
         gathered = _read(_placed(inside, path), tried, options, seen, wording, progress)
         if gathered.names or gathered.again:
             return gathered
-        reasons += gathered.left_out
+        reasons[tried] = gathered.left_out
+        likeliest = likeliest or (tried if inside.by_reader else None)
     if pages and kind in (None, "chats"):
         raise wording.error("web_page", page=pages[0].path.name)
-    key = "no_export" if kind in (None, "chats") else f"no_{kind}"
-    raise wording.error(key, path=path, reason=reasons[0] if reasons else "-")
+    told = likeliest or "chats"
+    key = "no_export" if told == "chats" else f"no_{told}"
+    raise wording.error(key, path=path, reason=next(iter(reasons[told]), "-"))
 
 
 def present(folder: Path, kind: Kind, options: Options, wording: InitWording) -> Gathered:
@@ -229,7 +232,8 @@ def _read(
         # Deeper in a folder, it belongs to an app's download.
         if kind in TABLES or len(file.path.parts) == 1:
             is_table = kind in TABLES and file.path.suffix.lower() in TABLE_SUFFIXES
-            reason = _problem(READERS[kind][-1], file, options) if is_table else ""
+            is_told = is_table or not file.size  # by the reader, as parse will tell it
+            reason = _problem(READERS[kind][-1], file, options) if is_told else ""
             unknown = wording.text(f"exports.unknown_{kind}", name=file.path.name)
             left_out.append(reason or unknown)
     return Gathered(
