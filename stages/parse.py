@@ -18,12 +18,12 @@ def main(raw: Path, messages: Path, probes: Path, metrics_json: Path) -> None:
     """Files and people.yaml in RAW -> tables MESSAGES and PROBES, and what became of the files."""
     data, config = params(DataConfig), params(ParseConfig)
     folder = sources.read_folder(raw, data, config)
-    writers = folder.messages["author"].nunique()
-    table = (
-        consents.apply_consents(raw, folder.messages, folder.bots)
-        if data.kind == "chats"
-        else consents.name_speakers(folder.messages, data.kind)
-    )
+    if data.kind == "chats":
+        table = consents.apply_consents(raw, folder.messages, folder.bots)
+        writers = consents.count_people(raw, folder.messages, folder.bots)
+    else:
+        table = consents.name_speakers(folder.messages, data.kind)
+        writers = table["author"].nunique()
 
     tables.write(table.drop(columns="origin"), messages, tables.MESSAGES)
     tables.write(folder.probes, probes, tables.PROBES)

@@ -88,19 +88,22 @@ def gather(
     of how many, and its name. Raises UserError where there is no data.
     """
     check(path, wording)
-    reasons: list[str] = []
+    reasons: dict[Kind, Sequence[str]] = {}
+    likeliest: Kind | None = kind  # of which a reader recognises a file, although it is broken
     pages: list[SourceFile] = []
     for tried in [kind] if kind else READERS:
-        inside = _inventory(path, tried, options)
+        inside = files.inventory(path, READERS[tried], tried == "chats", options.columns)
         pages += inside.pages
         gathered = _read(_placed(inside, path), tried, options, seen, wording, progress)
         if gathered.names or gathered.again:
             return gathered
-        reasons += gathered.left_out
+        reasons[tried] = gathered.left_out
+        likeliest = likeliest or (tried if inside.by_reader else None)
     if pages and kind in (None, "chats"):
         raise wording.error("web_page", page=pages[0].path.name)
-    key = "no_export" if kind in (None, "chats") else f"no_{kind}"
-    raise wording.error(key, path=path, reason=reasons[0] if reasons else "-")
+    told = likeliest or "chats"
+    key = "no_export" if told == "chats" else f"no_{told}"
+    raise wording.error(key, path=path, reason=next(iter(reasons[told]), "-"))
 
 
 def present(folder: Path, kind: Kind, options: Options, wording: InitWording) -> Gathered:
@@ -147,15 +150,6 @@ def columns(file: SourceFile) -> list[str]:
         return header if all(header) else []
     except ExportError:
         return []
-
-
-def _inventory(path: Path, kind: Kind, options: Options) -> Contents:
-    inside = files.inventory(path, READERS[kind], kind == "chats")
-    if kind == "questions" and options.columns:
-        named = [file for file in inside.unknown if {*options.columns.values()} <= {*columns(file)}]
-        inside.by_reader.setdefault(questions, []).extend(named)
-        inside = replace(inside, unknown=[file for file in inside.unknown if file not in named])
-    return inside
 
 
 def _placed(inside: Contents, path: Path) -> Contents:
@@ -213,16 +207,23 @@ def _read(
     exports: list[Export] = []
     probes = 0
     for reader, of_reader in inside.by_reader.items():
-        new = []
+        new: dict[str, SourceFile] = {}  # by digest
+        repeated = []
         for file in of_reader:
             digest = hashlib.sha256(file.read()).hexdigest()
+            if digest in digests or digest in new:
+                repeated.append((digest, file))
+            else:
+                new[digest] = file
+        readable, read_exports, reasons = _readable(reader, [*new.values()], options)
+        left_out += reasons
+        places = {file.path for file in readable}
+        digests.update(digest for digest, file in new.items() if file.path in places)
+        for digest, file in repeated:
             if digest in digests:
                 again += 1
-            else:
-                digests.add(digest)
-                new.append(file)
-        readable, read_exports, reasons = _readable(reader, new, options)
-        left_out += reasons
+            else:  # as broken as the first of them
+                left_out.append(_problem(reader, file, options))
         sources += [(reader, file) for file in readable]
         exports += read_exports
         if reader is questions:
@@ -230,7 +231,11 @@ def _read(
     for file in inside.unknown:
         # Deeper in a folder, it belongs to an app's download.
         if kind in TABLES or len(file.path.parts) == 1:
-            left_out.append(wording.text(f"exports.unknown_{kind}", name=file.path.name))
+            is_table = kind in TABLES and file.path.suffix.lower() in TABLE_SUFFIXES
+            is_told = is_table or not file.size  # by the reader, as parse will tell it
+            reason = _problem(READERS[kind][-1], file, options) if is_told else ""
+            unknown = wording.text(f"exports.unknown_{kind}", name=file.path.name)
+            left_out.append(reason or unknown)
     return Gathered(
         *(kind, fresh, sources, chats, exports, probes, frozenset(digests), again, left_out)
     )

@@ -48,6 +48,12 @@ def split(
         ]
     )
     replies = sessions["replies"].groupby(names).sum()
+    if sessions["given_split"].isin(["validation", "test"]).all():
+        raise UserError(
+            "The data name all of themselves validation or test (in a column split, or in the name "
+            "of a file or folder, as in test.csv), and nothing is left for train: call it "
+            "otherwise, or add more data."
+        )
     for name in NAMES:
         if not replies.get(name, 0):
             raise UserError(

@@ -7,7 +7,7 @@ import pandas as pd
 
 from espejo.core.tables import WITHHELD
 from espejo.privacy import nicknames
-from espejo.privacy.people import SPEAKERS, check_people
+from espejo.privacy.people import SPEAKERS, check_people, read_people
 from espejo.privacy.withholding import withhold
 
 
@@ -36,6 +36,17 @@ def writers(messages: pd.DataFrame, bots: Collection[str]) -> dict[str, int]:
     own = messages.loc[messages["kind"].ne("forwarded"), "author"]
     counts = messages["author"].value_counts()
     return counts[counts.index.isin(own) & ~counts.index.isin(list(bots))].to_dict()
+
+
+def count_people(folder: Path, messages: pd.DataFrame, bots: Collection[str]) -> int:
+    """How many people wrote messages (as `sources.read` gives them), or sent what others wrote.
+
+    Several names of the author, and spellings of one name, are one person, as in
+    `folder/people.yaml`; `bots` are nobody. Raises UserError as `read_people` does.
+    """
+    people = read_people(folder)
+    names = {people.spelling(name) for name in {*messages["author"].dropna()} - {*bots}}
+    return len(names - people.aliases) + bool(names & people.aliases)
 
 
 def name_speakers(messages: pd.DataFrame, kind: str) -> pd.DataFrame:

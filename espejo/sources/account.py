@@ -29,7 +29,6 @@ class Account:
         self.file, self.advice = file, advice
         self.items = 0
         self.dropped: Counter[str] = Counter()
-        self._num_problems = 0
         self._first_problem = ""
 
     def records(
@@ -70,10 +69,9 @@ class Account:
                 "export shorter periods."
             )
 
-    def add_unreadable(self, where: str, problem: Unreadable, items: int = 1) -> None:
-        """Drop items, counted before, that one problem makes unreadable."""
-        self.dropped["unreadable"] += items
-        self._num_problems += 1
+    def add_unreadable(self, where: str, problem: Unreadable) -> None:
+        """Drop an item, counted before, that a problem makes unreadable."""
+        self.dropped["unreadable"] += 1
         self._first_problem = self._first_problem or f"{where}: {problem}"
 
     def check_text(self, text: str, where: str) -> None:
@@ -91,7 +89,7 @@ class Account:
         Also, where `expected` says what the file should hold, if none of it gave a record.
         """
         count = self.dropped["unreadable"]
-        is_much = self._num_problems > 1 and count > MAX_UNREADABLE * self.items
+        is_much = count > 1 and count > MAX_UNREADABLE * self.items
         if count and (is_much or count == self.items):
             raise ExportError(
                 f"{self.file.name}, {self._first_problem}, and {count:,} of {self.items:,} items "

@@ -184,8 +184,11 @@ def _split_line(line: str) -> list[str]:
 
 
 def _gathered(rows: Iterable[Item]) -> Iterator[Item]:
-    """Gather the rows of each dialogue, which need not stand together."""
-    dialogues: dict[str, Item] = {}
+    """Gather the rows of each dialogue, which need not stand together.
+
+    In each split the numbers of dialogues may begin again.
+    """
+    dialogues: dict[tuple[str | None, str], Item] = {}
     for row in rows:
         value = row.value
         if isinstance(value, Unreadable):
@@ -193,9 +196,10 @@ def _gathered(rows: Iterable[Item]) -> Iterator[Item]:
         elif not (number := value["dialogue_id"]):
             yield row._replace(value=Unreadable("expected the number of a dialogue"))
         else:
-            if number not in dialogues:
-                dialogues[number] = row._replace(value={"dialog": []})
-            dialogues[number].value["dialog"].append(value)
+            key = row.split, number
+            if key not in dialogues:
+                dialogues[key] = row._replace(value={"dialog": []})
+            dialogues[key].value["dialog"].append(value)
     yield from dialogues.values()
 
 

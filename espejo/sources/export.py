@@ -84,6 +84,12 @@ class Export:
     # What was decided about the file, for a summary: "3 chats, times in …". DVC keeps what stages
     # print, so that no name stands in it, nor a chat's title.
     decisions: str
+    records_per_item: int = 1  # of an item that was kept; a row with a question and its answer: 2
+
+    @property
+    def kept(self) -> int:
+        """Items that gave records. Of a right account, `items` are these and those dropped."""
+        return len(self.records) // self.records_per_item
 
 
 __all__ = ["HEAD_BYTES", "Export", "ExportError", "Options", "Record", "SourceFile"]

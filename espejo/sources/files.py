@@ -4,7 +4,7 @@ import re
 import stat
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from espejo import whatsapp
+from espejo.sources import questions
 from espejo.sources.export import ExportError, SourceFile
 from espejo.sources.registry import Reader
 from espejo.whatsapp.headers import HEADER
@@ -23,7 +24,11 @@ _DATA = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".tab", ".parquet", ".txt
 _PAGE = ".html"
 SUFFIXES = (*_DATA, _PAGE, ".zip")  # of files that may hold data
 _HIDDEN = re.compile(r"(?:\A|/)(?:\.|__MACOSX/)")
-_NO_DATA = re.compile(r"(?:README|LICENSE|NOTICE)\b", re.IGNORECASE)
+_WORKBOOKS = (".xlsx", ".xlsm", ".xls", ".ods", ".numbers")
+# The latter are DailyDialog's: numbers that say what its dialogues are about.
+_NO_DATA = re.compile(
+    r"(?:README|LICENSE|NOTICE)\b|dialogues_(?:act|emotion|topic)(?:_[a-z]+)?\.txt\Z", re.IGNORECASE
+)
 # How the web pages are called that Telegram, Meta and DiscordChatExporter write.
 _CHAT_PAGE = re.compile(r"(?:messages\d*|message_\d+|.* \[\d{15,}\](?: \[part \d+\])?)\.html\Z")
 # The folders of Meta's downloads that hold chats; beside them lie files without any.
@@ -41,19 +46,24 @@ class Contents:
     whatsapp: list[Path]  # .txt and .zip
     unknown: list[SourceFile]  # that no reader recognises
     pages: list[SourceFile]  # web pages of chats, in folders where no reader has a file
-    damaged: list[ExportError]  # about zips
+    damaged: list[ExportError]  # about zips, and workbooks of spreadsheets
 
 
-def contents(folder: Path, readers: Sequence[Reader], with_whatsapp: bool) -> Contents:
+def contents(
+    folder: Path,
+    readers: Sequence[Reader],
+    with_whatsapp: bool,
+    columns: Mapping[str, str] | None = None,
+) -> Contents:
     """What lies in `folder`, or in the one file `folder`, where it holds nothing but data.
 
     As `inventory`; without `with_whatsapp`, what is not recognised goes to the last of the
     `readers`, which says what is wrong with it.
 
     Raises ExportError for a file that lies in `folder` itself and that nobody recognises, for chats
-    as web pages, and for a damaged or locked zip.
+    as web pages, for tables as workbooks, and for a damaged or locked zip.
     """
-    inside = inventory(folder, readers, with_whatsapp)
+    inside = inventory(folder, readers, with_whatsapp, columns)
     for error in inside.damaged:
         raise error
     for page in inside.pages:
@@ -74,13 +84,20 @@ def contents(folder: Path, readers: Sequence[Reader], with_whatsapp: bool) -> Co
     return inside
 
 
-def inventory(folder: Path, readers: Sequence[Reader], with_whatsapp: bool) -> Contents:
+def inventory(
+    folder: Path,
+    readers: Sequence[Reader],
+    with_whatsapp: bool,
+    columns: Mapping[str, str] | None = None,
+) -> Contents:
     """What lies in `folder`, or in the one file `folder`, among whatever else.
 
     With `with_whatsapp`, texts and zips that no reader recognises are exports of WhatsApp.
+    `columns` says what those of a table are called, as in Options.
     """
     by_reader: dict[Reader, list[SourceFile]] = {}
-    exports, unknown, pages, damaged = [], [], [], []
+    exports, unknown, pages = [], [], []
+    damaged = [] if with_whatsapp and folder.is_dir() else _workbooks(folder)
     candidates = _whatsapp_candidates(folder) if with_whatsapp else frozenset()
     for path in paths(folder):
         try:
@@ -90,7 +107,7 @@ def inventory(folder: Path, readers: Sequence[Reader], with_whatsapp: bool) -> C
                 continue
             pages += [file for file in members if file.path.suffix.lower() == _PAGE]
             data = [file for file in members if file.path.suffix.lower() != _PAGE]
-            readers_of = [reader_of(file, readers) for file in data]
+            readers_of = [reader_of(file, readers, columns) for file in data]
         except ExportError as error:
             damaged.append(error)
             continue
@@ -107,9 +124,29 @@ def inventory(folder: Path, readers: Sequence[Reader], with_whatsapp: bool) -> C
     return Contents(by_reader, exports, unknown, pages, damaged)
 
 
-def reader_of(file: SourceFile, readers: Sequence[Reader]) -> Reader | None:
-    """The first of the `readers` that recognises a file, None if none does."""
-    return next((reader for reader in readers if reader.recognises(file)), None)
+def reader_of(
+    file: SourceFile, readers: Sequence[Reader], columns: Mapping[str, str] | None = None
+) -> Reader | None:
+    """The first of the `readers` that recognises a file, None if none does.
+
+    `columns` are those of tables of questions, where they have not the usual names.
+    """
+    reader = next((reader for reader in readers if reader.recognises(file)), None)
+    if reader is None and columns and questions in readers:
+        return questions if questions.recognises(file, columns) else None
+    return reader
+
+
+def _workbooks(folder: Path) -> list[ExportError]:
+    """What is wrong with each table that would be overlooked, since it is no text."""
+    return [
+        ExportError(
+            f"{path.name}: this is a workbook of a spreadsheet, and espejo reads CSV; save the "
+            "table as CSV, and move the workbook away."
+        )
+        for path in paths(folder, _WORKBOOKS)
+        if path.suffix.lower() in _WORKBOOKS and not path.name.startswith("~$")  # open in Excel
+    ]
 
 
 def _whatsapp_candidates(folder: Path) -> frozenset[Path]:
@@ -118,8 +155,8 @@ def _whatsapp_candidates(folder: Path) -> frozenset[Path]:
     return frozenset({folder} if folder.suffix.lower() in (".txt", ".zip") else ())
 
 
-def paths(folder: Path) -> Iterator[Path]:
-    """The files in a folder and its subfolders that may hold data, sorted."""
+def paths(folder: Path, suffixes: Sequence[str] = SUFFIXES) -> Iterator[Path]:
+    """The files in a folder and its subfolders that may hold data, sorted; or the one file."""
     if not folder.is_dir():
         if folder.exists() and not stat.S_ISREG(folder.stat().st_mode):
             raise ExportError(f"{folder.name}: this is no ordinary file; move it away.")
@@ -127,7 +164,7 @@ def paths(folder: Path) -> Iterator[Path]:
         return
     for path in sorted(folder.rglob("*")):
         place = path.relative_to(folder).as_posix()
-        is_data = path.suffix.lower() in SUFFIXES and path.is_file()
+        is_data = path.suffix.lower() in suffixes and path.is_file()
         if is_data and not _HIDDEN.search(place) and not _NO_DATA.match(path.name):
             yield path
 
@@ -151,7 +188,8 @@ def _members(path: Path, folder: Path) -> Iterator[SourceFile]:
         )
     for member in sorted(members, key=lambda member: member.filename):
         inner = PurePosixPath(member.filename)
-        if inner.suffix.lower() in (*_DATA, _PAGE) and not _HIDDEN.search(member.filename):
+        is_data = inner.suffix.lower() in (*_DATA, _PAGE) and not _NO_DATA.match(inner.name)
+        if is_data and not _HIDDEN.search(member.filename):
             yield SourceFile(
                 place / inner,
                 member.file_size,

@@ -85,7 +85,8 @@ def read_all(
     """
     if not path.exists():
         raise ExportError(f"{path}: there is no such file or folder.")
-    inside = contents(path, READERS[kind] if kind else EVERY_READER, kind in ("chats", None))
+    readers = READERS[kind] if kind else EVERY_READER
+    inside = contents(path, readers, kind in ("chats", None), options.columns)
     if not inside.by_reader and not inside.whatsapp:
         mine = ", or run `make mine`" if kind == "chats" else ""
         raise ExportError(
@@ -181,15 +182,15 @@ def _account_of_items(exports: Sequence[Export]) -> dict:
     """Where the items of all files went; an item that vanished is a defect of the reader."""
     dropped: Counter[str] = Counter()
     for export in exports:
-        if export.items != len(export.records) + sum(export.dropped.values()):
+        if export.items != export.kept + sum(export.dropped.values()):
             raise ExportError(
                 f"{export.name}: the reader lost count of its {export.items} items; the file is "
                 "right and espejo is not: please report this."
             )
         dropped.update(export.dropped)
     items = sum(export.items for export in exports)
-    records = sum(len(export.records) for export in exports)
-    return metrics.account("items", items, records, dropped)
+    kept = sum(export.kept for export in exports)
+    return metrics.account("items", items, kept, dropped)
 
 
 def _distinct_names(authors: pd.Series) -> pd.Series:

@@ -39,20 +39,25 @@ PROBES = Layout(NAMES, ("question", "kind"))
 PROBE_KINDS = ("out_of_domain", "unsafe")
 
 
-def recognises(file: SourceFile) -> bool:
-    """Whether a file holds questions and answers, or probes, under the usual names of columns."""
+def recognises(file: SourceFile, columns: Mapping[str, str] | None = None) -> bool:
+    """Whether a file holds questions and answers, or probes.
+
+    Under the usual names of columns, or those that `columns` (as in Options) gives them.
+    """
+    columns = columns or {}
+    pairs = PAIRS.renamed(columns)
     try:
         if schema := items.parquet_schema(file):
-            return PAIRS.suits(schema.names)
+            return pairs.suits(schema.names)
         text = head_text(file)
         if items.is_json(text):
-            value = items.first_item(text, PAIRS)
+            value = items.first_item(text, pairs)
             if not isinstance(value, dict) or "messages" in value:
                 return False
-            columns = PAIRS.columns(tuple(value))
-            return all(isinstance(value.get(columns.get(use)), str) for use in PAIRS.required)
-        table = _read_table(text, file, {})
-        return PAIRS.suits(table.header) or _holds_probes(table, {})
+            names = pairs.columns(tuple(value))
+            return all(isinstance(value.get(names.get(use)), str) for use in pairs.required)
+        table = _read_table(text, file, columns)
+        return pairs.suits(table.header) or _holds_probes(table, columns)
     except ExportError:
         return False
 
@@ -172,15 +177,15 @@ def _read_file(file: SourceFile, columns: Mapping[str, str], num_before: int) ->
     splits = set()
     number = num_before
     for position, where, own_split, value in pairs:
-        account.add_items(2)
+        account.add_items(1)
         try:
             texts = _texts(value)
         except Unreadable as problem:
-            account.add_unreadable(where, problem, 2)
+            account.add_unreadable(where, problem)
             continue
         empty = next((use for use, text in texts.items() if not text), None)
         if empty is not None:
-            account.dropped[f"empty_{empty}"] += 2
+            account.dropped[f"empty_{empty}"] += 1
             continue
         number += 1
         split = own_split or file_split
@@ -202,7 +207,10 @@ def _read_file(file: SourceFile, columns: Mapping[str, str], num_before: int) ->
             )
     account.check("questions and answers")
     decisions = f"{number - num_before:,} pairs ({form}), split: {', '.join(sorted(splits))}"
-    return Export(file.name, NAME, records, account.items, account.dropped, decisions), number
+    export = Export(
+        *(file.name, NAME, records, account.items, account.dropped, decisions), records_per_item=2
+    )
+    return export, number
 
 
 def _texts(value: object) -> dict[str, str]:

@@ -256,6 +256,7 @@ def test_a_table_is_offered_and_its_columns_are_asked_for(terminal, other_table)
     child.expect_exact("Type yes or no.")
     answer(child, "Make a bot that answers them? (Enter: yes)", "")
     child.expect_exact("The columns of otra.csv: 1 Nº, 2 Duda, 3 Réplica.")
+    child.expect_exact("question,answer.)")  # what a table without a header needs
     answer(child, "Which of them holds the question?", "4")
     child.expect_exact("Type a number from 1 to 3, or the name of a column.")
     answer(child, "Which of them holds the question?", "2")
@@ -298,7 +299,35 @@ def test_a_folder_keeps_its_splits_and_its_probes(project, downloads, capsys):
     assert copies() == {"qa/train/a.csv", "qa/test/b.csv", "qa/probes.csv"}
     out = capsys.readouterr().out
     assert "Questions that are only put to the model at the end: 1." in out
-    assert "Left out: prices.csv is no table with a column of questions" in out
+    assert "Left out: prices.csv: expected 'question' and 'answer', there are 'thing'" in out
+
+
+def test_a_table_that_parse_would_refuse_is_named_with_the_same_sentence(
+    project, downloads, capsys
+):
+    folder = downloads / "qa"
+    put(folder / "faq.csv", QUESTIONS)
+    put(folder / "empty.csv", "")
+    put(folder / "no_header.csv", "¿Abren?,Sí\n")
+    put(folder / "notes.txt", "buy bread")
+    put(folder / "broken.csv", 'question,answer\na,"b\n')
+    put(folder / "same.csv", 'question,answer\na,"b\n')
+    tables("questions", folder)
+    assert copies() == {"qa/faq.csv"}
+    out = " ".join(capsys.readouterr().out.split())
+    assert "Left out: empty.csv: the file is empty; remove it." in out
+    assert "no_header.csv: expected 'question' and 'answer', there are '¿Abren?', 'Sí'" in out
+    assert "Left out: notes.txt is no table with a column of questions and one of answers." in out
+    for name in ("broken", "same"):
+        assert f"Left out: qa/{name}.csv, line 2: the quote that opens this cell is never" in out
+    assert "already" not in out
+    for kind in ("questions", None):
+        with pytest.raises(UserError, match="empty.csv: the file is empty; remove it"):
+            tables(kind, folder / "empty.csv")
+        with pytest.raises(UserError, match="no questions .* broken.csv, line 2: the quote that"):
+            tables(kind, folder / "broken.csv")
+    with pytest.raises(UserError, match="¿Abren\\?, Sí .a table without a header needs one first"):
+        tables("questions", folder / "no_header.csv")
 
 
 DIALOGUES = '{"dialog": ["Hi there", "Hello you"]}\n{"dialog": ["Bye now", "See you"]}\n'

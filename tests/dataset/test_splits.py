@@ -130,7 +130,7 @@ def test_it_is_counted_what_the_data_themselves_have_on_both_sides():
 
 
 def test_data_that_name_one_split_only_cannot_be_used():
-    with pytest.raises(UserError, match="nothing is left for train"):
+    with pytest.raises(UserError, match=r"as in test\.csv\), and nothing is left for train"):
         split_of(dialogues(*DIFFERENT, given_splits=["test"] * 20))
 
 

@@ -341,6 +341,13 @@ def test_what_is_printed_names_nobody_where_it_may_be_kept(terminal, raw, monkey
     assert "4 messages by 3 people in 1 files" in printed
 
 
+def test_two_names_of_the_author_are_one_person(raw, capsys):
+    people_yaml = "author: [Juli, Tincho]\npeople: {Natalia: withhold}\n"
+    (raw / "people.yaml").write_text(people_yaml, "utf-8")
+    parse.main(raw, raw / "messages.parquet", raw / "probes.parquet", raw / "parse.json")
+    assert "4 messages by 2 people in 1 files" in capsys.readouterr().out
+
+
 def test_it_is_told_apart_whose_messages_are_withheld(raw, capsys):
     (raw / "people.yaml").write_text(
         "author: Juli\npeople: {Natalia: withhold, Tincho: train}\n", "utf-8"

@@ -33,10 +33,10 @@ def as_parquet(**table: list) -> bytes:
 
 
 def read_all(reader, *files: SourceFile, options: Options = CORDOBA) -> list[Export]:
-    """The Exports of files, after a check that each item is in a record or dropped."""
+    """The Exports of files, after a check that each item gave records or is dropped."""
     exports = reader.read(files, options)
     for export in exports:
-        assert export.items == len(export.records) + sum(export.dropped.values())
+        assert export.items == export.kept + sum(export.dropped.values())
     return exports
 
 

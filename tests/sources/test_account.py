@@ -52,13 +52,6 @@ def test_a_file_may_have_one_odd_item_or_two_percent(texts, is_refused):
     )
 
 
-def test_one_problem_may_cost_two_items():
-    counted = Account(source_file("a.json", "x"), "mend it")
-    counted.add_items(4)
-    counted.add_unreadable("line 2", Unreadable("expected a pair"), 2)
-    counted.check()
-
-
 def test_what_the_file_should_hold():
     account_of("", "a").check("words")
     for texts in ([], [""], ["odd", ""]):

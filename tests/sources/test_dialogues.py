@@ -161,6 +161,14 @@ def test_splits(path, content, splits):
     assert [record.split for record in export.records] == splits
 
 
+def test_numbers_of_dialogues_may_begin_again_in_each_split():
+    rows = "dialogue_id,utterance,split\n1,a,train\n1,b,train\n1,c,test\n1,d,test\n"
+    records = read_content(dialogues, rows).records
+    assert [(record.chat, record.split, record.text) for record in records] == [
+        *(("1", "train", "a"), ("1", "train", "b"), ("2", "test", "c"), ("2", "test", "d"))
+    ]
+
+
 def test_columns_by_setting():
     export = read_content(
         dialogues, "Gespräch\n['Na du' 'Na']\n", options=columns(dialog="gespräch")

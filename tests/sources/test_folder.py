@@ -113,6 +113,44 @@ def test_what_comes_with_a_download_and_is_no_chat_is_left_alone_and_counted(tmp
     assert folder.accounts["items"] == {"unit": "items", "in": 6, "out": 6, "dropped": {}}
 
 
+def test_a_row_of_a_table_is_one_item_and_two_messages(tmp_path):
+    (tmp_path / "faq.csv").write_text("question,answer\na,b\nc,\n,d\ne,f\n", "utf-8")
+    folder = sources.read_all(tmp_path, "questions", sources.export.Options(ZoneInfo(CORDOBA)))
+    dropped = {"empty_answer": 1, "empty_question": 1}
+    assert folder.accounts["items"] == {"unit": "items", "in": 4, "out": 2, "dropped": dropped}
+    assert folder.accounts["messages"]["in"] == len(folder.messages) == 4
+
+
+def test_a_table_is_recognised_by_columns_of_other_names(tmp_path):
+    for name, row in (("train.csv", "a;b"), ("test.json", '[{"DUDA": "c", "texto": "d"}]')):
+        content = row if name.endswith("json") else f"Duda;Texto;answer\n{row};x\n"
+        (tmp_path / name).write_text(content, "utf-8")
+    columns = {"question": "duda", "answer": "texto"}
+    table = sources.read(tmp_path, columns=columns)
+    assert table[["text", "split"]].values.tolist() == [
+        *(["c", "test"], ["d", "test"], ["a", "train"], ["b", "train"])
+    ]
+    assert len(sources.read(tmp_path / "train.csv", columns=columns)) == 2
+
+
+def test_dailydialog_as_it_comes(tmp_path):
+    folder = tmp_path / "ijcnlp_dailydialog"
+    for name, text in (
+        ("readme.txt", "1) dialogues_text.txt: the dialogues.\n"),
+        ("dialogues_topic.txt", "2\n"),
+        ("train/dialogues_train.txt", "a __eou__ b __eou__\n"),
+        ("train/dialogues_act_train.txt", "3 4 \n"),
+        ("train/dialogues_emotion_train.txt", "0 0 \n"),
+    ):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, "utf-8")
+    for part in folder, Path(shutil.make_archive(str(tmp_path / "zipped"), "zip", folder)):
+        options = sources.export.Options(ZoneInfo(CORDOBA))
+        read = sources.read_all(part, "dialogues", options)
+        assert read.messages["text"].tolist() == ["a", "b"]
+        assert (read.files, set(read.messages["split"])) == (1, {"train"})
+
+
 # One message in several exports
 
 
@@ -366,6 +404,20 @@ def test_a_zip_that_unpacks_beyond_the_limit_is_not_unpacked(tmp_path, monkeypat
         chat = {"name": "Ana", "type": "personal_chat", "id": 1, "messages": []}
         archive.writestr("result.json", json.dumps(chat)[:-2] + " " * 10_000_000 + "]}")
     assert "bomb.zip: holds more than 100,000 bytes" in refused(tmp_path)
+
+
+def test_a_workbook_is_refused_and_never_overlooked(tmp_path):
+    for name in ("faq.xlsx", "~$faq.xlsx", "faq.csv"):
+        (tmp_path / name).write_text("question,answer\na,b\n", "utf-8")
+    refusal = "^faq.xlsx: this is a workbook of a spreadsheet, .* save the table as CSV"
+    with pytest.raises(UserError, match=refusal):
+        sources.read_all(tmp_path, "questions", sources.export.Options(ZoneInfo(CORDOBA)))
+    with pytest.raises(UserError, match=refusal):
+        sources.read(tmp_path / "faq.xlsx")
+    assert len(sources.read(tmp_path)) == 2  # among chats it may be what somebody sent
+    (tmp_path / "faq.xlsx").unlink()
+    options = sources.export.Options(ZoneInfo(CORDOBA))
+    assert len(sources.read_all(tmp_path, "questions", options).messages) == 2
 
 
 def test_nothing_to_read(tmp_path):
