@@ -14,9 +14,13 @@ SECRET = "zanfonía"
 
 
 def environment(**more):
-    """The current environment, with this Python's tools first on the PATH."""
+    """The current environment, with this Python's tools first on the PATH.
+
+    Without the width that pytest-xdist, or a shell, notes there: a terminal has its own.
+    """
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return {**os.environ, "PATH": path, "GIT_CONFIG_GLOBAL": os.devnull, **more}
+    current = {name: os.environ[name] for name in os.environ if name not in ("COLUMNS", "LINES")}
+    return {**current, "PATH": path, "GIT_CONFIG_GLOBAL": os.devnull, **more}
 
 
 def run(*command, cwd, check=True, **more):
