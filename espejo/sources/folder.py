@@ -1,5 +1,6 @@
 """Read all data in a folder into one table, whatever apps it comes from."""
 
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ import tzlocal
 from espejo import whatsapp
 from espejo.core import metrics, names, tables
 from espejo.core.config import DataConfig, Section, Share, Timezone
+from espejo.core.errors import UserError
 from espejo.sources import hub, questions
 from espejo.sources.export import Export, ExportError, Options, SourceFile
 from espejo.sources.files import Contents, contents, reader_of
@@ -115,8 +117,17 @@ def _read(
 
 
 def zone(name: str | None) -> tzinfo:
-    """The time zone of an IANA name; that of this machine for None."""
-    return ZoneInfo(name) if name else tzlocal.get_localzone()
+    """The time zone of an IANA name; that of this machine for None.
+
+    Raises UserError for a name that there is not.
+    """
+    try:
+        return ZoneInfo(name) if name else tzlocal.get_localzone()
+    except (LookupError, ValueError, OSError):  # OSError: the name of a folder, "America"
+        setting = f"timezone is {name!r}" if name else f"The variable TZ is {os.getenv('TZ')!r}"
+        raise UserError(
+            f"{setting}: expected an IANA name of a time zone such as America/Argentina/Cordoba."
+        ) from None
 
 
 def join(

@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from espejo import sources
+from espejo.core.config import checked
 from espejo.core.errors import UserError
-from espejo.sources import files, merging
+from espejo.sources import ParseConfig, files, merging
 from espejo.sources.export import Export, Record
 from tests.sources import files_of_apps
 from tests.sources.files_of_apps import CAMI, JULI, WRITERS, talk, write
@@ -370,9 +371,18 @@ def test_an_export_without_a_message(tmp_path):
     assert "there is no message inside" in refused(tmp_path)
 
 
-def test_an_unknown_time_zone_is_a_wrong_setting():
-    from espejo.core.config import checked
-    from espejo.sources import ParseConfig
+@pytest.mark.parametrize("name", ["Cordoba", "America", "../Cordoba"])
+def test_an_unknown_time_zone(name, tmp_path):
+    sentence = refused(tmp_path, timezone=name)
+    assert sentence.startswith(f"timezone is {name!r}: expected an IANA name of a time zone")
 
+
+def test_a_machine_whose_time_zone_has_no_name(tmp_path, monkeypatch):
+    monkeypatch.setenv("TZ", "ART3")
+    monkeypatch.setattr("tzlocal.unix._cache_tz", None)  # of a test before this one
+    assert refused(tmp_path, timezone=None).startswith("The variable TZ is 'ART3': expected an")
+
+
+def test_an_unknown_time_zone_is_a_wrong_setting():
     with pytest.raises(UserError, match=r"parse\.timezone is 'Cordoba'.*IANA name"):
         checked(ParseConfig, {"min_understood": 0.9, "timezone": "Cordoba"}, files.Path("p.yaml"))
