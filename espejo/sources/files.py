@@ -130,9 +130,7 @@ def _members(path: Path, folder: Path) -> Iterator[SourceFile]:
     inside = path.relative_to(folder).as_posix() if path != folder else path.name
     place = PurePosixPath(inside)
     if path.suffix.lower() != ".zip":
-        yield SourceFile(
-            place, path.stat().st_size, partial(_load, lambda: path.open("rb"), path.name)
-        )
+        yield SourceFile(place, partial(_load, lambda: path.open("rb"), path.name))
         return
     with _readable(path.name):
         archive = zipfile.ZipFile(path)
@@ -145,11 +143,8 @@ def _members(path: Path, folder: Path) -> Iterator[SourceFile]:
     for member in sorted(members, key=lambda member: member.filename):
         inner = PurePosixPath(member.filename)
         if inner.suffix.lower() in (*_DATA, _PAGE) and not _HIDDEN.search(member.filename):
-            yield SourceFile(
-                place / inner,
-                member.file_size,
-                partial(_load, partial(archive.open, member), path.name),
-            )
+            opened = partial(archive.open, member)
+            yield SourceFile(place / inner, partial(_load, opened, path.name))
 
 
 def _load(opened: Callable[[], IO[bytes]], name: str, size: int | None) -> bytes:

@@ -18,7 +18,7 @@ from espejo.core.errors import UserError
 from espejo.sources import hub, questions
 from espejo.sources.export import Export, ExportError, Options, SourceFile
 from espejo.sources.files import Contents, contents, reader_of
-from espejo.sources.merging import merge
+from espejo.sources.merging import distinct_titles, merge
 from espejo.sources.registry import EVERY_READER, READERS, Kind, Reader
 
 WHATSAPP = "whatsapp"  # in the column app
@@ -209,16 +209,9 @@ def _distinct_titles(messages: pd.DataFrame) -> pd.Series:
 
     A table of `merge` calls each of its own chats differently.
     """
-    pairs = messages[["app", "chat"]].drop_duplicates()
-    used: Counter[str] = Counter()
-    titles: dict[tuple[str, str], str] = {}
-    for app, chat in pairs.itertuples(index=False):
-        title, number = chat, 1
-        while title in used:
-            number += 1
-            title = f"{chat} ({number})"
-        used[title] += 1
-        titles[app, chat] = title
+    chats = messages[["app", "chat"]].drop_duplicates()
+    pairs = zip(chats["app"], chats["chat"], strict=True)
+    titles = dict(zip(pairs, distinct_titles(chats["chat"]), strict=True))
     if all(chat == title for (_, chat), title in titles.items()):
         return messages["chat"]
     renamed = [titles[pair] for pair in zip(messages["app"], messages["chat"], strict=True)]

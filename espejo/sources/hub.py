@@ -39,4 +39,4 @@ def fetch(dataset: str, revision: str | None) -> list[SourceFile]:
 def _lines(path: str, split: Any) -> SourceFile:  # noqa: ANN401 - a datasets.Dataset
     frame = split.to_pandas()
     data = frame.to_json(orient="records", lines=True, force_ascii=False).encode()
-    return SourceFile(PurePosixPath(path), len(data), lambda size: data[:size])
+    return SourceFile(PurePosixPath(path), lambda size: data[:size])

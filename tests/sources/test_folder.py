@@ -240,6 +240,13 @@ def test_two_chats_of_one_title_stay_two_in_one_app_and_in_two():
     assert (table["app"] + table["chat"]).nunique() == 3
 
 
+def test_a_chat_that_is_called_like_a_copy_keeps_its_title():
+    titles = ["Ana", "Ana", "Ana (2)", "Ana", "Ana (2)"]
+    assert list(merging.distinct_titles(titles)) == [
+        *("Ana", "Ana (2)", "Ana (2) (2)", "Ana (3)", "Ana (2) (3)"),
+    ]
+
+
 def test_who_only_sends_as_a_program_is_a_bot():
     table, _, bots = merged(
         export(
