@@ -1,4 +1,4 @@
-"""Files of Messenger, of Instagram and of conversations, as tests write them."""
+"""Files of Messenger and of Instagram, as tests write them."""
 
 import json
 

@@ -11,18 +11,12 @@ from espejo.sources.export import ExportError
 from tests.sources import files_meta, test_discord, test_roles, test_signal, test_telegram
 from tests.sources.files import CORDOBA, source_file
 
-NUM_MUTATIONS = 100  # of each file
+NUM_MUTATIONS = 200  # of each file
 ODD_VALUES = (
     *(None, True, -1, 0, 1.5, 10**30, -(10**300), "", "x", "9" * 5000, "\x00", "\ud83d"),
     *([], {}, [[]], [None], [{"text": {"text": ["a"]}}], {"text": 5}, {"id": {}}, "2024-13-01"),
-    *(
-        float("nan"),
-        float("inf"),
-        {"name": []},
-        [{"type": []}],
-        "0001-01-01T00:00:00",
-        "9999-12-31T23:59:59+00:00",
-    ),
+    *({"name": []}, [{"type": []}], "0001-01-01T00:00:00", "9999-12-31T23:59:59+00:00"),
+    *(float("nan"), float("inf")),
 )
 
 
@@ -121,7 +115,7 @@ def mutate(frames, rng):
 
 
 def check(reader, data):
-    """Read a file: whether that gave records."""
+    """Read a damaged file; return whether it gave records."""
     file = source_file("folder/main.jsonl", data)
     reader.recognises(file)
     try:
@@ -135,7 +129,7 @@ def check(reader, data):
     assert export.items == len(export.records) + sum(export.dropped.values())
     for record in export.records:
         record.text.encode()
-        assert isinstance(record.instant, int) != (reader is roles)
+        assert (record.instant is None) == (reader is roles)  # roles have no times
         assert (record.author is None) == (record.author_id is None) == (record.kind == "system")
         assert all(
             isinstance(value, str) for value in (record.chat_id, record.chat, record.caption)
