@@ -74,6 +74,7 @@ _MEDIA = {
     "giftBadge": "<gift badge>",
     "poll": "<poll>",
 }
+_ATTACHMENTS = frozenset({"image", "video", "audio", "voice message"})
 
 
 def recognises(file: SourceFile) -> bool:
@@ -198,7 +199,7 @@ def _record(frames: _Frames, line: int, raw: Raw) -> Record | str:
     instant = epoch_instant(item.dateSent, 1000)
     content = _content(item, frames)
     if content is None:
-        return "unknown content"
+        return "unknown_content"
     kind, text, caption = content
     if author.is_app and kind in ("message", "media"):
         kind, caption = "forwarded", ""
@@ -254,9 +255,6 @@ def _placeholder(attachments: object) -> str:
             type_ = "voice message"
         names.append(f"<{type_ if type_ in _ATTACHMENTS else 'file'}>")
     return " ".join(names) or "<media>"
-
-
-_ATTACHMENTS = frozenset({"image", "video", "audio", "voice message"})
 
 
 def _notice(update: Mapping[str, Any]) -> str:
