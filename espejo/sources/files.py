@@ -37,13 +37,13 @@ class Contents:
     whatsapp: list[Path]  # .txt and .zip
     unknown: list[SourceFile]  # that no reader recognises
     pages: list[SourceFile]  # web pages of chats, in folders where no reader has a file
-    damaged: list[ExportError]  # about zips
+    damaged: list[ExportError]  # about files and zips that cannot be read
 
 
 def contents(folder: Path, readers: Sequence[Reader], with_whatsapp: bool) -> Contents:
-    """What lies in `folder`, or in the one file `folder`, where it holds nothing but data.
+    """What lies in `folder`, or in the one file `folder`, which should hold nothing but data.
 
-    As `inventory`; without `with_whatsapp`, what is not recognised goes to the last of the
+    As `inventory`, but without `with_whatsapp`, what is not recognised goes to the last of the
     `readers`, which says what is wrong with it.
 
     Raises ExportError for a file that lies in `folder` itself and that nobody recognises, for chats
@@ -68,9 +68,10 @@ def contents(folder: Path, readers: Sequence[Reader], with_whatsapp: bool) -> Co
 
 
 def inventory(folder: Path, readers: Sequence[Reader], with_whatsapp: bool) -> Contents:
-    """What lies in `folder`, or in the one file `folder`, among whatever else.
+    """What lies in `folder`, or in the one file `folder`, which may hold other files too.
 
-    With `with_whatsapp`, texts and zips that no reader recognises are exports of WhatsApp.
+    With `with_whatsapp`, texts and zips that no reader recognises are exports of WhatsApp. A zip
+    or file that cannot be read is not raised, but listed as damaged.
     """
     by_reader: dict[Reader, list[SourceFile]] = {}
     exports, unknown, pages, damaged = [], [], [], []
@@ -112,7 +113,10 @@ def _whatsapp_candidates(folder: Path) -> frozenset[Path]:
 
 
 def paths(folder: Path) -> Iterator[Path]:
-    """The files in a folder and its subfolders that may hold data, sorted."""
+    """The files in a folder and its subfolders that may hold data, sorted; or the file `folder`.
+
+    Raises ExportError for a device or a pipe.
+    """
     if not folder.is_dir():
         if folder.exists() and not stat.S_ISREG(folder.stat().st_mode):
             raise ExportError(f"{folder.name}: this is no ordinary file; move it away.")
@@ -126,7 +130,7 @@ def paths(folder: Path) -> Iterator[Path]:
 
 
 def _members(path: Path, folder: Path) -> Iterator[SourceFile]:
-    """A file itself, or the files with data and the web pages in a zip."""
+    """A file itself, or the files with data and the web pages in a zip. Raises ExportError."""
     inside = path.relative_to(folder).as_posix() if path != folder else path.name
     place = PurePosixPath(inside)
     if path.suffix.lower() != ".zip":

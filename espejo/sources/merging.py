@@ -91,11 +91,12 @@ def local_times(instants: pd.Series, timezone: tzinfo) -> pd.Series:
 def _names(records: pd.DataFrame, first_keeps_name: bool) -> pd.Series:
     """What the author of each record is called: by id, the name in the newest record with one.
 
-    Two people of one name in an app are both called NAME (1234), with digits of their ids. Did one
-    of them keep the bare name, or did they have numbers in an order, an older export could make
-    one answer of people.yaml that of the other. With `first_keeps_name`, who wrote first has the
-    bare name: for tables on which nobody's answer depends. People of one name in two apps are one.
-    A program has the name of each of its messages: a bridge sends those of many people.
+    Two people of one name in an app are both called NAME (1234), with digits of their ids. If one
+    kept the bare name, or if they were numbered in order, adding an older export could swap their
+    names, and one's answer in people.yaml would count for the other. With `first_keeps_name`, who
+    wrote first has the bare name: for tables that no people.yaml belongs to. People of one name in
+    two apps are one. A program has the name that each of its messages shows: a bridge sends those
+    of many people.
     """
     written = records[records["author_id"].notna() & ~records["bot"]]
     oldest_first = written.sort_values("instant", kind="stable", na_position="first")

@@ -18,7 +18,8 @@ from espejo import sources
 from espejo.core.config import checked
 from espejo.core.errors import UserError
 from espejo.sources import ParseConfig, files, merging
-from espejo.sources.export import Export, Record
+from espejo.sources.export import Export, Options, Record
+from espejo.sources.folder import read_all
 from tests.sources import files_of_apps
 from tests.sources.files_of_apps import CAMI, JULI, WRITERS, talk, write
 
@@ -107,8 +108,7 @@ def test_what_comes_with_a_download_and_is_no_chat_is_left_alone_and_counted(tmp
     files_of_apps.messenger(tmp_path, EXCHANGES)
     write(tmp_path / "facebook-juli" / "profile_information.json", {"profile_v2": {"name": "J"}})
     write(tmp_path / "facebook-juli" / "ads" / "advertisers.json", [{"advertiser_name": "x"}])
-    options = sources.export.Options(ZoneInfo(CORDOBA))
-    folder = sources.read_all(tmp_path, "chats", options)
+    folder = read_all(tmp_path, "chats", Options(ZoneInfo(CORDOBA)))
     assert len(folder.messages) == 6
     assert folder.others == 2
     assert folder.accounts["items"] == {"unit": "items", "in": 6, "out": 6, "dropped": {}}
@@ -120,7 +120,7 @@ def test_what_comes_with_a_download_and_is_no_chat_is_left_alone_and_counted(tmp
 def test_a_message_that_two_exports_hold_counts_once(tmp_path):
     files_of_apps.telegram(tmp_path / "march", EXCHANGES[:4])
     files_of_apps.telegram(tmp_path / "april", EXCHANGES)
-    folder = sources.read_all(tmp_path, "chats", sources.export.Options(ZoneInfo(CORDOBA)))
+    folder = read_all(tmp_path, "chats", Options(ZoneInfo(CORDOBA)))
     assert folder.messages["text"].tolist() == [text for _, _, text in EXCHANGES]
     assert folder.accounts["messages"]["dropped"] == {"exported_twice": 4}
     assert folder.accounts["messages"]["in"] == 10
