@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import IO
 
 from espejo import whatsapp
@@ -123,10 +123,14 @@ def paths(folder: Path) -> Iterator[Path]:
         yield folder
         return
     for path in sorted(folder.rglob("*")):
-        place = path.relative_to(folder).as_posix()
-        is_data = path.suffix.lower() in SUFFIXES and path.is_file()
-        if is_data and not _HIDDEN.search(place) and not _NO_DATA.match(path.name):
+        if _may_hold_data(path.relative_to(folder), SUFFIXES) and path.is_file():
             yield path
+
+
+def _may_hold_data(place: PurePath, suffixes: Sequence[str]) -> bool:
+    """Whether a path in a folder or zip is neither hidden nor a README, and ends as data do."""
+    is_hidden = _HIDDEN.search(place.as_posix()) or _NO_DATA.match(place.name)
+    return place.suffix.lower() in suffixes and not is_hidden
 
 
 def _members(path: Path, folder: Path) -> Iterator[SourceFile]:
@@ -146,7 +150,7 @@ def _members(path: Path, folder: Path) -> Iterator[SourceFile]:
         )
     for member in sorted(members, key=lambda member: member.filename):
         inner = PurePosixPath(member.filename)
-        if inner.suffix.lower() in (*_DATA, _PAGE) and not _HIDDEN.search(member.filename):
+        if _may_hold_data(inner, (*_DATA, _PAGE)):
             opened = partial(archive.open, member)
             yield SourceFile(place / inner, partial(_load, opened, path.name))
 

@@ -336,6 +336,20 @@ def test_pages_beside_the_json_of_the_same_export_do_not_matter(tmp_path):
     assert len(sources.read(tmp_path, **UTC_MINUS_3)) == 6
 
 
+def test_a_readme_is_no_data_in_a_zip_either(tmp_path):
+    for folder in (tmp_path / "loose", tmp_path / "zipped"):
+        folder.mkdir()
+    contents = {"talks.txt": "hola __eou__ buenas __eou__\n", "readme.txt": "Talks.\n"}
+    for name, text in contents.items():
+        (tmp_path / "loose" / name).write_text(text, "utf-8")
+    with zipfile.ZipFile(tmp_path / "zipped" / "talks.zip", "w") as archive:
+        for name, text in contents.items():
+            archive.writestr(name, text)
+    for folder in ("loose", "zipped"):
+        read = read_all(tmp_path / folder, "dialogues", Options(ZoneInfo(CORDOBA)))
+        assert read.messages["text"].tolist() == ["hola", "buenas"]
+
+
 def test_a_damaged_zip(tmp_path):
     (tmp_path / "download.zip").write_bytes(b"PK\x03\x04 and no more")
     assert "download.zip: the zip is damaged" in refused(tmp_path)
