@@ -6,7 +6,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePath, PurePosixPath
 from typing import IO
@@ -34,10 +34,12 @@ class Contents:
     """The files with data in a folder, by who reads them, and those that nobody reads."""
 
     by_reader: dict[Reader, list[SourceFile]]
-    whatsapp: list[Path]  # .txt and .zip
-    unknown: list[SourceFile]  # that no reader recognises
-    pages: list[SourceFile]  # web pages of chats, in folders where no reader has a file
-    damaged: list[ExportError]  # about files and zips that cannot be read
+    whatsapp: list[Path] = field(default_factory=list)  # .txt and .zip
+    unknown: list[SourceFile] = field(default_factory=list)  # that no reader recognises
+    # Web pages of chats, in folders where no reader has a file.
+    pages: list[SourceFile] = field(default_factory=list)
+    # About files and zips that cannot be read.
+    damaged: list[ExportError] = field(default_factory=list)
 
 
 def contents(folder: Path, readers: Sequence[Reader], with_whatsapp: bool) -> Contents:

@@ -70,7 +70,7 @@ def read_folder(folder: Path, data: DataConfig, config: ParseConfig) -> Folder:
     by_reader: dict[Reader, list[SourceFile]] = {}
     for file in hub.fetch(data.dataset, data.revision):
         by_reader.setdefault(reader_of(file, readers) or readers[-1], []).append(file)
-    return _read(Contents(by_reader, [], [], [], []), options)
+    return _read(Contents(by_reader), options)
 
 
 def read_all(
@@ -138,7 +138,13 @@ def join(
     probes: Sequence[tuple[str, str]] = (),
     first_keeps_name: bool = False,
 ) -> Folder:
-    """What all readers read in so many files, as one. Raises ExportError if there is no message."""
+    """What all readers read, as one table.
+
+    `files` is how many were read; `exports` come from the readers, `chats` from WhatsApp; `probes`
+    are pairs of kind and question; `first_keeps_name` is as in `merging.merge`.
+
+    Raises ExportError if there is no message.
+    """
     parts, summaries, repeated, replaced = [], [], 0, 0
     accounts: dict[str, dict] = {}
     bots: frozenset[str] = frozenset()

@@ -149,7 +149,7 @@ class _Frames:
         return recipient if recipient.id != "self" else recipient._replace(name=self.own_name)
 
     def chat(self, id_: object) -> _Recipient:
-        """Return the recipient of the chat with a frame's id."""
+        """Return the recipient of the chat with a frame's id. Raises Unreadable for no id."""
         key = identifier(id_)
         if key is None:
             raise Unreadable("expected a chatId")
@@ -193,7 +193,7 @@ def _contact(contact: Mapping[str, Any], id_: str) -> _Recipient:
 
 
 def _record(frames: _Frames, line: int, raw: Raw) -> Record | str:
-    """Return the record of a chatItem, or why there is none."""
+    """Return the record of a chatItem, or why there is none. Raises Unreadable."""
     item = decode(_ITEMS, raw)
     chat, author = frames.chat(item.chatId), frames.recipient(item.authorId)
     instant = epoch_instant(item.dateSent, 1000)
