@@ -35,7 +35,7 @@ OWNER = ("Bruno", 480117902)
 
 def write_account(path: Path, messages: int) -> None:
     """Write an account of CHATS chats as Telegram Desktop does, with its indentation."""
-    drawn = random.Random(1)
+    rng = random.Random(1)
     others = [(f"Persona {number}", 510_000_000 + 7919 * number) for number in range(CHATS)]
     now, number = 1_400_000_000, 0
     with path.open("w", encoding="utf-8") as out:
@@ -45,14 +45,14 @@ def write_account(path: Path, messages: int) -> None:
             out.write(json.dumps(head, ensure_ascii=False)[:-1] + ', "messages": [\n')
             rows = []
             for _ in range(messages // CHATS):
-                number, now = number + 1, now + drawn.randrange(1, 600)
-                rows.append(_message(number, now, drawn.choice((OWNER, other)), drawn))
+                number, now = number + 1, now + rng.randrange(1, 600)
+                rows.append(_message(number, now, rng.choice((OWNER, other)), rng))
             out.write(",\n".join(rows) + "\n]}" + (",\n" if index < CHATS - 1 else "\n"))
         out.write("  ]\n }\n}\n")
 
 
-def _message(number: int, now: int, sender: tuple[str, int], drawn: random.Random) -> str:
-    text = " ".join(drawn.choices(WORDS, k=drawn.randrange(1, 18)))
+def _message(number: int, now: int, sender: tuple[str, int], rng: random.Random) -> str:
+    text = " ".join(rng.choices(WORDS, k=rng.randrange(1, 18)))
     message = {
         "id": number,
         "type": "message",
@@ -63,23 +63,23 @@ def _message(number: int, now: int, sender: tuple[str, int], drawn: random.Rando
         "text": text,
         "text_entities": [{"type": "plain", "text": text}],
     }
-    if drawn.random() < 0.05:
+    if rng.random() < 0.05:
         link = {"type": "link", "text": "https://ejemplo.com.ar/x"}
         message |= {"text": [f"{text} ", link], "text_entities": [link]}
-    elif drawn.random() < 0.08:
+    elif rng.random() < 0.08:
         message |= {"photo": f"photos/photo_{number}.jpg", "width": 960, "height": 1280}
     return json.dumps(message, ensure_ascii=False, indent=1)
 
 
-def write_dialogues(path: Path, number: int) -> None:
+def write_dialogues(path: Path, dialogues: int) -> None:
     """Write dialogues of four to twelve utterances as JSON Lines."""
-    drawn = random.Random(2)
+    rng = random.Random(2)
     words = [f"{word}{ending}" for word in WORDS for ending in ("", "s", "n", "ito")]
     with path.open("w", encoding="utf-8") as out:
-        for _ in range(number):
+        for _ in range(dialogues):
             utterances = [
-                " ".join(drawn.choices(words, k=drawn.randint(3, 18)))
-                for _ in range(drawn.randint(4, 12))
+                " ".join(rng.choices(words, k=rng.randint(3, 18)))
+                for _ in range(rng.randint(4, 12))
             ]
             out.write(json.dumps({"dialog": utterances}, ensure_ascii=False) + "\n")
 
@@ -99,8 +99,8 @@ def _group(path: Path) -> int:
         **{"min_replies": 1, "near_duplicates": 0.7, "seed": 7},
     )
     grouped = turns(sources.read(path), config.turn_gap, config.session_gap)
-    parted = splits.split(grouped.drop(columns="withheld"), frozenset({"B"}), config)
-    return len(examples(parted, "B", config.history))
+    with_splits = splits.split(grouped.drop(columns="withheld"), frozenset({"B"}), config)
+    return len(examples(with_splits, "B", config.history))
 
 
 MEASURED = {

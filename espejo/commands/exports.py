@@ -232,7 +232,7 @@ def _read(
         # Deeper in a folder, it belongs to an app's download.
         if kind in TABLES or len(file.path.parts) == 1:
             is_table = kind in TABLES and file.path.suffix.lower() in TABLE_SUFFIXES
-            is_told = is_table or not file.size  # by the reader, as parse will tell it
+            is_told = is_table or not file.head  # by the reader, as parse will tell it
             reason = _problem(READERS[kind][-1], file, options) if is_told else ""
             unknown = wording.text(f"exports.unknown_{kind}", name=file.path.name)
             left_out.append(reason or unknown)

@@ -87,10 +87,11 @@ def by_words(
 ) -> pd.Series:
     """The split of each session (index; columns replies and given_split): as given, else drawn.
 
-    Groups of near-duplicates are ordered by a hash of `config.seed` and their words, which more
-    data does not change, and the first ones are test until it holds its share of the replies. Of
-    data that name a test split but no validation, the latter is drawn from the rest. A session
-    that nearly says what one of a named split says is of that split too, unless it has its own.
+    Groups of near-duplicates are ordered by a hash of `config.seed` and their words, which does not
+    change when data are added. The first groups are test until it holds its share of the replies,
+    the next ones validation, the rest train. A split that the data name is not drawn; one that
+    they do not name is drawn from the sessions that they call train or leave open. An open session
+    that is nearly the same as one with a split gets that split.
     """
     if sessions.empty:
         return pd.Series(dtype="str")
@@ -104,7 +105,7 @@ def by_words(
     named = given_rows.groupby("group")["given_split"].agg(lambda of: max(of, key=NAMES.index))
     names = rows["given_split"].fillna(rows["group"].map(named).astype("str"))
     # What the data call train may still be drawn for a split that they do not have.
-    free = rows[(names.isna() | names.eq("train"))]
+    free = rows[names.isna() | names.eq("train")]
     free = free[~free["group"].isin(named[named.ne("train")].index)]
     groups = free.groupby("group").agg(hash=("hash", "min"), replies=("replies", "sum"))
     groups = groups.sort_values("hash")["replies"]
@@ -122,8 +123,8 @@ def by_words(
 def held_out_again(turns: pd.DataFrame, named: bool, config: GroupConfig, by_opening: bool) -> int:
     """How many train sessions nearly say what a held-out session says: the data's own split leaks.
 
-    `turns` has its splits. Where the data `named` none there is none: `by_words` keeps them
-    together.
+    `turns` has the column split. 0 unless the data `named` splits: `by_words` keeps near-duplicates
+    together, and sessions with times are not compared.
     """
     untimed = turns[turns["start"].isna()]
     if not named or untimed.empty:

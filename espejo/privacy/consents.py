@@ -15,8 +15,8 @@ def apply_consents(folder: Path, messages: pd.DataFrame, bots: Collection[str]) 
     """Messages (as `sources.read` gives them) as the people in `folder/people.yaml` allow it.
 
     Names are spelt as the file has them, and people who withhold are left out (`withhold`), also
-    under former names; the column all_names, which has these, is gone. `bots`
-    are authors that are programs, whom nobody has to ask.
+    under former names; the column all_names, which has these, is gone. `bots` are authors that are
+    programs, whom nobody has to ask.
 
     Raises UserError as `check_people` does.
     """

@@ -33,7 +33,8 @@ def read(
     Of two people of one name, who wrote first keeps it, and the other is NAME (1234). (The pipeline
     calls both NAME (1234), since an older export would change who wrote first.)
 
-    Raises ExportError (a UserError) if there is nothing to read or a file cannot be read.
+    Raises UserError for an unknown `timezone`, and ExportError (a UserError) if there is nothing to
+    read or a file cannot be read.
     """
     options = Options(zone(timezone), columns or {})
     return read_all(Path(path), None, options, first_keeps_name=True).messages

@@ -23,6 +23,8 @@ class Account:
     Attributes:
         items: Items in the file.
         dropped: Items that gave no record, by reason.
+
+    `advice` ends the sentences of errors: "export the chat again".
     """
 
     def __init__(self, file: SourceFile, advice: str) -> None:
@@ -39,8 +41,9 @@ class Account:
     ) -> Iterator[Record]:
         """Yield the records that `read` gives for items, each with its number, from 1.
 
-        An item for which it gives a reason instead is dropped; so is one that it, or whoever made
-        the items, says is Unreadable. `unit` names what is counted: "message", "line".
+        An item for which `read` returns a reason (str) is dropped under it. An item is dropped as
+        unreadable if `read` raises Unreadable, or if it is an Unreadable itself. `unit` names what
+        is counted: "message", "line".
 
         Raises ExportError if there are too many items, or for a text longer than any message.
         """

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import groupby, islice
+from pathlib import PurePosixPath
 
 import msgspec
 import pyarrow as pa
@@ -95,37 +96,34 @@ def read(files: Sequence[SourceFile], options: Options) -> list[Export]:
     for file in files:
         export, num_dialogues = _read_file(file, options.columns, num_dialogues)
         exports.append(export)
+    own_splits = [split_of_path(file.path) for file in files]
+    # By folder that holds a file in no split: the dialogues of splits in folders below it.
+    in_splits: dict[PurePosixPath, set[tuple[str, ...]]] = {
+        file.path.parent: set() for file, split in zip(files, own_splits, strict=True) if not split
+    }
+    for file, split, export in zip(files, own_splits, exports, strict=True):
+        above = in_splits.keys() & set(file.path.parent.parents)
+        if split and above:
+            texts_of_split = {texts for texts, _ in _dialogues(export.records)}
+            for folder in above:
+                in_splits[folder] |= texts_of_split
     return [
-        _without(export, _splits_below(file, files, exports))
-        for file, export in zip(files, exports, strict=True)
+        export if split else _without(export, in_splits[file.path.parent])
+        for file, split, export in zip(files, own_splits, exports, strict=True)
     ]
 
 
-def _splits_below(
-    file: SourceFile, files: Sequence[SourceFile], exports: Sequence[Export]
-) -> list[Export]:
-    """Return what was read from splits in folders below a file that is in no split."""
-    if split_of_path(file.path):
-        return []
-    return [
-        export
-        for other, export in zip(files, exports, strict=True)
-        if file.path.parent in other.path.parent.parents and split_of_path(other.path)
-    ]
-
-
-def _without(export: Export, splits: Sequence[Export]) -> Export:
-    """Drop dialogues that occur in splits.
+def _without(export: Export, in_splits: set[tuple[str, ...]]) -> Export:
+    """Drop the dialogues whose texts are in splits.
 
     DailyDialog comes with all dialogues in one file, beside folders train, validation and test.
     """
-    in_a_split = {texts for split in splits for texts, _ in _dialogues(split.records)}
-    if not in_a_split:
+    if not in_splits:
         return export
     kept = [
         record
         for texts, records in _dialogues(export.records)
-        if texts not in in_a_split
+        if texts not in in_splits
         for record in records
     ]
     num_dropped = len(export.records) - len(kept)

@@ -123,7 +123,10 @@ def _channel(root: _Root) -> _Channel:
 def _record(
     channel: _Channel, timezone: tzinfo, originals: dict[str, str], line: int, raw: Raw
 ) -> Record:
-    """Return the record of a message; of a forwarded one, `originals` gets the original's id."""
+    """Return the record of a message; of a forwarded one, `originals` gets the original's id.
+
+    Raises Unreadable.
+    """
     message = decode(_MESSAGES, raw)
     record = Record(
         chat_id=channel.id,

@@ -22,7 +22,6 @@ class SourceFile:
     """A file, on the disk or in a .zip."""
 
     path: PurePosixPath  # below the folder that is read; the .zip counts as a folder
-    size: int  # bytes, unpacked
     load: Callable[[int | None], bytes]  # the first so many bytes; None for all
 
     @property

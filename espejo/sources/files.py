@@ -6,9 +6,9 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import IO
 
 from espejo import whatsapp
@@ -43,10 +43,12 @@ class Contents:
     """The files with data in a folder, by who reads them, and those that nobody reads."""
 
     by_reader: dict[Reader, list[SourceFile]]
-    whatsapp: list[Path]  # .txt and .zip
-    unknown: list[SourceFile]  # that no reader recognises
-    pages: list[SourceFile]  # web pages of chats, in folders where no reader has a file
-    damaged: list[ExportError]  # about zips, and workbooks of spreadsheets
+    whatsapp: list[Path] = field(default_factory=list)  # .txt and .zip
+    unknown: list[SourceFile] = field(default_factory=list)  # that no reader recognises
+    # Web pages of chats, in folders where no reader has a file.
+    pages: list[SourceFile] = field(default_factory=list)
+    # About files and zips that cannot be read, and workbooks of spreadsheets.
+    damaged: list[ExportError] = field(default_factory=list)
 
 
 def contents(
@@ -55,9 +57,9 @@ def contents(
     with_whatsapp: bool,
     columns: Mapping[str, str] | None = None,
 ) -> Contents:
-    """What lies in `folder`, or in the one file `folder`, where it holds nothing but data.
+    """What lies in `folder`, or in the one file `folder`, which should hold nothing but data.
 
-    As `inventory`; without `with_whatsapp`, what is not recognised goes to the last of the
+    As `inventory`, but without `with_whatsapp`, what is not recognised goes to the last of the
     `readers`, which says what is wrong with it.
 
     Raises ExportError for a file that lies in `folder` itself and that nobody recognises, for chats
@@ -90,10 +92,11 @@ def inventory(
     with_whatsapp: bool,
     columns: Mapping[str, str] | None = None,
 ) -> Contents:
-    """What lies in `folder`, or in the one file `folder`, among whatever else.
+    """What lies in `folder`, or in the one file `folder`, which may hold other files too.
 
-    With `with_whatsapp`, texts and zips that no reader recognises are exports of WhatsApp.
-    `columns` says what those of a table are called, as in Options.
+    With `with_whatsapp`, texts and zips that no reader recognises are exports of WhatsApp. A zip
+    or file that cannot be read is not raised, but listed as damaged. `columns` says what those of
+    a table are called, as in Options.
     """
     by_reader: dict[Reader, list[SourceFile]] = {}
     exports, unknown, pages = [], [], []
@@ -156,27 +159,32 @@ def _whatsapp_candidates(folder: Path) -> frozenset[Path]:
 
 
 def paths(folder: Path, suffixes: Sequence[str] = SUFFIXES) -> Iterator[Path]:
-    """The files in a folder and its subfolders that may hold data, sorted; or the one file."""
+    """The files in a folder and its subfolders that may hold data, sorted; or the file `folder`.
+
+    Raises ExportError for a device or a pipe.
+    """
     if not folder.is_dir():
         if folder.exists() and not stat.S_ISREG(folder.stat().st_mode):
             raise ExportError(f"{folder.name}: this is no ordinary file; move it away.")
         yield folder
         return
     for path in sorted(folder.rglob("*")):
-        place = path.relative_to(folder).as_posix()
-        is_data = path.suffix.lower() in suffixes and path.is_file()
-        if is_data and not _HIDDEN.search(place) and not _NO_DATA.match(path.name):
+        if _may_hold_data(path.relative_to(folder), suffixes) and path.is_file():
             yield path
 
 
+def _may_hold_data(place: PurePath, suffixes: Sequence[str]) -> bool:
+    """Whether a path in a folder or zip is neither hidden nor a README, and ends as data do."""
+    is_hidden = _HIDDEN.search(place.as_posix()) or _NO_DATA.match(place.name)
+    return place.suffix.lower() in suffixes and not is_hidden
+
+
 def _members(path: Path, folder: Path) -> Iterator[SourceFile]:
-    """A file itself, or the files with data and the web pages in a zip."""
+    """A file itself, or the files with data and the web pages in a zip. Raises ExportError."""
     inside = path.relative_to(folder).as_posix() if path != folder else path.name
     place = PurePosixPath(inside)
     if path.suffix.lower() != ".zip":
-        yield SourceFile(
-            place, path.stat().st_size, partial(_load, lambda: path.open("rb"), path.name)
-        )
+        yield SourceFile(place, partial(_load, lambda: path.open("rb"), path.name))
         return
     with _readable(path.name):
         archive = zipfile.ZipFile(path)
@@ -188,13 +196,9 @@ def _members(path: Path, folder: Path) -> Iterator[SourceFile]:
         )
     for member in sorted(members, key=lambda member: member.filename):
         inner = PurePosixPath(member.filename)
-        is_data = inner.suffix.lower() in (*_DATA, _PAGE) and not _NO_DATA.match(inner.name)
-        if is_data and not _HIDDEN.search(member.filename):
-            yield SourceFile(
-                place / inner,
-                member.file_size,
-                partial(_load, partial(archive.open, member), path.name),
-            )
+        if _may_hold_data(inner, (*_DATA, _PAGE)):
+            opened = partial(archive.open, member)
+            yield SourceFile(place / inner, partial(_load, opened, path.name))
 
 
 def _load(opened: Callable[[], IO[bytes]], name: str, size: int | None) -> bytes:

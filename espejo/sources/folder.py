@@ -1,5 +1,6 @@
 """Read all data in a folder into one table, whatever apps it comes from."""
 
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,10 +14,11 @@ import tzlocal
 from espejo import whatsapp
 from espejo.core import metrics, names, tables
 from espejo.core.config import DataConfig, Section, Share, Timezone
+from espejo.core.errors import UserError
 from espejo.sources import hub, questions
 from espejo.sources.export import Export, ExportError, Options, SourceFile
 from espejo.sources.files import Contents, contents, reader_of
-from espejo.sources.merging import merge
+from espejo.sources.merging import distinct_titles, merge
 from espejo.sources.registry import EVERY_READER, READERS, Kind, Reader
 
 WHATSAPP = "whatsapp"  # in the column app
@@ -68,7 +70,7 @@ def read_folder(folder: Path, data: DataConfig, config: ParseConfig) -> Folder:
     by_reader: dict[Reader, list[SourceFile]] = {}
     for file in hub.fetch(data.dataset, data.revision):
         by_reader.setdefault(reader_of(file, readers) or readers[-1], []).append(file)
-    return _read(Contents(by_reader, [], [], [], []), options)
+    return _read(Contents(by_reader), options)
 
 
 def read_all(
@@ -116,14 +118,16 @@ def _read(
 
 
 def zone(name: str | None) -> tzinfo:
-    """The time zone of an IANA name; that of this machine for None. Raises ExportError."""
-    if not name:
-        return tzlocal.get_localzone()
+    """The time zone of an IANA name; that of this machine for None.
+
+    Raises UserError for a name that there is not.
+    """
     try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):  # unknown, no name at all, a folder of names
-        raise ExportError(
-            f"timezone is {name!r}: expected an IANA name such as America/Argentina/Cordoba."
+        return ZoneInfo(name) if name else tzlocal.get_localzone()
+    except (LookupError, ValueError, OSError):  # OSError: the name of a folder, "America"
+        setting = f"timezone is {name!r}" if name else f"The variable TZ is {os.getenv('TZ')!r}"
+        raise UserError(
+            f"{setting}: expected an IANA name of a time zone such as America/Argentina/Cordoba."
         ) from None
 
 
@@ -135,7 +139,13 @@ def join(
     probes: Sequence[tuple[str, str]] = (),
     first_keeps_name: bool = False,
 ) -> Folder:
-    """What all readers read in so many files, as one. Raises ExportError if there is no message."""
+    """What all readers read, as one table.
+
+    `files` is how many were read; `exports` come from the readers, `chats` from WhatsApp; `probes`
+    are pairs of kind and question; `first_keeps_name` is as in `merging.merge`.
+
+    Raises ExportError if there is no message.
+    """
     parts, summaries, repeated, replaced = [], [], 0, 0
     accounts: dict[str, dict] = {}
     bots: frozenset[str] = frozenset()
@@ -206,16 +216,9 @@ def _distinct_titles(messages: pd.DataFrame) -> pd.Series:
 
     A table of `merge` calls each of its own chats differently.
     """
-    pairs = messages[["app", "chat"]].drop_duplicates()
-    used: Counter[str] = Counter()
-    titles: dict[tuple[str, str], str] = {}
-    for app, chat in pairs.itertuples(index=False):
-        title, number = chat, 1
-        while title in used:
-            number += 1
-            title = f"{chat} ({number})"
-        used[title] += 1
-        titles[app, chat] = title
+    chats = messages[["app", "chat"]].drop_duplicates()
+    pairs = zip(chats["app"], chats["chat"], strict=True)
+    titles = dict(zip(pairs, distinct_titles(chats["chat"]), strict=True))
     if all(chat == title for (_, chat), title in titles.items()):
         return messages["chat"]
     renamed = [titles[pair] for pair in zip(messages["app"], messages["chat"], strict=True)]

@@ -4,6 +4,8 @@ import re
 from pathlib import PurePosixPath
 from typing import Any
 
+import msgspec
+
 from espejo.core.errors import UserError
 from espejo.sources.export import SourceFile
 
@@ -37,6 +39,5 @@ def fetch(dataset: str, revision: str | None) -> list[SourceFile]:
 
 
 def _lines(path: str, split: Any) -> SourceFile:  # noqa: ANN401 - a datasets.Dataset
-    frame = split.to_pandas()
-    data = frame.to_json(orient="records", lines=True, force_ascii=False).encode()
-    return SourceFile(PurePosixPath(path), len(data), lambda size: data[:size])
+    data = msgspec.json.Encoder().encode_lines(split.to_list())  # an image's bytes as base64
+    return SourceFile(PurePosixPath(path), lambda size: data[:size])

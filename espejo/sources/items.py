@@ -200,10 +200,14 @@ def parquet_schema(file: SourceFile) -> pa.Schema | None:
 
 
 def parquet_items(file: SourceFile, columns: Sequence[str]) -> Iterator[Item]:
-    """Yield the rows of a Parquet file, each a dict of these columns. Raises ExportError."""
+    """Yield the rows of a Parquet file, each a dict of these columns.
+
+    Raises ExportError if the file is damaged.
+    """
+    table = _open(file)
+    position = 0
     try:
-        position = 0
-        for batch in _open(file).iter_batches(BATCH_ROWS, columns=list(columns)):
+        for batch in table.iter_batches(BATCH_ROWS, columns=list(columns)):
             for row in batch.to_pylist():
                 position += 1
                 yield Item(position, f"row {position}", None, row)
@@ -215,11 +219,10 @@ _PARQUET_ERRORS = (pa.ArrowException, OSError, ValueError, MemoryError)
 
 
 def _open(file: SourceFile) -> parquet.ParquetFile:
+    data = file.read()
     try:
-        return parquet.ParquetFile(pa.BufferReader(file.read()))
+        return parquet.ParquetFile(pa.BufferReader(data))
     except _PARQUET_ERRORS as error:
-        if isinstance(error, ExportError):
-            raise
         raise _parquet_error(file, error) from None
 
 

@@ -24,8 +24,11 @@ _KEY = re.compile(r"\s*,?\s*(?=\")")
 _COLON = re.compile(r"\s*:\s*")
 _ELEMENT = re.compile(r"\s*,?\s*(?=[^\s,\]])")
 # All up to a string with a backslash or control character, such a string, or what is no number.
+# A string that is cut off ends with the data: or it would be searched again from each quote in it.
 _PIECES = re.compile(
-    rb'(?:[^"NI-]++|"[^"\\\x00-\x1f]*+")++|(?P<text>"(?:[^"\\]|\\.)*+")|(?P<nan>NaN|-?Infinity)',
+    rb'(?:[^"NI-]++|"[^"\\\x00-\x1f]*+")++'
+    rb'|(?P<text>"(?:[^"\\]|\\.)*+(?:"|\\?\Z))'
+    rb"|(?P<nan>NaN|-?Infinity)",
     re.DOTALL,
 )
 # A control character as it is, or as Telegram escapes it; a pair of surrogates or another escape,

@@ -1,7 +1,7 @@
 """From the records of all exports to one table: each message once, in order, with local times."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import tzinfo
 from hashlib import blake2b
 from itertools import count
@@ -91,11 +91,12 @@ def local_times(instants: pd.Series, timezone: tzinfo) -> pd.Series:
 def _names(records: pd.DataFrame, first_keeps_name: bool) -> pd.Series:
     """What the author of each record is called: by id, the name in the newest record with one.
 
-    Two people of one name in an app are both called NAME (1234), with digits of their ids. Did one
-    of them keep the bare name, or did they have numbers in an order, an older export could make
-    one answer of people.yaml that of the other. With `first_keeps_name`, who wrote first has the
-    bare name: for tables on which nobody's answer depends. People of one name in two apps are one.
-    A program has the name of each of its messages: a bridge sends those of many people.
+    Two people of one name in an app are both called NAME (1234), with digits of their ids. If one
+    kept the bare name, or if they were numbered in order, adding an older export could swap their
+    names, and one's answer in people.yaml would count for the other. With `first_keeps_name`, who
+    wrote first has the bare name: for tables that no people.yaml belongs to. People of one name in
+    two apps are one. A program has the name that each of its messages shows: a bridge sends those
+    of many people.
     """
     written = records[records["author_id"].notna() & ~records["bot"]]
     oldest_first = written.sort_values("instant", kind="stable", na_position="first")
@@ -139,16 +140,22 @@ def _codes(ids: Iterable[str]) -> dict[str, str]:
 
 def _titles(records: pd.DataFrame, chat: np.ndarray) -> pd.Series:
     """The title of each record's chat: that of its newest record, distinct among all chats."""
-    newest = records.assign(number=chat).groupby(["app", "number"], sort=False)["chat"].last()
-    titles: dict[tuple[str, int], str] = {}
-    used: set[tuple[str, str]] = set()
-    for (app, number), name in newest.items():
-        plain = names.plain(name) or "chat"
-        title, copy = plain, 1
-        while (app, title) in used:
-            copy += 1
-            title = f"{plain} ({copy})"
-        used.add((app, title))
-        titles[app, number] = title
-    pairs = zip(records["app"], chat.tolist(), strict=True)
-    return pd.Series([titles[pair] for pair in pairs], records.index, dtype="str")
+    newest = records.groupby(["app", chat], sort=False)["chat"].last()
+    titles: dict[int, str] = {}
+    for _, of_app in newest.groupby(level=0, sort=False):
+        plain = [names.plain(name) or "chat" for name in of_app]
+        titles |= zip(of_app.index.get_level_values(1), distinct_titles(plain), strict=True)
+    return pd.Series([titles[number] for number in chat], records.index, dtype="str")
+
+
+def distinct_titles(titles: Iterable[str]) -> Iterator[str]:
+    """Yield each title, the second of one title as TITLE (2), and so on."""
+    used: set[str] = set()
+    copies: Counter[str] = Counter()
+    for title in titles:
+        free = title
+        while free in used:
+            copies[title] += 1
+            free = f"{title} ({1 + copies[title]})"
+        used.add(free)
+        yield free

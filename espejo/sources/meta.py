@@ -270,6 +270,7 @@ def _read_file(file: SourceFile, chat: _Chat, dropped: Counter[str]) -> tuple[li
 
 
 def _decode_message(raw: msgspec.Raw, encrypted: bool) -> _Message:
+    """Return a message with its text and names mended, of either layout. Raises Unreadable."""
     if not encrypted:
         message = decode(_MESSAGES, raw)
         message.sender_name = mend(message.sender_name or "")
@@ -299,7 +300,10 @@ def _instant_of(message: _Message) -> int:
 
 
 def _to_record(chat: _Chat, line: int, raw: msgspec.Raw) -> Record | str:
-    """Return the record of a message; "empty" for one with neither words nor a medium."""
+    """Return the record of a message; "empty" for one with neither words nor a medium.
+
+    Raises Unreadable.
+    """
     message = _decode_message(raw, chat.encrypted)
     instant = _instant_of(message)
     sender = (message.sender_name or "").strip()

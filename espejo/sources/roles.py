@@ -101,6 +101,7 @@ def _read_file(file: SourceFile) -> Export:
 
 
 def _messages(value: dict[str, object] | Unreadable) -> list[object]:
+    """Return the messages of a conversation. Raises Unreadable."""
     if isinstance(value, Unreadable):
         raise value
     if not isinstance(messages := value["messages"], list):
@@ -109,7 +110,7 @@ def _messages(value: dict[str, object] | Unreadable) -> list[object]:
 
 
 def _record(chat_id: str, chat: str, split: str | None, line: int, message: object) -> Record | str:
-    """Return the record of a message, or why there is none."""
+    """Return the record of a message, or why there is none. Raises Unreadable."""
     if not isinstance(message, dict):
         raise Unreadable('expected {"role": "user", "content": "…"}')
     role = text_in(message.get("role") or message.get("from"))

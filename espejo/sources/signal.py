@@ -74,6 +74,7 @@ _MEDIA = {
     "giftBadge": "<gift badge>",
     "poll": "<poll>",
 }
+_ATTACHMENTS = frozenset({"image", "video", "audio", "voice message"})
 
 
 def recognises(file: SourceFile) -> bool:
@@ -148,7 +149,7 @@ class _Frames:
         return recipient if recipient.id != "self" else recipient._replace(name=self.own_name)
 
     def chat(self, id_: object) -> _Recipient:
-        """Return the recipient of the chat with a frame's id."""
+        """Return the recipient of the chat with a frame's id. Raises Unreadable for no id."""
         key = identifier(id_)
         if key is None:
             raise Unreadable("expected a chatId")
@@ -192,13 +193,13 @@ def _contact(contact: Mapping[str, Any], id_: str) -> _Recipient:
 
 
 def _record(frames: _Frames, line: int, raw: Raw) -> Record | str:
-    """Return the record of a chatItem, or why there is none."""
+    """Return the record of a chatItem, or why there is none. Raises Unreadable."""
     item = decode(_ITEMS, raw)
     chat, author = frames.chat(item.chatId), frames.recipient(item.authorId)
     instant = epoch_instant(item.dateSent, 1000)
     content = _content(item, frames)
     if content is None:
-        return "unknown content"
+        return "unknown_content"
     kind, text, caption = content
     if author.is_app and kind in ("message", "media"):
         kind, caption = "forwarded", ""
@@ -254,9 +255,6 @@ def _placeholder(attachments: object) -> str:
             type_ = "voice message"
         names.append(f"<{type_ if type_ in _ATTACHMENTS else 'file'}>")
     return " ".join(names) or "<media>"
-
-
-_ATTACHMENTS = frozenset({"image", "video", "audio", "voice message"})
 
 
 def _notice(update: Mapping[str, Any]) -> str:

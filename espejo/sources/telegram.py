@@ -271,9 +271,16 @@ class _ChatReader:
                 person, kind, text = self._person(message.actor, message.actor_id), "call", "<call>"
             author_id, author = person or (None, None)
             return Record(
-                self.id, self.title, line, instant, author_id, author, kind, text, "", False,
-                message_id,
-            )  # fmt: skip
+                chat_id=self.id,
+                chat=self.title,
+                line=line,
+                instant=instant,
+                author_id=author_id,
+                author=author,
+                kind=kind,
+                text=text,
+                message_id=message_id,
+            )
         kind, caption, origin, bot = "message", "", None, False
         placeholder = None if message.location_information is UNSET else "<location>"
         for key, label in _MEDIA:
@@ -304,9 +311,19 @@ class _ChatReader:
         if kind == "forwarded":
             text, caption = words, ""  # not the sender's; a placeholder would be nobody's
         return Record(
-            self.id, self.title, line, instant, person.id, person.name, kind, text,
-            caption, False, message_id, origin, bot,
-        )  # fmt: skip
+            chat_id=self.id,
+            chat=self.title,
+            line=line,
+            instant=instant,
+            author_id=person.id,
+            author=person.name,
+            kind=kind,
+            text=text,
+            caption=caption,
+            message_id=message_id,
+            origin=origin,
+            bot=bot,
+        )
 
     def _person(self, name: object, id_: object) -> _Person:
         name = name if isinstance(name, str) and name else None

@@ -23,7 +23,7 @@ def source_file(path: str, content: object) -> SourceFile:
     if not isinstance(content, bytes | str):
         content = json.dumps(content, ensure_ascii=False)
     data = content.encode() if isinstance(content, str) else content
-    return SourceFile(PurePosixPath(path), len(data), lambda size: data[:size])
+    return SourceFile(PurePosixPath(path), lambda size: data[:size])
 
 
 def as_parquet(**table: list) -> bytes:

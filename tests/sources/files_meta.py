@@ -1,7 +1,6 @@
-"""Files of Messenger, of Instagram and of conversations, as tests write them."""
+"""Files of Messenger and of Instagram, as tests write them."""
 
 import json
-import random
 
 from espejo.sources.export import SourceFile
 from tests.sources.files import source_file
@@ -58,31 +57,3 @@ def encrypted(sender: str, minute: float, text: str = "", **fields: object) -> d
     defaults = {"type": "text", "isUnsent": False, "media": [], "reactions": []}
     time = NOON + int(minute * MINUTE)
     return {"senderName": sender, "timestamp": time, "text": text, **defaults, **fields}
-
-
-def mutate(data: bytes, dice: random.Random) -> bytes:
-    """Damage a file: bytes, its end, or values of its JSON."""
-    choice = dice.randrange(4)
-    if choice == 0:
-        changed = bytearray(data)
-        for _ in range(dice.randint(1, 4)):
-            changed[dice.randrange(len(changed))] = dice.randrange(256)
-        return bytes(changed)
-    if choice == 1:
-        return data[: dice.randrange(len(data))]
-    odd_values = [
-        *(b"null", b"1e400", b"-1", b"true", b"[]", b"{}", b'""', b'"\\ud83d"', b"[{}]", b"NaN"),
-        *(
-            b"9" * 30,
-            b"[" * 3000,
-            b'{"a":' * 2000,
-            b'"9999999999999"',
-            b"0.5",
-            b'[null,{"name":[]}]',
-        ),
-    ]
-    starts = [index for index, byte in enumerate(data) if byte in b":,["]
-    start = dice.choice(starts) + 1
-    ends = [index for index in range(start, len(data)) if data[index] in b",}]"]
-    end = ends[min(len(ends) - 1, dice.choice([0, 0, 0, 1, 5]))] if ends else len(data)
-    return data[:start] + dice.choice(odd_values) + data[end:]

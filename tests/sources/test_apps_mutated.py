@@ -6,16 +6,17 @@ import random
 
 import pytest
 
-from espejo.sources import discord, signal, telegram
+from espejo.sources import discord, meta, roles, signal, telegram
 from espejo.sources.export import ExportError
-from tests.sources import test_discord, test_signal, test_telegram
+from tests.sources import files_meta, test_discord, test_roles, test_signal, test_telegram
 from tests.sources.files import CORDOBA, source_file
 
-NUMBERS = 300  # of mutations
+NUM_MUTATIONS = 200  # of each file
 ODD_VALUES = (
     *(None, True, -1, 0, 1.5, 10**30, -(10**300), "", "x", "9" * 5000, "\x00", "\ud83d"),
     *([], {}, [[]], [None], [{"text": {"text": ["a"]}}], {"text": 5}, {"id": {}}, "2024-13-01"),
     *({"name": []}, [{"type": []}], "0001-01-01T00:00:00", "9999-12-31T23:59:59+00:00"),
+    *(float("nan"), float("inf")),
 )
 
 
@@ -58,6 +59,28 @@ def signal_file():
     return [*test_signal.FRAMES, *items * 20]
 
 
+def meta_file():
+    messages = [
+        files_meta.message("Teo", 3, "hola (edited)", photos=[{"uri": "1.jpg"}]),
+        files_meta.message("Lucía Roca", 2, "holá", reactions=[{"reaction": "x"}]),
+        files_meta.message("Teo", 1, share={"link": "x"}),
+    ]
+    return [json.loads(files_meta.thread(*messages, garbled=True).read())]
+
+
+def encrypted_file():
+    messages = [
+        files_meta.encrypted("Teo", 1, "hola"),
+        files_meta.encrypted("Lucía Roca", 0, "é", media=[{}]),
+    ]
+    return [json.loads(files_meta.encrypted_thread(*messages).read())]
+
+
+def roles_file():
+    parts = [{"type": "text", "text": "é"}, {"type": "image_url"}]
+    return [test_roles.FIRST, test_roles.conversation(("user", parts)), test_roles.SECOND]
+
+
 def replace_a_value(value, rng):
     """Replace a value somewhere inside nested lists and dicts."""
     while isinstance(value, list | dict) and value:
@@ -92,7 +115,7 @@ def mutate(frames, rng):
 
 
 def check(reader, data):
-    """Read a file: whether that gave records."""
+    """Read a damaged file; return whether it gave records."""
     file = source_file("folder/main.jsonl", data)
     reader.recognises(file)
     try:
@@ -106,7 +129,7 @@ def check(reader, data):
     assert export.items == len(export.records) + sum(export.dropped.values())
     for record in export.records:
         record.text.encode()
-        assert isinstance(record.instant, int)
+        assert (record.instant is None) == (reader is roles)  # roles have no times
         assert (record.author is None) == (record.author_id is None) == (record.kind == "system")
         assert all(
             isinstance(value, str) for value in (record.chat_id, record.chat, record.caption)
@@ -116,9 +139,16 @@ def check(reader, data):
 
 @pytest.mark.parametrize(
     ("reader", "frames"),
-    [(telegram, telegram_file()), (discord, discord_file()), (signal, signal_file())],
+    [
+        (telegram, telegram_file()),
+        (discord, discord_file()),
+        (signal, signal_file()),
+        (meta, meta_file()),
+        (meta, encrypted_file()),
+        (roles, roles_file()),
+    ],
 )
 def test_mutated_files(reader, frames):
     rng = random.Random(20)
-    read = sum(check(reader, mutate(frames, rng)) for _ in range(NUMBERS // 3))
-    assert 0 < read < NUMBERS // 3  # some are read, some refused
+    read = sum(check(reader, mutate(frames, rng)) for _ in range(NUM_MUTATIONS))
+    assert 0 < read < NUM_MUTATIONS  # some are read, some refused

@@ -135,6 +135,13 @@ def test_dialogues_of_the_whole_that_are_in_a_split_are_dropped():
     assert [len(export.records) for export in (train, test, other)] == [2, 1, 2]
 
 
+def test_many_files_are_not_compared_in_pairs(monkeypatch):
+    calls = []
+    monkeypatch.setattr(dialogues, "split_of_path", calls.append)
+    read_all(dialogues, *(source_file(f"x/y/{number}.txt", "a __eou__") for number in range(50)))
+    assert len(calls) <= 2 * 50
+
+
 @pytest.mark.parametrize(
     ("path", "content", "splits"),
     [

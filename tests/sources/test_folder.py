@@ -15,9 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from espejo import sources
+from espejo.core.config import checked
 from espejo.core.errors import UserError
-from espejo.sources import files, merging
-from espejo.sources.export import Export, Record
+from espejo.sources import ParseConfig, files, merging
+from espejo.sources.export import Export, Options, Record
+from espejo.sources.folder import read_all
 from tests.sources import files_of_apps
 from tests.sources.files_of_apps import CAMI, JULI, WRITERS, talk, write
 
@@ -106,8 +108,7 @@ def test_what_comes_with_a_download_and_is_no_chat_is_left_alone_and_counted(tmp
     files_of_apps.messenger(tmp_path, EXCHANGES)
     write(tmp_path / "facebook-juli" / "profile_information.json", {"profile_v2": {"name": "J"}})
     write(tmp_path / "facebook-juli" / "ads" / "advertisers.json", [{"advertiser_name": "x"}])
-    options = sources.export.Options(ZoneInfo(CORDOBA))
-    folder = sources.read_all(tmp_path, "chats", options)
+    folder = read_all(tmp_path, "chats", Options(ZoneInfo(CORDOBA)))
     assert len(folder.messages) == 6
     assert folder.others == 2
     assert folder.accounts["items"] == {"unit": "items", "in": 6, "out": 6, "dropped": {}}
@@ -157,7 +158,7 @@ def test_dailydialog_as_it_comes(tmp_path):
 def test_a_message_that_two_exports_hold_counts_once(tmp_path):
     files_of_apps.telegram(tmp_path / "march", EXCHANGES[:4])
     files_of_apps.telegram(tmp_path / "april", EXCHANGES)
-    folder = sources.read_all(tmp_path, "chats", sources.export.Options(ZoneInfo(CORDOBA)))
+    folder = read_all(tmp_path, "chats", Options(ZoneInfo(CORDOBA)))
     assert folder.messages["text"].tolist() == [text for _, _, text in EXCHANGES]
     assert folder.accounts["messages"]["dropped"] == {"exported_twice": 4}
     assert folder.accounts["messages"]["in"] == 10
@@ -277,6 +278,13 @@ def test_two_chats_of_one_title_stay_two_in_one_app_and_in_two():
     assert (table["app"] + table["chat"]).nunique() == 3
 
 
+def test_a_chat_that_is_called_like_a_copy_keeps_its_title():
+    titles = ["Ana", "Ana", "Ana (2)", "Ana", "Ana (2)"]
+    assert list(merging.distinct_titles(titles)) == [
+        *("Ana", "Ana (2)", "Ana (2) (2)", "Ana (3)", "Ana (2) (3)"),
+    ]
+
+
 def test_who_only_sends_as_a_program_is_a_bot():
     table, _, bots = merged(
         export(
@@ -374,6 +382,20 @@ def test_pages_beside_the_json_of_the_same_export_do_not_matter(tmp_path):
     assert len(sources.read(tmp_path, **UTC_MINUS_3)) == 6
 
 
+def test_a_readme_is_no_data_in_a_zip_either(tmp_path):
+    for folder in (tmp_path / "loose", tmp_path / "zipped"):
+        folder.mkdir()
+    contents = {"talks.txt": "hola __eou__ buenas __eou__\n", "readme.txt": "Talks.\n"}
+    for name, text in contents.items():
+        (tmp_path / "loose" / name).write_text(text, "utf-8")
+    with zipfile.ZipFile(tmp_path / "zipped" / "talks.zip", "w") as archive:
+        for name, text in contents.items():
+            archive.writestr(name, text)
+    for folder in ("loose", "zipped"):
+        read = read_all(tmp_path / folder, "dialogues", Options(ZoneInfo(CORDOBA)))
+        assert read.messages["text"].tolist() == ["hola", "buenas"]
+
+
 def test_a_damaged_zip(tmp_path):
     (tmp_path / "download.zip").write_bytes(b"PK\x03\x04 and no more")
     assert "download.zip: the zip is damaged" in refused(tmp_path)
@@ -433,12 +455,16 @@ def test_an_export_without_a_message(tmp_path):
 @pytest.mark.parametrize("name", ["Mars/Olympus", "../etc", "America"])
 def test_an_unknown_time_zone(name, tmp_path):
     files_of_apps.telegram(tmp_path, EXCHANGES)
-    assert refused(tmp_path, timezone=name).startswith(f"timezone is {name!r}: expected an IANA")
+    sentence = refused(tmp_path, timezone=name)
+    assert sentence.startswith(f"timezone is {name!r}: expected an IANA name of a time zone")
+
+
+def test_a_machine_whose_time_zone_has_no_name(tmp_path, monkeypatch):
+    monkeypatch.setenv("TZ", "ART3")
+    monkeypatch.setattr("tzlocal.unix._cache_tz", None)  # of a test before this one
+    assert refused(tmp_path, timezone=None).startswith("The variable TZ is 'ART3': expected an")
 
 
 def test_an_unknown_time_zone_is_a_wrong_setting():
-    from espejo.core.config import checked
-    from espejo.sources import ParseConfig
-
     with pytest.raises(UserError, match=r"parse\.timezone is 'Cordoba'.*IANA name"):
         checked(ParseConfig, {"min_understood": 0.9, "timezone": "Cordoba"}, files.Path("p.yaml"))

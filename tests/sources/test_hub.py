@@ -59,6 +59,21 @@ def test_a_data_set_of_the_hub_stands_in_place_of_the_folder(offered, tmp_path):
     assert table["text"].tolist() == ["¿uno?", "1"]
 
 
+def test_columns_that_are_no_text_do_not_matter(offered, tmp_path):
+    offered(
+        {
+            "train": {
+                "question": ["¿uno?", "¿dos?"],
+                "answer": ["1", "2"],
+                "image": [b"\xff\x00", None],
+                "score": [float("nan"), 1.0],
+            }
+        }
+    )
+    table = read(tmp_path, kind="questions").messages
+    assert table["text"].tolist() == ["¿uno?", "1", "¿dos?", "2"]
+
+
 def test_the_columns_may_be_named(offered, tmp_path):
     offered({"train": {"Frage": ["eins?"], "Antwort": ["1"]}})
     columns = {"question": "Frage", "answer": "Antwort"}

@@ -24,12 +24,19 @@ ANY = msgspec.json.Decoder()
         (rb'"\u00f1\n"', rb'"\u00f1\n"'),
         (rb'"\x01 \\x01"', rb'"\u0001 \\x01"'),
         (b'{\n"a\tb": "\x01\\"\n"}', b'{\n"a\\u0009b": "\\u0001\\"\\u000a"}'),
+        (b'["a\tb', b'["a\\u0009b'),
+        (b'["a\tb\\', b'["a\\u0009b\\'),
         (b'[NaN, -Infinity, -1, "NaN \\" NaN"]', b'[null, null, -1, "NaN \\" NaN"]'),
     ],
 )
 def test_only_what_is_against_the_standard_is_mended(text, better):
     assert mended(text) == better
     assert mended(better) == better
+
+
+def test_a_text_with_many_quotes_that_is_cut_off_is_searched_once():
+    text = b'["' + rb"\"" * 100_000  # takes minutes if it is searched again from each quote
+    assert mended(text) == text
 
 
 def test_bytes_that_are_no_text_become_signs():

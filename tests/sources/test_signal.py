@@ -193,7 +193,7 @@ def test_the_apps_own_words():
 
 def test_unknown_content_and_ids():
     export = export_of(item(), item(chat="99", author="98", text="x"))
-    assert export.dropped == {"unknown content": 1}
+    assert export.dropped == {"unknown_content": 1}
     assert (export.records[0].chat, export.records[0].author) == ("Unknown", "Unknown")
 
 
