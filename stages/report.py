@@ -38,9 +38,9 @@ def main(data: Path, metrics_dir: Path, plots_dir: Path, reports_dir: Path) -> N
     giveaways = tables.read(data / "giveaways.parquet", tables.GIVEAWAYS)
     second_names = tables.read(data / "second_names.parquet", tables.SECOND_NAMES)
     answered = questions.answered_examples(replies, examples)
-    # With a small test some questions of validation are answered too, and may be shown.
-    shown = answered["split"].eq("test") | (kind == "questions")
-    tested = answered[shown].head(config.shown_contexts)
+    # With a small test some questions of validation are answered too, and may be quoted.
+    quoted = answered["split"].eq("test") | (kind == "questions")
+    tested = answered[quoted].head(config.shown_contexts)
 
     funnel = sections.funnel(accounts)
     tables.write_csv(funnel, plots_dir / "funnel.csv")
