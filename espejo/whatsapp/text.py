@@ -28,7 +28,7 @@ _OTHER = [
 # The letters beyond ASCII of each language, by the encoding it was written in; the likeliest first.
 _ALPHABETS = {
     "cp1252": (
-        *("áéíóúüñ¿¡ªº", "áâãàçéêíóôõúü", "àâçéèêëîïôùûüœæÿ", "äöüß", "àèéìíòóù", "àçéèíïóòúü·"),
+        *("áéíóúüñ¿¡ªº", "áâãàçéêíóôõúüªº", "àâçéèêëîïôùûüœæÿ", "äöüß", "àèéìíòóùªº", "àçéèíïóòúü·"),
         *("éèëïöüáóíêç", "åäöæøé", "áðéíóúýþæö"),
     ),
     "cp1250": (
@@ -36,9 +36,12 @@ _ALPHABETS = {
     ),
     "cp1254": ("çğıöşüâîû",),
 }
-_PUNCTUATION = "“”„‘’«»–—…€°´"  # in all of these languages
+_PUNCTUATION = "“”„‘’«»–—…€°´§©®™±×÷•²"  # in all of these languages
 MIN_SHARE_OF_ONE_ALPHABET = 0.95  # of the letters beyond ASCII
 _WORD = re.compile(rb"[A-Za-z\x80-\xff]*[\x80-\xff][A-Za-z\x80-\xff]*")
+# Signs of Windows-1252 that stand alone, as in £5, 1½ and 3º. Some are letters of other encodings,
+# where such a letter is hardly ever a word: £ would be Ł, and ½ a katakana.
+_SIGNS = re.compile(rb"[\x80\x82\x84-\x87\x89\x8b\x91-\x99\x9b\xa0-\xbf]+")
 MIN_BYTES_TO_DECIDE = 12  # beyond ASCII; with fewer, a Latin script is assumed
 MIN_BYTES_FOR_DETECTOR = 100  # beyond ASCII; with fewer it cannot tell Latin scripts apart
 SAMPLE_BYTES = 1 << 16  # enough of a text to tell its encoding
@@ -116,7 +119,8 @@ def _decode_other(data: bytes) -> Decoded:
     )
     if 2 * num_valid > num_high:  # most bytes beyond ASCII are valid UTF-8
         return Decoded(text.encode(), "", replaced)
-    words = _WORD.findall(data[: 16 * SAMPLE_BYTES])[:SAMPLE_BYTES]
+    pieces = _WORD.findall(data[: 16 * SAMPLE_BYTES])[:SAMPLE_BYTES]
+    words = [piece for piece in pieces if not _SIGNS.fullmatch(piece)]
     num_high_in_words = sum(byte > 127 for word in words for byte in word)
     latin = num_high_in_words < MIN_BYTES_TO_DECIDE or 2 * num_high_in_words < sum(map(len, words))
     encoding = _encoding_by_alphabet(b"".join(words), num_high_in_words)

@@ -789,7 +789,10 @@ def test_encodings_of_before_utf8(encoding, tmp_path):
 
 LANGUAGES = {
     "cp1252": ["¿venís mañana? ¡qué lindo!", "não, amanhã às oito", "être à l'été, ça va où?"],
-    "cp1250": ["příliš žluťoučký kůň úpěl", "zażółć gęślą jaźń, będę później", "őszintén fűtök"],
+    "cp1250": [
+        *("příliš žluťoučký kůň úpěl", "zażółć gęślą jaźń, będę później", "őszintén fűtök"),
+        *("był w Łodzi, kosztował 5 zł", "știu că ați plecat".translate({0x219: 0x15F, 0x21B: 0x163})),
+    ],
     "cp1254": ["görüşürüz yarın şimdi gidiyorum, ağaç"],
 }
 
@@ -806,6 +809,22 @@ def test_encodings_that_share_most_letters(encoding, words, times, tmp_path):
     ]
     (tmp_path / "x.txt").write_bytes("".join(lines).encode(encoding))
     assert set(whatsapp.read(tmp_path / "x.txt")["text"]) <= {words, "mañana"}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *("it is £1.20", "£5 and don’t be late", "£3 at the café", "a naïve façade for £2"),
+        *("1½ hours at 20 °C, © 2024", "A secção não está no 1.º andar", "son 3 m² en el 2º B"),
+        *("¥500 or 30¢", "Lego®, ±2 µm", "• milk", "¾"),
+    ],
+)
+@pytest.mark.parametrize("times", [1, 30, 600])
+def test_signs_are_no_letters_of_another_encoding(words, times, tmp_path):
+    """£ is not read as Ł, nor º as ş, nor ½ as a katakana."""
+    lines = [f"17/5/2024, 10:{n % 60:02} - Vera: {words}\n" for n in range(times)]
+    (tmp_path / "x.txt").write_bytes("".join(lines).encode("cp1252"))
+    assert set(whatsapp.read(tmp_path / "x.txt")["text"]) == {words}
 
 
 ENCODING_NAMES = {"latin-1": "Windows-1252"} | {
