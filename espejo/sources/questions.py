@@ -206,7 +206,11 @@ def _read_file(file: SourceFile, columns: Mapping[str, str], num_before: int) ->
                 )
             )
     account.check("questions and answers")
-    decisions = f"{number - num_before:,} pairs ({form}), split: {', '.join(sorted(splits))}"
+    left_out = sum(account.dropped.values())
+    without = f", {left_out:,} of {account.items:,} rows left out" if left_out else ""
+    decisions = (
+        f"{number - num_before:,} pairs{without} ({form}), split: {', '.join(sorted(splits))}"
+    )
     export = Export(
         *(file.name, NAME, records, account.items, account.dropped, decisions), records_per_item=2
     )

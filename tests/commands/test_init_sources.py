@@ -217,6 +217,10 @@ def settings():
     return yaml.safe_load(own_chats.CONF.read_text("utf-8"))
 
 
+# What is Spanish in conf/, for who answers in English.
+IN_ENGLISH = {"format": {"system": "Answer the user's question."}, "report": {"language": "en"}}
+
+
 def test_questions_by_flags(project, table, capsys):
     tables("questions", table)
     out = capsys.readouterr().out
@@ -226,6 +230,8 @@ def test_questions_by_flags(project, table, capsys):
     assert settings() == {
         "defaults": ["qa", "_self_"],
         "data": {"raw": "data/raw/mine", "columns": {"question": None, "answer": None}},
+        **IN_ENGLISH,
+        "train": {"sample_prompts": ["What does it cost?"]},
     }
 
 
@@ -241,6 +247,10 @@ def test_the_settings_compose_to_those_of_the_kind(language, tmp_path, downloads
     assert params["data"]["kind"] == "questions"
     assert params["data"]["columns"] == {"question": "Duda", "answer": "Réplica"}
     assert params["clean"]["pii"] == "keep"  # of conf/data/qa.yaml
+    # Who answers in English is not given Spanish sentences.
+    system = {"en": "Answer the user's question.", "es": "Respondé la pregunta del usuario."}
+    assert params["format"]["system"] == system[language]
+    assert params["report"]["language"] == language
     assert run("git", "status", "--porcelain", cwd=folder).stdout == " M params.yaml\n"
     ran = run("python", "-m", "espejo.commands.inputs", cwd=folder, PYTHONPATH=str(folder))
     assert ran.stdout.startswith("espejo: data data/raw/mine (questions), model gemma3")
@@ -255,8 +265,8 @@ def test_a_table_is_offered_and_its_columns_are_asked_for(terminal, other_table)
     answer(child, "Make a bot that answers them? (Enter: yes)", "perhaps")
     child.expect_exact("Type yes or no.")
     answer(child, "Make a bot that answers them? (Enter: yes)", "")
-    child.expect_exact("The columns of otra.csv: 1 Nº, 2 Duda, 3 Réplica.")
-    child.expect_exact("question,answer.)")  # what a table without a header needs
+    child.expect_exact("The columns of otra.csv: 1 Nº, 2 Duda, 3 Réplica (if")
+    child.expect_exact("question,answer).")  # what a table without a header needs
     answer(child, "Which of them holds the question?", "4")
     child.expect_exact("Type a number from 1 to 3, or the name of a column.")
     answer(child, "Which of them holds the question?", "2")
@@ -346,9 +356,11 @@ def test_dialogues_by_flags(language, sentence, project, downloads, capsys):
     tables("dialogues", put(downloads / "d.jsonl", DIALOGUES), language=language)
     assert sentence in capsys.readouterr().out
     assert copies() == {"d.jsonl"}
+    system = {"system": "Reply as you always do."}  # in Spanish, conf/ has it
     assert settings() == {
         "defaults": ["dialogues", "_self_"],
         "data": {"raw": "data/raw/mine", "learnt": "second"},
+        **({**IN_ENGLISH, "format": system} if language == "en" else {}),
     }
 
 
