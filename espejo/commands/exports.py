@@ -188,7 +188,10 @@ def _read(
     progress: Callable[[int, int, str], None] = lambda *_: None,
 ) -> Gathered:
     digests = set(seen)
-    left_out = [str(error) for error in inside.damaged]
+    left_out = [
+        *map(str, inside.damaged),
+        *(wording.text("errors.web_page", page=page.path.name) for page in inside.pages),
+    ]
     fresh, chats, again = [], [], 0
     for number, path in enumerate(inside.whatsapp, 1):
         progress(number, len(inside.whatsapp), path.name)

@@ -30,7 +30,8 @@ _NO_DATA = re.compile(
     r"(?:README|LICENSE|NOTICE)\b|dialogues_(?:act|emotion|topic)(?:_[a-z]+)?\.txt\Z", re.IGNORECASE
 )
 # How the web pages are called that Telegram, Meta and DiscordChatExporter write.
-_CHAT_PAGE = re.compile(r"(?:messages\d*|message_\d+|.* \[\d{15,}\](?: \[part \d+\])?)\.html\Z")
+_CHAT_PAGE = re.compile(r"(?:messages\d*|message_\d+)\.html\Z")
+_CHANNEL_PAGE = re.compile(r".* \[\d+\](?: \[part \d+\])?\.html\Z")
 # The folders of Meta's downloads that hold chats; beside them lie files without any.
 _META_FOLDERS = frozenset(
     {"inbox", "archived_threads", "filtered_threads", "message_requests", "e2ee_cutover"}
@@ -45,7 +46,7 @@ class Contents:
     by_reader: dict[Reader, list[SourceFile]]
     whatsapp: list[Path] = field(default_factory=list)  # .txt and .zip
     unknown: list[SourceFile] = field(default_factory=list)  # that no reader recognises
-    # Web pages of chats, in folders where no reader has a file.
+    # Web pages of chats that are nowhere as JSON.
     pages: list[SourceFile] = field(default_factory=list)
     # About files and zips that cannot be read, and workbooks of spreadsheets.
     damaged: list[ExportError] = field(default_factory=list)
@@ -122,9 +123,19 @@ def inventory(
                 unknown.append(file)
             else:
                 by_reader.setdefault(reader, []).append(file)
-    places = {file.path.parent for files in by_reader.values() for file in files}
-    pages = [page for page in filter(_is_chat_page, pages) if page.path.parent not in places]
-    return Contents(by_reader, exports, unknown, pages, damaged)
+    read = [file.path for files in by_reader.values() for file in files]
+    alone = [page for page in filter(_is_chat_page, pages) if not _is_there_as_json(page, read)]
+    return Contents(by_reader, exports, unknown, alone, damaged)
+
+
+def _is_there_as_json(page: SourceFile, read: Sequence[PurePosixPath]) -> bool:
+    """Whether the chat of a web page is among the files that are read.
+
+    A folder of Telegram or Meta is one export, in one format or both; of Discord each file is one.
+    """
+    if _CHANNEL_PAGE.match(page.path.name):
+        return page.path.with_suffix(".json") in read
+    return page.path.parent in {path.parent for path in read}
 
 
 def reader_of(
@@ -245,4 +256,4 @@ def _holds_whatsapp(members: Sequence[SourceFile]) -> bool:
 
 
 def _is_chat_page(file: SourceFile) -> bool:
-    return bool(_CHAT_PAGE.match(file.path.name))
+    return bool(_CHAT_PAGE.match(file.path.name) or _CHANNEL_PAGE.match(file.path.name))

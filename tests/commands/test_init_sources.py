@@ -164,6 +164,14 @@ def test_a_thread_of_metas_keeps_the_folders_that_its_reader_looks_at(project, d
     assert copies() == {place}
 
 
+def test_a_web_page_of_another_channel_is_said_to_be_left_out(project, downloads, capsys):
+    put(downloads / "tg" / "result.json", telegram(("Ana", "hola"), ("Bruno", "buenas")))
+    put(downloads / "Taller - avisos [44].html", "<html>")
+    flagged(downloads, me=["Ana"])
+    told = capsys.readouterr().out.replace("\n", " ")
+    assert "Left out: Taller - avisos [44].html is a web page, and espejo reads JSON" in told
+
+
 def test_a_web_page_is_refused_with_the_way_to_json(terminal, downloads):
     shutil.rmtree(downloads)
     put(downloads / "ChatExport_1" / "messages.html", "<html>")

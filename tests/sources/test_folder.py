@@ -382,6 +382,16 @@ def test_pages_beside_the_json_of_the_same_export_do_not_matter(tmp_path):
     assert len(sources.read(tmp_path, **UTC_MINUS_3)) == 6
 
 
+def test_a_page_of_a_channel_beside_the_json_of_another_one_is_not_overlooked(tmp_path):
+    files_of_apps.discord(tmp_path, EXCHANGES)
+    (json_file,) = tmp_path.rglob("*.json")
+    page = json_file.rename(json_file.with_name("Taller - general [1].json")).with_suffix(".html")
+    page.write_text("<html></html>", "utf-8")  # exported as both
+    assert len(sources.read(tmp_path, **UTC_MINUS_3)) == 6
+    page.rename(page.with_name("Taller - avisos [2].html"))
+    assert "Taller - avisos [2].html: this is a web page" in refused(tmp_path)
+
+
 def test_a_readme_is_no_data_in_a_zip_either(tmp_path):
     for folder in (tmp_path / "loose", tmp_path / "zipped"):
         folder.mkdir()
