@@ -1,0 +1,387 @@
+"""The page of the chat in one language: what is on it, and what happens when it is used."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+import gradio as gr
+from markupsafe import Markup
+
+from espejo.chat.conversation import BOT
+from espejo.chat.engine import Waiting
+from espejo.core import escaping
+from espejo.core.errors import UserError
+from espejo.model.config import GenerateConfig
+from espejo.report.wording import Wording
+from espejo.web import bubbles
+from espejo.web.gate import COOKIE
+from espejo.web.sessions import Bubble, Exchange, Session, Sessions
+
+LANGUAGES = ("en", "es")
+MAX_CHARS = 100_000  # of a message
+MAX_READERS = 500  # replies that are read at once; those above wait in Gradio's queue
+REDRAW_SECONDS = 0.06
+_TOKEN_SECONDS = 1  # in which a model that writes has written one token more
+STYLE = Path(__file__).with_name("page.css")
+# setting -> lowest, highest, step
+_SLIDERS: dict[str, tuple[float, float, float]] = {
+    "temperature": (0, 2, 0.05),
+    "top_k": (0, 200, 1),
+    "top_p": (0.05, 1, 0.05),
+    "repetition_penalty": (1, 2, 0.05),
+    "max_new_tokens": (8, 256, 1),
+}
+# Light and dark without a request; the text that `save` gave becomes a file of the browser's.
+_TURN = "() => { document.body.classList.toggle('dark'); }"
+_DOWNLOAD = """(text) => {
+  const link = document.createElement('a');
+  link.href = URL.createObjectURL(new Blob([text], {type: 'text/plain'}));
+  link.download = 'espejo.txt';
+  link.click();
+  URL.revokeObjectURL(link.href);
+  return '';
+}"""
+_END = object()
+
+
+class PageWording(Wording):
+    """The texts of the page in one language, `en` or `es`."""
+
+    folder = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Page:
+    """What the page of every language has in common."""
+
+    sessions: Sessions
+    manifest: Mapping[str, Any]  # espejo.json
+    generate: GenerateConfig
+    has_base: bool
+    pause: float  # seconds between two bubbles, as the author lets pass
+    pauses: bool  # whether the page begins with them
+    others: tuple[str, ...] = ()  # further languages, one click away
+    report: bool = False  # whether there is one to link to
+    clock: Callable[[], str] = lambda: time.strftime("%H:%M")
+
+    def key(self, request: gr.Request) -> tuple[str | None, str | None]:
+        """The key of a session: the browser's cookie, and Gradio's name for the tab."""
+        return request.cookies.get(COOKIE), request.session_hash
+
+
+def blocks(page: Page, language: str) -> gr.Blocks:
+    """The page in one `language`; `server.application` mounts it."""
+    wording = PageWording(language)
+    text = wording.text
+    sessions = page.sessions
+
+    def view(session: Session) -> tuple:
+        """What is on the page now: the bubbles, the box to write in, the buttons."""
+        busy = session.turn.locked()
+        last = session.shown[-1].author if session.shown else ""
+        again = not busy and last in ("person", "bot")
+        return (
+            bubbles.html(session, wording),
+            gr.Textbox(submit_btn=not busy, stop_btn=busy),
+            gr.Button(interactive=again),
+            gr.Button(interactive=not busy and bool(session.shown)),
+            gr.Button(interactive=not busy and bool(session.conversation.turns)),
+        )
+
+    async def begin(request: gr.Request) -> tuple:
+        return view(sessions.get(page.key(request)))
+
+    async def send(
+        request: gr.Request, message: str, beside: bool, paced: bool, *settings: float
+    ) -> AsyncIterator[tuple]:
+        session = sessions.get(page.key(request))
+        message = message[:MAX_CHARS]
+        if message.strip():
+            async with session.turn:
+                apply(session, settings)
+                answer = session.conversation.say(message)
+                add(session, "person" if answer is None else "declined", message)
+                if answer is None:
+                    async for _ in replies(session, beside, paced, again=False):
+                        yield "", *view(session)
+                else:
+                    add(session, "notice", f"{text('declined')} {answer}")
+        yield gr.skip() if session.shown else "", *view(session)
+
+    async def regenerate(
+        request: gr.Request, beside: bool, paced: bool, *settings: float
+    ) -> AsyncIterator[tuple]:
+        session = sessions.get(page.key(request))
+        if session.shown and session.shown[-1].author in ("person", "bot"):
+            async with session.turn:
+                apply(session, settings)
+                if session.shown[-1].author == "bot":
+                    session.shown.pop()
+                async for _ in replies(session, beside, paced, again=True):
+                    yield view(session)
+        yield view(session)
+
+    def add(session: Session, author: Any, message: str) -> None:  # noqa: ANN401
+        bubble = Bubble(message.strip(), page.clock())
+        if session.shown and session.shown[-1].author == author == "person":
+            session.shown[-1].bubbles.append(bubble)
+        else:
+            session.shown.append(Exchange(author, [bubble]))
+
+    def apply(session: Session, settings: tuple[float, ...]) -> None:
+        for name, value in zip(_SLIDERS, settings, strict=True):
+            if getattr(session.conversation.generate, name) != value:
+                try:
+                    session.conversation.set(name, str(value))
+                except UserError as error:
+                    raise gr.Error(str(error), print_exception=False) from error
+
+    async def replies(
+        session: Session, beside: bool, paced: bool, again: bool
+    ) -> AsyncIterator[None]:
+        """Write the reply into what is shown, and with `beside` the base model's; after each
+        change that is worth a new picture, yields."""
+        session.stopped.clear()
+        session.typing = "bot"
+        conversation = session.conversation
+        try:
+            pause = page.pause if paced else None
+            reply = conversation.regenerate() if again else conversation.reply()
+            exchange = Exchange("bot")
+            async for _ in read(session, reply, exchange.bubbles, pause, exchange):
+                yield
+            session.left_out = conversation.left_out
+            if not session.stopped.is_set() and conversation.turns[-1]["author"] == BOT:
+                # As the conversation keeps it.
+                written = conversation.turns[-1]["messages"]
+                for bubble, message in zip(exchange.bubbles, written, strict=False):
+                    bubble.text = message
+            if not exchange.bubbles:
+                exchange.bubbles.append(Bubble(text("nothing"), page.clock()))
+            if exchange not in session.shown:
+                session.shown.append(exchange)
+            if beside and page.has_base and not session.stopped.is_set():
+                exchange.base, session.typing = [], "base"
+                yield
+                reply = conversation.reply(base=True)
+                async for _ in read(session, reply, exchange.base, pause, exchange):
+                    yield
+                if not exchange.base:
+                    exchange.base.append(Bubble(text("nothing"), page.clock()))
+        finally:
+            session.typing, session.ahead = "", 0
+
+    async def read(
+        session: Session,
+        reply: Iterator[str | None | Waiting],
+        written: list[Bubble],
+        pause: float | None,
+        exchange: Exchange,
+    ) -> AsyncIterator[None]:
+        """Read a `reply` into the bubbles `written`, until it ends or is stopped.
+
+        With a `pause` (seconds) a bubble appears when it is whole, as on a phone, and the next one
+        after the pause; without one (None) each text appears as it is generated.
+        """
+        whole, drawn = "", 0.0
+        loop = asyncio.get_running_loop()
+
+        def show(message: str) -> None:
+            if exchange not in session.shown:
+                session.shown.append(exchange)
+            written.append(Bubble(message.strip(), page.clock()))
+
+        yield
+        async for piece in until(session.stopped, reply):
+            if isinstance(piece, Waiting):
+                session.ahead = piece.ahead
+                yield
+                continue
+            session.ahead = 0
+            if piece is not None:
+                fresh, whole = not whole.strip(), whole + piece
+                if pause is None and whole.strip():
+                    if fresh:
+                        show(whole)
+                    written[-1].text = whole.strip()
+                    if loop.time() - drawn > REDRAW_SECONDS:
+                        drawn = loop.time()
+                        yield
+                continue
+            if pause is not None and whole.strip():
+                show(whole)
+                yield
+                await wait(session.stopped, pause)
+            whole = ""
+        if pause is not None and whole.strip():
+            show(whole)
+        yield
+
+    async def stop(request: gr.Request) -> None:
+        sessions.get(page.key(request)).stopped.set()
+
+    async def reset(request: gr.Request) -> tuple:
+        session = sessions.get(page.key(request))
+        session.stopped.set()
+        async with session.turn:
+            session.conversation.reset()
+            session.shown.clear()
+            session.left_out = 0
+        return view(session)
+
+    async def save(request: gr.Request) -> str:
+        return transcript(sessions.get(page.key(request)), wording)
+
+    async def leave(request: gr.Request) -> None:
+        sessions.drop(page.key(request))
+
+    name, data = page.manifest["model"]["name"], page.manifest["data"]
+    with gr.Blocks(
+        analytics_enabled=False, title=text("title"), fill_height=True, mode="espejo"
+    ) as demo:
+        # Long before a page could want more: 40 replies would keep "stop" waiting.
+        demo.max_threads = MAX_READERS
+        demo.create_limiter()
+        with gr.Row(elem_id="head"):
+            gr.HTML(_head(page, wording, name, data), elem_id="about", js_on_load=None)
+            dark = gr.Button("◐", elem_id="dark", size="sm", min_width=40, scale=0)
+        chat = gr.HTML(elem_id="chat", autoscroll=True, js_on_load=None)
+        box = gr.Textbox(
+            elem_id="box",
+            show_label=False,
+            container=False,
+            placeholder=text("placeholder"),
+            label=text("placeholder"),
+            lines=1,
+            max_lines=6,
+            max_length=MAX_CHARS,
+            autofocus=True,
+            submit_btn=True,
+        )
+        with gr.Row(elem_id="tools"):
+            again = gr.Button(text("regenerate"), size="sm", interactive=False, min_width=80)
+            new = gr.Button(text("reset"), size="sm", interactive=False, min_width=80)
+            keep = gr.Button(text("save"), size="sm", interactive=False, min_width=80)
+        with gr.Accordion(text("settings"), open=False, elem_id="settings"):
+            with gr.Row():
+                paced = gr.Checkbox(page.pauses, label=text("paced"), elem_id="paced")
+                beside = gr.Checkbox(
+                    False, label=text("beside"), visible=page.has_base, elem_id="beside"
+                )
+            sliders = [
+                gr.Slider(
+                    *_range(getattr(page.generate, setting), *limits),
+                    value=getattr(page.generate, setting),
+                    label=text(f"generate.{setting}"),
+                    info=text(f"about_generate.{setting}"),
+                    elem_id=setting,
+                )
+                for setting, limits in _SLIDERS.items()
+            ]
+        saved = gr.Textbox(visible="hidden", elem_id="saved", label="saved", max_length=0)
+
+        shown = [chat, box, again, new, keep]
+        settings = [beside, paced, *sliders]
+        hidden: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+        many: dict[str, Any] = hidden | {"concurrency_limit": None}
+        demo.load(begin, None, shown, **many)
+        box.submit(send, [box, *settings], [box, *shown], **many)
+        again.click(regenerate, settings, shown, **many)
+        box.stop(stop, None, None, **many)
+        new.click(reset, None, shown, **many)
+        keep.click(save, None, saved, **many).then(None, saved, saved, js=_DOWNLOAD)
+        dark.click(None, None, None, js=_TURN)
+        demo.unload(leave)
+    return demo
+
+
+async def until(
+    stopped: asyncio.Event, reply: Iterator[str | None | Waiting]
+) -> AsyncIterator[str | None | Waiting]:
+    """What the iterator `reply` gives, read in a thread, until it ends or `stopped` is set.
+
+    A reply that is stopped is closed as soon as it gives something again: somebody who waits in
+    the engine's line leaves it then, and the page goes on at once.
+    """
+    ended = asyncio.ensure_future(stopped.wait())
+    try:
+        while not stopped.is_set():
+            step = asyncio.ensure_future(
+                anyio.to_thread.run_sync(next, reply, _END, limiter=_readers())
+            )
+            await asyncio.wait({step, ended}, return_when=asyncio.FIRST_COMPLETED)
+            if not step.done():
+                step.add_done_callback(lambda _: _close(reply))
+                await asyncio.wait({step}, timeout=_TOKEN_SECONDS)
+                return
+            if (piece := step.result()) is _END:
+                return
+            yield piece
+    finally:
+        ended.cancel()
+        _close(reply)
+
+
+def _close(reply: Iterator) -> None:
+    """Close a generator, unless a thread is inside it: then this is called once more."""
+    try:
+        reply.close()  # type: ignore[attr-defined]  # it is a generator
+    except ValueError:  # generator already executing
+        pass
+
+
+async def wait(stopped: asyncio.Event, seconds: float) -> None:
+    """Wait for some seconds, or until `stopped` is set."""
+    try:
+        await asyncio.wait_for(stopped.wait(), seconds)
+    except TimeoutError:
+        pass
+
+
+_limiter: anyio.CapacityLimiter | None = None
+
+
+def _readers() -> anyio.CapacityLimiter:
+    """Threads that read replies: apart from those that serve the page's files."""
+    global _limiter
+    if _limiter is None:
+        _limiter = anyio.CapacityLimiter(MAX_READERS)
+    return _limiter
+
+
+def transcript(session: Session, wording: Wording) -> str:
+    """The conversation as text, one message a line, for the person who asks for it."""
+    names = {BOT: wording.text("bot")}
+    lines = [
+        f"{names.get(turn['author'], wording.text('you'))}: {message}"
+        for turn in session.conversation.turns
+        for message in turn["messages"]
+    ]
+    return "\n".join([wording.text("title"), "", *lines, ""])
+
+
+def _range(value: float, low: float, high: float, step: float) -> tuple[float, float]:
+    """The ends of a slider: further out where the params are."""
+    return min(low, value), max(high, value)
+
+
+def _head(page: Page, wording: Wording, name: str, data: str) -> Markup:
+    """Whom one talks to: a bot, which model, trained on what; and where else one may go."""
+    text = wording.text
+    links = [(f"../{other}/", text(f"languages.{other}"), "") for other in page.others]
+    if page.report:
+        links.insert(0, ("../report", text("report"), ' target="_blank" rel="noopener"'))
+    places = Markup("").join(
+        Markup('<a href="{}"{}>{}</a>').format(address, Markup(more), label)
+        for address, label, more in links
+    )
+    return Markup(
+        '<div class="face" aria-hidden="true">e</div><div class="who"><h1>espejo</h1>'
+        '<p class="bot">{}</p><p class="model">{}</p></div><nav>{}</nav>'
+    ).format(
+        text("is_a_bot"), escaping.html(text("model", name=name, data=data)), places
+    )
