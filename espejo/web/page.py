@@ -247,9 +247,12 @@ def blocks(page: Page, language: str) -> gr.Blocks:
         demo.max_threads = MAX_READERS
         demo.create_limiter()
         with gr.Row(elem_id="head"):
-            gr.HTML(_head(page, wording, name, data), elem_id="about", js_on_load=None)
+            gr.HTML(_head(page, wording, name, data), elem_id="about", js_on_load=None,
+                    apply_default_css=False)
             dark = gr.Button("◐", elem_id="dark", size="sm", min_width=40, scale=0)
-        chat = gr.HTML(elem_id="chat", autoscroll=True, js_on_load=None)
+        chat = gr.HTML(
+            elem_id="chat", autoscroll=True, js_on_load=None, apply_default_css=False
+        )
         box = gr.Textbox(
             elem_id="box",
             show_label=False,

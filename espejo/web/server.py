@@ -107,6 +107,7 @@ def application(
             max_file_size=0,
             theme=theme,
             css_paths=[STYLE],
+            js=f"() => {{ document.documentElement.lang = '{name}'; }}",
         )
     site.add_middleware(Gate, framed=framed)
     site.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)
