@@ -25,7 +25,7 @@ def html(session: Session, wording: Wording) -> str:
     elif session.typing == "bot" and last.author != "bot":
         parts.append(_typing(wording))
     if session.left_out and not session.typing:
-        parts.append(_notice(wording.text("left_out", number=wording.number(session.left_out))))
+        parts.append(_notice(wording.text("left_out")))
     return Markup("").join(parts)
 
 

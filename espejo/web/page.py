@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,21 +12,23 @@ import anyio
 import gradio as gr
 from markupsafe import Markup
 
+from espejo.chat import transcripts
 from espejo.chat.conversation import BOT
-from espejo.chat.engine import Waiting
+from espejo.chat.engine import Reply, Waiting
+from espejo.chat.pauses import paced as with_pauses
 from espejo.core import escaping
 from espejo.core.errors import UserError
+from espejo.model import manifest as manifests
 from espejo.model.config import GenerateConfig
 from espejo.report.wording import Wording
 from espejo.web import bubbles
 from espejo.web.gate import COOKIE
-from espejo.web.sessions import Bubble, Exchange, Session, Sessions
+from espejo.web.sessions import Bubble, Exchange, Session, Sessions, Stop
 
 LANGUAGES = ("en", "es")
 MAX_CHARS = 100_000  # of a message
 MAX_READERS = 500  # replies that are read at once; those above wait in Gradio's queue
 REDRAW_SECONDS = 0.06
-_TOKEN_SECONDS = 1  # in which a model that writes has written one token more
 STYLE = Path(__file__).with_name("page.css")
 # setting -> lowest, highest, step
 _SLIDERS: dict[str, tuple[float, float, float]] = {
@@ -45,7 +48,15 @@ _DOWNLOAD = """(text) => {
   URL.revokeObjectURL(link.href);
   return '';
 }"""
-_END = object()
+ICON = (
+    '<link rel="icon" href="data:image/svg+xml,%3Csvg xmlns=%22http://www.w3.org/2000/svg%22 '
+    "viewBox=%220 0 32 32%22%3E%3Ccircle cx=%2216%22 cy=%2216%22 r=%2216%22 fill=%22%231c664e%22/"
+    '%3E%3C/svg%3E">'
+)
+
+
+class _End:
+    """A reply has ended."""
 
 
 class PageWording(Wording):
@@ -75,7 +86,7 @@ class Page:
 
 def blocks(page: Page, language: str) -> gr.Blocks:
     """The page in one `language`; `server.application` mounts it."""
-    wording = PageWording(language)
+    wording = PageWording(language, manifests.kind_of(page.manifest))
     text = wording.text
     sessions = page.sessions
 
@@ -145,7 +156,7 @@ def blocks(page: Page, language: str) -> gr.Blocks:
     ) -> AsyncIterator[None]:
         """Write the reply into what is shown, and with `beside` the base model's; after each
         change that is worth a new picture, yields."""
-        session.stopped.clear()
+        session.stop.clear()
         session.typing = "bot"
         conversation = session.conversation
         try:
@@ -155,7 +166,7 @@ def blocks(page: Page, language: str) -> gr.Blocks:
             async for _ in read(session, reply, exchange.bubbles, pause, exchange):
                 yield
             session.left_out = conversation.left_out
-            if not session.stopped.is_set() and conversation.turns[-1]["author"] == BOT:
+            if not session.stop.asked.is_set() and conversation.turns[-1]["author"] == BOT:
                 # As the conversation keeps it.
                 written = conversation.turns[-1]["messages"]
                 for bubble, message in zip(exchange.bubbles, written, strict=False):
@@ -164,7 +175,7 @@ def blocks(page: Page, language: str) -> gr.Blocks:
                 exchange.bubbles.append(Bubble(text("nothing"), page.clock()))
             if exchange not in session.shown:
                 session.shown.append(exchange)
-            if beside and page.has_base and not session.stopped.is_set():
+            if beside and page.has_base and not session.stop.asked.is_set():
                 exchange.base, session.typing = [], "base"
                 yield
                 reply = conversation.reply(base=True)
@@ -177,7 +188,7 @@ def blocks(page: Page, language: str) -> gr.Blocks:
 
     async def read(
         session: Session,
-        reply: Iterator[str | None | Waiting],
+        reply: Reply,
         written: list[Bubble],
         pause: float | None,
         exchange: Exchange,
@@ -196,7 +207,9 @@ def blocks(page: Page, language: str) -> gr.Blocks:
             written.append(Bubble(message.strip(), page.clock()))
 
         yield
-        async for piece in until(session.stopped, reply):
+        if pause is not None:
+            reply = with_pauses(reply, pause, session.stop.sleep)
+        async for piece in until(session.stop, reply):
             if isinstance(piece, Waiting):
                 session.ahead = piece.ahead
                 yield
@@ -215,18 +228,17 @@ def blocks(page: Page, language: str) -> gr.Blocks:
             if pause is not None and whole.strip():
                 show(whole)
                 yield
-                await wait(session.stopped, pause)
             whole = ""
         if pause is not None and whole.strip():
             show(whole)
         yield
 
     async def stop(request: gr.Request) -> None:
-        sessions.get(page.key(request)).stopped.set()
+        sessions.get(page.key(request)).stop.set()
 
     async def reset(request: gr.Request) -> tuple:
         session = sessions.get(page.key(request))
-        session.stopped.set()
+        session.stop.set()
         async with session.turn:
             session.conversation.reset()
             session.shown.clear()
@@ -234,7 +246,8 @@ def blocks(page: Page, language: str) -> gr.Blocks:
         return view(session)
 
     async def save(request: gr.Request) -> str:
-        return transcript(sessions.get(page.key(request)), wording)
+        turns = sessions.get(page.key(request)).conversation.turns
+        return transcripts.transcript(turns, wording)
 
     async def leave(request: gr.Request) -> None:
         sessions.drop(page.key(request))
@@ -247,12 +260,14 @@ def blocks(page: Page, language: str) -> gr.Blocks:
         demo.max_threads = MAX_READERS
         demo.create_limiter()
         with gr.Row(elem_id="head"):
-            gr.HTML(_head(page, wording, name, data), elem_id="about", js_on_load=None,
-                    apply_default_css=False)
+            gr.HTML(
+                _head(page, wording, name, data),
+                elem_id="about",
+                js_on_load=None,
+                apply_default_css=False,
+            )
             dark = gr.Button("◐", elem_id="dark", size="sm", min_width=40, scale=0)
-        chat = gr.HTML(
-            elem_id="chat", autoscroll=True, js_on_load=None, apply_default_css=False
-        )
+        chat = gr.HTML(elem_id="chat", autoscroll=True, js_on_load=None, apply_default_css=False)
         box = gr.Textbox(
             elem_id="box",
             show_label=False,
@@ -302,47 +317,39 @@ def blocks(page: Page, language: str) -> gr.Blocks:
     return demo
 
 
-async def until(
-    stopped: asyncio.Event, reply: Iterator[str | None | Waiting]
-) -> AsyncIterator[str | None | Waiting]:
-    """What the iterator `reply` gives, read in a thread, until it ends or `stopped` is set.
+async def until(stop: Stop, reply: Reply) -> AsyncIterator[str | None | Waiting]:
+    """What `reply` gives, read in a thread, until it ends or somebody stops it.
 
-    A reply that is stopped is closed as soon as it gives something again: somebody who waits in
-    the engine's line leaves it then, and the page goes on at once.
+    A reply that has begun gives its next text soon, and is closed then. One that has not is left
+    behind, so that the page goes on at once: it leaves the engine's line when it is its turn.
     """
-    ended = asyncio.ensure_future(stopped.wait())
+    ended = asyncio.ensure_future(stop.asked.wait())
+    begun = False
     try:
-        while not stopped.is_set():
+        while not stop.asked.is_set():
             step = asyncio.ensure_future(
-                anyio.to_thread.run_sync(next, reply, _END, limiter=_readers())
+                anyio.to_thread.run_sync(next, reply, _End(), limiter=_readers())
             )
             await asyncio.wait({step, ended}, return_when=asyncio.FIRST_COMPLETED)
             if not step.done():
                 step.add_done_callback(lambda _: _close(reply))
-                await asyncio.wait({step}, timeout=_TOKEN_SECONDS)
+                if begun:
+                    await asyncio.wait({step})
                 return
-            if (piece := step.result()) is _END:
+            piece = step.result()
+            if isinstance(piece, _End):
                 return
+            begun = begun or not isinstance(piece, Waiting)
             yield piece
     finally:
         ended.cancel()
         _close(reply)
 
 
-def _close(reply: Iterator) -> None:
+def _close(reply: Reply) -> None:
     """Close a generator, unless a thread is inside it: then this is called once more."""
-    try:
-        reply.close()  # type: ignore[attr-defined]  # it is a generator
-    except ValueError:  # generator already executing
-        pass
-
-
-async def wait(stopped: asyncio.Event, seconds: float) -> None:
-    """Wait for some seconds, or until `stopped` is set."""
-    try:
-        await asyncio.wait_for(stopped.wait(), seconds)
-    except TimeoutError:
-        pass
+    with suppress(ValueError):  # generator already executing
+        reply.close()
 
 
 _limiter: anyio.CapacityLimiter | None = None
@@ -354,17 +361,6 @@ def _readers() -> anyio.CapacityLimiter:
     if _limiter is None:
         _limiter = anyio.CapacityLimiter(MAX_READERS)
     return _limiter
-
-
-def transcript(session: Session, wording: Wording) -> str:
-    """The conversation as text, one message a line, for the person who asks for it."""
-    names = {BOT: wording.text("bot")}
-    lines = [
-        f"{names.get(turn['author'], wording.text('you'))}: {message}"
-        for turn in session.conversation.turns
-        for message in turn["messages"]
-    ]
-    return "\n".join([wording.text("title"), "", *lines, ""])
 
 
 def _range(value: float, low: float, high: float, step: float) -> tuple[float, float]:
@@ -385,6 +381,4 @@ def _head(page: Page, wording: Wording, name: str, data: str) -> Markup:
     return Markup(
         '<div class="face" aria-hidden="true">e</div><div class="who"><h1>espejo</h1>'
         '<p class="bot">{}</p><p class="model">{}</p></div><nav>{}</nav>'
-    ).format(
-        text("is_a_bot"), escaping.html(text("model", name=name, data=data)), places
-    )
+    ).format(text("is_a_bot"), escaping.html(text("model", name=name, data=data)), places)

@@ -17,9 +17,10 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from espejo.chat.conversation import Conversation
 from espejo.chat.decline import Blocklist
 from espejo.chat.engine import Engine
+from espejo.chat.pauses import typical_pause
 from espejo.model.config import GenerateConfig
 from espejo.web.gate import Gate
-from espejo.web.page import LANGUAGES, STYLE, Page, PageWording, blocks
+from espejo.web.page import ICON, LANGUAGES, STYLE, Page, PageWording, blocks
 from espejo.web.sessions import Sessions
 
 _REPORT_POLICY = (
@@ -36,7 +37,6 @@ def application(
     blocklist: Blocklist,
     hosts: Sequence[str],
     *,
-    pause: float = 0.0,
     pauses: bool = True,
     language: str | None = None,
     password: str | None = None,
@@ -84,7 +84,7 @@ def application(
             manifest=engine.manifest,
             generate=generate,
             has_base=engine.has_base,
-            pause=pause,
+            pause=typical_pause(engine.manifest),
             pauses=pauses,
             others=tuple(other for other in languages if other != name),
             report=report is not None,
@@ -107,6 +107,7 @@ def application(
             max_file_size=0,
             theme=theme,
             css_paths=[STYLE],
+            head=ICON,
             js=f"() => {{ document.documentElement.lang = '{name}'; }}",
         )
     site.add_middleware(Gate, framed=framed)

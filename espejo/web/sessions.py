@@ -1,6 +1,7 @@
 """Whose conversation is whose: one for each open tab, kept in memory and nowhere else."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
@@ -32,6 +33,27 @@ class Exchange:
     base: list[Bubble] | None = None
 
 
+class Stop:
+    """The wish that a reply end, for the page's loop and for the thread that reads the reply."""
+
+    def __init__(self) -> None:
+        self.asked, self._woken = asyncio.Event(), threading.Event()
+
+    def set(self) -> None:
+        """Ask for it; from the loop."""
+        self.asked.set()
+        self._woken.set()
+
+    def clear(self) -> None:
+        """Before the next reply."""
+        self.asked.clear()
+        self._woken.clear()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait in a thread, until somebody asks."""
+        self._woken.wait(seconds)
+
+
 @dataclass
 class Session:
     """A conversation, what of it is shown, and the reply that is being written."""
@@ -41,8 +63,8 @@ class Session:
     used: float = 0.0  # seconds, of the monotonic clock
     ahead: int = 0  # others who are served first
     typing: Literal["bot", "base", ""] = ""
-    left_out: int = 0  # turns that the last prompt left out
-    stopped: asyncio.Event = field(default_factory=asyncio.Event)
+    left_out: int = 0  # characters that the last prompt left out
+    stop: Stop = field(default_factory=Stop)
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)  # one reply after another
 
 
@@ -56,6 +78,7 @@ class Sessions:
         self._sessions: dict[Hashable, Session] = {}
 
     def __len__(self) -> int:
+        """How many there are."""
         return len(self._sessions)
 
     def get(self, key: Hashable) -> Session:
@@ -71,7 +94,7 @@ class Sessions:
     def drop(self, key: Hashable) -> None:
         """Forget a session; a reply to it stops."""
         if session := self._sessions.pop(key, None):
-            session.stopped.set()
+            session.stop.set()
 
     def drop_idle(self) -> None:
         """Forget the sessions that nobody used for an hour."""

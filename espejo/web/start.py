@@ -84,7 +84,9 @@ def password(host: str, environment: Mapping[str, str]) -> str | None:
             )
         secret = typer.prompt("Password of the page", hide_input=True, confirmation_prompt=True)
     if len(secret) < MIN_PASSWORD:
-        raise UserError(f"The password of the page is too short: {MIN_PASSWORD} characters or more.")
+        raise UserError(
+            f"The password of the page is too short: {MIN_PASSWORD} characters or more."
+        )
     return secret
 
 
