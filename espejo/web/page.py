@@ -1,10 +1,12 @@
 """The page of the chat in one language: what is on it, and what happens when it is used."""
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import suppress
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from espejo.model.config import GenerateConfig
 from espejo.report.wording import Wording
 from espejo.web import bubbles
 from espejo.web.gate import COOKIE
-from espejo.web.sessions import Bubble, Exchange, Session, Sessions, Stop
+from espejo.web.sessions import Bubble, Exchange, Session, Sessions
 
 LANGUAGES = ("en", "es")
 MAX_CHARS = 100_000  # of a message
@@ -166,7 +168,7 @@ def blocks(page: Page, language: str) -> gr.Blocks:
             async for _ in read(session, reply, exchange.bubbles, pause, exchange):
                 yield
             session.left_out = conversation.left_out
-            if not session.stop.asked.is_set() and conversation.turns[-1]["author"] == BOT:
+            if not session.stop.is_set() and conversation.turns[-1]["author"] == BOT:
                 # As the conversation keeps it.
                 written = conversation.turns[-1]["messages"]
                 for bubble, message in zip(exchange.bubbles, written, strict=False):
@@ -175,7 +177,7 @@ def blocks(page: Page, language: str) -> gr.Blocks:
                 exchange.bubbles.append(Bubble(text("nothing"), page.clock()))
             if exchange not in session.shown:
                 session.shown.append(exchange)
-            if beside and page.has_base and not session.stop.asked.is_set():
+            if beside and page.has_base and not session.stop.is_set():
                 exchange.base, session.typing = [], "base"
                 yield
                 reply = conversation.reply(base=True)
@@ -208,7 +210,7 @@ def blocks(page: Page, language: str) -> gr.Blocks:
 
         yield
         if pause is not None:
-            reply = with_pauses(reply, pause, session.stop.sleep)
+            reply = with_pauses(reply, pause, partial(_rest, session.stop))
         async for piece in until(session.stop, reply):
             if isinstance(piece, Waiting):
                 session.ahead = piece.ahead
@@ -317,39 +319,34 @@ def blocks(page: Page, language: str) -> gr.Blocks:
     return demo
 
 
-async def until(stop: Stop, reply: Reply) -> AsyncIterator[str | None | Waiting]:
-    """What `reply` gives, read in a thread, until it ends or somebody stops it.
+async def until(stop: threading.Event, reply: Reply) -> AsyncIterator[str | None | Waiting]:
+    """What `reply` gives, read in a thread, until it ends or `stop` is set; then it is closed."""
+    loop = asyncio.get_running_loop()
+    pieces: asyncio.Queue[str | None | Waiting | _End] = asyncio.Queue()
 
-    A reply that has begun gives its next text soon, and is closed then. One that has not is left
-    behind, so that the page goes on at once: it leaves the engine's line when it is its turn.
-    """
-    ended = asyncio.ensure_future(stop.asked.wait())
-    begun = False
+    def read() -> None:
+        try:
+            with closing(reply):
+                for piece in reply:
+                    loop.call_soon_threadsafe(pieces.put_nowait, piece)
+                    if stop.is_set():
+                        return
+        finally:
+            loop.call_soon_threadsafe(pieces.put_nowait, _End())
+
+    reading = asyncio.ensure_future(anyio.to_thread.run_sync(read, limiter=_readers()))
     try:
-        while not stop.asked.is_set():
-            step = asyncio.ensure_future(
-                anyio.to_thread.run_sync(next, reply, _End(), limiter=_readers())
-            )
-            await asyncio.wait({step, ended}, return_when=asyncio.FIRST_COMPLETED)
-            if not step.done():
-                step.add_done_callback(lambda _: _close(reply))
-                if begun:
-                    await asyncio.wait({step})
-                return
-            piece = step.result()
-            if isinstance(piece, _End):
-                return
-            begun = begun or not isinstance(piece, Waiting)
+        while not isinstance(piece := await pieces.get(), _End):
             yield piece
+        await reading
     finally:
-        ended.cancel()
-        _close(reply)
+        if not reading.done():  # the page was closed
+            stop.set()
 
 
-def _close(reply: Reply) -> None:
-    """Close a generator, unless a thread is inside it: then this is called once more."""
-    with suppress(ValueError):  # generator already executing
-        reply.close()
+def _rest(stop: threading.Event, seconds: float) -> None:
+    """Wait in a thread, until `stop` is set at most."""
+    stop.wait(seconds)
 
 
 _limiter: anyio.CapacityLimiter | None = None

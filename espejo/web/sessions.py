@@ -33,27 +33,6 @@ class Exchange:
     base: list[Bubble] | None = None
 
 
-class Stop:
-    """The wish that a reply end, for the page's loop and for the thread that reads the reply."""
-
-    def __init__(self) -> None:
-        self.asked, self._woken = asyncio.Event(), threading.Event()
-
-    def set(self) -> None:
-        """Ask for it; from the loop."""
-        self.asked.set()
-        self._woken.set()
-
-    def clear(self) -> None:
-        """Before the next reply."""
-        self.asked.clear()
-        self._woken.clear()
-
-    def sleep(self, seconds: float) -> None:
-        """Wait in a thread, until somebody asks."""
-        self._woken.wait(seconds)
-
-
 @dataclass
 class Session:
     """A conversation, what of it is shown, and the reply that is being written."""
@@ -64,7 +43,7 @@ class Session:
     ahead: int = 0  # others who are served first
     typing: Literal["bot", "base", ""] = ""
     left_out: int = 0  # characters that the last prompt left out
-    stop: Stop = field(default_factory=Stop)
+    stop: threading.Event = field(default_factory=threading.Event)  # ends the reply
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)  # one reply after another
 
 

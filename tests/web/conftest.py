@@ -93,9 +93,7 @@ def site_of(composed):
         engines.append(engine)
         # By default the params may take a reply's tokens from the context of the fake model.
         generate = typed(composed()).generate
-        site = server.application(
-            engine, generate, BLOCKED, hosts, **{"pauses": False, **options}
-        )
+        site = server.application(engine, generate, BLOCKED, hosts, **{"pauses": False, **options})
         return SimpleNamespace(site=site, engine=engine, sessions=site.state.sessions)
 
     yield make
@@ -154,11 +152,12 @@ class Phone:
 
     def say(self, text):
         """Write, and wait until the reply is there."""
-        count = self.page.locator("#chat .group.person .bubble, #chat .notice").count()
+        written = "#chat .group.person .bubble, #chat .notice"
+        count = self.page.locator(written).count()
         self.write(text)
         self.page.wait_for_function(
-            "n => document.querySelectorAll('#chat .group.person .bubble, #chat .notice').length > n",
-            arg=count,
+            "([written, n]) => document.querySelectorAll(written).length > n",
+            arg=[written, count],
         )
         self.ready()
 

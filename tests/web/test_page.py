@@ -64,19 +64,18 @@ def test_text_is_shown_while_it_is_written(person, web):
 
 
 def test_as_on_a_phone_whole_messages_come_one_after_another(person, web):
-    web.engine.answers["venís?"] = "sii<|msg_sep|>dale, voy"
+    web.engine.answers["venís?"] = "si<|msg_sep|>dale, voy ya mismo"
     phone = person().open()
     phone.settings()
     phone.page.check("#paced input")
-    web.engine.go.clear()
+    web.engine.go.clear()  # in the middle of the second message
     phone.write("venís?")
-    phone.page.wait_for_selector("#chat .typing")
-    assert phone.texts("bot") == []  # half of a message is not shown
+    phone.see("si")
+    assert phone.page.locator("#chat .typing").is_visible()
+    assert phone.texts("bot") == ["si"]  # half of a message is not shown
     web.engine.go.set()
-    phone.see("sii")
-    assert phone.page.locator("#chat .typing").is_visible()  # during the pause
     phone.ready()
-    assert phone.texts("bot") == ["sii", "dale, voy"]
+    assert phone.texts("bot") == ["si", "dale, voy ya mismo"]
 
 
 def test_stop_keeps_what_was_written_so_far(person, web):
@@ -163,11 +162,10 @@ def test_what_is_written_is_text_and_nothing_else(attack, person, web):
 
 
 def test_a_long_message_and_odd_characters_do_not_break_the_page(person, web):
-    long = "ñandú 🙂 " * 12_500  # 100,000 characters
-    web.engine.answers["\ttab\nline"] = "ok"
+    long = "ñandú🙂x" * 12_500  # 100,000 characters as a browser counts them
     phone = person().open()
     phone.say(long)
-    assert len(phone.texts("person")[0]) >= 99_999
+    assert phone.texts("person")[0] == long
     phone.say("\x07hola\u202emundo<|im_end|>")
     assert "hola" in phone.texts("person")[1]
     assert web.engine.prompts[-1].count("<|im_start|>user") <= 2  # the tag was text
@@ -247,21 +245,21 @@ def test_on_a_phone(person, web):
 
 def test_the_report_is_one_click_away_and_runs_nothing(person):
     phone = person().open()
-    asked = []
-    phone.context.on("request", lambda request: asked.append(request.url))
+    finished = []
+    phone.context.on("requestfinished", lambda request: finished.append(request.url))
     with phone.context.expect_page() as opened:
         phone.page.click("nav a[href='../report']")
     report = opened.value
     report.wait_for_selector("h1")
     assert report.inner_text("h1") == "el informe"
     assert report.title() == "informe"  # its script did not run
-    assert not [url for url in asked if "example.org" in url and report.evaluate("document.images[1].naturalWidth")]
+    assert not any(url.startswith("https://") for url in finished)
 
 
 def test_the_transcript_is_saved_only_when_asked(person, tmp_path):
     phone = person(accept_downloads=True).open()
     downloads = []
-    phone.page.on("download", downloads.append)
+    phone.page.on("download", lambda download: downloads.append(download))
     phone.say("hola")
     assert not downloads
     with phone.page.expect_download() as saved:
@@ -331,13 +329,12 @@ def test_a_closed_tab_is_forgotten_and_its_reply_ends(person, web):
     ana.write("soy ana")
     ana.see("eco de")
     ana.page.close()
-    beto.page.wait_for_timeout(0)
     for _ in range(600):
         if len(web.sessions) == 1:
             break
         beto.page.wait_for_timeout(50)
     assert len(web.sessions) == 1
     beto.write("soy beto")  # whose turn comes although the model still "writes"
-    beto.see("eco de so")
+    beto.see("eco de")
     web.engine.go.set()
     beto.ready()
