@@ -72,8 +72,10 @@ class Gate:
 
     def _foreign(self, scope: Scope, headers: Headers) -> bool:
         """Whether a page of another site asks. To follow a link to the page is allowed."""
-        origin, host = headers.get("origin"), headers.get("host", "")
-        if origin is not None and urlsplit(origin).netloc != host:
+        origin, hosts = headers.get("origin"), {headers.get("host", "")}
+        if self._framed:  # the hub's server stands between
+            hosts.add(headers.get("x-forwarded-host", ""))
+        if origin is not None and urlsplit(origin).netloc not in hosts - {""}:
             return True
         if headers.get("sec-fetch-site") not in ("cross-site", "same-site"):
             return False

@@ -6,8 +6,9 @@ import os
 import socket
 import sys
 import webbrowser
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import psutil
 import typer
@@ -125,42 +126,79 @@ def web(
     seed: int | None,
 ) -> None:
     """Load the model, and serve the page until Ctrl-C."""
+    console = Console(highlight=False)
+    report = model.parent / "reports" / "report.html"
+    own = "127.0.0.1" if host == "0.0.0.0" else host
+    address = f"http://{own}:{listening.getsockname()[1]}"
+
+    def ready() -> None:
+        line = escaping.terminal(f"espejo web: {address}  (Ctrl-C ends it)")
+        console.print(line, markup=False, soft_wrap=True)
+        if opens:
+            webbrowser.open(address)
+
+    _serve(
+        model,
+        listening,
+        console,
+        ready,
+        seed,
+        hosts=names(host),
+        pauses=pauses,
+        language=language,
+        password=typed_password,
+        # It quotes chats and names people: not for whoever else has the password.
+        report=report if is_loopback(host) and report.is_file() else None,
+    )
+
+
+def space(model: Path, environment: Mapping[str, str]) -> None:
+    """Serve the page as a Hugging Face Space does: behind the Space's secret, in the hub's frame.
+
+    Raises UserError without the secret.
+    """
+    secret = environment.get(PASSWORD, "")
+    if len(secret) < MIN_PASSWORD:
+        raise UserError(
+            f"The Space needs a secret called {PASSWORD}, of {MIN_PASSWORD} characters or more: "
+            "add it in its settings."
+        )
+    listening = listen("0.0.0.0", int(environment.get("PORT", 7860)))
+    console = Console(highlight=False)
+    # Behind the hub's server, which alone reaches the Space, no name can be bound to it anew.
+    _serve(model, listening, console, lambda: None, None, ["*"], password=secret, framed=True)
+
+
+def _serve(
+    model: Path,
+    listening: socket.socket,
+    console: Console,
+    ready: Callable[[], None],
+    seed: int | None,
+    hosts: Sequence[str],
+    **options: Any,  # noqa: ANN401
+) -> None:
+    """Load the model and serve its page; `options` are those of `server.application`."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before Gradio reads it
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
-    from transformers import set_seed
-    from transformers.utils.logging import disable_progress_bar
-
     from espejo.chat import decline
-    from espejo.chat.local import LocalEngine
     from espejo.core.stage import params
     from espejo.model.config import GenerateConfig
 
     generate, blocklist = params(GenerateConfig), decline.read()
-    console = Console(highlight=False)
-    disable_progress_bar()  # it would write into the line below
     with console.status("Loading the model …"):
+        from transformers import set_seed
+        from transformers.utils.logging import disable_progress_bar
+
+        from espejo.chat.local import LocalEngine
+        from espejo.web import server
+
+        disable_progress_bar()  # it would write into the line below
         engine = LocalEngine(model)
         if seed is not None:
             set_seed(seed)
-        from espejo.web import server
-
-        report = model.parent / "reports" / "report.html"
-        site = server.application(
-            engine,
-            generate,
-            blocklist,
-            names(host),
-            pauses=pauses,
-            language=language,
-            password=typed_password,
-            # It quotes chats and names people: not for whoever else has the password.
-            report=report if is_loopback(host) and report.is_file() else None,
-        )
-    own = "127.0.0.1" if host == "0.0.0.0" else host
-    address = f"http://{own}:{listening.getsockname()[1]}"
-    console.print(escaping.terminal(f"espejo web: {address}  (Ctrl-C ends it)"), markup=False)
-    if opens:
-        webbrowser.open(address)
+        site = server.application(engine, generate, blocklist, hosts, **options)
+    ready()
     try:
         server.run(site, listening)
     finally:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import tempfile
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -43,13 +44,13 @@ def body(index, session, message="hola"):
 JOIN, DATA = "/en/gradio_api/queue/join", "/en/gradio_api/queue/data"
 
 
-@pytest.fixture
-def client(web):
-    with closing(tab(web.address)) as one:
+@pytest.fixture(scope="module")
+def client(served):
+    with closing(tab(served.address)) as one:
         yield one
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def index(client):
     return send_index(client)
 
@@ -195,7 +196,7 @@ async def one_of_many(address, number, index):
     limits = httpx.Limits(max_connections=None)
     async with httpx.AsyncClient(base_url=address, timeout=300, limits=limits) as client:
         await client.get("/en/")
-        session = f"session{number}"
+        session = uuid.uuid4().hex
         joined = await client.post(JOIN, json=body(index, session, f"mensaje {number}"))
         assert joined.status_code == 200, joined.text
         seen = []
@@ -216,6 +217,7 @@ def test_many_people_at_once_are_all_answered(many, web, index):
         ]
         # All of them stand in the line before the first is answered.
         while len(web.engine._line._jobs) < many:
+            assert not any(task.done() for task in tasks)
             await asyncio.sleep(0.05)
         web.engine.go.set()
         return await asyncio.wait_for(asyncio.gather(*tasks), 500)
