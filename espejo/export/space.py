@@ -104,6 +104,7 @@ def requirements(sources: Iterable[Path]) -> list[str]:
     """
     owners = importlib.metadata.packages_distributions()
     waiting = {_key(owner) for name in _imported(sources) for owner in owners.get(name, [])}
+    waiting -= {"espejo"}
     pins: dict[str, str] = {}
     while waiting:
         name = waiting.pop()

@@ -213,8 +213,11 @@ def blocks(page: Page, language: str) -> gr.Blocks:
             reply = with_pauses(reply, pause, partial(_rest, session.stop))
         async for piece in until(session.stop, reply):
             if isinstance(piece, Waiting):
-                session.ahead = piece.ahead
-                yield
+                # In tens where many wait, or each who is served would be news for all the others.
+                ahead = piece.ahead if piece.ahead < 10 else 10 * round(piece.ahead / 10)
+                if session.ahead != ahead:
+                    session.ahead = ahead
+                    yield
                 continue
             session.ahead = 0
             if piece is not None:
