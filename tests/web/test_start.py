@@ -1,6 +1,6 @@
 """What `espejo web` says before it loads a model, and the command itself with a real one."""
 
-import os
+import io
 import re
 import signal
 import socket
@@ -16,7 +16,7 @@ from espejo.model import loading
 from espejo.training.sft import add_lora
 from espejo.web import server, start
 from tests.helpers.configs import typed
-from tests.helpers.workshop import run
+from tests.helpers.workshop import ROOT, run
 
 
 def test_without_a_model_one_sentence_before_torch_and_gradio_are_loaded(tmp_path):
@@ -53,7 +53,7 @@ def test_this_machine_needs_no_password(host):
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "example.org"])
 def test_any_other_address_needs_one(host, monkeypatch):
-    monkeypatch.setattr(sys, "stdin", open(os.devnull))
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
     with pytest.raises(UserError, match="needs a password"):
         start.password(host, {})
     with pytest.raises(UserError, match="too short"):
@@ -62,7 +62,7 @@ def test_any_other_address_needs_one(host, monkeypatch):
 
 
 def test_no_password_is_an_argument():
-    ran = run(sys.executable, "-m", "espejo", "web", "--help")
+    ran = run(sys.executable, "-m", "espejo", "web", "--help", cwd=ROOT)
     assert "--password" not in ran.stdout
     assert "ESPEJO_PASSWORD" in ran.stdout
 
