@@ -27,7 +27,7 @@ FOLDER = ROOT / "docs" / "pictures"
 TYPED = ("hola juli, como va?", "que hiciste hoy?", "te gusta el mate?", "/base", "salir")
 SEED = 11
 # On the page: what is written, and the screens (file, language, with the base model, screen).
-WRITTEN = ("hola juli, como va?", "que hiciste hoy?", "te gusta el mate?")
+WRITTEN = ("hola juli, como va?", "que hiciste hoy?", "nos vemos el viernes?")
 SCREENS: tuple[tuple[str, str, bool, dict[str, Any]], ...] = (
     ("web.png", "en-US", True, {"viewport": {"width": 900, "height": 760}}),
     (
@@ -90,7 +90,7 @@ def web() -> None:
         address = f"http://127.0.0.1:{free.getsockname()[1]}"
     command = [sys.executable, "-m", "espejo", "web", "--port", address.rpartition(":")[2]]
     server = subprocess.Popen(
-        [*command, "--seed", str(SEED)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        [*command, "--seed", str(SEED + 1)], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
     assert server.stdout
     next(line for line in server.stdout if address in line)

@@ -237,6 +237,8 @@ def test_on_a_phone(person, web):
     widths = [box.bounding_box()["width"] for box in page.locator("#chat .bubble").all()]
     inner = page.evaluate("document.querySelector('#chat .group').clientWidth")
     assert max(widths) <= 0.85 * inner + 1
+    save = phone.button(2).bounding_box()
+    assert save["x"] + save["width"] <= 390
     for place in ("#head", "#chat", "#box", "#tools", "#settings"):
         box = page.locator(place).bounding_box()
         assert box["y"] >= 0, place
