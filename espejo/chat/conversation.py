@@ -3,18 +3,17 @@
 import time
 import unicodedata
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pandas as pd
 import regex
 import yaml
+from pydantic import ValidationError
 
 from espejo.chat.decline import Blocklist
-from espejo.chat.engine import Engine, Waiting
+from espejo.chat.engine import Engine, Reply
 from espejo.chat.stream import messages
-from espejo.core.config import checked
 from espejo.core.errors import UserError
 from espejo.core.tables import Turn
 from espejo.formatting.prompts import trim
@@ -94,7 +93,7 @@ class Conversation:
         self.turns.append({"author": PERSON, "messages": [text]})
         return None
 
-    def reply(self, base: bool = False) -> Iterator[str | None | Waiting]:
+    def reply(self, base: bool = False) -> Reply:
         """The reply to the person's last turn: text while it is generated, None between messages.
 
         `Waiting` comes first while other people are served. The tuned model's reply becomes part of
@@ -121,7 +120,7 @@ class Conversation:
             if reply and not base:
                 self._keep(text, context, reply)
 
-    def regenerate(self) -> Iterator[str | None | Waiting]:
+    def regenerate(self) -> Reply:
         """Another reply in place of the last one."""
         if self.turns and self.turns[-1]["author"] == BOT:
             self.turns.pop()
@@ -133,17 +132,18 @@ class Conversation:
 
         Raises UserError when there is no such setting, or the value does not fit.
         """
-        try:
-            parsed = yaml.safe_load(value)
-        except yaml.YAMLError:
-            parsed = value
-        kind = GenerateConfig.model_fields[name].annotation if name in _SETTINGS else None
-        if kind is float and isinstance(parsed, int):
-            parsed = float(parsed)
         if name not in _SETTINGS:
             raise UserError(f"{name} is no setting of replies: there are {', '.join(_SETTINGS)}.")
-        settings = self.generate.model_dump() | {name: parsed}
-        self.generate = checked(GenerateConfig, settings, Path("/set"))
+        try:
+            number = yaml.safe_load(value)
+            if GenerateConfig.model_fields[name].annotation is float and isinstance(number, int):
+                number = float(number)
+            settings = self.generate.model_dump() | {name: number}
+            self.generate = GenerateConfig.model_validate(settings)
+        except (yaml.YAMLError, ValidationError) as error:
+            details = error.errors()[0]["msg"] if isinstance(error, ValidationError) else "a number"
+            expected = details.replace("Input should be ", "")
+            raise UserError(f"{name} cannot be {value!r}: it has to be {expected}.") from error
 
     def _keep(self, text: _Text, context: Sequence[Turn], reply: list[str]) -> None:
         """Add a reply, unless the conversation went on or was begun anew in the meantime."""

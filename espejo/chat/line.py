@@ -42,6 +42,8 @@ class Line:
         """
         job = _Job(write)
         with self._changed:
+            if self._closed:
+                return
             self._jobs.append(job)
             self._tell_places()
             self._changed.notify_all()

@@ -1,14 +1,12 @@
 """A reply while it is generated: text as soon as it is certain, message by message."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
-from espejo.chat.engine import Waiting
+from espejo.chat.engine import Reply, Waiting
 from espejo.formatting.prompts import begun
 
 
-def messages(
-    pieces: Iterable[str | Waiting], separator: str, stops: Sequence[str]
-) -> Iterator[str | None | Waiting]:
+def messages(pieces: Iterable[str | Waiting], separator: str, stops: Sequence[str]) -> Reply:
     """Text that can be shown at once, and None where one message ends and the next begins.
 
     `Waiting` passes through.

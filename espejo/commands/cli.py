@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -88,6 +89,12 @@ def init(
 def chat(
     model: Folder = Path("model"),
     seed: Annotated[int | None, typer.Option(help="Makes replies repeatable.")] = None,
+    base: Annotated[
+        bool, typer.Option("--base", help="Below each reply, that of the model before training.")
+    ] = False,
+    live: Annotated[
+        bool, typer.Option("--live", help="Messages with the author's typical pause.")
+    ] = False,
 ) -> None:
     """Talk to the tuned model in the terminal, in Spanish where the terminal is Spanish."""
     manifests.read(model)  # that there is no model is said before torch is loaded, for seconds
@@ -97,9 +104,11 @@ def chat(
 
     generate, blocklist = params(GenerateConfig), decline.read()
     from espejo.chat import terminal
+    from espejo.chat.local import LocalEngine
     from espejo.commands.init_wording import language_of
 
-    terminal.chat(model, generate, blocklist, seed, language_of(os.environ))
+    language = language_of(os.environ)
+    terminal.chat(partial(LocalEngine, model), generate, blocklist, seed, language, base, live)
 
 
 @bot.command()
