@@ -15,7 +15,7 @@ import traceback
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -47,7 +47,7 @@ from telegram.request import HTTPXRequest
 from espejo.bot.access import TOKEN, Access
 from espejo.chat import transcripts
 from espejo.chat.conversation import Conversation, typed
-from espejo.core import escaping, files
+from espejo.core import escaping
 from espejo.core.errors import UserError
 from espejo.report.wording import Wording
 
@@ -188,6 +188,7 @@ class Bridge:
         self._counts = dict.fromkeys(("replies", "ignored", "undelivered"), 0)
         self._outage = -float(OUTAGE_SECONDS)  # when the last one was told
         self._failure: BaseException | None = None
+        self._ending = False
         self._application: Application
 
     def run(self, token: str, base_url: str) -> None:
@@ -270,8 +271,9 @@ class Bridge:
     def _end(self) -> None:
         """Let `run_polling` return; a second time, while it tidies up, would break its loop."""
         updater = self._application.updater
-        if updater and updater.running:
+        if updater and updater.running and not self._ending:
             self._application.stop_running()
+        self._ending = True
 
     async def _ignore(self, update: Update, _: CallbackContext) -> None:
         """Count a message of a chat that is not allowed; neither its text nor a name is kept."""
@@ -322,6 +324,8 @@ class Bridge:
         """From the owner's chat the end of the bot; from another one its silence there."""
         message = _message(update)
         chat = self._chat(message)
+        if self._ending:
+            return
         if message.chat_id == self._access.owner:
             await self._interrupt_all()
             with suppress(TelegramError):
@@ -357,9 +361,11 @@ class Bridge:
         """The chat of a message that is to be answered; None for one that is not.
 
         Not answered are other bots, without end otherwise; a chat that is silenced, unless it is
-        not to be `awake`; and what is beyond the limit of a minute.
+        not to be `awake`; what is beyond the limit of a minute; and nobody once the bot ends.
         """
         user = message.from_user
+        if self._ending:
+            return None
         if user and user.is_bot and not message.sender_chat:  # a group's admins may be anonymous
             return None
         chat = self._chat(message)
@@ -418,9 +424,11 @@ class Bridge:
                     await self._while_typing(message, asyncio.sleep(self._pause))
                 await self._send(chat, message, bubble)
             self._counts["replies"] += 1
+            if number := chat.conversation.left_out:
+                left_out = chat.wording.text("chat.left_out", number=chat.wording.number(number))
+                await self._send(chat, message, left_out)
             if chat.transcript:
-                saved = transcripts.text(chat.conversation.turns, chat.wording)
-                files.write(saved, chat.transcript)
+                transcripts.save(chat.conversation.turns, chat.wording, chat.transcript)
 
     async def _while_typing(self, message: Message, work: Awaitable) -> Any:  # noqa: ANN401
         """The result of `work`; until it is there the chat shows that the bot is typing."""
@@ -476,12 +484,12 @@ def _written(conversation: Conversation, texts: Iterable[str], stopped: Event) -
     if len(declined) == len(texts):
         return declined[:1]
     bubbles = [""]
-    reply = conversation.reply()
-    for piece in reply:
-        if stopped.is_set():
-            break
-        if piece is None:
-            bubbles.append("")
-        elif isinstance(piece, str):
-            bubbles[-1] += piece
+    with closing(conversation.reply()) as reply:
+        for piece in reply:
+            if stopped.is_set():
+                break
+            if piece is None:
+                bubbles.append("")
+            elif isinstance(piece, str):
+                bubbles[-1] += piece
     return declined[:1] + [bubble.strip() for bubble in bubbles if bubble.strip()]

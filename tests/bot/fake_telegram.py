@@ -7,6 +7,7 @@ long), and hands out each update until it is confirmed, as Telegram does.
 import json
 import time
 from collections import defaultdict
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Condition, Thread
 from urllib.parse import parse_qs
@@ -40,7 +41,8 @@ class FakeTelegram:
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(payload)))
                 self.end_headers()
-                self.wfile.write(payload)
+                with suppress(BrokenPipeError):  # a bot that was stopped in the meantime
+                    self.wfile.write(payload)
 
             def log_message(self, *_):
                 pass

@@ -5,12 +5,11 @@ The reply repeats what the model would read of the person's last turn, as two me
 
 import logging
 import os
+import sys
 import time
+from types import ModuleType
 
-from espejo.chat import local
 from espejo.commands import cli
-from espejo.formatting.prompts import Prompter
-from tests.helpers.tiny import CHATML, tokenizer
 
 SLOW = "despacio"  # a word that makes the reply take a second
 MANIFEST = {
@@ -21,6 +20,25 @@ MANIFEST = {
 }
 
 
+CHATML = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def tokenizer():
+    """Whose only words are the tags of its template."""
+    from tokenizers import Tokenizer, models
+    from transformers import PreTrainedTokenizerFast
+
+    tags = ["<|im_start|>", "<|im_end|>"]
+    words = Tokenizer(models.WordLevel({"<unk>": 0}, unk_token="<unk>"))
+    wrapped = PreTrainedTokenizerFast(tokenizer_object=words, unk_token="<unk>", eos_token=tags[1])
+    wrapped.add_special_tokens({"additional_special_tokens": tags})
+    wrapped.chat_template = CHATML
+    return wrapped
+
+
 class ScriptedEngine:
     """Replies "eco:" and then the person's last turn, its messages joined by " + "."""
 
@@ -29,10 +47,10 @@ class ScriptedEngine:
     max_tokens = 10**9
 
     def __init__(self, _folder):
-        inner = tokenizer(["<|im_start|>", "<|im_end|>"], "<|im_end|>", CHATML)
-        self.prompter = Prompter(
-            inner, system="SYS", empty_turn="…", separator="<|msg_sep|>", max_context_chars=2000
-        )
+        from espejo.formatting.prompts import Prompter
+
+        settings = {"system": "SYS", "empty_turn": "…", "separator": "<|msg_sep|>"}
+        self.prompter = Prompter(tokenizer(), max_context_chars=2000, **settings)
 
     def pieces(self, prompt, generate, conversation, base=False):
         last = prompt.rsplit("<|im_start|>user\n", 1)[1].split("<|im_end|>")[0]
@@ -55,5 +73,8 @@ class ScriptedEngine:
 if __name__ == "__main__":
     if os.environ.get("TEST_LOGGING"):
         logging.basicConfig(level=logging.DEBUG)
+    # Not the real module, which loads torch: seconds for each of many processes.
+    local = ModuleType("espejo.chat.local")
     local.LocalEngine = ScriptedEngine
+    sys.modules[local.__name__] = local
     cli.app()
