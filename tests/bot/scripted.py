@@ -5,6 +5,7 @@ The reply repeats what the model would read of the person's last turn, as two me
 
 import logging
 import os
+import re
 import sys
 import time
 from types import ModuleType
@@ -63,6 +64,8 @@ class ScriptedEngine:
             yield "co"
         else:
             yield "eco"
+        if match := re.fullmatch(r"(\d+) de (.)", last):  # so many of a character
+            last = int(match[1]) * match[2]
         yield ":<|msg_sep|>" + last.replace("<|msg_sep|>", " + ")
         yield "<|im_end|>"
 

@@ -10,9 +10,14 @@ from contextlib import contextmanager
 import pytest
 import yaml
 
+from espejo.bot import access
+from espejo.core.errors import UserError
+from espejo.model import loading
+from espejo.training.sft import add_lora
 from tests.bot.fake_telegram import TOKEN, FakeTelegram
 from tests.bot.scripted import MANIFEST
-from tests.helpers.workshop import ROOT, environment
+from tests.helpers.configs import typed
+from tests.helpers.workshop import ROOT, environment, run
 
 OWNER, FRIEND, STRANGER, GROUP = 1001, 1002, 6006, -100777
 PHOTO = [{"file_id": "x", "file_unique_id": "x", "width": 1, "height": 1}]
@@ -32,13 +37,14 @@ def project(composed, tmp_path_factory):
     folder = tmp_path_factory.mktemp("bot")
     params = composed("model=smollm2")
     params["chat"] = {"decline": ["dinamita"], "declined": "De eso no hablo."}
+    params["telegram"] = {"token": TOKEN}  # the wrong place for it, which is never read
     (folder / "params.yaml").write_text(yaml.safe_dump(params), "utf-8")
     (folder / "model").mkdir()
     (folder / "model" / "espejo.json").write_text(json.dumps(MANIFEST), "utf-8")
     return folder
 
 
-def command(server, project, *options, token=TOKEN, **more):
+def command(server, project, *options, token=TOKEN, module="tests.bot.scripted", **more):
     """Start the command; its output goes to files, which a test reads at the end."""
     env = environment(
         PYTHONPATH=str(ROOT), ESPEJO_TELEGRAM_PORT=str(server.port), LC_ALL="C.UTF-8", **more
@@ -47,7 +53,7 @@ def command(server, project, *options, token=TOKEN, **more):
     if token:
         env["ESPEJO_TELEGRAM_TOKEN"] = token
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.bot.scripted", "bot", "telegram", *map(str, options)],
+        [sys.executable, "-m", module, "bot", "telegram", *map(str, options)],
         cwd=project,
         env=env,
         stdout=subprocess.PIPE,
@@ -275,6 +281,17 @@ def test_a_message_of_100_000_characters(fake):
     assert "y ahora?" in fake.wait_for(chat, 6)[5]
 
 
+@pytest.mark.parametrize(
+    ("asked", "lengths"), [("5000 de é", [4096, 904]), ("5000 de 🥹", [2048, 2048, 904])]
+)
+def test_a_reply_longer_than_telegram_takes_comes_in_parts(fake, asked, lengths):
+    chat = OTHERS[27] if "é" in asked else OTHERS[28]
+    fake.write(chat, asked)
+    texts = fake.wait_for(chat, 2 + len(lengths))
+    assert list(map(len, texts[2:])) == lengths
+    assert "".join(texts[2:]) == 5000 * asked[-1]
+
+
 def test_media_get_one_sentence_and_are_not_downloaded_and_edits_get_none(fake):
     chat = OTHERS[23]
     voice = {"file_id": "x", "file_unique_id": "x", "duration": 1}
@@ -465,7 +482,10 @@ def test_an_error_of_the_model_ends_the_bot_in_one_sentence(server, project):
     [
         (None, [], {}, "ESPEJO_TELEGRAM_TOKEN is not set"),
         ("hunter2 with spaces", [], {}, "holds no token of Telegram"),
+        # Not from params.yaml, where the test puts one.
+        (None, ["--allow", "5"], {}, "ESPEJO_TELEGRAM_TOKEN is not set"),
         (TOKEN, ["--owner", "-5"], {}, "--owner -5 is a group"),
+        (None, ["--token", TOKEN], {}, "No such option: --token"),
         (TOKEN, ["--language", "fr"], {}, "--language 'fr': expected en or es"),
         (TOKEN, [], {"ESPEJO_TELEGRAM_CHATS": "5 @me"}, "expected ids of chats"),
         (TOKEN, [], {"ESPEJO_TELEGRAM_PORT": "1@evil.example"}, "expected the number of a port"),
@@ -483,10 +503,78 @@ def test_mistakes_end_in_one_sentence(server, project, token, options, more, sen
         capture_output=True,
         text=True,
     )
-    assert ran.returncode == 1
-    assert sentence in ran.stderr
+    assert ran.returncode == (2 if "--token" in options else 1)
+    assert sentence in " ".join(ran.stderr.split())
     assert "Traceback" not in ran.stderr
     assert "hunter2" not in ran.stdout + ran.stderr
     assert TOKEN not in ran.stdout + ran.stderr
     assert server.calls == []
     assert not (ROOT / "docs" / "chats").exists()
+
+
+@pytest.mark.parametrize(("name", "accepted"), [("ignored", True), ("tracked", False)])
+def test_transcripts_go_where_git_does_not_take_them(tmp_path, name, accepted):
+    run("git", "init", "-q", cwd=tmp_path)
+    (tmp_path / ".gitignore").write_text("/ignored/\n", "utf-8")
+    folder = tmp_path / name / "deep"
+    if accepted:
+        assert access.private_folder(folder) == folder
+        assert folder.is_dir()
+    else:
+        with pytest.raises(UserError, match="does not ignore it"):
+            access.private_folder(folder)
+        assert not folder.exists()
+
+
+def test_without_the_client_a_sentence_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "telegram", None)
+    with pytest.raises(UserError, match=r"pip install -e '.\[telegram\]'"):
+        access.check_client()
+
+
+def test_the_token_leaves_the_environment():
+    environment = {"ESPEJO_TELEGRAM_TOKEN": f" {TOKEN}\n", "HOME": "/"}
+    assert access.take_token(environment) == TOKEN
+    assert environment == {"HOME": "/"}
+
+
+@pytest.mark.parametrize(
+    ("allowed", "owner", "listed", "chats", "of_owner"),
+    [
+        ([5, 6], None, "7,8", {5, 6, 7, 8}, 5),
+        ([-5, 6], None, "", {-5, 6}, 6),
+        ([-5], None, "-9", {-5, -9}, None),
+        ([5], 9, "", {5, 9}, 9),
+        ([], None, "", set(), None),
+    ],
+)
+def test_which_chats_are_allowed_and_which_is_the_owners(allowed, owner, listed, chats, of_owner):
+    result = access.access(allowed, owner, {"ESPEJO_TELEGRAM_CHATS": listed})
+    assert result == access.Access(frozenset(chats), of_owner)
+
+
+@pytest.mark.model
+def test_the_trained_model_answers(server, composed, tmp_path):
+    """The real engine: a bundled model, with an adapter that changes nothing."""
+    params = composed("model=smollm2", "generate.max_new_tokens=8")
+    configs = typed(params)
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), "utf-8")
+    loading.save(
+        add_lora(loading.load_base(configs.model), configs.train),
+        loading.load_tokenizer(configs.model),
+        tmp_path / "model",
+        {
+            **{key: params[key] for key in ("model", "format", "train")},
+            "data": configs.data.raw,
+            "history": configs.group.history,
+        },
+    )
+    with running(server, tmp_path, *allow(OWNER), module="espejo") as process:
+        for text in ("hola, cómo andás?", "qué hacés hoy?"):
+            before = len(server.sent(OWNER))
+            server.write(OWNER, text)
+            server.wait_for(OWNER, before + 1 + (before == 0))
+        server.write(OWNER, "/stop")
+        status, out, err = end(process)
+    assert status == 0, err
+    assert "Replies: 2." in out or "Replies: 1." in out  # /stop may come before the last bubble
