@@ -332,6 +332,12 @@ def test_a_network_that_fails_is_tried_again(fake):
     fake.write(chat, "hola")
     texts = fake.wait_for(chat, 5)
     assert texts[1:] == ["eco:", "eco:", "eco:", "hola"]  # the first two failed
+    # What was to be sent later does not overtake what is tried again.
+    fake.failures.append(("sendMessage", 502, {"description": "Bad Gateway"}))
+    fake.write(chat, "/start")
+    fake.write(chat, "/help")
+    begins = [text.split()[0] for text in fake.wait_for(chat, 8)[5:]]
+    assert begins == ["Antes", "Antes", "Soy"]
 
 
 def test_a_person_who_blocked_the_bot_disturbs_nobody(fake):
