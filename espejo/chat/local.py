@@ -66,14 +66,14 @@ class LocalEngine:
     has_base = True
 
     def __init__(self, folder: Path) -> None:
-        self._pair = ModelPair(folder)
-        self.manifest: Mapping[str, Any] = self._pair.manifest
-        self.prompter = trained_prompter(self._pair.tokenizer, self._pair.manifest)
+        self.pair = ModelPair(folder)
+        self.manifest: Mapping[str, Any] = self.pair.manifest
+        self.prompter = trained_prompter(self.pair.tokenizer, self.pair.manifest)
         self._line = Line()
         # What was read of each conversation by each model: its tokens, and their keys and values.
         self._caches: OrderedDict[tuple[Hashable, bool], tuple[list[int], DynamicCache]]
         self._caches = OrderedDict()
-        with self._pair.tuned() as model:
+        with self.pair.tuned() as model:
             config = model.config.get_text_config()
         self.max_tokens: int = getattr(config, "max_position_embeddings", 2**31)
 
@@ -87,7 +87,7 @@ class LocalEngine:
         """The raw text of a reply while it is generated: see `Engine.pieces`."""
 
         def write(put: Callable[[str], None], stopped: Event) -> None:
-            with self._pair.base() if base else self._pair.tuned() as model:
+            with self.pair.base() if base else self.pair.tuned() as model:
                 self._generate(model, prompt, generate, (conversation, base), put, stopped)
 
         return self._line.pieces(write)
@@ -105,7 +105,7 @@ class LocalEngine:
         put: Callable[[str], None],
         stopped: Event,
     ) -> None:
-        tokenizer = self._pair.tokenizer
+        tokenizer = self.pair.tokenizer
         inputs = tokenizer(prompt, add_special_tokens=False, return_tensors="pt").to(model.device)
         tokens = inputs["input_ids"][0].tolist()
         cache = self._cache(key, tokens, model)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -32,15 +33,16 @@ def paced(
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Reply:
-    """`reply` with a pause of at least `seconds` before each further message of it.
+    """`reply` with a pause of at least `seconds` before each message of it but the first.
 
-    The model goes on writing in the meantime.
+    The model goes on writing in the meantime. Closing this closes `reply`.
     """
     ended: float | None = None  # when the message before ended, where a pause is due
-    for piece in reply:
-        if piece is None:
-            ended = clock()
-        elif ended is not None and isinstance(piece, str) and piece.strip():
-            sleep(max(0.0, ended + seconds - clock()))
-            ended = None
-        yield piece
+    with closing(reply):
+        for piece in reply:
+            if piece is None:
+                ended = clock()
+            elif ended is not None and isinstance(piece, str) and piece.strip():
+                sleep(max(0.0, ended + seconds - clock()))
+                ended = None
+            yield piece

@@ -16,7 +16,7 @@ from transformers import set_seed
 from transformers.utils.logging import disable_progress_bar
 
 from espejo.chat import transcripts
-from espejo.chat.conversation import BOT, Conversation
+from espejo.chat.conversation import BOT, Conversation, typed
 from espejo.chat.decline import Blocklist
 from espejo.chat.engine import Engine, Reply
 from espejo.chat.pauses import paced, typical_pause
@@ -130,7 +130,7 @@ class _Terminal:
             ask = session.prompt
         while True:
             try:
-                line = ask(self._wording.text("you")).strip()
+                line = typed(ask(self._wording.text("you")))
             except EOFError:
                 break
             except KeyboardInterrupt:
@@ -213,35 +213,37 @@ class _Terminal:
     def _note(self, text: str) -> None:
         self._console.print(escaping.terminal(text), style="dim", markup=False, soft_wrap=True)
 
-    def _show(self, label_key: str, reply: Reply) -> None:
-        """Print a reply as it comes, each of its messages on a line of its own after a label."""
-        label = self._wording.text(label_key)
-        at_start, anything = True, False  # of a message; whether something was printed
-        paced_reply = paced(reply, self._pause)
-        try:
-            for text in paced_reply:
-                if not isinstance(text, str):
-                    if text is None and not at_start:
-                        self._console.print()
-                    at_start = True
-                    continue
-                text = text.lstrip() if at_start else text
-                if not text:
-                    continue
-                if at_start:
-                    self._console.print(label, end="", style="green", markup=False)
-                safe = escaping.terminal(text, lines=True)
-                self._console.print(safe, end="", markup=False, soft_wrap=True)
-                at_start, anything = False, True
-        except KeyboardInterrupt:
-            self._console.print(f" {self._wording.text('stopped')}", style="dim", end="")
-            anything = True
-        finally:
-            paced_reply.close()
-            reply.close()
-        if not anything:
-            nothing = f"{label}{self._wording.text('nothing')}"
-            self._console.print(nothing, style="dim", end="", markup=False)
-        self._console.print()
-        if label_key == BOT and self._conversation.left_out:
+    def _show(self, key: str, reply: Reply) -> None:
+        """Print a reply after the label `key`, and what the model could not read."""
+        label = self._wording.text(key)
+        _show(self._console, label, paced(reply, self._pause), self._wording)
+        if key == BOT and self._conversation.left_out:
             self._say("left_out", number=self._wording.number(self._conversation.left_out))
+
+
+def _show(console: Console, label: str, reply: Reply, wording: Wording) -> None:
+    """Print a reply as it comes, each of its messages on a line of its own after `label`."""
+    at_start, anything = True, False  # of a message; whether something was printed
+    try:
+        for text in reply:
+            if not isinstance(text, str):
+                if text is None and not at_start:
+                    console.print()
+                at_start = True
+                continue
+            text = text.lstrip() if at_start else text
+            if not text:
+                continue
+            if at_start:
+                console.print(label, end="", style="green", markup=False)
+            safe = escaping.terminal(text, lines=True)
+            console.print(safe, end="", markup=False, soft_wrap=True)
+            at_start, anything = False, True
+    except KeyboardInterrupt:
+        console.print(f" {wording.text('stopped')}", style="dim", end="")
+        anything = True
+    finally:
+        reply.close()
+    if not anything:
+        console.print(f"{label}{wording.text('nothing')}", style="dim", end="", markup=False)
+    console.print()

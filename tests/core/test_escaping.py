@@ -302,7 +302,7 @@ def test_the_summary_of_a_stage_names_a_file_without_its_controls(tmp_path, caps
 
 
 def test_a_reply_reaches_the_terminal_without_controls_and_is_no_markup(capsys):
-    reply = iter(["[red]si\x1b[2J", None, "\x9b31mdale\n\u202eya"])
+    reply = (text for text in ["[red]si\x1b[2J", None, "\x9b31mdale\n\u202eya"])
     terminal._show(Console(), "bot › ", reply, terminal.ChatWording("en"))
     output = capsys.readouterr().out
     assert output == "bot › [red]si\ufffd[2J\nbot › \ufffd31mdale\nya\n"
