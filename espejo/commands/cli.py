@@ -16,6 +16,9 @@ commands = typer.Typer(
     add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__
 )
 
+bot = typer.Typer(no_args_is_help=True, help="Let the model answer in chats of another app.")
+commands.add_typer(bot, name="bot")
+
 Folder = Annotated[Path, typer.Option(help="The trained model.")]
 
 
@@ -106,6 +109,72 @@ def chat(
 
     language = language_of(os.environ)
     terminal.chat(partial(LocalEngine, model), generate, blocklist, seed, language, base, live)
+
+
+@bot.command()
+def telegram(
+    model: Folder = Path("model"),
+    allow: Annotated[
+        list[int] | None,
+        typer.Option(metavar="CHAT_ID", help="A chat that is answered. Repeatable."),
+    ] = None,
+    owner: Annotated[
+        int | None,
+        typer.Option(
+            metavar="CHAT_ID",
+            help="Your chat: /stop there ends the bot. Without it, the first person's allowed.",
+        ),
+    ] = None,
+    language: Annotated[
+        str | None,
+        typer.Option(metavar="es|en", help="Of its own sentences. Without it: as who writes."),
+    ] = None,
+    save: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Write transcripts there; outside of git."),
+    ] = None,
+) -> None:
+    """Answer in the allowed chats of Telegram as a bot, until /stop or Ctrl-C.
+
+    The bot's token comes from the environment only: ESPEJO_TELEGRAM_TOKEN.
+    Allowed chats may stand there too: ESPEJO_TELEGRAM_CHATS.
+    All other chats are ignored; their ids are shown here.
+    """
+    manifests.read(model)
+    from espejo.bot import access
+
+    token, base_url = access.take_token(os.environ), access.base_url(os.environ)
+    permitted = access.access(allow or [], owner, os.environ)
+    folder = save and access.private_folder(save)
+    from espejo.chat import decline
+    from espejo.commands.init_wording import InitWording, language_of
+    from espejo.core.stage import params
+    from espejo.model.config import GenerateConfig
+
+    InitWording(language or "en")  # refuses a language that there is not
+    generate, blocklist = params(GenerateConfig), decline.read()
+    access.check_client()
+    from espejo.bot import bridge
+
+    wording = bridge.BotWording(language_of(os.environ))
+    bridge.check(token, base_url)
+    print(wording.text("owner.loading"), flush=True)
+    from espejo.chat.conversation import Conversation
+    from espejo.chat.local import LocalEngine
+    from espejo.chat.pauses import typical_pause
+
+    engine = LocalEngine(model)
+    try:
+        bridge.Bridge(
+            permitted,
+            lambda: Conversation(engine, generate, blocklist),
+            typical_pause(engine.manifest),
+            wording,
+            language,
+            folder,
+        ).run(token, base_url)
+    finally:
+        engine.close()
 
 
 @commands.command()
