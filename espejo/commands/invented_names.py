@@ -4,11 +4,12 @@
 alone. Here a missed name is published, so that more is replaced, in any case and with or without
 accents: whole names, each word of a name (surnames in small letters too) and the aliases of
 people.yaml, also drawn out (Tinchooo), in the plural (los Ulloas) and as a diminutive (Tinchito,
-Anita); and the beginning of a first name in "y Flor" and "@flor", for Florencia. A name inside
+Anita); and the beginning of a first name, of four letters or more (Cami, for Camila). A name inside
 another word stays: there is no Ana in mañana.
 
-A name that is also an ordinary word (Sol, Mamá) is one only with a capital or after "@". A word
-that two people share becomes the first one's name, unless another word of the name is beside it.
+A name that is also an ordinary word (Sol, Mamá) is one only with a capital or after "@", and such a
+beginning (Flor, for Florencia) only in "y Flor", "@flor", "flor!!" and "hola, flor". A word that
+two people share becomes the first one's name, unless another word of the name is beside it.
 
 Mentions that are left, and what `espejo.privacy.pii` finds, become <USER>, <PHONE>, <EMAIL> …
 
@@ -26,12 +27,19 @@ import numpy as np
 import pandas as pd
 
 from espejo.core import names, tables
-from espejo.core.names import GAP, LETTER, MARKS
+from espejo.core.names import LETTER, MARKS
 from espejo.core.text import fold, places
 from espejo.privacy import pii
 from espejo.privacy.people import People
-from espejo.privacy.pseudonyms import CONTACT_WORDS, ORDINARY
+from espejo.privacy.pseudonyms import CONTACT_WORDS, ORDINARY, word_set
 
+# Beginnings of first names that are also ordinary words, or other people's names; folded.
+_ORDINARY_BEGINNINGS = word_set("""
+    abri aman ande angel arma barba caro casa cata clara consta debo delfin dolor espera este facu
+    flor gasto gusta leon leona maria marco martin mate merced milagro mira miran nata nieve palo
+    pila ramo ramon remedio rica rola roma rosa rosal salva salvado silva sola toma vale valen vivi
+    frank herb just lean mars phil robe rose step
+""")
 # For anybody, whatever the gender, and without accents: in Spanish and in English.
 NAMES = (
     *("Noa", "Ariel", "Yael", "Andy", "Sasha", "Robin", "Charlie", "Quinn", "Morgan", "Taylor"),
@@ -41,9 +49,14 @@ NAMES = (
     *("Shiloh", "Tatum", "Wren", "Kim", "Sam", "Chris"),
 )
 MAX_LEFT = 20  # words that may be names, listed for whoever reads before publishing
+_GAP = r"[ _.-]{0,2}"  # between the words of a name; "Ana, Ana Gómez" are two mentions
+_BRACKETS = re.compile(r"\([^)]*\)?|\[[^\]]*\]?")  # what people add to a contact: Tincho (gas)
 _DIMINUTIVE = r"(?:c?it|z?inh)"  # not sit: camisita is no Cami
 _AFTER_AT = re.compile(rf"@[{MARKS}]*\Z")
 _INSIDE = re.compile(r"[\w,;)] \Z")  # a sentence: before a word that needs no capital there
+# Around a word with which a message addresses somebody: "flor!!", "hola, flor".
+_BEFORE_ADDRESS = re.compile(r"(?:\A|[,;\n]) ?\Z")
+_AFTER_ADDRESS = re.compile(r"[!?.…\s]*(?:\Z|\n)|[,!?]")
 _LIKE_A_NAME = re.compile(rf"(?<=[\w,;)] ){LETTER}{{2,}}")
 # @ana.gomez and, as WhatsApp marks a contact, @\u2068Ana Gómez\u2069; but not the `known` names.
 _MENTION = (
@@ -121,7 +134,7 @@ class InventedNames:
         for match in self._pattern.finditer(fold(text)):
             form = self._forms[(match.lastindex or 1) - 1]
             start, end = indices[match.start()], indices[match.end() - 1] + 1
-            if not form.is_name(text, start):
+            if not form.is_name(text, start, end):
                 continue
             while end < len(text) and not fold(text[end]):  # a combining accent
                 end += 1
@@ -141,30 +154,37 @@ class InventedNames:
         return [word for word, _ in found.most_common(MAX_LEFT)]
 
 
-def _anywhere(text: str, start: int) -> bool:
+def _anywhere(text: str, start: int, end: int) -> bool:
     return True
 
 
-def _mentioned(text: str, start: int) -> bool:
-    return _AFTER_AT.search(text, max(0, start - 4), start) is not None
+def _capital(text: str, start: int, end: int) -> bool:
+    return text[start].isupper() or _follows(_AFTER_AT, text, start)
 
 
-def _capital(text: str, start: int) -> bool:
-    return text[start].isupper() or _mentioned(text, start)
+def _capital_inside(text: str, start: int, end: int) -> bool:
+    inside = text[start].isupper() and _follows(_INSIDE, text, start)
+    return inside or _follows(_AFTER_AT, text, start)
 
 
-def _capital_inside(text: str, start: int) -> bool:
-    inside = _INSIDE.search(text, max(0, start - 2), start) is not None
-    return (text[start].isupper() and inside) or _mentioned(text, start)
+def _addressed(text: str, start: int, end: int) -> bool:
+    after = _AFTER_ADDRESS.match(text, end) is not None
+    addressed = after and _follows(_BEFORE_ADDRESS, text, start)
+    return addressed or _capital_inside(text, start, end)
+
+
+def _follows(pattern: re.Pattern[str], text: str, start: int) -> bool:
+    """Whether one of the patterns for what stands before a word matches right before `start`."""
+    return pattern.search(text, max(0, start - 4), start) is not None
 
 
 @dataclass(frozen=True)
 class _Form:
-    """A pattern of folded texts that stands for a person, where `is_name(text, start)` agrees."""
+    """A pattern of folded texts that stands for a person if `is_name(text, start, end)` agrees."""
 
     pattern: str
     label: str
-    is_name: Callable[[str, int], bool] = _anywhere
+    is_name: Callable[[str, int, int], bool] = _anywhere
 
 
 def _forms(people: Sequence[Person]) -> list[_Form]:
@@ -200,7 +220,7 @@ def _name_words(name: str) -> list[str]:
     """The words of a name without what people add to a contact; all, where nothing else is left."""
     if names.is_number(name) or re.fullmatch(r"\w*\d\w*", name):
         return []
-    words = names.words(name)
+    words = names.words(_BRACKETS.sub(" ", name)) or names.words(name)
     return [word for word in words if word not in CONTACT_WORDS and len(word) > 1] or words
 
 
@@ -214,7 +234,7 @@ def _run(name: str) -> str:
     if len(own) < 2:
         return ""
     one, any_word = "|".join(own), "|".join(map(re.escape, names.words(name)))
-    return rf"(?<!{LETTER})(?:{one})(?:{GAP}(?:{any_word}))*{GAP}(?:{one})(?!{LETTER})"
+    return rf"(?<!{LETTER})(?:{one})(?:{_GAP}(?:{any_word}))*{_GAP}(?:{one})(?!{LETTER})"
 
 
 def _of_words(name: str, person: Person) -> Iterable[_Form]:
@@ -226,33 +246,33 @@ def _of_words(name: str, person: Person) -> Iterable[_Form]:
             yield _Form(names.written([word]) + _or(_diminutive(word)), person.label, _capital)
         else:
             yield _Form(names.written([word]) + _or(_derived(word)), person.label)
-            if len(word) < 5:  # eva, but not evita
-                yield _Form(_diminutive(word), person.label, _capital)
 
 
 def _derived(name: str) -> str:
     """A pattern of the plurals and diminutives of a word that are hardly another word, or ""."""
     word = fold(name)
-    if not word.isalpha() or len(word) < 4 or word in ORDINARY:
+    if not word.isalpha() or word in ORDINARY:
         return ""
-    endings = names.written([word], rf"(?:e?s|{_DIMINUTIVE}[aeo]s?)")
-    return endings + (_or(_diminutive(word)) if len(word) > 4 else "")
+    endings = names.written([word], rf"(?:e?s|{_DIMINUTIVE}[aeo]s?)") if len(word) > 3 else ""
+    return "|".join(filter(None, (endings, _diminutive(word))))
 
 
 def _diminutive(word: str) -> str:
     """A pattern of the diminutive of a word in -a or -o: Tinchito; "" for others."""
-    if len(word) < 3 or word[-1] not in "ao":
+    if len(word) < 3 or word[-1] not in "ao" or word == "eva":  # evita
         return ""
     return names.written([word[:-1]], f"(?:it|inh){word[-1]}s?")
 
 
 def _beginnings(name: str, person: Person) -> Iterable[_Form]:
-    """The beginnings of a first name, of four letters or more: Flor, for Florencia."""
+    """The beginnings of a first name, of four letters or more: Cami, for Camila."""
     first = next(iter(_name_words(name)), "")
-    if first in ORDINARY or first in CONTACT_WORDS or not first.isalpha():
+    if first in CONTACT_WORDS:
         return
     for end in range(len(first) - 1, 3, -1):
-        yield _Form(names.written([first[:end]]), person.label, _capital_inside)
+        pattern, label = names.written([first[:end]]), person.label
+        doubtful = first[:end] in _ORDINARY_BEGINNINGS | ORDINARY | CONTACT_WORDS
+        yield _Form(pattern, label, _addressed if doubtful else _anywhere)
 
 
 def _cased(name: str, written: str) -> str:
