@@ -49,6 +49,8 @@ NAMES = (
     *("Shiloh", "Tatum", "Wren", "Kim", "Sam", "Chris"),
 )
 MAX_LEFT = 20  # words that may be names, listed for whoever reads before publishing
+# Where a name or a number may begin; scripts without spaces have no letters of their own here.
+_START = rf"(?:(?<!{LETTER})|(?=[\d+(\u0e00-\u9fff]))"
 _GAP = r"[ _.-]{0,2}"  # between the words of a name; "Ana, Ana Gómez" are two mentions
 _BRACKETS = re.compile(r"\([^)]*\)?|\[[^\]]*\]?")  # what people add to a contact: Tincho (gas)
 _DIMINUTIVE = r"(?:c?it|z?inh)"  # not sit: camisita is no Cami
@@ -105,9 +107,14 @@ class InventedNames:
     """
 
     def __init__(self, people: Sequence[Person], texts: Iterable[str], seed: int) -> None:
-        self._forms = [form for form in _forms(people) if form.pattern]
-        joined = "|".join(f"({form.pattern})" for form in self._forms)
-        self._pattern = re.compile(joined or r"(?!)")
+        # Of two people with the same word the first one has it.
+        by_pattern: dict[str, _Form] = {}
+        for form in _forms(people):
+            by_pattern.setdefault(form.pattern, form)
+        by_pattern.pop("", None)
+        self._forms = list(by_pattern.values())
+        joined = "|".join(f"({form.pattern})" for form in self._forms) or "(?!)"
+        self._pattern = re.compile(f"{_START}(?:{joined})")
         any_name = re.compile(rf"(?<!\w)(?:{'|'.join(NAMES)})(?!\w)", re.IGNORECASE)
         in_texts = {fold(name) for text in texts for name in any_name.findall(text)}
         free = [n for n in NAMES if fold(n) not in in_texts and not self._pattern.search(fold(n))]
