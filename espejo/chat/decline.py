@@ -28,6 +28,9 @@ _INVISIBLE = regex.compile(r"\p{Default_Ignorable_Code_Point}|(?!\s)\p{Cc}")
 # Accents are dropped, but not the tilde of ñ: año and ano are two words (core/text.fold drops it).
 # Marks of a single script are letters of it, as are the two voicing marks of Japanese.
 _ACCENT = regex.compile(r"(?V1)(?!(?<=n)\u0303)[\p{M}&&\p{Script=Inherited}--[\u3099\u309A]]")
+# Normalization sorts the marks on a letter, in time that grows with the square of their number. No
+# language puts more than 30 there (UAX #15, Stream-Safe Text).
+_TOO_MANY_MARKS = regex.compile(r"(\p{M}{30})\p{M}+")
 # An underscore is punctuation: it makes a word italic in WhatsApp.
 _WORD = regex.compile(r"[^\W_]+")
 # Punctuation inside a word: bom.ba, bo-mba, b*mba. One reading of several: in "el fin.de año" it
@@ -114,7 +117,8 @@ def _readings(message: str) -> set[str]:
 
 def _fold(text: str, latin: bool = False) -> str:
     """A text without case, accents and invisible characters; with `latin`, in Latin letters."""
-    text = unicodedata.normalize("NFKD", _INVISIBLE.sub("", text))
+    text = _TOO_MANY_MARKS.sub(r"\1", _INVISIBLE.sub("", text))
+    text = unicodedata.normalize("NFKD", text)
     if latin:
         text = "".join(map(_latin, text.translate(_LOOKALIKES)))
     return unicodedata.normalize("NFC", _ACCENT.sub("", text.casefold()))

@@ -236,6 +236,41 @@ def blind(
 
 
 @commands.command()
+def replay(
+    number: Annotated[int, typer.Option(min=1, help="Conversations, at most.")] = 5,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Which conversations, and which invented names.")
+    ] = 7,
+    base: Annotated[
+        bool, typer.Option("--base", help="Also what the model replied before training.")
+    ] = False,
+    invent: Annotated[
+        bool, typer.Option("--invent", help="Replace all names of the people in the chats.")
+    ] = False,
+    page: Annotated[
+        bool, typer.Option("--page", help="Write reports/replay.html, for screenshots, instead.")
+    ] = False,
+) -> None:
+    """Test conversations with the bot's replies beside the real ones; no model is loaded."""
+    from rich.console import Console
+
+    from espejo.commands import replay as replaying
+    from espejo.commands.init_wording import language_of
+    from espejo.core.stage import params
+    from espejo.report.config import ReportConfig
+
+    replayed = replaying.read(Path(), number, seed, base, invent)
+    if not page:
+        replaying.show(replayed, Console(highlight=False), language_of(os.environ))
+        return
+    language = params(ReportConfig).language
+    replaying.write(replayed, Path(), language)
+    print(f"{replaying.PAGE}, conversations: {len(replayed.conversations)}.")
+    for notice in replaying.told_after(replayed, language):
+        print(escaping.terminal(notice))
+
+
+@commands.command()
 def forget(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask: for scripts.")] = False,
 ) -> None:

@@ -1,6 +1,7 @@
 """What the chat declines by list: found by hand, and answered with no model."""
 
 import re
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -324,3 +325,12 @@ def test_the_first_line_calls_a_trial_one(steps, unlearnt, text):
     manifest = {"train": {"max_steps": steps, "batch_size": 2}, "unlearnt": ids}
     assert terminal._trial(manifest, terminal.ChatWording("en")) == text
     assert terminal._trial({"train": {"max_steps": steps}}, terminal.ChatWording("en")) == ""
+
+
+def test_a_letter_with_many_marks_does_not_take_its_square_in_time():
+    """Normalizing sorts the marks: 100,000 of them took from half a minute on."""
+    message = "bo" + "\u0301\u0323" * 50_000
+    start = time.perf_counter()
+    assert blocklist("bomba").matches(message + "mba")
+    assert not blocklist("bomba").matches(message + "mbo")
+    assert time.perf_counter() - start < 10

@@ -28,6 +28,7 @@ COMMANDS = (
     "commands.estimate",
     "commands.init",
     "commands.model_card",
+    "commands.replay",
     "chat.terminal",
 )
 
