@@ -100,19 +100,18 @@ class Blocklist:
 
 def _readings(message: str) -> set[str]:
     """The words of a message, in each of its readings."""
-    readings = set()
+    texts = set()  # most disguises leave most messages as they are
     for latin in (False, True):
         folded = _fold(message, latin)
-        for text in (
+        texts |= {
             folded,
             _SPELT_OUT.sub(_joined, folded),
             _SPELT_OUT.sub(_split, folded),
             _INSIDE.sub("", folded),
             _REPEATED.sub(r"\1", folded),
-        ):
-            readings.add(_words(text))
-            readings |= {_words(_WITH_SIGNS.sub(_replaced(letters), text)) for letters in _LETTERS}
-    return readings
+        }
+    texts |= {_WITH_SIGNS.sub(_replaced(letters), text) for text in texts for letters in _LETTERS}
+    return {_words(text) for text in texts}
 
 
 def _fold(text: str, latin: bool = False) -> str:
