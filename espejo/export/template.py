@@ -133,7 +133,7 @@ _ALTERNATING = """\
 {%- set talk.roles = talk.roles + silence -%}
 {%- endif -%}
 """
-# The model's own template follows, so that only a line break may precede it, which Jinja leaves out.
+# The model's own template follows: what precedes it ends in a line break, which Jinja leaves out.
 _SYSTEM_ROLE = """\
 {%- set messages = [{'role': 'system', 'content': $system}] + talk.roles %}
 """
@@ -196,11 +196,12 @@ def _literal(value: object) -> str:
 
 def _settings(prompter: Prompter, template: str) -> str:
     """Lines that set what the model's own `template` reads besides messages, whatever a client or
-    engine passes: llama.cpp always passes `enable_thinking`, and has no token but bos and eos.
+    engine passes: llama.cpp passes a thought and the date, and of the tokens only bos and eos.
     """
-    settings = {"tools": "none", "documents": "none", "enable_thinking": "undefined_in_training"}
-    named = prompter.tokenizer.special_tokens_map | prompter.template_args
-    settings |= {name: _literal(value) for name, value in named.items()}
+    settings = {"tools": "none", "documents": "none"}
+    settings |= dict.fromkeys(("enable_thinking", "date_string", "datetime"), "never_defined")
+    known = prompter.tokenizer.special_tokens_map | prompter.template_args
+    settings |= {name: _literal(value) for name, value in known.items()}
     return "".join(
         f"{{%- set {name} = {value} %}}\n" for name, value in settings.items() if name in template
     )
