@@ -87,10 +87,10 @@ def conversations(number, tags, seed=7):
         writers = [draw.choice((AUTHOR, PERSON)) for _ in range(index % 7)]
         yield [
             {
-                "author": who,
+                "author": writer,
                 "messages": [text(draw, tags) for _ in range(draw.choice((1, 1, 2, 3)))],
             }
-            for who in writers
+            for writer in writers
         ]
 
 
