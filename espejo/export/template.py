@@ -22,9 +22,9 @@ What stays with the client:
 - Leaving out old turns (`format.max_context_chars`), which a template cannot do sensibly.
 - No token at the start: the template writes the `<bos>` of training, or none where it had none. So
   the text is tokenized with `add_special_tokens=False`, as `apply_chat_template` does, and in a
-  GGUF file `tokenizer.ggml.add_bos_token` and `add_eos_token` are false. With a true one, a chat has
-  still one `<bos>` (llama.cpp takes away the template's), but also where training had none, and a
-  prompt that is sent as text (`/completion`) has two.
+  GGUF file `tokenizer.ggml.add_bos_token` and `add_eos_token` are false. If true, a chat still has
+  one `<bos>` (llama.cpp takes away the template's), but also where training had none, and a prompt
+  that is sent as text (`/completion`) has two.
 - llama.cpp knows strings as bytes: where a template strips a text, it strips blanks of ASCII only.
 """
 
@@ -43,8 +43,9 @@ from espejo.formatting.prompts import Prompter
 
 _NUMBERED = re.compile("([^0-9]+)(0|[1-9][0-9]*)([^0-9]*)")
 
-# Prompter.plain: a space after the first character of each tag, until no tag is left. Most texts have
-# no such character; llama.cpp renders a template fifty times a request, to learn its structure.
+# Prompter.plain: a space after the first character of each tag, until no tag is left. Most texts
+# have no such character, and llama.cpp renders a template some fifty times a request, to learn its
+# structure.
 _PLAIN = """\
 {%- macro plain(text) -%}
 {%- set opened = namespace(text=text) -%}
