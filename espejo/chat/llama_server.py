@@ -11,6 +11,8 @@ from transformers import AutoTokenizer
 
 from espejo.chat.engine import Waiting
 from espejo.chat.line import Line
+from espejo.core import faults
+from espejo.core.errors import UserError
 from espejo.formatting.prompts import trained_prompter
 from espejo.model import manifest as manifests
 from espejo.model.config import GenerateConfig
@@ -36,7 +38,13 @@ class LlamaServer:
         checkout: Path | None = None,
     ) -> None:
         self.manifest: Mapping[str, Any] = manifests.read(folder)
-        self.prompter = trained_prompter(AutoTokenizer.from_pretrained(folder), self.manifest)
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(folder)
+        except Exception as error:  # each library has errors of its own, without a common class
+            raise UserError(
+                f"{folder} is damaged ({str(error).splitlines()[0]}); {faults.again(folder)}."
+            ) from error
+        self.prompter = trained_prompter(tokenizer, self.manifest)
         self.has_base = adapter is not None
         more = ["--special", *(("--lora", str(adapter)) if adapter else ())]
         self._server = llama_cpp.Server(gguf, _MAX_TOKENS, more, checkout)

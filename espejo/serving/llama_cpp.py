@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -45,14 +45,15 @@ def find(checkout: Path | None = None) -> list[str]:
         found = shutil.which(_PROGRAM, path=os.pathsep.join(map(str, folders)))
         if found is None:
             raise UserError(
-                f"{checkout} holds no {_PROGRAM}, built or not: build it there with `cmake -B build "
-                f"&& cmake --build build --target {_PROGRAM}`, or leave --llama-cpp out."
+                f"{checkout} holds no program {_PROGRAM}: build it there (`cmake -B build && cmake "
+                f"--build build --target {_PROGRAM}`), or leave --llama-cpp out."
             )
         return [str(Path(found).resolve())]
     if program := shutil.which(_PROGRAM):
         return [program]
     if (FOLDER / "xllamacpp").is_dir():
-        return [sys.executable, str(_HERE / "xllamacpp_server.py")]
+        # -P: the modules beside the script are not to be taken for others of their names.
+        return [sys.executable, "-P", str(_HERE / "xllamacpp_server.py")]
     raise UserError(
         f"There is no llama.cpp here: neither a program {_PROGRAM} on the PATH nor xllamacpp in "
         f"{FOLDER}. Run `make setup` where there is a network, or install llama.cpp."
@@ -96,10 +97,10 @@ class Server:
     ) -> None:
         command = find(checkout)
         self.gguf, self.port, self._key = gguf, ports.choose(), secrets.token_urlsafe()
-        self._log = tempfile.TemporaryFile("w+", errors="replace")
+        self._log = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115  # see close
         self._process = subprocess.Popen(
             [
-                *(sys.executable, str(_HERE / "with_parent.py"), *command),
+                *(sys.executable, "-P", str(_HERE / "with_parent.py"), *command),
                 *options(gguf, self.port, context),
                 *more,
             ],
@@ -122,8 +123,8 @@ class Server:
         self._process.wait()
         self._log.close()
 
-    def stream(self, path: str, body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        """The parts of the answer to `body`, as they come; closing the iterator stops the server.
+    def stream(self, path: str, body: Mapping[str, Any]) -> Generator[dict[str, Any], None, None]:
+        """The parts of the answer to `body`, as they come; closed, the server stops writing.
 
         Raises UserError when the server refuses the request, or has ended.
         """
