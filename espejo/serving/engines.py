@@ -99,9 +99,17 @@ def _llama_cpp(job: Job) -> None:
         *llama_cpp.options(gguf, port, _CONTEXT),
         *("--alias", NAME),
         *(str(part) for setting in settings.items() for part in setting),
+        *(part for stop in _tags(job.model) for part in ("--reverse-prompt", stop)),
     ]
     _say(f"llama.cpp serves {gguf}", port, job.key)
     _become(command, llama_cpp.environment(job.key))
+
+
+def _tags(model: Path) -> list[str]:
+    """The tags of turns, at which a reply ends too; the end tokens are in the GGUF file."""
+    tags = manifests.read(model)["format"]["tags"] or {}
+    names = ("end", "other", "author") if tags.get("reply") is not None else ()
+    return [tags[name].strip() for name in names if tags.get(name)]
 
 
 def _transformers(job: Job) -> None:

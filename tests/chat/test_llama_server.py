@@ -56,7 +56,7 @@ def model(composed, tmp_path_factory):
     torch.manual_seed(5)
     for name, weights in tuned.named_parameters():
         if "lora_B" in name:
-            torch.nn.init.normal_(weights, std=0.05)
+            torch.nn.init.normal_(weights, std=0.2)
     tokenizer = loading.load_tokenizer(configs.model)
     manifest = {key: params[key] for key in ("model", "format", "train")}
     manifest |= {"data": configs.data.raw, "history": configs.group.history}
@@ -152,12 +152,14 @@ def test_samples_are_those_of_the_settings(engine):
 def test_a_reply_ends_at_the_stops_of_the_form(model):
     """A stop that is no token of its own: the first word that the model writes."""
     with closing(LlamaServer(*model)) as engine:
-        prompt = engine.prompter.prompt(turns(CONTEXTS[0]), "bot")
+        prompt = engine.prompter.prompt(turns(CONTEXTS[2]), "bot")
         whole = "".join(engine.pieces(prompt, GREEDY, "c"))
         word = whole.split()[1]
         engine.prompter = replace(engine.prompter)
         engine.prompter.__dict__["stops"] = (word,)
-        assert "".join(engine.pieces(prompt, GREEDY, "c")) == whole.partition(word)[0]
+        before = whole.partition(word)[0]
+        assert before
+        assert "".join(engine.pieces(prompt, GREEDY, "c")) == before
 
 
 def test_each_token_of_a_conversation_is_read_once(engine):

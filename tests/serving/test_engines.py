@@ -133,6 +133,16 @@ def test_llama_server_gets_the_newest_gguf_the_settings_and_a_key_in_its_environ
     assert env["LLAMA_ARG_CORS_ORIGINS"] == "localhost"
 
 
+def test_llama_server_ends_a_reply_at_the_tags_of_a_next_turn(project, composed):
+    tags = composed("format=turns")["format"]
+    for folder in ("model", "exports/gguf"):
+        manifests.write({**manifests.read(project / folder), "format": tags}, project / folder)
+    with served("--port", str(ports.choose()), programs=[("llama-server", FAKE)]):
+        [[arguments, _]] = calls("llama-server")
+    places = [place for place, name in enumerate(arguments) if name == "--reverse-prompt"]
+    assert {"[OTRO]", "[YO]"} <= {arguments[place + 1] for place in places}
+
+
 def test_vllm_gets_the_base_model_with_the_adapter_and_the_exported_template(project):
     manifest = manifests.read(project / "model")
     manifest["model"] |= {"source": "hub", "id": "an/id", "added_tokens": []}
