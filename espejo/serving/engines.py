@@ -171,7 +171,7 @@ def _ollama(job: Job) -> None:
 
     It refuses other sites' pages by itself. Where it runs already, this only adds the model.
     """
-    modelfile = exports.folder("ollama", job.model) / "Modelfile"
+    folder = exports.folder("ollama", job.model)
     port = job.port or OLLAMA_PORT
     environment = {**os.environ, "OLLAMA_HOST": f"{ports.HOST}:{port}"}
     server = None
@@ -182,10 +182,11 @@ def _ollama(job: Job) -> None:
             if server.poll() is not None:
                 raise UserError("`ollama serve` ended at once; it says why above.")
             time.sleep(0.1)
-    created = subprocess.run(["ollama", "create", NAME, "-f", str(modelfile)], env=environment)
+    create = ["ollama", "create", NAME, "-f", "Modelfile"]
+    created = subprocess.run(create, cwd=folder, env=environment)
     if created.returncode:
         raise UserError("`ollama create` failed; it says why above.")
-    _say(f"Ollama serves {modelfile.parent}", port, "ollama")
+    _say(f"Ollama serves {folder}", port, "ollama")
     if server:
         server.wait()
 

@@ -27,7 +27,7 @@ from tests.helpers.workshop import environment
 FAKE = f"""#!{sys.executable}
 import json, os, sys
 with open(f"{{sys.argv[0]}}.calls", "a") as calls:
-    print(json.dumps([sys.argv[1:], dict(os.environ)]), file=calls)
+    print(json.dumps([sys.argv[1:], {{**os.environ, "PWD_OF_CALL": os.getcwd()}}]), file=calls)
 """
 # Ollama: its server answers, and is found running by the same program when it creates a model.
 OLLAMA = (
@@ -184,7 +184,8 @@ def test_ollama_is_started_and_given_the_model(project):
     with served(*arguments, programs=[("ollama", OLLAMA)]) as (_, client):
         [[serve, env], [create, other]] = calls("ollama", 2)
     assert serve == ["serve"]
-    assert create == ["create", "espejo", "-f", "exports/ollama/Modelfile"]
+    assert create == ["create", "espejo", "-f", "Modelfile"]
+    assert Path(other["PWD_OF_CALL"]) == project / "exports" / "ollama"
     assert env["OLLAMA_HOST"] == other["OLLAMA_HOST"] == f"127.0.0.1:{port}"
     assert client["base_url"] == f'"http://127.0.0.1:{port}/v1"'
 
