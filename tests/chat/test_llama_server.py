@@ -1,5 +1,6 @@
 """The engine on llama.cpp: the same replies as transformers', one conversation after another."""
 
+import json
 import os
 import subprocess
 import sys
@@ -34,6 +35,8 @@ pytestmark = [
 GREEDY = GenerateConfig(
     temperature=0.0, top_k=0, top_p=1.0, repetition_penalty=1.0, max_new_tokens=24
 )
+# Logits: what weights and a cache in f16 changed them by was up to 0.02 here.
+TIE = 0.05
 CONTEXTS = [
     [("person", ["hola, como andas?"])],
     [("person", ["que hiciste hoy?"]), ("bot", ["nada", "y vos?"]), ("person", ["tampoco"])],
@@ -115,9 +118,10 @@ def test_greedy_text_equals_that_of_transformers(engine, pair, penalty):
         reply = "".join(engine.pieces(prompt, generate, "a"))
         equal += reply == transformers_reply(pair, prompt, repetition_penalty=penalty)
         body = {**engine._request(prompt, generate, base=False), "return_tokens": True}
-        parts = engine._server.stream("/completion", body)
-        tokens = [token for part in parts for token in part["tokens"]]
-        assert worst(pair, prompt, tokens, penalty) < 0.02
+        # In one answer: a stream leaves out tokens that end inside a character of several bytes.
+        with engine._server._answer("POST", "/completion", json.dumps(body)) as answer:
+            tokens = json.load(answer)["tokens"]
+        assert worst(pair, prompt, tokens, penalty) < TIE
     assert equal >= len(CONTEXTS) - 1
 
 
