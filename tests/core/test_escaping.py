@@ -15,7 +15,8 @@ from markdown_it import MarkdownIt
 from rich.console import Console
 
 from espejo.chat import terminal
-from espejo.commands import cli, compare, model_card
+from espejo.commands import cli, compare
+from espejo.export import model_card
 from espejo.core import escaping, stage, tables
 from espejo.core.errors import UserError
 from espejo.plots import evaluation as evaluation_plots

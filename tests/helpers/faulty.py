@@ -27,7 +27,7 @@ COMMANDS = (
     "commands.compare",
     "commands.estimate",
     "commands.init",
-    "commands.model_card",
+    "export.model_card",
     "chat.terminal",
 )
 

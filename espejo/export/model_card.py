@@ -1,6 +1,6 @@
 """The model card, for whoever is given the model's folder. It names nobody."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from huggingface_hub import ModelCard, ModelCardData
@@ -18,6 +18,7 @@ VERDICTS = {
     "pass": "nothing speaks against it",
     "pass_with_doubts": "nothing speaks against it, but too little was measured to be sure",
     "fail": "better not: a measure is above its limit",
+    "none": "nobody knows: whether it repeats its training text was not measured",
 }
 TRIAL = "a trial, which says nothing yet"
 REPEATS = "only where its table may be read, which it is meant to repeat"
@@ -60,10 +61,17 @@ def sharing(metrics: Mapping[str, float], verdict: str, kind: str = "chats") -> 
     return REPEATS if kind == "questions" else f"{verdict}: {VERDICTS[verdict]}"
 
 
-def card(manifest: Mapping, metrics: Mapping[str, float], verdict: str) -> str:
+def card(
+    manifest: Mapping,
+    metrics: Mapping[str, float],
+    verdict: str,
+    whole: bool = False,
+    notes: Sequence[str] = (),
+) -> str:
     """The card in the hub's format, from a manifest (espejo.json) and metrics/train.json.
 
-    `verdict` is the one on sharing in metrics/eval.json.
+    `verdict` is the one on sharing in metrics/eval.json. The folder holds an adapter if one was
+    trained, unless the weights are `whole`. `notes` are further paragraphs, in Markdown.
     """
     model, train = manifest["model"], manifest["train"]
     adapter = train["method"] == "lora"
@@ -71,7 +79,7 @@ def card(manifest: Mapping, metrics: Mapping[str, float], verdict: str) -> str:
     data = ModelCardData(
         license=package.licence if package else None,
         base_model=model["id"],
-        library_name="peft" if adapter else "transformers",
+        library_name="peft" if adapter and not whole else "transformers",
         pipeline_tag="text-generation",
         tags=["espejo", "sft"],
     )
@@ -112,6 +120,7 @@ def card(manifest: Mapping, metrics: Mapping[str, float], verdict: str) -> str:
         ),
     }
     table = escaping.table(["", ""], rows.items())
+    further = "".join(f"\n{note}\n" for note in notes)
     text = f"""
 # {title}
 {warning}
@@ -121,5 +130,5 @@ def card(manifest: Mapping, metrics: Mapping[str, float], verdict: str) -> str:
 
 All settings are in `espejo.json`. Talk to it with `espejo chat`.
 {limits}
-"""
+{further}"""
     return str(ModelCard(f"---\n{data.to_yaml()}\n---\n{text}"))

@@ -6,7 +6,7 @@ import pytest
 from huggingface_hub import ModelCard
 from typer.testing import CliRunner
 
-from espejo.commands import model_card
+from espejo.export import model_card
 from espejo.commands.cli import commands
 from espejo.model import manifest as manifests
 
