@@ -29,15 +29,15 @@ class Row(NamedTuple):
     spans: Sequence[Span]
 
 
-def test_rows(trained: Trained, number: int = REPLIES) -> list[Row]:
-    """`number` test replies of data/filtered.parquet; none where the tables are not there."""
+def test_replies(trained: Trained) -> list[Row]:
+    """REPLIES test replies of data/filtered.parquet; none where the tables are not there."""
     if not (_EXAMPLES.is_file() and _PEOPLE.is_file()):
         return []
     author = tables.author_of(tables.read(_PEOPLE, tables.PEOPLE))
     examples = tables.read(_EXAMPLES, tables.EXAMPLES)
     test = examples[examples["split"].eq("test")].reset_index(drop=True)
     rows = []
-    for row in predictor.evenly_spaced(test, number).itertuples():
+    for row in predictor.evenly_spaced(test, REPLIES).itertuples():
         text, spans = trained.prompter.example(row.context, row.reply, author, row.group)
         rows.append(Row(encode(trained.prompter.tokenizer, text, spans), spans))
     return rows

@@ -4,7 +4,7 @@ import gc
 import json
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from huggingface_hub import hf_hub_download
@@ -41,7 +41,7 @@ def write(trained: Trained, folder: Path, kind: str, checkout: Path | None) -> t
     Returns the file and, below f16, a sentence on what the precision costs.
     """
     model = merged.load(trained)
-    rows = [] if kind == "f16" else bits.test_rows(trained)
+    rows = [] if kind == "f16" else bits.test_replies(trained)
     exact = bits.of_model(model, rows) if rows else 0.0
     file = folder / f"{trained.name}-{kind}.gguf"
     with _weights(trained, model, folder) as weights:
@@ -93,9 +93,8 @@ def _vocabulary(trained: Trained, folder: Path) -> None:
     """The base model's tokenizer.model, without which some models (Phi 3) are not converted."""
     if trained.base.source != "hub":
         return
-    try:
+    # Where it has none, or it is not on this machine, tokenizer.json must do.
+    with suppress(EntryNotFoundError, LocalEntryNotFoundError):
         hf_hub_download(
             trained.base.id, "tokenizer.model", revision=trained.base.revision, local_dir=folder
         )
-    except (EntryNotFoundError, LocalEntryNotFoundError):
-        pass  # it has none, or is not on this machine: then tokenizer.json must do

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+from httpx import TransportError
 from huggingface_hub import HfApi
 from huggingface_hub.errors import (
     HfHubHTTPError,
@@ -11,7 +12,6 @@ from huggingface_hub.errors import (
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
 )
-from httpx import TransportError
 
 from espejo.core.errors import UserError
 from espejo.export import folders, merged

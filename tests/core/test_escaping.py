@@ -16,9 +16,9 @@ from rich.console import Console
 
 from espejo.chat import terminal
 from espejo.commands import cli, compare
-from espejo.export import model_card
 from espejo.core import escaping, stage, tables
 from espejo.core.errors import UserError
+from espejo.export import model_card
 from espejo.plots import evaluation as evaluation_plots
 from espejo.plots.style import axes_with, save
 from espejo.privacy import cleaning
