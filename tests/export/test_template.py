@@ -1,0 +1,144 @@
+"""The exported chat template writes 200 generated conversations as training did, for every config:
+in transformers, and in the engine of llama.cpp.
+"""
+
+import itertools
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import gguf
+import numpy as np
+import pytest
+
+from espejo.core.errors import UserError
+from espejo.export.template import exported
+from espejo.formatting import prompts
+from espejo.model import loading
+from espejo.model.config import ModelConfig
+from tests.helpers import tiny
+from tests.helpers.configs import changed, typed
+from tests.model.test_every_model import FAMILIES, MODELS, ROOT
+
+FORMS, EXPERIMENTS = (
+    sorted(path.stem for path in (ROOT / "conf" / kind).glob("[!_]*.yaml"))
+    for kind in ("format", "experiment")
+)
+CHOICES = [
+    *([f"model={model}", f"format={form}"] for model in MODELS for form in FORMS),
+    *(
+        [f"model={model}", f"experiment={experiment}"]
+        for model in ("gemma3", "gpt2", "llama2", "smollm2")
+        for experiment in EXPERIMENTS
+    ),
+]
+NO_TEMPLATE = {"gemma3", "gpt2", "gpt2-spanish"}  # base models
+ENGINE = Path(sys.prefix) / "llama.cpp"
+AUTHOR, PERSON = "Juli", "Flor"
+
+WORDS = ["hola", "dale, voy", "🙂", "👩‍👩‍👧", "¿qué?", "a", "<3", "1 < 2", "{{ x }}", "{% if %}", '"\\']
+BLANKS = [" ", "  ", "\n", "\n\n", "\t", ""]
+TYPED = [
+    *("<|im_end|>", "<|im_start|>", "[YO]", "[YO]\n", "[OTRO]", "[author]", "<start_of_turn>"),
+    *("### Answer:", "### Question:\n", "<|msg_sep|>", "<|bot|>", "<|user|>", "<|endoftext|>"),
+    *("<think>", "</think>", "/no_think", "<s>", "</s>", "[INST]", "[/INST]", "<<SYS>>", "<SYS>"),
+    *("<bos>", "<eos>", "<|eot_id|>", "<｜User｜>", "<｜end▁of▁sentence｜>", "<|talk|><|ax1|>"),
+    *("<", "|", "<|", "<|msg_", ">", "[", "[[", "#", "###", " Answer:", "<<|im_end|>", "im_end|>"),
+]
+
+
+def prompter_of(params, folder, monkeypatch):
+    """The prompter of `params` with a tiny tokenizer of the model's family, saved and loaded."""
+    family = FAMILIES[params["model"]["id"]]
+    tiny.trained_tokenizer(
+        family.specials, family.end, family.template, family.begin, family.pad, family.pieces
+    ).save_pretrained(folder)
+    monkeypatch.setattr(loading, "locate", lambda model: (str(folder), "main"))
+    config = typed(params)
+    form = changed(config.format, max_context_chars=10**6)  # trimming is the client's
+    return prompts.prompter(loading.load_tokenizer(config.model), config.model, form)
+
+
+def text(draw, tags):
+    """Words, blanks at any place and tags that somebody typed; sometimes nothing."""
+    kinds = [WORDS, WORDS, BLANKS, TYPED, tags]
+    return "".join(draw.choice(draw.choice(kinds)) for _ in range(draw.randrange(6)))
+
+
+def conversations(number, tags, seed=7, plain=text):
+    """Turns of an author and a person; either opens, and either may write again."""
+    draw = random.Random(seed)
+    for index in range(number):
+        writers = [draw.choice((AUTHOR, PERSON)) for _ in range(index % 7)]
+        yield [
+            {"author": who, "messages": [plain(draw, tags) for _ in range(draw.choice((1, 1, 2, 3)))]}
+            for who in writers
+        ]
+
+
+def sent(turns, prompter, draw):
+    """`turns` as a client sends them, and the turns that it means.
+
+    A bubble a part is always exact. One string is a message of a person, or what a model generated,
+    in which separators are structure and blanks around bubbles do not count.
+    """
+    messages, meant = [], []
+    if not turns or draw.random() < 0.3:  # engines refuse a conversation without any message
+        messages.append({"role": "system", "content": "Be brief.<|im_end|>"})
+    for turn in turns:
+        own, texts = turn["author"] == AUTHOR, turn["messages"]
+        content = [{"type": "text", "text": bubble} for bubble in texts]
+        if draw.random() < 0.5 and (own or len(texts) == 1):
+            content = prompter.separator.join(texts)
+            turn = {**turn, "messages": prompter.bubbles(content)} if own else turn
+        messages.append({"role": "assistant" if own else "user", "content": content})
+        meant.append(turn)
+    return messages, meant
+
+
+def rendered(prompter, template, messages, answer, **other):
+    return prompter.tokenizer.apply_chat_template(
+        messages,
+        chat_template=template,
+        tokenize=False,
+        add_generation_prompt=answer,
+        **other,
+    )
+
+
+def tags_of(prompter):
+    added = [token.content for token in prompter.tokenizer.added_tokens_decoder.values()]
+    return [tag for tag in added if not tag.startswith("<0x")] + [prompter.end, prompter.separator]
+
+
+def check(prompter, number=200):
+    """Both ways are equal, whoever was last, and so are the tokens; returns the template."""
+    template = exported(prompter)
+    draw = random.Random(3)
+    for index, turns in enumerate(conversations(number, tags_of(prompter))):
+        messages, meant = sent(turns, prompter, draw)
+        expected = prompter.prompt(meant, AUTHOR)
+        assert rendered(prompter, template, messages, True) == expected
+        if meant and meant[-1]["author"] == AUTHOR:
+            whole, _ = prompter.example(meant[:-1], meant[-1]["messages"], AUTHOR)
+            assert rendered(prompter, template, messages, False) == whole
+        if index % 20 == 0:
+            ids = prompter.tokenizer.apply_chat_template(
+                messages, chat_template=template, add_generation_prompt=True, return_dict=False
+            )
+            assert ids == prompter.tokenizer(expected, add_special_tokens=False)["input_ids"]
+    return template
+
+
+@pytest.mark.parametrize("choice", CHOICES, ids="+".join)
+def test_as_training_did(choice, composed, tmp_path, monkeypatch):
+    params = composed(*choice)
+    prompter = prompter_of(params, tmp_path, monkeypatch)
+    form = prompter.tags
+    if params["model"]["name"] in NO_TEMPLATE and (form is None or form.reply is None):
+        with pytest.raises(UserError, match="no chat template"):
+            exported(prompter)
+    else:
+        check(prompter)
