@@ -100,6 +100,30 @@ def chat(
 
 
 @commands.command()
+def serve(
+    model: Folder = Path("model"),
+    engine: Annotated[
+        str | None,
+        typer.Option(help="llama.cpp, ollama, vllm or transformers. Without it: what is there."),
+    ] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Where to listen.")] = None,
+    llama_cpp: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="A folder of llama.cpp with its programs.")
+    ] = None,
+) -> None:
+    """Serve the exported model with OpenAI's API, for programs on this computer only.
+
+    Starts a program that is installed: llama.cpp, Ollama, vLLM or transformers.
+    """
+    manifests.read(model)
+    from espejo.core.stage import params
+    from espejo.model.config import GenerateConfig
+    from espejo.serving import engines
+
+    engines.start(engine, engines.Job(model, params(GenerateConfig), port, llama_cpp))
+
+
+@commands.command()
 def card(model: Folder = Path("model")) -> None:
     """Write the model card, which names nobody, to reports/model_card.md."""
     manifest, train_metrics = manifests.read(model), metrics.read(Path("metrics/train.json"))
