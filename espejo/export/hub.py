@@ -16,7 +16,6 @@ from huggingface_hub.errors import (
 from espejo.core.errors import UserError
 from espejo.export import folders, merged
 from espejo.export.merged import Trained
-from espejo.model import manifest as manifests
 
 _ADAPTER = ("adapter_config.json", "adapter_model.safetensors")
 
@@ -27,7 +26,6 @@ def write_adapter(trained: Trained, folder: Path) -> None:
         shutil.copyfile(trained.folder / name, folder / name)
     trained.generation_config().save_pretrained(folder)
     merged.write_tokenizer(trained, folder)
-    manifests.write(merged.given_away(trained.manifest, whole=False), folder)
 
 
 def push(folder: Path, repository: str, public: bool, kind: str = "model") -> str:
@@ -41,8 +39,8 @@ def push(folder: Path, repository: str, public: bool, kind: str = "model") -> st
         try:
             there = api.repo_info(repository, repo_type=kind)
         except RepositoryNotFoundError:
-            options = {"space_sdk": "gradio"} if kind == "space" else {}
-            api.create_repo(repository, repo_type=kind, private=not public, **options)
+            sdk = "gradio" if kind == "space" else None
+            api.create_repo(repository, repo_type=kind, private=not public, space_sdk=sdk)
         else:
             if not (there.private or public):
                 raise UserError(
@@ -72,7 +70,7 @@ def push(folder: Path, repository: str, public: bool, kind: str = "model") -> st
         if error.response is not None and error.response.status_code in (401, 403):
             raise UserError(_LOG_IN) from error
         raise UserError(f"The hub refused {repository} ({str(error).splitlines()[0]}).") from error
-    return done.repo_url if hasattr(done, "repo_url") else repository
+    return str(done.repo_url)
 
 
 _LOG_IN = (

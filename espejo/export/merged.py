@@ -67,7 +67,8 @@ class Trained:
         config = generation.generation_config(tokenizer, self.prompter.end, self.generate)
         special = [stop for stop in self.prompter.stops if stop not in self.stop_strings]
         # A tag that ends a reply stays a string: its last token may stand anywhere in a reply.
-        ends = set(tokenizer.convert_tokens_to_ids(special)) | {tokenizer.eos_token_id}
+        ends = {tokenizer.convert_tokens_to_ids(stop) for stop in special}
+        ends.add(tokenizer.eos_token_id)
         config.update(
             eos_token_id=sorted(ends - {None}),
             stop_strings=self.stop_strings or None,
@@ -144,7 +145,6 @@ def write(trained: Trained, model: PreTrainedModel, folder: Path, dtype: str = "
     model.config._name_or_path = trained.base.id  # not a path of this machine
     model.save_pretrained(folder)
     write_tokenizer(trained, folder)
-    manifests.write(given_away(trained.manifest, whole=True), folder)
 
 
 def write_tokenizer(trained: Trained, folder: Path) -> None:

@@ -70,7 +70,7 @@ def card(
 ) -> str:
     """The card in the hub's format, from a manifest (espejo.json) and metrics/train.json.
 
-    `verdict` is the one on sharing in metrics/eval.json. The folder holds an adapter if one was
+    `metrics` may be empty. `verdict` is the one on sharing in metrics/eval.json. The folder holds an adapter if one was
     trained, unless the weights are `whole`. `notes` are further paragraphs, in Markdown.
     """
     model, train = manifest["model"], manifest["train"]
@@ -88,8 +88,9 @@ def card(
     unit = "answers" if kind == "questions" else "replies"
     whose = "the author's replies" if kind == "chats" else unit
     learnt = f"{whose} only" if train["loss"] == "reply" else "whole texts"
-    tokens, replies = metrics["learnt_tokens_per_epoch"], manifest["learnt_replies"]
-    amount = f"{tokens:,} tokens of {replies:,} {unit}"
+    amount = f"{manifest['learnt_replies']:,} {unit}"
+    if metrics:
+        amount = f"{metrics['learnt_tokens_per_epoch']:,} tokens of {amount}"
     safe = REPEATS if kind == "questions" else f"`{verdict}`: {VERDICTS[verdict]}"
     warning = ""
     if verdicts.is_trial(metrics):
@@ -99,21 +100,25 @@ def card(
             f"\n**This is a trial.** It learned from {amount}: its measures say nothing yet.\n"
         )
     base = escaping.markdown(model["id"])
+    revision = manifest.get("resolved_revision", model["revision"])  # older manifests lack some
     rows = {
-        "base model": f"{base}, revision `{manifest['resolved_revision']}`",
+        "base model": f"{base}, revision `{revision}`",
         "terms of the base model": package.terms if package else "those of its page on the hub",
         "method": f"LoRA, rank {train['rank']}, alpha {train['alpha']}"
         if adapter
         else "all weights",
         "quantization": escaping.markdown(model["quantization"] or "none"),
         "learnt": f"{learnt}: {amount}",
-        "epochs and steps": f"{train['epochs']}, of which step {metrics['best_step']} is kept",
+        "epochs and steps": str(train["epochs"])
+        + (f", of which step {metrics['best_step']} is kept" if metrics else ""),
         "learning rate": f"{train['learning_rate']:g}, {escaping.markdown(train['scheduler'])}",
-        "validation loss": f"{metrics['loss_validation']:.3f} nats a token",
+        "validation loss": f"{metrics['loss_validation']:.3f} nats a token"
+        if metrics
+        else "not known",
         "format": escaping.markdown(manifest["format"]["name"])
         + f", {manifest['history']} turns of context",
         "computed with": escaping.markdown(hardware.describe(manifest["hardware"])),
-        "training table (SHA-256)": f"`{manifest['data_sha256']}`",
+        "training table (SHA-256)": f"`{manifest.get('data_sha256', 'not known')}`",
         "safe to share?": safe,
         "libraries": ", ".join(
             f"{name} {version}" for name, version in manifest["libraries"].items()

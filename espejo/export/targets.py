@@ -10,6 +10,7 @@ from espejo.core.errors import UserError
 from espejo.export import folders, gguf_files, hub, merged, model_card, ollama
 from espejo.export.gate import Verdict
 from espejo.export.merged import Trained
+from espejo.model import manifest as manifests
 
 MODELFILE, CARD = "Modelfile", "README.md"
 
@@ -40,6 +41,7 @@ def export(
         notes = [note for note in (verdict.note, *notes) if note]
         card = model_card.card(trained.manifest, verdict.trained, verdict.name, whole, notes)
         files.write(card, draft / CARD)
+        manifests.write(merged.given_away(trained.manifest, whole), draft)
     summary = f"{target}: {folder}, {folders.size(folder)}"
     if options.push:
         place = hub.push(folder, options.push, options.public)

@@ -2,22 +2,16 @@
 in transformers, and in the engine of llama.cpp.
 """
 
-import itertools
-import json
 import random
-import subprocess
 import sys
 from pathlib import Path
 
-import gguf
-import numpy as np
 import pytest
 
 from espejo.core.errors import UserError
 from espejo.export.template import exported
 from espejo.formatting import prompts
 from espejo.model import loading
-from espejo.model.config import ModelConfig
 from tests.helpers import tiny
 from tests.helpers.configs import changed, typed
 from tests.model.test_every_model import FAMILIES, MODELS, ROOT
@@ -38,7 +32,19 @@ NO_TEMPLATE = {"gemma3", "gpt2", "gpt2-spanish"}  # base models
 ENGINE = Path(sys.prefix) / "llama.cpp"
 AUTHOR, PERSON = "Juli", "Flor"
 
-WORDS = ["hola", "dale, voy", "🙂", "👩‍👩‍👧", "¿qué?", "a", "<3", "1 < 2", "{{ x }}", "{% if %}", '"\\']
+WORDS = [
+    "hola",
+    "dale, voy",
+    "🙂",
+    "👩‍👩‍👧",
+    "¿qué?",
+    "a",
+    "<3",
+    "1 < 2",
+    "{{ x }}",
+    "{% if %}",
+    '"\\',
+]
 BLANKS = [" ", "  ", "\n", "\n\n", "\t", ""]
 TYPED = [
     *("<|im_end|>", "<|im_start|>", "[YO]", "[YO]\n", "[OTRO]", "[author]", "<start_of_turn>"),
@@ -73,7 +79,10 @@ def conversations(number, tags, seed=7, plain=text):
     for index in range(number):
         writers = [draw.choice((AUTHOR, PERSON)) for _ in range(index % 7)]
         yield [
-            {"author": who, "messages": [plain(draw, tags) for _ in range(draw.choice((1, 1, 2, 3)))]}
+            {
+                "author": who,
+                "messages": [plain(draw, tags) for _ in range(draw.choice((1, 1, 2, 3)))],
+            }
             for who in writers
         ]
 
