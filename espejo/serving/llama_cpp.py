@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -131,10 +131,17 @@ class Server:
         try:
             with self._answer("POST", path, json.dumps({**body, "stream": True})) as answer:
                 if answer.status != http.client.OK:
-                    raise UserError(f"llama.cpp refused what it was asked: {_error(answer)}.")
+                    raise _refused(answer.read())
                 for line in answer:
                     if line.startswith(b"data: {"):
-                        yield json.loads(line.removeprefix(b"data: "))
+                        part = json.loads(line.removeprefix(b"data: "))
+                        if "error" in part:
+                            raise _refused(line.removeprefix(b"data: "))
+                        yield part
+                        if part.get("stop"):
+                            return
+                # http.client takes a connection that broke off for the end of the lines.
+                raise self._ended()
         except (OSError, http.client.HTTPException) as error:
             raise self._ended() from error
 
@@ -185,10 +192,9 @@ class Server:
         )
 
 
-def _error(answer: http.client.HTTPResponse) -> str:
-    """The message of an answer that is an error."""
-    text = answer.read().decode(errors="replace")
-    try:
-        return escaping.terminal(json.loads(text)["error"]["message"])
-    except (ValueError, KeyError, TypeError):
-        return escaping.terminal(text[:200])
+def _refused(answer: bytes) -> UserError:
+    """The error that stands in an `answer` of the server."""
+    text = answer.decode(errors="replace")
+    with suppress(ValueError, KeyError, TypeError):
+        text = json.loads(text)["error"]["message"]
+    return UserError(f"llama.cpp refused what it was asked: {escaping.terminal(text[:300])}.")
