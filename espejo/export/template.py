@@ -46,14 +46,18 @@ _NUMBERED = re.compile("([^0-9]+)(0|[1-9][0-9]*)([^0-9]*)")
 _PLAIN = """\
 {%- macro plain(text) -%}
 {%- set opened = namespace(text=text) -%}
-{%- for first, rest in $tags -%}
-{%- set opened.text = opened.text.replace(first ~ rest, first ~ ' ' ~ rest) -%}
+{%- for tag, spaced in $tags -%}
+{%- if tag in text -%}
+{%- set opened.text = opened.text | replace(tag, spaced) -%}
+{%- endif -%}
 {%- endfor -%}
 {%- for first, rest, lowest, highest, end in $numbered -%}
-{%- if first ~ rest in opened.text -%}
+{%- if first ~ rest in text -%}
 {%- for number in range(lowest, highest + 1) -%}
 {%- set tag = rest ~ number ~ end -%}
-{%- set opened.text = opened.text.replace(first ~ tag, first ~ ' ' ~ tag) -%}
+{%- if first ~ tag in text -%}
+{%- set opened.text = opened.text | replace(first ~ tag, first ~ ' ' ~ tag) -%}
+{%- endif -%}
 {%- endfor -%}
 {%- endif -%}
 {%- endfor -%}
@@ -150,7 +154,7 @@ def exported(prompter: Prompter) -> str:
     separator = prompter.separator
     _, spans = prompter.example((), ["x"], "")
     values: dict[str, Any] = {
-        "tags": [(tag[0], tag[1:]) for tag in tags],
+        "tags": [(tag, f"{tag[0]} {tag[1:]}") for tag in tags],
         "numbered": numbered,
         "separator": separator,
         "begun": [separator[:size] for size in range(len(separator) - 1, 0, -1)],

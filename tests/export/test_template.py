@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tokenizers.pre_tokenizers import ByteLevel
 
 from espejo.core.errors import UserError
 from espejo.export.template import exported
@@ -151,3 +152,75 @@ def test_as_training_did(choice, composed, tmp_path, monkeypatch):
             exported(prompter)
     else:
         check(prompter)
+
+
+def byte_model(path, specials, add_bos):
+    """A GGUF file: a tiny Llama over single bytes and `specials`, the first of which is bos."""
+    alphabet = sorted(ByteLevel.alphabet())
+    tokens = [*alphabet, *specials]
+    control = len(tokens) - len(alphabet)
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_context_length(4096)
+    writer.add_embedding_length(32)
+    writer.add_block_count(1)
+    writer.add_feed_forward_length(32)
+    writer.add_head_count(2)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("gpt-2")
+    writer.add_token_list(tokens)
+    writer.add_token_types([1] * len(alphabet) + [3] * control)
+    writer.add_token_merges(["a b"])
+    writer.add_bos_token_id(len(alphabet))
+    writer.add_eos_token_id(len(tokens) - 1)
+    writer.add_add_bos_token(add_bos)
+    shapes = {
+        "token_embd": (len(tokens), 32),
+        "output_norm": (32,),
+        "blk.0.attn_norm": (32,),
+        "blk.0.ffn_norm": (32,),
+        **{f"blk.0.{name}": (32, 32) for name in ("attn_q", "attn_k", "attn_v", "attn_output")},
+        **{f"blk.0.{name}": (32, 32) for name in ("ffn_gate", "ffn_up", "ffn_down")},
+    }
+    draw = np.random.default_rng(0)
+    for name, shape in shapes.items():
+        writer.add_tensor(f"{name}.weight", draw.normal(size=shape).astype(np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+# One server of llama.cpp a template; its answers to requests (path, body).
+SERVE = """
+import json, sys, urllib.request
+import xllamacpp
+answers = []
+for job in json.load(sys.stdin):
+    params = xllamacpp.CommonParams()
+    params.model.path, params.chat_template = job["model"], job["template"]
+    params.n_ctx, params.n_parallel, params.port = 4096, 1, 0
+    params.warmup, params.prefill_assistant = False, False
+    params.cpuparams.n_threads = 1
+    server = xllamacpp.Server(params)
+    answers.append([])
+    for path, body in job["requests"]:
+        request = urllib.request.Request(
+            server.listening_address + path, json.dumps(body).encode() if body else None
+        )
+        answers[-1].append(json.load(urllib.request.urlopen(request)))
+print(json.dumps(answers))
+"""
+
+
+def served(jobs):
+    """The answers of llama.cpp to `jobs`: dictionaries of model, template and requests."""
+    run = subprocess.run(
+        [sys.executable, "-c", SERVE],
+        input=json.dumps([{**job, "model": str(job["model"])} for job in jobs]),
+        env={"PYTHONPATH": str(ENGINE), "PATH": ""},
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr[-3000:]
+    return json.loads(run.stdout.splitlines()[-1])
