@@ -20,6 +20,7 @@ REPLIES = 30
 _EXAMPLES, _PEOPLE = Path("data/filtered.parquet"), Path("data/people.parquet")
 _BATCH_TOKENS = 1024
 _BIAS = 1e6  # above any logit
+_ALL = 10**6  # more tokens than any vocabulary has
 
 
 class Row(NamedTuple):
@@ -48,8 +49,10 @@ def of_model(model: PreTrainedModel, rows: Sequence[Row]) -> float:
     return _bits(losses.token_losses(model, [row.encoded for row in rows], _BATCH_TOKENS), rows)
 
 
-def of_gguf(file: Path, rows: Sequence[Row], checkout: Path | None = None) -> float:
+def of_gguf(file: Path, rows: Sequence[Row], end: int, checkout: Path | None = None) -> float:
     """Bits per character of the replies in `rows` under a GGUF file in llama.cpp.
+
+    `end` is the token of the end of text.
 
     Its server tells the probabilities of tokens that it generates only. So each token of a reply is
     made the next one by a bias; the probability that it tells is the one before biases.
@@ -59,33 +62,39 @@ def of_gguf(file: Path, rows: Sequence[Row], checkout: Path | None = None) -> fl
     longest = max(len(row.encoded["input_ids"]) for row in rows)
     server = Server(file, longest + 1, checkout=checkout)
     try:
-        return _bits([_token_losses(server, row.encoded) for row in rows], rows)
+        return _bits([_token_losses(server, row.encoded, end) for row in rows], rows)
     finally:
         server.close()
 
 
-def _token_losses(server: Server, row: Encoded) -> np.ndarray:
-    """The loss in nats of each labelled token of `row`."""
+def _token_losses(server: Server, row: Encoded, whole: int) -> np.ndarray:
+    """The loss in nats of each labelled token of `row`; `whole` is any token of whole characters.
+
+    The server keeps no probability of a token that ends inside a character, as some of emoji do.
+    Then `whole` is made the next token, and the list of all others is read: some megabytes.
+    """
     nats = []
     for place, label in enumerate(row["labels"]):
         if label == IGNORED:
             continue
-        request = {
-            "prompt": row["input_ids"][:place],
-            "n_predict": 1,
-            "n_probs": 1,
-            "temperature": 0,
-            "repeat_penalty": 1,
-            "logit_bias": [[label, _BIAS]],
-        }
-        tokens = [
-            token
-            for part in server.stream("/completion", request)
-            for token in part.get("completion_probabilities", ())
-        ]
-        assert [token["id"] for token in tokens[:1]] == [label]
-        nats.append(-tokens[0]["logprob"])
+        prompt = row["input_ids"][:place]
+        tokens = _next(server, prompt, label, 1) or _next(server, prompt, whole, _ALL)
+        listed = (tokens[0], *tokens[0]["top_logprobs"])
+        nats.append(-next(token["logprob"] for token in listed if token["id"] == label))
     return np.array(nats)
+
+
+def _next(server: Server, prompt: Sequence[int], token: int, number: int) -> list[dict]:
+    """`token` after the `prompt` with its log-probability, and the `number` most probable ones."""
+    request = {
+        "prompt": prompt,
+        "n_predict": 1,
+        "n_probs": number,
+        "temperature": 0,
+        "repeat_penalty": 1,
+        "logit_bias": [[token, _BIAS]],
+    }
+    return server.ask("/completion", request).get("completion_probabilities", [])
 
 
 def _bits(nats: Sequence[np.ndarray], rows: Sequence[Row]) -> float:
@@ -94,16 +103,19 @@ def _bits(nats: Sequence[np.ndarray], rows: Sequence[Row]) -> float:
 
 
 def cost(
-    file: Path, rows: Sequence[Row], exact: float, kind: str, checkout: Path | None = None
+    trained: Trained, file: Path, rows: Sequence[Row], exact: float, checkout: Path | None = None
 ) -> str:
-    """What a file of that `kind` costs against `exact` (bits per character of the same `rows`)."""
+    """What the precision of `file` costs: its bits per character of `rows` less the `exact` ones.
+
+    A sentence; one that says why, where it was not measured.
+    """
     if not rows:
-        return f"What {kind} costs was not measured: {_EXAMPLES} is missing."
+        return f"What this precision costs was not measured: {_EXAMPLES} is missing."
     try:
-        bits = of_gguf(file, rows, checkout)
+        bits = of_gguf(file, rows, trained.prompter.tokenizer.eos_token_id, checkout)
     except UserError as error:
-        return f"What {kind} costs was not measured: {error}"
+        return f"What this precision costs was not measured. {error}"
     return (
-        f"{kind} costs {bits - exact:+.4f} bits per character on {len(rows)} test replies "
+        f"This precision costs {bits - exact:+.4f} bits per character on {len(rows)} test replies "
         f"({bits:.4f}; {exact:.4f} in float32)."
     )

@@ -54,7 +54,7 @@ def write(trained: Trained, folder: Path, kind: str, checkout: Path | None) -> t
             llama_cpp.quantize(llama_cpp.quantizer(checkout), whole, file, "Q4_K_M")
         else:
             llama_cpp.convert(scripts, weights, file, kind, trained.name)
-    return file, "" if kind == "f16" else bits.cost(file, rows, exact, kind, checkout)
+    return file, "" if kind == "f16" else bits.cost(trained, file, rows, exact, checkout)
 
 
 def write_adapter(trained: Trained, folder: Path, checkout: Path | None) -> tuple[Path, Path]:

@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from httpx import TransportError
+from httpx2 import TransportError  # what huggingface_hub uses
 from huggingface_hub import HfApi
 from huggingface_hub.errors import (
     HfHubHTTPError,

@@ -70,8 +70,9 @@ def card(
 ) -> str:
     """The card in the hub's format, from a manifest (espejo.json) and metrics/train.json.
 
-    `metrics` may be empty. `verdict` is the one on sharing in metrics/eval.json. The folder holds an adapter if one was
-    trained, unless the weights are `whole`. `notes` are further paragraphs, in Markdown.
+    `metrics` may be empty. `verdict` is the one on sharing in metrics/eval.json. The folder holds
+    an adapter if one was trained, unless the weights are `whole`. `notes` are further paragraphs,
+    in Markdown.
     """
     model, train = manifest["model"], manifest["train"]
     adapter = train["method"] == "lora"

@@ -3,8 +3,6 @@
 llama.cpp runs them as people will: its server, as `make setup` installs it.
 """
 
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -50,12 +48,14 @@ def everything(request, composed, tmp_path_factory):
     form = {"smollm2": "chat", "gemma3": "turns"}[name]
     params = composed(f"model={name}", f"format={form}", "model.precision=float32")
     folder = tmp_path_factory.mktemp(name)
-    train(params, folder / "model", noise={"smollm2": 0.02, "gemma3": 0.01}[name])
+    train(params, folder / "model", noise={"smollm2": 0.06, "gemma3": 0.03}[name])
     trained = merged.read(folder / "model", typed(params).generate)
     (folder / "merged").mkdir()
     merged.write(trained, merged.load(trained), folder / "merged")
     gguf_files.write(trained, folder, "f16", None)
-    gguf_files.write(trained, folder, "q8_0", None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)  # where no test replies lie, which would be scored
+        assert "was not measured" in gguf_files.write(trained, folder, "q8_0", None)[1]
     gguf_files.write_adapter(trained, folder, None)
     prompts = [
         trained.prompter.prompt([{"author": "person", "messages": [text]}], "bot") for text in SAID
@@ -90,8 +90,7 @@ def served(file, prompts, more=()):
         for ids in prompts:
             request = {"prompt": ids, "n_predict": NEW, "temperature": 0, "repeat_penalty": 1}
             request |= {"return_tokens": True, "ignore_eos": True, "cache_prompt": False}
-            parts = server.stream("/completion", request)
-            yield [token for part in parts for token in part["tokens"]]
+            yield server.ask("/completion", request)["tokens"]
     finally:
         server.close()
 
@@ -137,9 +136,8 @@ def test_llama_cpp_reads_a_prompt_as_the_same_tokens(everything):
     server = Server(folder / f"{name}-f16.gguf", 512)
     try:
         for text, ids in prompts:
-            body = json.dumps({"content": text, "parse_special": True, "add_special": True})
-            with server._answer("POST", "/tokenize", body) as answer:
-                assert json.load(answer)["tokens"] == ids
+            body = {"content": text, "parse_special": True, "add_special": True}
+            assert server.ask("/tokenize", body)["tokens"] == ids
     finally:
         server.close()
 
@@ -147,8 +145,8 @@ def test_llama_cpp_reads_a_prompt_as_the_same_tokens(everything):
 def test_the_loss_in_llama_cpp_is_that_of_transformers(everything):
     name, pair, _, folder = everything
     prompter = trained_prompter(pair.tokenizer, pair.manifest)
-    replies = [["re bien, vos?"], ["dale", "a las 9?"]]
-    rows = []
+    replies = [["re bien 🥳, vos?"], ["dale", "a las 9 ñañ"]]
+    rows, end = [], pair.tokenizer.eos_token_id
     for said, reply in zip(SAID, replies, strict=False):
         text, spans = prompter.example([{"author": "a", "messages": [said]}], reply, "b")
         rows.append(Row(encode(pair.tokenizer, text, spans), spans))
@@ -164,8 +162,8 @@ def test_the_loss_in_llama_cpp_is_that_of_transformers(everything):
             nats.append(-sum(logp[i - 1, ids[0, i]].item() for i in places))
     characters = sum(len("".join(reply)) + len(reply) for reply in replies)
     assert exact == pytest.approx(sum(nats) / characters / np.log(2), rel=1e-4)
-    assert bits.of_gguf(folder / f"{name}-f16.gguf", rows) == pytest.approx(exact, abs=0.01)
-    coarse = bits.of_gguf(folder / f"{name}-q8_0.gguf", rows)
+    assert bits.of_gguf(folder / f"{name}-f16.gguf", rows, end) == pytest.approx(exact, abs=0.01)
+    coarse = bits.of_gguf(folder / f"{name}-q8_0.gguf", rows, end)
     assert coarse != pytest.approx(exact, abs=1e-6)
     assert coarse == pytest.approx(exact, abs=0.1)
 
@@ -177,8 +175,7 @@ def test_the_template_in_the_file_is_the_exported_one(everything):
     try:
         assert server.properties["chat_template"].strip() == template.strip()
         for said, (prompt, _) in zip(SAID, prompts, strict=True):
-            body = json.dumps({"messages": [{"role": "user", "content": said}]})
-            with server._answer("POST", "/apply-template", body) as answer:
-                assert json.load(answer)["prompt"] == prompt
+            body = {"messages": [{"role": "user", "content": said}]}
+            assert server.ask("/apply-template", body)["prompt"] == prompt
     finally:
         server.close()

@@ -33,7 +33,7 @@ class Fake(BaseHTTPRequestHandler):
         if self.server.status != 200:
             return self._send(self.server.status, {"error": "no"})
         if self.path == "/api/repos/create":
-            self.server.there = json.loads(body).get("private", False)
+            self.server.there = json.loads(body)["visibility"] == "private"
             return self._send(200, {"url": ADDRESS, "name": "ana/me"})
         if "/preupload/" in self.path:
             names = [file["path"] for file in json.loads(body)["files"]]
@@ -112,7 +112,7 @@ def test_nothing_is_sent_without_push(project, fake):
 def test_a_new_place_is_private(project, fake):
     ran = CliRunner().invoke(commands, ["export", "--to", "hub", "--adapter", "--push", "ana/me"])
     assert ran.exit_code == 0, ran.output
-    assert created(fake)["private"] is True
+    assert created(fake)["visibility"] == "private"
     assert {"README.md", "adapter_model.safetensors", "espejo.json"} <= {*committed(fake)}
     assert folders.MARK not in committed(fake)
     assert "ana/me, private." in ran.output
@@ -120,7 +120,7 @@ def test_a_new_place_is_private(project, fake):
 
 def test_a_public_place_is_made_only_when_asked(folder, fake):
     hub.push(folder, "ana/me", public=True)
-    assert created(fake)["private"] is False
+    assert created(fake)["visibility"] == "public"
     assert committed(fake) == ["README.md", "config.json"]
 
 
