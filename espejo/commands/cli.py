@@ -4,12 +4,12 @@ import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from espejo.core import escaping, faults, files, metrics, runtime
-from espejo.core.errors import not_made_yet
+from espejo.core.errors import UserError, not_made_yet
 from espejo.model import manifest as manifests
 
 commands = typer.Typer(
@@ -206,13 +206,71 @@ def card(model: Folder = Path("model")) -> None:
     """Write the model card, which names nobody, to reports/model_card.md."""
     manifest, train_metrics = manifests.read(model), metrics.read(Path("metrics/train.json"))
     verdict = metrics.read(Path("metrics/eval.json"))["memory"]["verdict"]
-    from espejo.commands import model_card
+    from espejo.export import model_card
 
     files.write(model_card.card(manifest, train_metrics, verdict), model_card.CARD)
     print(
         f"{model_card.CARD}: read it before you give the model to anybody. Safe to share? "
         f"{model_card.sharing(train_metrics, verdict, manifests.kind_of(manifest))}."
     )
+
+
+@commands.command()
+def export(
+    to: Annotated[
+        Literal["merged", "gguf", "adapter-gguf", "ollama", "hub"],
+        typer.Option("--to", help="The form (below)."),
+    ],
+    model: Folder = Path("model"),
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The folder; without it exports/FORM.")
+    ] = None,
+    dtype: Annotated[
+        Literal["float32", "bfloat16", "float16"],
+        typer.Option(help="merged, hub: the precision of the weights; float32 changes no reply."),
+    ] = "float32",
+    kind: Annotated[
+        Literal["f16", "q8_0", "q4_k_m"],
+        typer.Option("--type", help="gguf, ollama: the precision of the weights."),
+    ] = "f16",
+    adapter: Annotated[
+        bool, typer.Option("--adapter", help="hub: the adapter without the base model's weights.")
+    ] = False,
+    llama_cpp: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="A checkout of llama.cpp, not the installed.")
+    ] = None,
+    despite: Annotated[
+        str | None, typer.Option(metavar="VERDICT", help="Export although the verdict is this one.")
+    ] = None,
+    push: Annotated[
+        str | None, typer.Option(metavar="USER/NAME", help="hub: upload the folder, private.")
+    ] = None,
+    public: Annotated[
+        bool, typer.Option("--public", help="With --push: for everybody to download.")
+    ] = False,
+) -> None:
+    """Write the trained model in another form, if the verdict on sharing allows it.
+
+    merged: whole weights, for transformers. gguf: one file, for llama.cpp. adapter-gguf: the
+    adapter and the base model, a file each. ollama: a GGUF file and its Modelfile. hub: a folder
+    for the Hugging Face hub, which only --push uploads.
+    """
+    manifest = manifests.read(model)
+    if (push or public or adapter) and to != "hub":
+        raise UserError("--push, --public and --adapter are of `--to hub`: leave them out.")
+    from espejo.core.stage import params
+    from espejo.export import folders, gate
+    from espejo.model.config import GenerateConfig
+
+    folder, generate = out or Path("exports") / to, params(GenerateConfig)
+    folders.check(folder)
+    verdict = gate.check(model, manifest, despite)
+    print(f"Safe to share? {verdict.answer}.", flush=True)
+    from espejo.export import merged, targets
+
+    options = targets.Options(dtype, kind, llama_cpp, adapter, push, public)
+    lines = targets.export(to, merged.read(model, generate), verdict, folder, options)
+    print("\n".join(escaping.terminal(line) for line in lines))
 
 
 @commands.command()

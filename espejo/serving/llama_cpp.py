@@ -145,6 +145,20 @@ class Server:
         except (OSError, http.client.HTTPException) as error:
             raise self._ended() from error
 
+    def ask(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """The whole answer to `body`, which has probabilities of tokens that `stream` leaves out.
+
+        Raises UserError as `stream` does.
+        """
+        try:
+            with self._answer("POST", path, json.dumps(body)) as answer:
+                text = answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise self._ended() from error
+        if answer.status != http.client.OK:
+            raise _refused(text)
+        return json.loads(text)
+
     def _wait(self) -> dict[str, Any]:
         """What the server says of itself (/props) as soon as the model is loaded."""
         while self._process.poll() is None:

@@ -15,9 +15,10 @@ from markdown_it import MarkdownIt
 from rich.console import Console
 
 from espejo.chat import terminal
-from espejo.commands import cli, compare, model_card, replay
+from espejo.commands import cli, compare, replay
 from espejo.core import escaping, stage, tables
 from espejo.core.errors import UserError
+from espejo.export import model_card
 from espejo.plots import evaluation as evaluation_plots
 from espejo.plots.style import axes_with, save
 from espejo.privacy import cleaning
