@@ -202,6 +202,41 @@ def serve(
 
 
 @commands.command()
+def web(
+    model: Folder = Path("model"),
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Of the page's address.")] = 7860,
+    host: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS",
+            help="For other machines: 0.0.0.0, or one address of this one. Asks for a password, "
+            "or takes it from ESPEJO_PASSWORD.",
+        ),
+    ] = "127.0.0.1",
+    language: Annotated[
+        str | None, typer.Option(metavar="es|en", help="Without it: as the browser asks.")
+    ] = None,
+    pause: Annotated[
+        bool, typer.Option(help="Whole messages, with the author's pauses; also on the page.")
+    ] = True,
+    open_: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    seed: Annotated[int | None, typer.Option(help="Makes replies repeatable.")] = None,
+) -> None:
+    """Talk to the tuned model in the browser, as on a phone: a page on this machine only.
+
+    It compares the base model with the tuned one, has the settings of generation, and leads to the
+    report. Ctrl-C ends it.
+    """
+    from espejo.web import start
+
+    manifests.read(model)  # what is wrong is said before torch and Gradio are loaded, for seconds
+    start.check_language(language)
+    listening = start.listen(host, port)
+    password = start.password(host, os.environ)
+    start.web(model, listening, host, language, pause, password, open_, seed)
+
+
+@commands.command()
 def card(model: Folder = Path("model")) -> None:
     """Write the model card, which names nobody, to reports/model_card.md."""
     manifest, train_metrics = manifests.read(model), metrics.read(Path("metrics/train.json"))
