@@ -1,7 +1,8 @@
 """The command `espejo`: what comes before a run of the pipeline, and what one does with a model."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
@@ -20,6 +21,13 @@ bot = typer.Typer(no_args_is_help=True, help="Let the model answer in chats of a
 commands.add_typer(bot, name="bot")
 
 Folder = Annotated[Path, typer.Option(help="The trained model.")]
+
+
+class ChatEngine(StrEnum):
+    """What writes the replies of `espejo chat`."""
+
+    transformers = "transformers"
+    llama_cpp = "llama.cpp"
 
 
 @commands.callback()
@@ -95,20 +103,39 @@ def chat(
     live: Annotated[
         bool, typer.Option("--live", help="Messages with the author's typical pause.")
     ] = False,
+    engine: Annotated[
+        ChatEngine, typer.Option(help="llama.cpp runs an exported GGUF file, the newest.")
+    ] = ChatEngine.transformers,
+    gguf: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Another GGUF file, for llama.cpp.")
+    ] = None,
+    llama_cpp: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="A folder of llama.cpp with its programs.")
+    ] = None,
 ) -> None:
     """Talk to the tuned model in the terminal, in Spanish where the terminal is Spanish."""
     manifests.read(model)  # that there is no model is said before torch is loaded, for seconds
+    if gguf is not None or engine == ChatEngine.llama_cpp:
+        from espejo.serving import exports
+
+        gguf = gguf or exports.newest_gguf(model)
+        exports.check_same(gguf, model)
     from espejo.chat import decline
     from espejo.core.stage import params
     from espejo.model.config import GenerateConfig
 
     generate, blocklist = params(GenerateConfig), decline.read()
     from espejo.chat import terminal
+    from espejo.chat.engine import Engine
+    from espejo.chat.llama_server import LlamaServer
     from espejo.chat.local import LocalEngine
     from espejo.commands.init_wording import language_of
 
+    load: Callable[[], Engine] = partial(LocalEngine, model)
+    if gguf is not None:
+        load = partial(LlamaServer, model, gguf, checkout=llama_cpp)
     language = language_of(os.environ)
-    terminal.chat(partial(LocalEngine, model), generate, blocklist, seed, language, base, live)
+    terminal.chat(load, generate, blocklist, seed, language, base, live)
 
 
 @bot.command()

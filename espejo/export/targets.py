@@ -93,9 +93,9 @@ def llama_server(trained: Trained, model: Path, more: Sequence[str] = ()) -> str
     return shlex.join(words)
 
 
-# A new target is one of these, with its name in cli.py's `--to`, and pushed by hub.push if it may be.
-# Each writes its files into a draft of `folder` and returns lines to print, notes for the card and
-# whether the weights are whole.
+# A new target is one of these, with its name in cli.py's `--to`, and pushed by hub.push if it may
+# be. Each writes its files into a draft of `folder` and returns lines to print, notes for the card
+# and whether the weights are whole.
 _Written = tuple[list[str], list[str], bool]
 
 

@@ -1,6 +1,6 @@
 """What `espejo web` says before it loads a model, and the command itself with a real one."""
 
-import os
+import io
 import re
 import signal
 import socket
@@ -53,7 +53,7 @@ def test_this_machine_needs_no_password(host):
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "example.org"])
 def test_any_other_address_needs_one(host, monkeypatch):
-    monkeypatch.setattr(sys, "stdin", open(os.devnull))
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
     with pytest.raises(UserError, match="needs a password"):
         start.password(host, {})
     with pytest.raises(UserError, match="too short"):
