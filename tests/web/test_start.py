@@ -16,7 +16,7 @@ from espejo.model import loading
 from espejo.training.sft import add_lora
 from espejo.web import server, start
 from tests.helpers.configs import typed
-from tests.helpers.workshop import run
+from tests.helpers.workshop import ROOT, run
 
 
 def test_without_a_model_one_sentence_before_torch_and_gradio_are_loaded(tmp_path):
@@ -62,7 +62,7 @@ def test_any_other_address_needs_one(host, monkeypatch):
 
 
 def test_no_password_is_an_argument():
-    ran = run(sys.executable, "-m", "espejo", "web", "--help")
+    ran = run(sys.executable, "-m", "espejo", "web", "--help", cwd=ROOT)
     assert "--password" not in ran.stdout
     assert "ESPEJO_PASSWORD" in ran.stdout
 
