@@ -280,7 +280,7 @@ def card(model: Folder = Path("model")) -> None:
 @commands.command()
 def export(
     to: Annotated[
-        Literal["merged", "gguf", "adapter-gguf", "ollama", "hub"],
+        Literal["merged", "gguf", "adapter-gguf", "ollama", "hub", "space"],
         typer.Option("--to", help="The form (below)."),
     ],
     model: Folder = Path("model"),
@@ -305,21 +305,26 @@ def export(
         str | None, typer.Option(metavar="VERDICT", help="Export although the verdict is this one.")
     ] = None,
     push: Annotated[
-        str | None, typer.Option(metavar="USER/NAME", help="hub: upload the folder, private.")
+        str | None,
+        typer.Option(metavar="USER/NAME", help="hub, space: upload the folder, private."),
     ] = None,
     public: Annotated[
-        bool, typer.Option("--public", help="With --push: for everybody to download.")
+        bool, typer.Option("--public", help="hub, with --push: for everybody to download.")
     ] = False,
 ) -> None:
     """Write the trained model in another form, if the verdict on sharing allows it.
 
     merged: whole weights, for transformers. gguf: one file, for llama.cpp. adapter-gguf: the
     adapter and the base model, a file each. ollama: a GGUF file and its Modelfile. hub: a folder
-    for the Hugging Face hub, which only --push uploads.
+    for the Hugging Face hub. space: one for a Space there, with the page of `espejo web` behind a
+    password. Only --push uploads.
     """
     manifest = manifests.read(model)
-    if (push or public or adapter) and to != "hub":
-        raise UserError("--push, --public and --adapter are of `--to hub`: leave them out.")
+    if ((public or adapter) and to != "hub") or (push and to not in ("hub", "space")):
+        raise UserError(
+            "--public and --adapter are of `--to hub`, and --push of it and of `--to space`: leave "
+            "out what does not belong here."
+        )
     from espejo.core.stage import params
     from espejo.export import folders, gate
     from espejo.model.config import GenerateConfig
