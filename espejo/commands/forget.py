@@ -15,6 +15,7 @@ from espejo.core.errors import UserError
 ARTEFACTS = {
     "data/*.parquet": "tables",
     "model": "the trained model",
+    "exports": "the model in other forms",
     "reports": "pages that quote messages",
     "checkpoints": "of the training",
     "dvc_plots": "pages with pictures",

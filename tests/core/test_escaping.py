@@ -15,9 +15,10 @@ from markdown_it import MarkdownIt
 from rich.console import Console
 
 from espejo.chat import terminal
-from espejo.commands import cli, compare, model_card
+from espejo.commands import cli, compare, replay
 from espejo.core import escaping, stage, tables
 from espejo.core.errors import UserError
+from espejo.export import model_card
 from espejo.plots import evaluation as evaluation_plots
 from espejo.plots.style import axes_with, save
 from espejo.privacy import cleaning
@@ -243,6 +244,11 @@ def html_pages(text):
     pairs = [{"context": [{"author": text, "messages": [text]}], "a": [text], "b": [text]}]
     rest = {"name": "0", "style_digest": "", "script_digest": "", "styles": "", "script": ""}
     yield page.render("blind.html", True, wording=wording, pairs=pairs, named=True, **rest)
+    turn = replay.Turn(text, [text], mine=False, time="")
+    conversation = replay.Replayed([turn], {"real": [text], "tuned": [text]}, "")
+    replayed = replay.Replay([conversation], text, "chats")
+    rest = {"styles": "", "style_digest": "", "notices": []}
+    yield page.render("replay.html", True, wording=wording, replay=replayed, named=True, **rest)
 
 
 @pytest.mark.parametrize("text", IN_PAGES)

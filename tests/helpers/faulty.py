@@ -27,7 +27,8 @@ COMMANDS = (
     "commands.compare",
     "commands.estimate",
     "commands.init",
-    "commands.model_card",
+    "commands.replay",
+    "export.model_card",
     "chat.terminal",
 )
 

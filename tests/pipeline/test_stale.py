@@ -30,7 +30,7 @@ COSMETIC = [
     ("espejo/evaluation/habits.py", "evaluate statistics report"),
     ("espejo/statistics/page.py", "statistics"),
     ("espejo/chat/terminal.py", ""),
-    ("espejo/commands/model_card.py", ""),  # the text of the model card
+    ("espejo/export/model_card.py", ""),  # the text of the model card
     ("espejo/commands/compare.py", ""),
     ("conf/config.yaml", ""),  # a comment: what it sets stands in params.yaml
     ("conf/model/smollm2.yaml", ""),

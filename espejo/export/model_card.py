@@ -1,6 +1,6 @@
 """The model card, for whoever is given the model's folder. It names nobody."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from huggingface_hub import ModelCard, ModelCardData
@@ -18,6 +18,7 @@ VERDICTS = {
     "pass": "nothing speaks against it",
     "pass_with_doubts": "nothing speaks against it, but too little was measured to be sure",
     "fail": "better not: a measure is above its limit",
+    "none": "nobody knows: whether it repeats its training text was not measured",
 }
 TRIAL = "a trial, which says nothing yet"
 REPEATS = "only where its table may be read, which it is meant to repeat"
@@ -60,10 +61,18 @@ def sharing(metrics: Mapping[str, float], verdict: str, kind: str = "chats") -> 
     return REPEATS if kind == "questions" else f"{verdict}: {VERDICTS[verdict]}"
 
 
-def card(manifest: Mapping, metrics: Mapping[str, float], verdict: str) -> str:
+def card(
+    manifest: Mapping,
+    metrics: Mapping[str, float],
+    verdict: str,
+    whole: bool = False,
+    notes: Sequence[str] = (),
+) -> str:
     """The card in the hub's format, from a manifest (espejo.json) and metrics/train.json.
 
-    `verdict` is the one on sharing in metrics/eval.json.
+    `metrics` may be empty. `verdict` is the one on sharing in metrics/eval.json. The folder holds
+    an adapter if one was trained, unless the weights are `whole`. `notes` are further paragraphs,
+    in Markdown.
     """
     model, train = manifest["model"], manifest["train"]
     adapter = train["method"] == "lora"
@@ -71,7 +80,7 @@ def card(manifest: Mapping, metrics: Mapping[str, float], verdict: str) -> str:
     data = ModelCardData(
         license=package.licence if package else None,
         base_model=model["id"],
-        library_name="peft" if adapter else "transformers",
+        library_name="peft" if adapter and not whole else "transformers",
         pipeline_tag="text-generation",
         tags=["espejo", "sft"],
     )
@@ -80,8 +89,9 @@ def card(manifest: Mapping, metrics: Mapping[str, float], verdict: str) -> str:
     unit = "answers" if kind == "questions" else "replies"
     whose = "the author's replies" if kind == "chats" else unit
     learnt = f"{whose} only" if train["loss"] == "reply" else "whole texts"
-    tokens, replies = metrics["learnt_tokens_per_epoch"], manifest["learnt_replies"]
-    amount = f"{tokens:,} tokens of {replies:,} {unit}"
+    amount = f"{manifest['learnt_replies']:,} {unit}"
+    if metrics:
+        amount = f"{metrics['learnt_tokens_per_epoch']:,} tokens of {amount}"
     safe = REPEATS if kind == "questions" else f"`{verdict}`: {VERDICTS[verdict]}"
     warning = ""
     if verdicts.is_trial(metrics):
@@ -91,27 +101,32 @@ def card(manifest: Mapping, metrics: Mapping[str, float], verdict: str) -> str:
             f"\n**This is a trial.** It learned from {amount}: its measures say nothing yet.\n"
         )
     base = escaping.markdown(model["id"])
+    revision = manifest.get("resolved_revision", model["revision"])  # older manifests lack some
     rows = {
-        "base model": f"{base}, revision `{manifest['resolved_revision']}`",
+        "base model": f"{base}, revision `{revision}`",
         "terms of the base model": package.terms if package else "those of its page on the hub",
         "method": f"LoRA, rank {train['rank']}, alpha {train['alpha']}"
         if adapter
         else "all weights",
         "quantization": escaping.markdown(model["quantization"] or "none"),
         "learnt": f"{learnt}: {amount}",
-        "epochs and steps": f"{train['epochs']}, of which step {metrics['best_step']} is kept",
+        "epochs and steps": str(train["epochs"])
+        + (f", of which step {metrics['best_step']} is kept" if metrics else ""),
         "learning rate": f"{train['learning_rate']:g}, {escaping.markdown(train['scheduler'])}",
-        "validation loss": f"{metrics['loss_validation']:.3f} nats a token",
+        "validation loss": f"{metrics['loss_validation']:.3f} nats a token"
+        if metrics
+        else "not known",
         "format": escaping.markdown(manifest["format"]["name"])
         + f", {manifest['history']} turns of context",
         "computed with": escaping.markdown(hardware.describe(manifest["hardware"])),
-        "training table (SHA-256)": f"`{manifest['data_sha256']}`",
+        "training table (SHA-256)": f"`{manifest.get('data_sha256', 'not known')}`",
         "safe to share?": safe,
         "libraries": ", ".join(
             f"{name} {version}" for name, version in manifest["libraries"].items()
         ),
     }
     table = escaping.table(["", ""], rows.items())
+    further = "".join(f"\n{note}\n" for note in notes)
     text = f"""
 # {title}
 {warning}
@@ -121,5 +136,5 @@ def card(manifest: Mapping, metrics: Mapping[str, float], verdict: str) -> str:
 
 All settings are in `espejo.json`. Talk to it with `espejo chat`.
 {limits}
-"""
+{further}"""
     return str(ModelCard(f"---\n{data.to_yaml()}\n---\n{text}"))

@@ -6,8 +6,8 @@ import pytest
 from huggingface_hub import ModelCard
 from typer.testing import CliRunner
 
-from espejo.commands import model_card
 from espejo.commands.cli import commands
+from espejo.export import model_card
 from espejo.model import manifest as manifests
 
 
