@@ -62,7 +62,7 @@ _AFTER_ADDRESS = re.compile(r"[!?.…\s]*(?:\Z|\n)|[,!?]")
 _LIKE_A_NAME = re.compile(rf"(?<=[\w,;)] ){LETTER}{{2,}}")
 # @ana.gomez and, as WhatsApp marks a contact, @\u2068Ana Gómez\u2069; but not the `known` names.
 _MENTION = (
-    rf"(?<!\w)@(?![{MARKS}]*(?:{{known}})(?!\w))"
+    rf"(?<!\w)@(?![{MARKS}]*(?:{{names}})(?!\w))"
     rf"(?:\u2068[^\u2069\n]*\u2069|[{MARKS}]*(?=[\d_.]*{LETTER})[\w.]*\w)"
 )
 
@@ -125,8 +125,8 @@ class InventedNames:
         self.labels: Mapping[str, str] = {
             person.label: name for person, name in zip(people, endless, strict=False)
         }
-        known = "|".join(re.escape(name) for name in self.labels.values()) or "(?!)"
-        self._mention = re.compile(_MENTION.format(known=known), re.IGNORECASE)
+        names = "|".join(re.escape(name) for name in self.labels.values()) or "(?!)"
+        self._mention = re.compile(_MENTION.format(names=names), re.IGNORECASE)
 
     def label(self, name: str) -> str:
         """The invented name of somebody whom the tables call `name`; nobody's stay."""
@@ -152,13 +152,13 @@ class InventedNames:
     def left(self, texts: Iterable[str]) -> list[str]:
         """Words of replaced texts that may be names: with a capital inside a sentence."""
         invented = {word for name in self.labels.values() for word in names.words(name)}
-        found = Counter(
+        counts = Counter(
             word
             for text in texts
             for word in _LIKE_A_NAME.findall(text)
             if word.istitle() and fold(word) not in invented
         )
-        return [word for word, _ in found.most_common(MAX_LEFT)]
+        return [word for word, _ in counts.most_common(MAX_LEFT)]
 
 
 def _anywhere(text: str, start: int, end: int) -> bool:
@@ -240,8 +240,8 @@ def _run(name: str) -> str:
     own = [re.escape(word) for word in _name_words(name) if not _is_short(word)]
     if len(own) < 2:
         return ""
-    one, any_word = "|".join(own), "|".join(map(re.escape, names.words(name)))
-    return rf"(?<!{LETTER})(?:{one})(?:{_GAP}(?:{any_word}))*{_GAP}(?:{one})(?!{LETTER})"
+    own_word, any_word = "|".join(own), "|".join(map(re.escape, names.words(name)))
+    return rf"(?<!{LETTER})(?:{own_word})(?:{_GAP}(?:{any_word}))*{_GAP}(?:{own_word})(?!{LETTER})"
 
 
 def _of_words(name: str, person: Person) -> Iterable[_Form]:

@@ -82,9 +82,9 @@ def read(folder: Path, number: int, seed: int, base: bool, invent: bool) -> Repl
     people = answered.table(data / "people.parquet", tables.PEOPLE)
     author, config = tables.author_of(people), params(DataConfig)
     rows = answered.draw(replies, examples, number, np.random.default_rng(seed))
-    shown = conversations(rows, replies, turns, author, base)
+    drawn = conversations(rows, replies, turns, author, base)
     if not invent:
-        return Replay(shown, author, config.kind)
+        return Replay(drawn, author, config.kind)
 
     listed, unlisted = None, ""
     if config.kind == "chats":
@@ -101,7 +101,7 @@ def read(folder: Path, number: int, seed: int, base: bool, invent: bool) -> Repl
     )
     lists = [*(turn["messages"] for turn in contexts), *examples["reply"], *replies["messages"]]
     names = InventedNames(persons, (text for texts in lists for text in texts), seed)
-    renamed = [_renamed(conversation, names) for conversation in shown]
+    renamed = [_renamed(conversation, names) for conversation in drawn]
     left = names.left(text for conversation in renamed for text in _texts(conversation))
     return Replay(renamed, names.label(author), config.kind, len(persons), unlisted, left)
 
@@ -112,7 +112,7 @@ def conversations(
     """The `rows` of table EXAMPLES with the replies (table REPLIES) to them."""
     models = [TUNED, BASE] if base else [TUNED]
     generated = {name: questions.messages_of(replies, name, rows["id"]) for name in models}
-    shown = []
+    replayed = []
     for index, row in enumerate(rows.itertuples()):
         *before, time = times(turns, row.id, row.session, row.context)
         context = [
@@ -120,8 +120,8 @@ def conversations(
             for turn, turn_time in zip(row.context, before, strict=True)
         ]
         written = {REAL: row.reply, **{name: generated[name][index] for name in models}}
-        shown.append(Replayed(context, written, time))
-    return shown
+        replayed.append(Replayed(context, written, time))
+    return replayed
 
 
 def times(
@@ -229,8 +229,8 @@ def _context(conversation: Replayed, replay: Replay, wording: Wording) -> Render
         return Text(wording.text("start"), style="dim italic")
     grid = Table.grid(padding=(0, 2, 0, 0))
     for turn in conversation.context:
-        who = wording.name("replay.nobody", turn.author)
-        head = Text(escaping.terminal(who), style="green" if turn.mine else "cyan")
+        label = wording.name("replay.nobody", turn.author)
+        head = Text(escaping.terminal(label), style="green" if turn.mine else "cyan")
         grid.add_row(Text(turn.time, style="dim"), head, _bubbles(turn.messages, wording))
     return grid
 

@@ -35,8 +35,8 @@ def quantizer(checkout: Path | None = None) -> Path:
     """llama.cpp's program llama-quantize: built in `checkout`, or on the PATH."""
     name = "llama-quantize"
     built = [checkout / "build" / "bin" / name, checkout / name] if checkout else []
-    if found := next((path for path in built if os.access(path, os.X_OK)), shutil.which(name)):
-        return Path(found)
+    if program := next((path for path in built if os.access(path, os.X_OK)), shutil.which(name)):
+        return Path(program)
     raise UserError(
         "Q4_K_M is written by llama-quantize, a program that is not installed: build llama.cpp and "
         "name its checkout with `--llama-cpp DIR`, or take `--type q8_0`."

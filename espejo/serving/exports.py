@@ -17,10 +17,10 @@ def newest_gguf(model: Path, exports: Path = FOLDER) -> Path:
 
     Raises UserError when there is none, or when it is of another model.
     """
-    found = [file for name in GGUF for file in (exports / name).glob("*.gguf")]
-    if not found:
+    ggufs = [file for name in GGUF for file in (exports / name).glob("*.gguf")]
+    if not ggufs:
         raise missing(exports / GGUF[0], "gguf")
-    newest = max(found, key=lambda file: file.stat().st_mtime)
+    newest = max(ggufs, key=lambda file: file.stat().st_mtime)
     check_same(newest, model)
     return newest
 

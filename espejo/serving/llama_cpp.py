@@ -42,13 +42,13 @@ def find(checkout: Path | None = None) -> list[str]:
     """
     if checkout is not None:
         folders = (checkout / "build" / "bin", checkout / "build" / "bin" / "Release", checkout)
-        found = shutil.which(_PROGRAM, path=os.pathsep.join(map(str, folders)))
-        if found is None:
+        program = shutil.which(_PROGRAM, path=os.pathsep.join(map(str, folders)))
+        if program is None:
             raise UserError(
                 f"{checkout} holds no program {_PROGRAM}: build it there (`cmake -B build && cmake "
                 f"--build build --target {_PROGRAM}`), or leave --llama-cpp out."
             )
-        return [str(Path(found).resolve())]
+        return [str(Path(program).resolve())]
     if program := shutil.which(_PROGRAM):
         return [program]
     if (FOLDER / "xllamacpp").is_dir():

@@ -13,12 +13,12 @@ _DOTS = Markup("<span></span><span></span><span></span>")
 
 def html(session: Session, wording: Wording) -> str:
     """The bubbles of a session, oldest first, and what is going on."""
-    if not session.shown:
+    if not session.exchanges:
         return _tag("p", "empty", wording.text("empty"))
-    last = session.shown[-1]
+    last = session.exchanges[-1]
     parts = [
         _exchange(exchange, session.typing if exchange is last else "", wording)
-        for exchange in session.shown
+        for exchange in session.exchanges
     ]
     if session.ahead:
         parts.append(_notice(wording.text("ahead", number=wording.number(session.ahead))))

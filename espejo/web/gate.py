@@ -79,9 +79,11 @@ class Gate:
             return True
         if headers.get("sec-fetch-site") not in ("cross-site", "same-site"):
             return False
-        shown = {"document", "iframe"} if self._framed else {"document"}
+        places = {"document", "iframe"} if self._framed else {"document"}
         follows = headers.get("sec-fetch-mode") == "navigate"
-        return not (follows and headers.get("sec-fetch-dest") in shown and scope["method"] == "GET")
+        return not (
+            follows and headers.get("sec-fetch-dest") in places and scope["method"] == "GET"
+        )
 
     def _owns(self, owner: str | None, session: str) -> bool:
         """Whether the session belongs to whoever sends the cookie `owner`; the first takes it.

@@ -95,13 +95,13 @@ def blocks(page: Page, language: str) -> gr.Blocks:
     def view(session: Session) -> tuple:
         """What is on the page now: the bubbles, the box to write in, the buttons."""
         busy = session.turn.locked()
-        last = session.shown[-1].author if session.shown else ""
+        last = session.exchanges[-1].author if session.exchanges else ""
         again = not busy and last in ("person", "bot")
         return (
             bubbles.html(session, wording),
             gr.Textbox(submit_btn=not busy, stop_btn=busy),
             gr.Button(interactive=again),
-            gr.Button(interactive=not busy and bool(session.shown)),
+            gr.Button(interactive=not busy and bool(session.exchanges)),
             gr.Button(interactive=not busy and bool(session.conversation.turns)),
         )
 
@@ -123,27 +123,27 @@ def blocks(page: Page, language: str) -> gr.Blocks:
                         yield "", *view(session)
                 else:
                     add(session, "notice", f"{text('declined')} {answer}")
-        yield gr.skip() if session.shown else "", *view(session)
+        yield gr.skip() if session.exchanges else "", *view(session)
 
     async def regenerate(
         request: gr.Request, beside: bool, paced: bool, *settings: float
     ) -> AsyncIterator[tuple]:
         session = sessions.get(page.key(request))
-        if session.shown and session.shown[-1].author in ("person", "bot"):
+        if session.exchanges and session.exchanges[-1].author in ("person", "bot"):
             async with session.turn:
                 apply(session, settings)
-                if session.shown[-1].author == "bot":
-                    session.shown.pop()
+                if session.exchanges[-1].author == "bot":
+                    session.exchanges.pop()
                 async for _ in replies(session, beside, paced, again=True):
                     yield view(session)
         yield view(session)
 
     def add(session: Session, author: Any, message: str) -> None:  # noqa: ANN401
         bubble = Bubble(message.strip(), page.clock())
-        if session.shown and session.shown[-1].author == author == "person":
-            session.shown[-1].bubbles.append(bubble)
+        if session.exchanges and session.exchanges[-1].author == author == "person":
+            session.exchanges[-1].bubbles.append(bubble)
         else:
-            session.shown.append(Exchange(author, [bubble]))
+            session.exchanges.append(Exchange(author, [bubble]))
 
     def apply(session: Session, settings: tuple[float, ...]) -> None:
         for name, value in zip(_SLIDERS, settings, strict=True):
@@ -175,8 +175,8 @@ def blocks(page: Page, language: str) -> gr.Blocks:
                     bubble.text = message
             if not exchange.bubbles:
                 exchange.bubbles.append(Bubble(text("nothing"), page.clock()))
-            if exchange not in session.shown:
-                session.shown.append(exchange)
+            if exchange not in session.exchanges:
+                session.exchanges.append(exchange)
             if beside and page.has_base and not session.stop.is_set():
                 exchange.base, session.typing = [], "base"
                 yield
@@ -204,8 +204,8 @@ def blocks(page: Page, language: str) -> gr.Blocks:
         loop = asyncio.get_running_loop()
 
         def show(message: str) -> None:
-            if exchange not in session.shown:
-                session.shown.append(exchange)
+            if exchange not in session.exchanges:
+                session.exchanges.append(exchange)
             written.append(Bubble(message.strip(), page.clock()))
 
         yield
@@ -246,7 +246,7 @@ def blocks(page: Page, language: str) -> gr.Blocks:
         session.stop.set()
         async with session.turn:
             session.conversation.reset()
-            session.shown.clear()
+            session.exchanges.clear()
             session.left_out = 0
         return view(session)
 
@@ -307,15 +307,15 @@ def blocks(page: Page, language: str) -> gr.Blocks:
             ]
         saved = gr.Textbox(visible="hidden", elem_id="saved", label="saved", max_length=0)
 
-        shown = [chat, box, again, new, keep]
+        parts = [chat, box, again, new, keep]
         settings = [beside, paced, *sliders]
         hidden: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         many: dict[str, Any] = hidden | {"concurrency_limit": None}
-        demo.load(begin, None, shown, **many)
-        box.submit(send, [box, *settings], [box, *shown], **many)
-        again.click(regenerate, settings, shown, **many)
+        demo.load(begin, None, parts, **many)
+        box.submit(send, [box, *settings], [box, *parts], **many)
+        again.click(regenerate, settings, parts, **many)
         box.stop(stop, None, None, **many)
-        new.click(reset, None, shown, **many)
+        new.click(reset, None, parts, **many)
         keep.click(save, None, saved, **many).then(None, saved, saved, js=_DOWNLOAD)
         dark.click(None, None, None, js=_TURN)
         demo.unload(leave)

@@ -38,7 +38,7 @@ class Session:
     """A conversation, what of it is shown, and the reply that is being written."""
 
     conversation: Conversation
-    shown: list[Exchange] = field(default_factory=list)
+    exchanges: list[Exchange] = field(default_factory=list)
     used: float = 0.0  # seconds, of the monotonic clock
     ahead: int = 0  # others who are served first
     typing: Literal["bot", "base", ""] = ""

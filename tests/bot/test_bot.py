@@ -250,7 +250,7 @@ def test_a_flood_is_told_once_and_read_again_later(fake):
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("text", "echo"),
     [
         ("a\x00b\x1b[31mc\x07\u202ed", "ab[31mcd"),
         ("mitad \ud83d de emoji", "mitad \ufffd de emoji"),
@@ -258,7 +258,7 @@ def test_a_flood_is_told_once_and_read_again_later(fake):
         ("<|msg_sep|> dos?", "< |msg_sep|> dos?"),
     ],
 )
-def test_strange_characters_and_tags_are_text(fake, text, shown):
+def test_strange_characters_and_tags_are_text(fake, text, echo):
     chat = OTHERS[21]
     before = len(fake.sent(chat))
     if before == 0:
@@ -266,7 +266,7 @@ def test_strange_characters_and_tags_are_text(fake, text, shown):
         fake.wait_for(chat, 1)
         before = 1
     fake.write(chat, text)
-    assert fake.wait_for(chat, before + 2)[before:] == ["eco:", shown]
+    assert fake.wait_for(chat, before + 2)[before:] == ["eco:", echo]
 
 
 def test_a_message_of_100_000_characters(fake):
@@ -282,14 +282,14 @@ def test_a_message_of_100_000_characters(fake):
 
 
 @pytest.mark.parametrize(
-    ("asked", "lengths"), [("5000 de é", [4096, 904]), ("5000 de 🥹", [2048, 2048, 904])]
+    ("message", "lengths"), [("5000 de é", [4096, 904]), ("5000 de 🥹", [2048, 2048, 904])]
 )
-def test_a_reply_longer_than_telegram_takes_comes_in_parts(fake, asked, lengths):
-    chat = OTHERS[27] if "é" in asked else OTHERS[28]
-    fake.write(chat, asked)
+def test_a_reply_longer_than_telegram_takes_comes_in_parts(fake, message, lengths):
+    chat = OTHERS[27] if "é" in message else OTHERS[28]
+    fake.write(chat, message)
     texts = fake.wait_for(chat, 2 + len(lengths))
     assert list(map(len, texts[2:])) == lengths
-    assert "".join(texts[2:]) == 5000 * asked[-1]
+    assert "".join(texts[2:]) == 5000 * message[-1]
 
 
 def test_media_get_one_sentence_and_are_not_downloaded_and_edits_get_none(fake):

@@ -49,9 +49,9 @@ def exchange(conversation, text):
 
 def test_bubbles_of_a_reply_become_messages(start):
     conversation = start(["sii<|msg_sep|>dale voy"])
-    shown = exchange(conversation, "venís?")
-    assert shown.count(None) == 1
-    assert "".join("/" if text is None else text for text in shown) == "sii/dale voy"
+    pieces = exchange(conversation, "venís?")
+    assert pieces.count(None) == 1
+    assert "".join("/" if text is None else text for text in pieces) == "sii/dale voy"
     assert conversation.turns == [
         {"author": PERSON, "messages": ["venís?"]},
         {"author": BOT, "messages": ["sii", "dale voy"]},

@@ -54,8 +54,8 @@ def test_each_message_but_the_first_comes_after_the_pause():
         yield "va"
         yield None
 
-    shown = list(paced(reply(), 2.0, time.sleep, lambda: time.now))
-    assert shown == [Waiting(1), "hola ", "che", None, " ", "cómo", None, "va", None]
+    pieces = list(paced(reply(), 2.0, time.sleep, lambda: time.now))
+    assert pieces == [Waiting(1), "hola ", "che", None, " ", "cómo", None, "va", None]
     assert time.slept == [1.5, 0.0]
 
 

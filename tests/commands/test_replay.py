@@ -48,9 +48,9 @@ def write(folder, author=AUTHOR, contexts=CONTEXTS, times=True):
     for session, (context, real, generated) in enumerate(contexts):
         where = {"chat": "c", "session": session, "split": "test"}
         run = [*context, (author, real)]
-        for index, (who, messages) in enumerate(run):
+        for index, (author, messages) in enumerate(run):
             time = pd.Timestamp(2025, 3, 1, 21, 10 * session + index) if times else pd.NaT
-            row = {**where, "turn": len(turns), "author": who, "messages": messages}
+            row = {**where, "turn": len(turns), "author": author, "messages": messages}
             turns.append({**row, "start": time, "end": time})
         name = f"s{session}t{len(turns) - 1}"
         before = [turn(*pair) for pair in context]
@@ -287,11 +287,11 @@ def test_where_the_tables_have_pseudonyms_these_are_replaced_too(folder):
         ([("PERSON_1", ["PERSON_0!!", "a person, PERSON_12"])], ["person_1 y Gómez"], ["Barbara"])
     ]
     write(folder, author="PERSON_0", contexts=contexts)
-    shown = replay.read(folder, 5, 7, base=False, invent=True)
-    (conversation,) = shown.conversations
+    drawn = replay.read(folder, 5, 7, base=False, invent=True)
+    (conversation,) = drawn.conversations
     friend = conversation.context[0].author
     assert friend in NAMES
-    assert conversation.context[0].messages == [f"{shown.author.upper()}!!", "a person, PERSON_12"]
+    assert conversation.context[0].messages == [f"{drawn.author.upper()}!!", "a person, PERSON_12"]
     assert conversation.replies["real"] == [f"{friend.lower()} y {friend}"]
     assert conversation.replies["tuned"][0] in NAMES  # of somebody who withholds, too
 
@@ -439,7 +439,7 @@ def test_no_name_of_the_demo_is_left(demo, monkeypatch):
 
 
 def test_the_terminal_takes_any_console():
-    shown = replay.Replay([replay.Replayed([], {"real": [], "tuned": ["a"]}, "")], "Juli", "chats")
+    drawn = replay.Replay([replay.Replayed([], {"real": [], "tuned": ["a"]}, "")], "Juli", "chats")
     console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
-    replay.show(shown, console, "es")
+    replay.show(drawn, console, "es")
     assert "el bot" in console.export_text()

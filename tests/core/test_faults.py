@@ -339,6 +339,9 @@ READ_BY_COMMANDS = {
         "params.yaml",
     ],
     "card": ["metrics/train.json", "metrics/eval.json"],
+    "web": ["model", "params.yaml"],
+    "serve": ["model", "params.yaml"],
+    "export": ["model", "params.yaml"],
     "compare": [],
     "estimate": ["conf/config.yaml"],
     "init": [],  # tests/commands/test_init.py

@@ -22,7 +22,7 @@ NEW = 16
 # How much closer to the best token a second one may come before rounding decides between them: the
 # engines' logits differ by some 0.01, from a cache in float16 and another order of sums.
 TIE = 0.05
-SAID = [
+MESSAGES = [
     "hola, cómo andás?",
     "Eu sale algo el finde?",
     "no puedo 😭",
@@ -58,7 +58,8 @@ def everything(request, composed, tmp_path_factory):
         assert "was not measured" in gguf_files.write(trained, folder, "q8_0", None)[1]
     gguf_files.write_adapter(trained, folder, None)
     prompts = [
-        trained.prompter.prompt([{"author": "person", "messages": [text]}], "bot") for text in SAID
+        trained.prompter.prompt([{"author": "person", "messages": [text]}], "bot")
+        for text in MESSAGES
     ]
     tokenizer = trained.prompter.tokenizer
     ids = [tokenizer(prompt, add_special_tokens=False)["input_ids"] for prompt in prompts]
@@ -147,8 +148,8 @@ def test_the_loss_in_llama_cpp_is_that_of_transformers(everything):
     prompter = trained_prompter(pair.tokenizer, pair.manifest)
     replies = [["re bien 🥳, vos?"], ["dale", "a las 9 ñañ"]]
     rows, end = [], pair.tokenizer.eos_token_id
-    for said, reply in zip(SAID, replies, strict=False):
-        text, spans = prompter.example([{"author": "a", "messages": [said]}], reply, "b")
+    for message, reply in zip(MESSAGES, replies, strict=False):
+        text, spans = prompter.example([{"author": "a", "messages": [message]}], reply, "b")
         rows.append(Row(encode(pair.tokenizer, text, spans), spans))
     with pair.tuned() as tuned:
         exact = bits.of_model(tuned, rows)
@@ -174,8 +175,8 @@ def test_the_template_in_the_file_is_the_exported_one(everything):
     server = Server(folder / f"{name}-base-f16.gguf", 512)
     try:
         assert server.properties["chat_template"].strip() == template.strip()
-        for said, (prompt, _) in zip(SAID, prompts, strict=True):
-            body = {"messages": [{"role": "user", "content": said}]}
+        for message, (prompt, _) in zip(MESSAGES, prompts, strict=True):
+            body = {"messages": [{"role": "user", "content": message}]}
             assert server.ask("/apply-template", body)["prompt"] == prompt
     finally:
         server.close()

@@ -42,13 +42,13 @@ def test_an_empty_folder_may_be_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("error", "shown"),
+    ("error", "raised"),
     [
         (OSError(errno.ENOSPC, "No space left on device"), UserError),
         (KeyboardInterrupt(), KeyboardInterrupt),
     ],
 )
-def test_an_export_that_fails_leaves_the_earlier_one(tmp_path, error, shown):
+def test_an_export_that_fails_leaves_the_earlier_one(tmp_path, error, raised):
     folder = tmp_path / "merged"
     write(folder, "first")
 
@@ -57,7 +57,7 @@ def test_an_export_that_fails_leaves_the_earlier_one(tmp_path, error, shown):
             (draft / "weights").write_text("half", "utf-8")
             raise error
 
-    with pytest.raises(shown):
+    with pytest.raises(raised):
         fail(folder)
     assert [path.name for path in tmp_path.iterdir()] == ["merged"]
     assert (folder / "weights").read_text("utf-8") == "first"

@@ -16,7 +16,7 @@ ADDRESS = "https://huggingface.co/ana/me"
 
 
 class Fake(BaseHTTPRequestHandler):
-    """As much of the hub's API as an upload needs; `server.asked` lists (method, path, body)."""
+    """As much of the hub's API as an upload needs; `server.requests` lists (method, path, body)."""
 
     def do_GET(self):
         self._note()
@@ -52,7 +52,7 @@ class Fake(BaseHTTPRequestHandler):
                 body += self.rfile.read(size)
                 self.rfile.readline()
             self.rfile.readline()
-        self.server.asked.append((self.command, self.path, body))
+        self.server.requests.append((self.command, self.path, body))
         return body
 
     def _send(self, status, answer, headers=()):
@@ -71,7 +71,7 @@ class Fake(BaseHTTPRequestHandler):
 @pytest.fixture
 def fake(monkeypatch):
     server = ThreadingHTTPServer(("127.0.0.1", 0), Fake)
-    server.asked, server.there, server.status = [], None, 200
+    server.requests, server.there, server.status = [], None, 200
     threading.Thread(target=server.serve_forever, daemon=True).start()
     monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{server.server_port}")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
@@ -90,13 +90,13 @@ def folder(tmp_path):
 
 def created(server):
     """The body of the request that made the repository, or None."""
-    bodies = [body for method, path, body in server.asked if path == "/api/repos/create"]
+    bodies = [body for method, path, body in server.requests if path == "/api/repos/create"]
     return json.loads(bodies[0]) if bodies else None
 
 
 def committed(server):
     """The names of the files in the commit."""
-    for _, path, body in server.asked:
+    for _, path, body in server.requests:
         if "/commit/" in path:
             lines = [json.loads(line) for line in body.decode().splitlines()]
             return sorted(line["value"]["path"] for line in lines if line["key"] == "file")
@@ -106,7 +106,7 @@ def committed(server):
 def test_nothing_is_sent_without_push(project, fake):
     ran = CliRunner().invoke(commands, ["export", "--to", "hub"])
     assert ran.exit_code == 0, ran.output
-    assert fake.asked == []
+    assert fake.requests == []
 
 
 def test_a_new_place_is_private(project, fake):
@@ -162,4 +162,4 @@ def test_without_a_network_one_sentence(folder, fake, monkeypatch):
 def test_a_name_that_cannot_be(folder, fake):
     with pytest.raises(UserError, match="is no name on the hub"):
         hub.push(folder, "ana//me", public=False)
-    assert fake.asked == []
+    assert fake.requests == []

@@ -128,8 +128,8 @@ def test_pages_of_other_sites_are_not_allowed_to_read_an_answer(server):
 @installed
 def test_the_key_is_not_among_the_arguments(server):
     process = psutil.Process(server._process.pid)
-    for one in (process, *process.children(recursive=True)):
-        assert server._key not in " ".join(one.cmdline())
+    for each in (process, *process.children(recursive=True)):
+        assert server._key not in " ".join(each.cmdline())
 
 
 @installed

@@ -42,7 +42,10 @@ class LinedEngine(scripted.ScriptedEngine):
 
     def begin(self):
         self.go.set()
-        self.answers, self.asked = {}, []  # message -> reply; (message, base, settings), in order
+        self.answers, self.questions = (
+            {},
+            [],
+        )  # message -> reply; (message, base, settings), in order
         self.prompts.clear()
 
     def pieces(self, prompt, generate, conversation, base=False):
@@ -50,7 +53,7 @@ class LinedEngine(scripted.ScriptedEngine):
         message = message.split("<|msg_sep|>")[-1]
 
         def write(put, stopped):
-            self.asked.append((message, base, generate))
+            self.questions.append((message, base, generate))
             self.prompts.append(prompt)
             text = self.answers.get(message, f"eco de {message}")
             text = f"base: {text}" if base else text

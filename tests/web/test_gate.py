@@ -46,8 +46,8 @@ JOIN, DATA = "/en/gradio_api/queue/join", "/en/gradio_api/queue/data"
 
 @pytest.fixture(scope="module")
 def client(served):
-    with closing(tab(served.address)) as one:
-        yield one
+    with closing(tab(served.address)) as page:
+        yield page
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def index(client):
 
 def unharmed(web):
     """Whether nothing of the model was run, and no conversation begun."""
-    return not web.engine.asked and not len(web.sessions)
+    return not web.engine.questions and not len(web.sessions)
 
 
 FOREIGN = [
@@ -86,7 +86,7 @@ def test_other_sites_are_refused(headers, method, path, web, client, index):
         method, path, headers=headers, json=body(index, "s") if method == "POST" else None
     )
     assert 400 <= answer.status_code < 500, answer.text
-    assert not web.engine.asked
+    assert not web.engine.questions
     assert len(web.sessions) <= sessions + 1  # that of the empty message
 
 
@@ -227,8 +227,8 @@ def test_many_people_at_once_are_all_answered(many, web, index):
         assert f"eco de mensaje {number}" in text.replace("·", "")
         others = [n for n in range(many) if n != number and f"mensaje {n}<" in text]
         assert not others
-    assert len(web.engine.asked) == many
-    assert sorted(message for message, _, _ in web.engine.asked) == sorted(
+    assert len(web.engine.questions) == many
+    assert sorted(message for message, _, _ in web.engine.questions) == sorted(
         f"mensaje {n}" for n in range(many)
     )
 
@@ -248,7 +248,8 @@ def test_first_come_first_served(web, index):
         return await asyncio.wait_for(asyncio.gather(*tasks), 500)
 
     events = in_own_thread(queue)
-    assert [message for message, _, _ in web.engine.asked] == [f"mensaje {n}" for n in range(many)]
+    messages = [message for message, _, _ in web.engine.questions]
+    assert messages == [f"mensaje {n}" for n in range(many)]
     assert "Others are served first: 20" in events[19]  # in tens, above ten
     assert "Others are served first: 3." in events[3]
 

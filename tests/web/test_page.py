@@ -128,7 +128,7 @@ def test_base_and_tuned_side_by_side(person, web):
     ]
     assert boxes[0]["x"] + boxes[0]["width"] <= boxes[1]["x"]
     assert abs(boxes[0]["y"] - boxes[1]["y"]) < 2
-    assert [base for _, base, _ in web.engine.asked] == [False, True]
+    assert [base for _, base, _ in web.engine.questions] == [False, True]
     assert web.engine.prompts[0] == web.engine.prompts[1]
     assert [turn["messages"] for turn in turns(web)] == [["hola"], ["eco de hola"]]
     phone.page.uncheck("#beside input")
@@ -144,7 +144,7 @@ def test_settings_reach_the_model(person, web):
     phone.page.fill("#max_new_tokens input[type=number]", "17")
     phone.page.press("#max_new_tokens input[type=number]", "Tab")
     phone.say("hola")
-    (_, _, generate) = web.engine.asked[-1]
+    (_, _, generate) = web.engine.questions[-1]
     assert (generate.temperature, generate.max_new_tokens) == (0.3, 17)
 
 
@@ -182,7 +182,7 @@ def test_a_blocked_topic_never_reaches_the_model(person, web):
     phone = person().open()
     phone.say("cómo hago una bomba")
     assert "de eso no" in phone.page.inner_text("#chat .notice")
-    assert not web.engine.asked
+    assert not web.engine.questions
     assert turns(web) == []
     expect(phone.button(0)).to_be_disabled()
 
@@ -297,7 +297,7 @@ def test_two_people_wait_their_turn_and_never_see_each_others_words(person, web)
         phone.ready()
         assert phone.texts("bot") == [f"eco de soy {name}"]
         assert other not in phone.page.inner_text("#chat")
-    assert [message for message, _, _ in web.engine.asked] == ["soy ana", "soy beto"]
+    assert [message for message, _, _ in web.engine.questions] == ["soy ana", "soy beto"]
     assert all("ana" not in prompt or "beto" not in prompt for prompt in web.engine.prompts)
 
 
@@ -322,7 +322,7 @@ def test_who_stops_waiting_leaves_the_line(person, web):
     web.engine.go.set()
     ana.ready()
     beto.say("otra cosa")
-    assert [message for message, _, _ in web.engine.asked] == ["soy ana", "otra cosa"]
+    assert [message for message, _, _ in web.engine.questions] == ["soy ana", "otra cosa"]
 
 
 def test_a_closed_tab_is_forgotten_and_its_reply_ends(person, web):
