@@ -46,10 +46,12 @@ def application(
     """The whole site: the page in each language (or in one `language`) behind its gate.
 
     `hosts` are the names under which it may be asked for. Without a `password` everybody who
-    reaches it is let in. `framed`: see `Gate`.
+    reaches it is let in; with one the `report` is not shown, since only Gradio's pages ask for it.
+    `framed`: see `Gate`.
     """
     sessions = Sessions(lambda: Conversation(engine, generate, blocklist))
     languages = (language,) if language else LANGUAGES
+    report = None if password else report
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
