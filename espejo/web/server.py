@@ -52,6 +52,7 @@ def application(
     sessions = Sessions(lambda: Conversation(engine, generate, blocklist))
     languages = (language,) if language else LANGUAGES
     report = None if password else report
+    check = _checked(password) if password else None  # one for all pages: it slows guesses down
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -99,7 +100,7 @@ def application(
             path=f"/{name}",
             footer_links=[],
             run_history=False,
-            auth=_checked(password) if password else None,
+            auth=check,
             auth_message=PageWording(name).text("login"),
             ssr_mode=False,
             enable_monitoring=False,

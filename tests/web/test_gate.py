@@ -3,6 +3,7 @@
 import asyncio
 import json
 import tempfile
+import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -299,6 +300,22 @@ def test_with_a_password_nothing_is_shown_before(site_of, tmp_path):
         assert client.post(JOIN, json=body(send_index(client), "s")).status_code == 200
         assert "eco de hola" in "".join(said_to(client, "s"))
         assert client.get("/report").status_code == 404
+
+
+def test_guesses_of_the_password_wait_for_each_other_in_all_languages(site_of):
+    protected = site_of(password="una clave larga")
+    with serving(protected.site) as address, ThreadPoolExecutor(4) as pool:
+        begun = time.monotonic()
+        answers = pool.map(
+            lambda n: httpx.post(
+                f"{address}/{('en', 'es')[n % 2]}/login",
+                data={"username": "x", "password": f"guess {n}"},
+                timeout=30,
+            ).status_code,
+            range(4),
+        )
+        assert [*answers] == [400] * 4
+        assert time.monotonic() - begun >= 4
 
 
 def test_in_a_frame_of_the_hub_only_as_a_space(site_of):
