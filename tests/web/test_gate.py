@@ -307,11 +307,13 @@ def test_guesses_of_the_password_wait_for_each_other_in_all_languages(site_of):
     with serving(protected.site) as address, ThreadPoolExecutor(4) as pool:
         begun = time.monotonic()
         answers = pool.map(
-            lambda n: httpx.post(
-                f"{address}/{('en', 'es')[n % 2]}/login",
-                data={"username": "x", "password": f"guess {n}"},
-                timeout=30,
-            ).status_code,
+            lambda n: (
+                httpx.post(
+                    f"{address}/{('en', 'es')[n % 2]}/login",
+                    data={"username": "x", "password": f"guess {n}"},
+                    timeout=30,
+                ).status_code
+            ),
             range(4),
         )
         assert [*answers] == [400] * 4
