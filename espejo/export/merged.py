@@ -1,5 +1,6 @@
 """The trained model as one set of weights, as transformers reads it."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,8 +48,11 @@ class Trained:
 
     @property
     def name(self) -> str:
-        """A name for files, which is the base model's: the data's may name people."""
-        return self.base.name
+        """A name for files, which is the base model's: the data's may name people.
+
+        In a model from others it may be anything, also the way to another folder.
+        """
+        return re.sub(r"[^\w.-]", "-", self.base.name)
 
     @property
     def stop_strings(self) -> list[str]:
@@ -143,13 +147,19 @@ def write(trained: Trained, model: PreTrainedModel, folder: Path, dtype: str = "
     model.to(getattr(torch, dtype))
     model.generation_config = trained.generation_config()
     model.config._name_or_path = trained.base.id  # not a path of this machine
+    vars(model.config).pop("auto_map", None)  # see write_tokenizer
     model.save_pretrained(folder)
     write_tokenizer(trained, folder)
 
 
 def write_tokenizer(trained: Trained, folder: Path) -> None:
-    """The tokenizer of the model, with the template that writes what training wrote."""
+    """The tokenizer of the model, with the template that writes what training wrote.
+
+    Without `auto_map`, which names code to run, in this folder or elsewhere: transformers asks
+    first, but llama.cpp's converter does not.
+    """
     tokenizer = trained.prompter.tokenizer
+    tokenizer.init_kwargs.pop("auto_map", None)
     own = tokenizer.chat_template
     tokenizer.chat_template = exported(trained.prompter)
     try:

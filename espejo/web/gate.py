@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 COOKIE = "espejo"
 MAX_BODY = 1_000_000  # bytes of a request: more than 100,000 characters of any script
+MAX_PATH, MAX_NAME = 250, 100  # characters of an address without its query; of a session's name
 MAX_SESSIONS = 10_000  # open tabs whose owner is remembered
 
 # Below the page of a language; the browser was watched to list them.
@@ -54,7 +55,8 @@ class Gate:
         headers = Headers(scope=scope)
         owner = _cookie(headers)
         allowed = _ALLOWED.get(scope["method"])
-        if not allowed or not allowed.fullmatch(scope["path"]) or ".." in scope["path"]:
+        path = scope["path"]
+        if not allowed or len(path) > MAX_PATH or ".." in path or not allowed.fullmatch(path):
             return await _refuse(404, "Not here.")(scope, receive, send)
         if self._foreign(scope, headers):
             return await _refuse(403, "Not from another site.")(scope, receive, send)
@@ -63,19 +65,19 @@ class Gate:
             if body is None:
                 return await _refuse(413, "Too long.")(scope, receive, send)
             receive = _replay(body, receive)
-            session = _session_in(body) if "/gradio_api/" in scope["path"] else ""
+            session = _session_in(body) if "/gradio_api/" in path else ""
         else:
             session = _session_of(scope)
         if session is None or (session and not self._owns(owner, session)):
             return await _refuse(403, "Load the page again.")(scope, receive, send)
-        return await self._app(scope, receive, self._with_headers(send, owner, scope["path"]))
+        return await self._app(scope, receive, self._with_headers(send, owner, path))
 
     def _foreign(self, scope: Scope, headers: Headers) -> bool:
         """Whether a page of another site asks. To follow a link to the page is allowed."""
         origin, hosts = headers.get("origin"), {headers.get("host", "")}
         if self._framed:  # the hub's server stands between
             hosts.add(headers.get("x-forwarded-host", ""))
-        if origin is not None and urlsplit(origin).netloc not in hosts - {""}:
+        if origin is not None and _site(origin) not in hosts - {""}:
             return True
         if headers.get("sec-fetch-site") not in ("cross-site", "same-site"):
             return False
@@ -134,22 +136,38 @@ def _cookie(headers: Headers) -> str | None:
     return morsel.value if morsel and re.fullmatch(r"[\w-]{43}", morsel.value) else None
 
 
-def _session_of(scope: Scope) -> str:
-    """The session in an address; "" where the route has none."""
+def _site(origin: str) -> str | None:
+    """Host and port of an Origin; None for what is no address."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
+
+
+def _session_of(scope: Scope) -> str | None:
+    """The session in an address; "" where the route has none, None where its name is none."""
+    session = ""
     if "/heartbeat/" in scope["path"]:
-        return scope["path"].rpartition("/")[2]
-    if scope["path"].endswith("/queue/data"):
-        return parse_qs(scope["query_string"].decode("latin-1")).get("session_hash", ["?"])[-1]
-    return ""
+        session = scope["path"].rpartition("/")[2]
+    elif scope["path"].endswith("/queue/data"):
+        session = parse_qs(scope["query_string"].decode("latin-1")).get("session_hash", ["?"])[-1]
+    return session if len(session) <= MAX_NAME else None
 
 
 def _session_in(body: bytes) -> str | None:
-    """The session that a request names in its body; None where it names none."""
+    """The session that a request names in its body; None where it names none.
+
+    Also None where its data holds more than texts and numbers. A list or an object could describe a
+    file, and Gradio would copy any file of this machine, or of the web, into its cache.
+    """
     try:
-        session = json.loads(body).get("session_hash")
-    except (ValueError, AttributeError, RecursionError):
+        request = json.loads(body)
+        session, data = request.get("session_hash"), request.get("data") or []
+        if any(isinstance(value, list | dict) for value in data):
+            return None
+    except (ValueError, AttributeError, TypeError, RecursionError):
         return None
-    return session if isinstance(session, str) and 0 < len(session) <= 100 else None
+    return session if isinstance(session, str) and 0 < len(session) <= MAX_NAME else None
 
 
 async def _read(receive: Receive) -> bytes | None:

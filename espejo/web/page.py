@@ -116,7 +116,8 @@ def blocks(page: Page, language: str) -> gr.Blocks:
         if message.strip():
             async with session.turn:
                 apply(session, settings)
-                answer = session.conversation.say(message)
+                # In a thread: to look for blocked topics in a long message can take seconds.
+                answer = await anyio.to_thread.run_sync(session.conversation.say, message)
                 add(session, "person" if answer is None else "declined", message)
                 if answer is None:
                     async for _ in replies(session, beside, paced, again=False):

@@ -46,10 +46,13 @@ def application(
     """The whole site: the page in each language (or in one `language`) behind its gate.
 
     `hosts` are the names under which it may be asked for. Without a `password` everybody who
-    reaches it is let in. `framed`: see `Gate`.
+    reaches it is let in; with one the `report` is not shown, since only Gradio's pages ask for it.
+    `framed`: see `Gate`.
     """
     sessions = Sessions(lambda: Conversation(engine, generate, blocklist))
     languages = (language,) if language else LANGUAGES
+    report = None if password else report
+    check = _checked(password) if password else None  # one for all pages: it slows guesses down
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -97,7 +100,7 @@ def application(
             path=f"/{name}",
             footer_links=[],
             run_history=False,
-            auth=_checked(password) if password else None,
+            auth=check,
             auth_message=PageWording(name).text("login"),
             ssr_mode=False,
             enable_monitoring=False,

@@ -66,8 +66,11 @@ class Sessions:
         session = self._sessions.pop(key, None) or Session(self._begin())
         session.used = self._clock()
         self._sessions[key] = session  # at the end: the first one is the longest idle
-        while len(self._sessions) > MAX_SESSIONS:
-            self.drop(next(iter(self._sessions)))
+        if len(self._sessions) > MAX_SESSIONS:
+            others = [other for other in self._sessions if other != key]
+            # One in which nothing was written, if there is: to open many pages drops no words.
+            empty = (other for other in others if not self._sessions[other].shown)
+            self.drop(next(empty, others[0]))
         return session
 
     def drop(self, key: Hashable) -> None:

@@ -76,6 +76,27 @@ def test_tokens_that_were_added_come_along(composed, bundled_tiny, tmp_path):
     assert separator not in config.eos_token_id  # it separates bubbles, and ends nothing
 
 
+def test_code_that_a_model_names_is_not_named_in_its_export(trained, params, tmp_path):
+    """llama.cpp's converter would run it."""
+    path = trained / "tokenizer_config.json"
+    named = {"auto_map": {"AutoTokenizer": ["elsewhere--code.Tokenizer"] * 2}}
+    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | named), "utf-8")
+    model = merged.read(trained, typed(params).generate)
+    weights = merged.load(model)
+    weights.config.auto_map = {"AutoConfig": "elsewhere--code.Config"}  # as from a config.json
+    merged.write(model, weights, tmp_path)
+    for name in ("tokenizer_config.json", "config.json"):
+        assert "elsewhere" not in (tmp_path / name).read_text("utf-8")
+
+
+def test_a_models_name_is_no_way_to_another_folder(trained, params):
+    path = trained / "espejo.json"
+    manifest = json.loads(path.read_text("utf-8"))
+    manifest["model"]["name"] = "../../elsewhere/x"
+    path.write_text(json.dumps(manifest), "utf-8")
+    assert merged.read(trained, typed(params).generate).name == "..-..-elsewhere-x"
+
+
 def test_a_base_in_4_bits_is_merged_as_it_is_published(params, bundled_tiny, tmp_path):
     params["model"]["quantization"] = "nf4"
     model = written(train(params, tmp_path / "trained"), params, tmp_path / "out")

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import tempfile
+import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -68,6 +69,7 @@ FOREIGN = [
     {"origin": "http://127.0.0.1:1"},
     {"origin": "https://127.0.0.1"},
     {"origin": "null"},
+    {"origin": "http://["},
     {"sec-fetch-site": "cross-site"},
     {"sec-fetch-site": "same-site"},
     {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "iframe"},
@@ -144,6 +146,27 @@ def test_a_request_of_more_than_a_megabyte_is_refused(web, client, index):
 def test_a_damaged_request_is_refused(content, web, client):
     assert client.post(JOIN, content=content).status_code == 403
     assert unharmed(web)
+
+
+@pytest.mark.parametrize("name", ["s" * 101, "s" * 20_000])
+def test_a_long_name_of_a_session_is_remembered_nowhere(name, client):
+    assert client.get(DATA, params={"session_hash": name}).status_code == 403
+    assert client.get(f"/en/gradio_api/heartbeat/{name}").status_code in (403, 404)
+
+
+def test_the_address_of_a_file_may_not_be_too_long_for_the_disk(client):
+    assert client.get(f"/en/assets/{'a' * 300}.js").status_code == 404
+
+
+@pytest.mark.parametrize("wrap", [lambda file: file, lambda file: [file], lambda file: {"a": file}])
+def test_no_message_has_a_file_of_this_machine_copied(wrap, web, client, index, tmp_path):
+    secret = tmp_path / "secreto.txt"
+    secret.write_text("un secreto", "utf-8")
+    request = body(index, "s")
+    request["data"][0] = wrap({"path": str(secret), "meta": {"_type": "gradio.FileData"}})
+    assert client.post(JOIN, json=request).status_code == 403
+    assert unharmed(web)
+    assert not [*(Path(tempfile.gettempdir()) / "gradio").rglob("secreto.txt")]
 
 
 def test_nobody_joins_or_reads_the_session_of_another(web, client, index):
@@ -263,7 +286,7 @@ def in_own_thread(work):
 def test_with_a_password_nothing_is_shown_before(site_of, tmp_path):
     report = tmp_path / "report.html"
     report.write_text("chats", "utf-8")
-    protected = site_of(password="una clave larga")
+    protected = site_of(password="una clave larga", report=report)
     with serving(protected.site) as address, closing(tab(address)) as client:
         page = client.get("/en/").text
         assert "auth_required" in page
@@ -278,6 +301,24 @@ def test_with_a_password_nothing_is_shown_before(site_of, tmp_path):
         assert client.post(JOIN, json=body(send_index(client), "s")).status_code == 200
         assert "eco de hola" in "".join(said_to(client, "s"))
         assert client.get("/report").status_code == 404
+
+
+def test_guesses_of_the_password_wait_for_each_other_in_all_languages(site_of):
+    protected = site_of(password="una clave larga")
+    with serving(protected.site) as address, ThreadPoolExecutor(4) as pool:
+        begun = time.monotonic()
+        answers = pool.map(
+            lambda n: (
+                httpx.post(
+                    f"{address}/{('en', 'es')[n % 2]}/login",
+                    data={"username": "x", "password": f"guess {n}"},
+                    timeout=30,
+                ).status_code
+            ),
+            range(4),
+        )
+        assert [*answers] == [400] * 4
+        assert time.monotonic() - begun >= 4
 
 
 def test_in_a_frame_of_the_hub_only_as_a_space(site_of):

@@ -44,3 +44,18 @@ def test_there_are_never_more_than_so_many_and_the_longest_idle_goes():
     assert len(sessions) == MAX_SESSIONS
     assert second.stop.is_set()
     assert not first.stop.is_set()
+
+
+def test_where_something_was_written_is_dropped_last():
+    sessions = Sessions(object, Clock())
+    written = sessions.get("written")
+    written.shown.append("a message")
+    for key in range(2 * MAX_SESSIONS):
+        sessions.get(key)
+    assert len(sessions) == MAX_SESSIONS
+    assert sessions.get("written") is written
+    for key in range(MAX_SESSIONS):  # each of them writes, the new one too
+        sessions.get(("new", key)).shown.append("a message")
+    assert len(sessions) == MAX_SESSIONS
+    assert sessions.get(("new", MAX_SESSIONS - 1)).shown
+    assert written.stop.is_set()
