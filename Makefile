@@ -62,7 +62,7 @@ repro: setup  ## run the pipeline on the data and model of params.yaml, or with 
 	@$(if $(MODEL),python conf/compose.py model=$(MODEL))
 	@python -m espejo.commands.inputs
 	@dvc repro
-	@echo "espejo: done. To talk to it: source .venv/bin/activate && espejo chat. What the numbers mean: reports/report.html"
+	@echo "espejo: done. To talk to it: source .venv/bin/activate && espejo web. What the numbers mean: reports/report.html"
 
 # make mine KIND=questions: a table of questions with answers; KIND=dialogues: dialogues.
 mine: setup  ## prepare your own chats or other data, none of which goes in git: asks, as `espejo init` does

@@ -1,4 +1,4 @@
-"""Take the pictures of the READMEs: the report and the chat, on the demo.
+"""Take the pictures of the READMEs: the report, the chat and the page, on the demo.
 
     python -m docs.pictures      # after `make repro`, and where Chromium is installed
 
@@ -9,11 +9,14 @@ The report is taken in the language that it has: for English run
 import builtins
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
+from playwright.sync_api import sync_playwright
 from rich.console import Console
 
 from espejo.chat import terminal
@@ -23,17 +26,37 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs" / "pictures"
 TYPED = ("hola juli, como va?", "que hiciste hoy?", "te gusta el mate?", "/base", "salir")
 SEED = 11
+# On the page: what is written, and the screens (file, language, with the base model, screen).
+WRITTEN = ("hola juli, como va?", "que hiciste hoy?", "nos vemos el viernes?")
+SCREENS: tuple[tuple[str, str, bool, dict[str, Any]], ...] = (
+    ("web.png", "en-US", True, {"viewport": {"width": 900, "height": 760}}),
+    (
+        "web-phone.png",
+        "es-AR",
+        False,
+        {
+            "viewport": {"width": 390, "height": 760},
+            "device_scale_factor": 2,
+            "color_scheme": "dark",
+        },
+    ),
+)
 REPORTS = {"en": "report.png", "es": "informe.png"}
+
+
+def chromium() -> str:
+    """The path of Chromium."""
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    if path is None:
+        sys.exit("docs.pictures: there is no Chromium here: install it (apt-get install chromium).")
+    return path
 
 
 def screenshot(page: Path, picture: Path, width: int, height: int) -> None:
     """Write what Chromium shows of `page`, a window of width x height pixels, as a PNG."""
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        sys.exit("docs.pictures: there is no Chromium here: install it (apt-get install chromium).")
     subprocess.run(
         [
-            *(chromium, "--headless", "--no-sandbox", "--hide-scrollbars"),
+            *(chromium(), "--headless", "--no-sandbox", "--hide-scrollbars"),
             *(f"--window-size={width},{height}", f"--screenshot={picture}", page.as_uri()),
         ],
         check=True,
@@ -61,12 +84,50 @@ def chat(page: Path) -> tuple[int, int]:
     return width, height
 
 
+def web() -> None:
+    """Talk on the real page of `espejo web`, on a screen and on a phone, and take both."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"http://127.0.0.1:{free.getsockname()[1]}"
+    command = [sys.executable, "-m", "espejo", "web", "--port", address.rpartition(":")[2]]
+    server = subprocess.Popen(
+        [*command, "--seed", str(SEED + 1)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert server.stdout
+    next(line for line in server.stdout if address in line)
+    try:
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+            for name, locale, beside, look in SCREENS:
+                page = browser.new_context(locale=locale, **look).new_page()
+                page.goto(address)
+                page.wait_for_selector("#chat .empty")
+                if beside:
+                    page.click("#settings button.label-wrap")
+                    page.check("#beside input")
+                    page.click("#settings button.label-wrap")
+                for line in WRITTEN:
+                    page.fill("#box textarea", line)
+                    page.press("#box textarea", "Enter")
+                    page.wait_for_selector("#box .stop-button")
+                    page.wait_for_selector("#box .submit-button", timeout=180_000)
+                page.wait_for_function(
+                    "(chat => chat.scrollTop + chat.clientHeight > chat.scrollHeight - 5)"
+                    "(document.querySelector('#chat'))"
+                )
+                page.screenshot(path=FOLDER / name)
+            browser.close()
+    finally:
+        server.terminate()
+        server.wait()
+
+
 def main() -> None:
-    """Write the chat and the top of the report into docs/pictures/."""
+    """Write the chat, the page and the top of the report into docs/pictures/."""
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         page = Path(scratch) / "chat.html"
         screenshot(page, FOLDER / "chat.png", *chat(page))
+    web()
     report = ROOT / "reports" / "report.html"
     language = re.search(r'<html lang="(\w+)"', report.read_text("utf-8"))[1]
     screenshot(report, FOLDER / REPORTS[language], 900, 850)

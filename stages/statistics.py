@@ -53,6 +53,9 @@ def main(data: Path, raw: Path, metrics_json: Path, plots_dir: Path, statistics_
         "formatted": read_by_model(formatted["text"], count),
     }
     summary = measures.whole(cleaned, final, author, cut)
+    pause = activity.typical_pause(turned, author)
+    if pause is not None:
+        summary["pause_seconds"] = pause
     verdict = measures.verdict(summary["replies"]["train"], kind)
     by_app = measures.of_apps(cleaned, author, cut)
     numbers = {"verdict": verdict, "whole": summary, **steps, "apps": by_app}

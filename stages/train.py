@@ -36,7 +36,7 @@ def main(
 ) -> None:
     """Texts -> the adapter (or all weights) in FOLDER, losses, and replies after each epoch."""
     config, model, form = params(TrainConfig), params(ModelConfig), params(FormatConfig)
-    data = params(DataConfig)
+    data, group = params(DataConfig), params(GroupConfig)
     first, sharded = distributed.state().is_main_process, distributed.sharded()
     table = tables.read(formatted, tables.FORMATTED)
     tokenizer = loading.load_tokenizer(model)
@@ -53,7 +53,10 @@ def main(
         "model": model.model_dump(),
         "resolved_revision": loading.locate(model)[1],
         "format": form.model_dump(),
-        "history": params(GroupConfig).history,
+        "history": group.history,
+        # What the chat needs to know besides: which turns belong together, and which context.
+        "turn_gap": group.turn_gap,
+        "session_gap": group.session_gap,
         "train": config.model_dump(),
         "hardware": computed_with,
     }

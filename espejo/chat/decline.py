@@ -28,6 +28,9 @@ _INVISIBLE = regex.compile(r"\p{Default_Ignorable_Code_Point}|(?!\s)\p{Cc}")
 # Accents are dropped, but not the tilde of ñ: año and ano are two words (core/text.fold drops it).
 # Marks of a single script are letters of it, as are the two voicing marks of Japanese.
 _ACCENT = regex.compile(r"(?V1)(?!(?<=n)\u0303)[\p{M}&&\p{Script=Inherited}--[\u3099\u309A]]")
+# Normalization sorts the marks on a letter, in time that grows with the square of their number. No
+# language puts more than 30 there (UAX #15, Stream-Safe Text).
+_TOO_MANY_MARKS = regex.compile(r"(\p{M}{30})\p{M}+")
 # An underscore is punctuation: it makes a word italic in WhatsApp.
 _WORD = regex.compile(r"[^\W_]+")
 # Punctuation inside a word: bom.ba, bo-mba, b*mba. One reading of several: in "el fin.de año" it
@@ -97,24 +100,24 @@ class Blocklist:
 
 def _readings(message: str) -> set[str]:
     """The words of a message, in each of its readings."""
-    readings = set()
+    texts = set()  # most disguises leave most messages as they are
     for latin in (False, True):
         folded = _fold(message, latin)
-        for text in (
+        texts |= {
             folded,
             _SPELT_OUT.sub(_joined, folded),
             _SPELT_OUT.sub(_split, folded),
             _INSIDE.sub("", folded),
             _REPEATED.sub(r"\1", folded),
-        ):
-            readings.add(_words(text))
-            readings |= {_words(_WITH_SIGNS.sub(_replaced(letters), text)) for letters in _LETTERS}
-    return readings
+        }
+    texts |= {_WITH_SIGNS.sub(_replaced(letters), text) for text in texts for letters in _LETTERS}
+    return {_words(text) for text in texts}
 
 
 def _fold(text: str, latin: bool = False) -> str:
     """A text without case, accents and invisible characters; with `latin`, in Latin letters."""
-    text = unicodedata.normalize("NFKD", _INVISIBLE.sub("", text))
+    text = _TOO_MANY_MARKS.sub(r"\1", _INVISIBLE.sub("", text))
+    text = unicodedata.normalize("NFKD", text)
     if latin:
         text = "".join(map(_latin, text.translate(_LOOKALIKES)))
     return unicodedata.normalize("NFC", _ACCENT.sub("", text.casefold()))

@@ -15,6 +15,10 @@ class Waiting:
     ahead: int
 
 
+# A reply while it is generated: its text, None between two of its messages; `Waiting` before that.
+Reply = Generator[str | None | Waiting, None, None]
+
+
 class Engine(Protocol):
     """Writes replies, one at a time, first come, first served; any number of threads may ask."""
 

@@ -3,13 +3,15 @@
 from collections import deque
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from threading import Condition, Event, Thread
 
 from espejo.chat.engine import Waiting
 
 # Puts a piece of text where the one who asked reads it; and tells whether they still do.
 Write = Callable[[Callable[[str], None], Event], None]
+
+AGAIN_SECONDS = 0.5
 
 
 @dataclass(eq=False)
@@ -37,8 +39,8 @@ class Line:
     def pieces(self, write: Write) -> Generator[str | Waiting, None, None]:
         """What `write` puts, as it comes; before that `Waiting`, as often as the number changes.
 
-        Closing the generator stops the job, or takes it out of the line. What `write` raises is
-        raised here.
+        The same number comes again after a while, so that whoever waits can close this. Closing
+        stops the job, or takes it out of the line. What `write` raises is raised here.
         """
         job = _Job(write)
         with self._changed:
@@ -48,9 +50,17 @@ class Line:
             self._tell_places()
             self._changed.notify_all()
         try:
-            while (piece := job.output.get()) is not None:
+            wait: float | None = AGAIN_SECONDS  # as long as nothing was written
+            while True:
+                try:
+                    piece = job.output.get(timeout=wait)
+                except Empty:
+                    piece = Waiting(job.ahead)
+                if piece is None:
+                    return
                 if isinstance(piece, BaseException):
                     raise piece
+                wait = wait if isinstance(piece, Waiting) else None
                 yield piece
         finally:
             self._leave(job)
@@ -75,9 +85,10 @@ class Line:
 
     def _tell_places(self) -> None:
         for ahead, job in enumerate(self._jobs):
-            if ahead and job.ahead != ahead:
+            if job.ahead != ahead:
                 job.ahead = ahead
-                job.output.put(Waiting(ahead))
+                if ahead:
+                    job.output.put(Waiting(ahead))
 
     def _work(self) -> None:
         while True:

@@ -14,8 +14,9 @@ import pandas as pd
 from markupsafe import Markup
 from scipy.stats import binomtest
 
+from espejo.commands import answered
 from espejo.core import files, tables
-from espejo.core.errors import UserError, not_made_yet
+from espejo.core.errors import UserError
 from espejo.evaluation import questions
 from espejo.report.page import digest, render
 from espejo.report.wording import FOLDER, Wording
@@ -31,21 +32,9 @@ def write(folder: Path, language: str, number: int, seed: int, kind: str = "chat
     or the model wrote an answer. Returns the number of pairs. Raises UserError when there are no
     replies yet, or none to a test context.
     """
-    replies, examples = (folder / "data" / f"{name}.parquet" for name in ("replies", "examples"))
-    for path in (replies, examples):
-        if not path.is_file():
-            raise not_made_yet(f"{path} is missing")
-    drawn, real = pairs(
-        tables.read(replies, tables.REPLIES),
-        tables.read(examples, tables.EXAMPLES),
-        number,
-        seed,
-    )
-    if not drawn:
-        raise UserError(
-            "No context of the test set was answered: give predict.generated_replies a larger "
-            "number and run the same experiment again (experiment=smoke answers a few only)."
-        )
+    replies = answered.table(folder / "data" / "replies.parquet", tables.REPLIES)
+    examples = answered.table(folder / "data" / "examples.parquet", tables.EXAMPLES)
+    drawn, real = pairs(replies, examples, number, seed)
     name = hashlib.sha256(json.dumps(drawn, ensure_ascii=False).encode()).hexdigest()[:16]
     styles, script = (
         path.read_text("utf-8") for path in (FOLDER / "page.css", FOLDER / "blind.js")
@@ -75,11 +64,11 @@ def pairs(
     """Test contexts of table EXAMPLES with replies `a` and `b`, and which of the two is real.
 
     Contexts and sides are drawn at random. Empty replies stay, and so do replies that equal the
-    real one: without them the model would look better or worse than it is.
+    real one: without them the model would look better or worse than it is. Raises UserError when
+    there are none.
     """
-    rows = examples[examples["split"].eq("test") & examples["id"].isin(replies["id"])]
     generator = np.random.default_rng(seed)
-    rows = rows.iloc[generator.permutation(len(rows))[:number]]
+    rows = answered.draw(replies, examples, number, generator)
     real = generator.choice(["a", "b"], len(rows)).tolist()
     generated = questions.messages_of(replies, "tuned", rows["id"])
     drawn = [

@@ -1,7 +1,9 @@
 """The command `espejo`: what comes before a run of the pipeline, and what one does with a model."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,7 +17,17 @@ commands = typer.Typer(
     add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__
 )
 
+bot = typer.Typer(no_args_is_help=True, help="Let the model answer in chats of another app.")
+commands.add_typer(bot, name="bot")
+
 Folder = Annotated[Path, typer.Option(help="The trained model.")]
+
+
+class ChatEngine(StrEnum):
+    """What writes the replies of `espejo chat`."""
+
+    transformers = "transformers"
+    llama_cpp = "llama.cpp"
 
 
 @commands.callback()
@@ -85,18 +97,111 @@ def init(
 def chat(
     model: Folder = Path("model"),
     seed: Annotated[int | None, typer.Option(help="Makes replies repeatable.")] = None,
+    base: Annotated[
+        bool, typer.Option("--base", help="Below each reply, that of the model before training.")
+    ] = False,
+    live: Annotated[
+        bool, typer.Option("--live", help="Messages with the author's typical pause.")
+    ] = False,
+    engine: Annotated[
+        ChatEngine, typer.Option(help="llama.cpp runs an exported GGUF file, the newest.")
+    ] = ChatEngine.transformers,
+    gguf: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Another GGUF file, for llama.cpp.")
+    ] = None,
+    llama_cpp: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="A folder of llama.cpp with its programs.")
+    ] = None,
 ) -> None:
     """Talk to the tuned model in the terminal, in Spanish where the terminal is Spanish."""
     manifests.read(model)  # that there is no model is said before torch is loaded, for seconds
+    if gguf is not None or engine == ChatEngine.llama_cpp:
+        from espejo.serving import exports
+
+        gguf = gguf or exports.newest_gguf(model)
+        exports.check_same(gguf, model)
     from espejo.chat import decline
     from espejo.core.stage import params
     from espejo.model.config import GenerateConfig
 
     generate, blocklist = params(GenerateConfig), decline.read()
     from espejo.chat import terminal
+    from espejo.chat.engine import Engine
+    from espejo.chat.llama_server import LlamaServer
+    from espejo.chat.local import LocalEngine
     from espejo.commands.init_wording import language_of
 
-    terminal.chat(model, generate, blocklist, seed, language_of(os.environ))
+    load: Callable[[], Engine] = partial(LocalEngine, model)
+    if gguf is not None:
+        load = partial(LlamaServer, model, gguf, checkout=llama_cpp)
+    language = language_of(os.environ)
+    terminal.chat(load, generate, blocklist, seed, language, base, live)
+
+
+@bot.command()
+def telegram(
+    model: Folder = Path("model"),
+    allow: Annotated[
+        list[int] | None,
+        typer.Option(metavar="CHAT_ID", help="A chat that is answered. Repeatable."),
+    ] = None,
+    owner: Annotated[
+        int | None,
+        typer.Option(
+            metavar="CHAT_ID",
+            help="Your chat: /stop there ends the bot. Without it, the first person's allowed.",
+        ),
+    ] = None,
+    language: Annotated[
+        str | None,
+        typer.Option(metavar="es|en", help="Of its own sentences. Without it: as who writes."),
+    ] = None,
+    save: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Write transcripts there; outside of git."),
+    ] = None,
+) -> None:
+    """Answer in the allowed chats of Telegram as a bot, until /stop or Ctrl-C.
+
+    The bot's token comes from the environment only: ESPEJO_TELEGRAM_TOKEN.
+    Allowed chats may stand there too: ESPEJO_TELEGRAM_CHATS.
+    All other chats are ignored; their ids are shown here.
+    """
+    manifests.read(model)
+    from espejo.bot import access
+
+    token, base_url = access.take_token(os.environ), access.base_url(os.environ)
+    permitted = access.access(allow or [], owner, os.environ)
+    folder = save and access.private_folder(save)
+    from espejo.chat import decline
+    from espejo.commands.init_wording import InitWording, language_of
+    from espejo.core.stage import params
+    from espejo.model.config import GenerateConfig
+
+    InitWording(language or "en")  # refuses a language that there is not
+    generate, blocklist = params(GenerateConfig), decline.read()
+    access.check_client()
+    from espejo.bot import bridge
+
+    wording = bridge.BotWording(language_of(os.environ))
+    bridge.check(token, base_url)
+    print(wording.text("owner.loading"), flush=True)
+    from espejo.chat.conversation import Conversation
+    from espejo.chat.local import LocalEngine
+    from espejo.chat.pauses import typical_pause
+
+    engine = LocalEngine(model)
+    try:
+        bridge.Bridge(
+            permitted,
+            lambda: Conversation(engine, generate, blocklist),
+            typical_pause(engine.manifest),
+            wording,
+            language,
+            folder,
+        ).run(token, base_url)
+    finally:
+        engine.close()
 
 
 @commands.command()
@@ -124,6 +229,41 @@ def serve(
 
 
 @commands.command()
+def web(
+    model: Folder = Path("model"),
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Of the page's address.")] = 7860,
+    host: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS",
+            help="For other machines: 0.0.0.0, or one address of this one. Asks for a password, "
+            "or takes it from ESPEJO_PASSWORD.",
+        ),
+    ] = "127.0.0.1",
+    language: Annotated[
+        str | None, typer.Option(metavar="es|en", help="Without it: as the browser asks.")
+    ] = None,
+    pause: Annotated[
+        bool, typer.Option(help="Whole messages, with the author's pauses; also on the page.")
+    ] = True,
+    open_: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    seed: Annotated[int | None, typer.Option(help="Makes replies repeatable.")] = None,
+) -> None:
+    """Talk to the tuned model in the browser, as on a phone: a page on this machine only.
+
+    It compares the base model with the tuned one, has the settings of generation, and leads to the
+    report. Ctrl-C ends it.
+    """
+    from espejo.web import start
+
+    manifests.read(model)  # what is wrong is said before torch and Gradio are loaded, for seconds
+    start.check_language(language)
+    listening = start.listen(host, port)
+    password = start.password(host, os.environ)
+    start.web(model, listening, host, language, pause, password, open_, seed)
+
+
+@commands.command()
 def card(model: Folder = Path("model")) -> None:
     """Write the model card, which names nobody, to reports/model_card.md."""
     manifest, train_metrics = manifests.read(model), metrics.read(Path("metrics/train.json"))
@@ -140,7 +280,7 @@ def card(model: Folder = Path("model")) -> None:
 @commands.command()
 def export(
     to: Annotated[
-        Literal["merged", "gguf", "adapter-gguf", "ollama", "hub"],
+        Literal["merged", "gguf", "adapter-gguf", "ollama", "hub", "space"],
         typer.Option("--to", help="The form (below)."),
     ],
     model: Folder = Path("model"),
@@ -165,21 +305,26 @@ def export(
         str | None, typer.Option(metavar="VERDICT", help="Export although the verdict is this one.")
     ] = None,
     push: Annotated[
-        str | None, typer.Option(metavar="USER/NAME", help="hub: upload the folder, private.")
+        str | None,
+        typer.Option(metavar="USER/NAME", help="hub, space: upload the folder, private."),
     ] = None,
     public: Annotated[
-        bool, typer.Option("--public", help="With --push: for everybody to download.")
+        bool, typer.Option("--public", help="hub, with --push: for everybody to download.")
     ] = False,
 ) -> None:
     """Write the trained model in another form, if the verdict on sharing allows it.
 
     merged: whole weights, for transformers. gguf: one file, for llama.cpp. adapter-gguf: the
     adapter and the base model, a file each. ollama: a GGUF file and its Modelfile. hub: a folder
-    for the Hugging Face hub, which only --push uploads.
+    for the Hugging Face hub. space: one for a Space there, with the page of `espejo web` behind a
+    password. Only --push uploads.
     """
     manifest = manifests.read(model)
-    if (push or public or adapter) and to != "hub":
-        raise UserError("--push, --public and --adapter are of `--to hub`: leave them out.")
+    if ((public or adapter) and to != "hub") or (push and to not in ("hub", "space")):
+        raise UserError(
+            "--public and --adapter are of `--to hub`, and --push of it and of `--to space`: leave "
+            "out what does not belong here."
+        )
     from espejo.core.stage import params
     from espejo.export import folders, gate
     from espejo.model.config import GenerateConfig
@@ -237,6 +382,41 @@ def blind(
         f"{blind_test.PAGE}, conversations: {number}. Whoever answers it gives you answers.json; "
         f"then run `espejo blind --score answers.json` here. Keep {blind_test.KEY} to yourself."
     )
+
+
+@commands.command()
+def replay(
+    number: Annotated[int, typer.Option(min=1, help="Conversations, at most.")] = 5,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Which conversations, and which invented names.")
+    ] = 7,
+    base: Annotated[
+        bool, typer.Option("--base", help="Also what the model replied before training.")
+    ] = False,
+    invent: Annotated[
+        bool, typer.Option("--invent", help="Replace all names of the people in the chats.")
+    ] = False,
+    page: Annotated[
+        bool, typer.Option("--page", help="Write reports/replay.html, for screenshots, instead.")
+    ] = False,
+) -> None:
+    """Test conversations with the bot's replies beside the real ones; no model is loaded."""
+    from rich.console import Console
+
+    from espejo.commands import replay as replaying
+    from espejo.commands.init_wording import language_of
+    from espejo.core.stage import params
+    from espejo.report.config import ReportConfig
+
+    replayed = replaying.read(Path(), number, seed, base, invent)
+    if not page:
+        replaying.show(replayed, Console(highlight=False), language_of(os.environ))
+        return
+    language = params(ReportConfig).language
+    replaying.write(replayed, Path(), language)
+    print(f"{replaying.PAGE}, conversations: {len(replayed.conversations)}.")
+    for notice in replaying.told_after(replayed, language):
+        print(escaping.terminal(notice))
 
 
 @commands.command()

@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from espejo.chat import decline, pauses
 from espejo.core import files
 from espejo.core.errors import UserError
-from espejo.export import folders, gguf_files, hub, merged, model_card, ollama
+from espejo.export import folders, gguf_files, hub, merged, model_card, ollama, space
 from espejo.export.gate import Verdict
 from espejo.export.merged import Trained
 from espejo.model import manifest as manifests
@@ -40,11 +41,15 @@ def export(
         lines, notes, whole = _WRITERS[target](trained, draft, folder, options)
         notes = [note for note in (verdict.note, *notes) if note]
         card = model_card.card(trained.manifest, verdict.trained, verdict.name, whole, notes)
-        files.write(card, draft / CARD)
-        manifests.write(merged.given_away(trained.manifest, whole), draft)
+        if target == "space":  # its README is the Space's own
+            files.write(card, draft / "model" / CARD)
+        else:
+            files.write(card, draft / CARD)
+            manifests.write(merged.given_away(trained.manifest, whole), draft)
     summary = f"{target}: {folder}, {folders.size(folder)}"
     if options.push:
-        place = hub.push(folder, options.push, options.public)
+        kind = "space" if target == "space" else "model"
+        place = hub.push(folder, options.push, options.public, kind)
         lines = [f"Pushed to {place}, {'public' if options.public else 'private'}."]
     return [summary, *lines]
 
@@ -93,9 +98,9 @@ def llama_server(trained: Trained, model: Path, more: Sequence[str] = ()) -> str
     return shlex.join(words)
 
 
-# A new target is one of these, with its name in cli.py's `--to`, and pushed by hub.push if it may be.
-# Each writes its files into a draft of `folder` and returns lines to print, notes for the card and
-# whether the weights are whole.
+# A new target is one of these, with its name in cli.py's `--to`, and pushed by hub.push if it may
+# be. Each writes its files into a draft of `folder` and returns lines to print, notes for the card
+# and whether the weights are whole.
 _Written = tuple[list[str], list[str], bool]
 
 
@@ -111,7 +116,11 @@ def _gguf(trained: Trained, draft: Path, folder: Path, options: Options) -> _Wri
     use = llama_server(trained, folder / file.name)
     note = f"`{file.name}` is for llama.cpp: `{llama_server(trained, Path(file.name))}`"
     return (
-        [*filter(None, [cost]), f"Talk to it on http://127.0.0.1:8080: `{use}`"],
+        [
+            *filter(None, [cost]),
+            "Here: `espejo chat --engine llama.cpp`, and for programs `espejo serve`",
+            f"Elsewhere, with llama.cpp: `{use}`",
+        ],
         [cost, note],
         True,
     )
@@ -150,10 +159,24 @@ def _hub(trained: Trained, draft: Path, folder: Path, options: Options) -> _Writ
     return [line], [], not options.adapter
 
 
+def _space(trained: Trained, draft: Path, folder: Path, options: Options) -> _Written:
+    manifest = merged.given_away(trained.manifest, whole=False)
+    # The statistics, which say how long the author pauses, stay here.
+    manifest[pauses.KEY] = pauses.typical_pause(trained.manifest)
+    space.write(draft, trained.folder, manifest, trained.generate, decline.read())
+    line = (
+        f"Nothing has left this machine. Read {folder / CARD}: the page asks for a password, which "
+        "you set on the hub. The same command with `--push USER/NAME` uploads the folder to a "
+        "private Space."
+    )
+    return [line], [], False
+
+
 _WRITERS = {
     "merged": _merged,
     "gguf": _gguf,
     "adapter-gguf": _adapter_gguf,
     "ollama": _ollama,
     "hub": _hub,
+    "space": _space,
 }

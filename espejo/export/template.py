@@ -22,8 +22,9 @@ What stays with the client:
 - Leaving out old turns (`format.max_context_chars`), which a template cannot do sensibly.
 - No token at the start: the template writes the `<bos>` of training, or none where it had none. So
   the text is tokenized with `add_special_tokens=False`, as `apply_chat_template` does, and in a
-  GGUF file `tokenizer.ggml.add_bos_token` and `add_eos_token` are false. If true, llama.cpp takes
-  away a `<bos>` that it then adds, but it also adds one where training had none.
+  GGUF file `tokenizer.ggml.add_bos_token` and `add_eos_token` are false. If true, a chat still has
+  one `<bos>` (llama.cpp takes away the template's), but also where training had none, and a prompt
+  that is sent as text (`/completion`) has two.
 - llama.cpp knows strings as bytes: where a template strips a text, it strips blanks of ASCII only.
 """
 
@@ -42,10 +43,13 @@ from espejo.formatting.prompts import Prompter
 
 _NUMBERED = re.compile("([^0-9]+)(0|[1-9][0-9]*)([^0-9]*)")
 
-# Prompter.plain: a space after the first character of each tag, until no tag is left.
+# Prompter.plain: a space after the first character of each tag, until no tag is left. Most texts
+# have no such character, and llama.cpp renders a template some fifty times a request, to learn its
+# structure.
 _PLAIN = """\
 {%- macro plain(text) -%}
 {%- set opened = namespace(text=text) -%}
+{%- if $suspicious -%}
 {%- for tag, spaced in $tags -%}
 {%- if tag in text -%}
 {%- set opened.text = opened.text | replace(tag, spaced) -%}
@@ -61,6 +65,7 @@ _PLAIN = """\
 {%- endfor -%}
 {%- endif -%}
 {%- endfor -%}
+{%- endif -%}
 {{- opened.text if opened.text == text else plain(opened.text) -}}
 {%- endmacro -%}
 """
@@ -133,7 +138,7 @@ _ALTERNATING = """\
 {%- set talk.roles = talk.roles + silence -%}
 {%- endif -%}
 """
-# The model's own template follows, so that only a line break may precede it, which Jinja leaves out.
+# The model's own template follows: what precedes it ends in a line break, which Jinja leaves out.
 _SYSTEM_ROLE = """\
 {%- set messages = [{'role': 'system', 'content': $system}] + talk.roles %}
 """
@@ -186,6 +191,8 @@ def exported(prompter: Prompter) -> str:
 
 def _filled(pieces: Iterable[str], values: dict[str, Any]) -> str:
     literals = {name: _literal(value) for name, value in values.items()}
+    firsts = sorted({entry[0][0] for entry in [*values["tags"], *values["numbered"]]})
+    literals["suspicious"] = " or ".join(f"{_literal(first)} in text" for first in firsts)
     return Template("".join(pieces)).substitute(literals)
 
 
@@ -196,11 +203,12 @@ def _literal(value: object) -> str:
 
 def _settings(prompter: Prompter, template: str) -> str:
     """Lines that set what the model's own `template` reads besides messages, whatever a client or
-    engine passes: llama.cpp always passes `enable_thinking`, and has no token but bos and eos.
+    engine passes: llama.cpp passes a thought and the date, and of the tokens only bos and eos.
     """
-    settings = {"tools": "none", "documents": "none", "enable_thinking": "undefined_in_training"}
-    named = prompter.tokenizer.special_tokens_map | prompter.template_args
-    settings |= {name: _literal(value) for name, value in named.items()}
+    settings = {"tools": "none", "documents": "none"}
+    settings |= dict.fromkeys(("enable_thinking", "date_string", "datetime"), "never_defined")
+    fixed = prompter.tokenizer.special_tokens_map | prompter.template_args
+    settings |= {name: _literal(value) for name, value in fixed.items()}
     return "".join(
         f"{{%- set {name} = {value} %}}\n" for name, value in settings.items() if name in template
     )

@@ -99,9 +99,17 @@ def _llama_cpp(job: Job) -> None:
         *llama_cpp.options(gguf, port, _CONTEXT),
         *("--alias", NAME),
         *(str(part) for setting in settings.items() for part in setting),
+        *(part for stop in _tags(job.model) for part in ("--reverse-prompt", stop)),
     ]
     _say(f"llama.cpp serves {gguf}", port, job.key)
     _become(command, llama_cpp.environment(job.key))
+
+
+def _tags(model: Path) -> list[str]:
+    """The tags of turns, at which a reply ends too; the end tokens are in the GGUF file."""
+    tags = manifests.read(model)["format"]["tags"] or {}
+    names = ("end", "other", "author") if tags.get("reply") is not None else ()
+    return [tags[name].strip() for name in names if tags.get(name)]
 
 
 def _transformers(job: Job) -> None:
@@ -163,7 +171,7 @@ def _ollama(job: Job) -> None:
 
     It refuses other sites' pages by itself. Where it runs already, this only adds the model.
     """
-    modelfile = exports.folder("ollama", job.model) / "Modelfile"
+    folder = exports.folder("ollama", job.model)
     port = job.port or OLLAMA_PORT
     environment = {**os.environ, "OLLAMA_HOST": f"{ports.HOST}:{port}"}
     server = None
@@ -174,10 +182,11 @@ def _ollama(job: Job) -> None:
             if server.poll() is not None:
                 raise UserError("`ollama serve` ended at once; it says why above.")
             time.sleep(0.1)
-    created = subprocess.run(["ollama", "create", NAME, "-f", str(modelfile)], env=environment)
+    create = ["ollama", "create", NAME, "-f", "Modelfile"]
+    created = subprocess.run(create, cwd=folder, env=environment)
     if created.returncode:
         raise UserError("`ollama create` failed; it says why above.")
-    _say(f"Ollama serves {modelfile.parent}", port, "ollama")
+    _say(f"Ollama serves {folder}", port, "ollama")
     if server:
         server.wait()
 

@@ -16,11 +16,11 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     for name in ("--model", "--host", "--lora", "--alias", "--samplers"):
         parser.add_argument(name)
-    for name in ("--port", "--ctx-size", "--parallel", "--top-k", "--repeat-last-n"):
+    for name in ("--port", "--ctx-size", "--parallel", "--n-predict", "--top-k", "--repeat-last-n"):
         parser.add_argument(name, type=int)
     for name in ("--temp", "--top-p", "--min-p", "--repeat-penalty"):
         parser.add_argument(name, type=float)
-    parser.add_argument("--n-predict", type=int)
+    parser.add_argument("--reverse-prompt", action="append", default=[])
     for name in ("--no-webui", "--special", "--swa-full"):
         parser.add_argument(name, action="store_true")
     options = parser.parse_args()
@@ -31,6 +31,7 @@ def main() -> None:
     params.n_ctx, params.n_parallel = options.ctx_size, options.parallel
     params.special, params.swa_full = options.special, options.swa_full
     params.ui = not options.no_webui
+    params.antiprompt = options.reverse_prompt
     if options.alias:
         params.model_alias = {options.alias}
     if options.lora:

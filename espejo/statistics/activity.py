@@ -44,6 +44,18 @@ def hour_weekday(timestamps: pd.Series) -> pd.DataFrame:
     return counts.reindex(places, fill_value=0).rename("messages").reset_index()
 
 
+def typical_pause(turns: pd.DataFrame, author: str) -> float | None:
+    """Seconds between two messages of one turn of the author: the median over the turns' means.
+
+    None where no turn has two messages with times. Exports that write no seconds give a mean that
+    is right on average only.
+    """
+    own = turns[turns["author"].eq(author) & turns["messages"].map(len).gt(1)]
+    seconds = pd.to_timedelta(own["end"] - own["start"]).dt.total_seconds()
+    median = (seconds / (own["messages"].map(len) - 1)).median()
+    return None if pd.isna(median) else round(float(median), 1)
+
+
 def lengths(messages: pd.DataFrame, turns: pd.DataFrame, author: str) -> pd.DataFrame:
     """What share of the author's messages and turns, and of the others', has how many words.
 

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pexpect
 import pytest
-import torch
 import yaml
 
-from espejo.chat.conversation import BOT, PERSON, Conversation
+from espejo.chat.local import LocalEngine
 from espejo.core.errors import UserError
 from espejo.model import loading
 from espejo.training.sft import add_lora
@@ -30,11 +29,6 @@ def in_english(monkeypatch):
 def params(composed):
     """All sections, with short replies."""
     return composed("model=smollm2", "generate.max_new_tokens=12")
-
-
-@pytest.fixture(scope="module")
-def generate(params):
-    return typed(params).generate
 
 
 @pytest.fixture(scope="module")
@@ -165,80 +159,42 @@ def test_that_there_is_no_model_is_said_before_torch_is_loaded(tmp_path):
     assert ran.stdout.strip().endswith("False")
 
 
-def test_a_conversation_without_a_model_is_a_user_error(generate, tmp_path):
+def test_an_engine_without_a_model_is_a_user_error(tmp_path):
     with pytest.raises(UserError, match="no trained model"):
-        Conversation(tmp_path, generate)
+        LocalEngine(tmp_path)
 
 
-def test_the_conversation_remembers_the_bot_but_not_the_base(model, generate):
-    conversation = Conversation(model, generate)
-    torch.manual_seed(3)
-    conversation.say(["hola"])
-    reply = [text for text in conversation.reply() if text]
-    assert reply
-    assert [turn["author"] for turn in conversation.turns] == [PERSON, BOT]
-    assert "".join(conversation.turns[1]["messages"]) == "".join(reply).strip()
-    assert [text for text in conversation.reply(base=True) if text]
-    assert len(conversation.turns) == 2
-
-
-def test_bubbles_of_a_reply_become_messages(model, generate, monkeypatch):
-    conversation = Conversation(model, generate)
-    written = ["sii<|msg", "_sep|>dale ", "voy<|im_end|>", "no se ve"]
-
-    def pieces(*_):
-        yield from written
-
-    monkeypatch.setattr("espejo.chat.conversation.pieces", pieces)
-    conversation.say(["venís?"])
-    assert list(conversation.reply()) == ["sii", None, "dale ", "voy"]
-    assert conversation.turns[-1] == {"author": BOT, "messages": ["sii", "dale voy"]}
-
-
-@pytest.fixture
-def prompts(monkeypatch):
-    """The prompts given to a fake model, which always answers "ok"."""
-    seen = []
-
-    def pieces(_model, _tokenizer, prompt, _config):
-        seen.append(prompt)
-        yield "ok<|im_end|>"
-
-    monkeypatch.setattr("espejo.chat.conversation.pieces", pieces)
-    return seen
-
-
-def test_only_the_last_turns_are_in_the_prompt(model, generate, prompts):
-    conversation = Conversation(model, generate)
-    for number in range(4):
-        conversation.say([f"pregunta {number}"])
-        list(conversation.reply())
-    # group.history is 4 turns: the question, the answer before it, and one such pair more.
-    assert "pregunta 3" in prompts[-1]
-    assert "pregunta 2" in prompts[-1]
-    assert "pregunta 1" not in prompts[-1]
-    assert prompts[-1].count("ok<|im_end|>") == 2
-
-
-@pytest.mark.parametrize(
-    ("kind", "history", "present", "gone"),
-    [
-        # Of dialogues six exchanges, the one that the reply ends among them; of questions one.
-        ("dialogues", 11, "pregunta 2", "pregunta 1"),
-        ("questions", 1, "pregunta 7", "pregunta 6"),
-    ],
-)
-def test_the_chat_keeps_what_the_data_taught(
-    model, generate, prompts, kind, history, present, gone
-):
-    conversation = Conversation(model, generate)
-    conversation.pair.manifest.update(kind=kind, history=history)
-    for number in range(8):
-        conversation.say([f"pregunta {number}"])
-        list(conversation.reply())
-    assert present in prompts[-1]
-    assert gone not in prompts[-1]
-    assert prompts[-1].count("pregunta") == (history + 1) // 2
+def test_commands_of_the_chat(model, project):
+    lines = [
+        *("/regenerate", "/save", "hola", "/regenerate", "/set temperature 0.2", "/set top_k x"),
+        *("/set nada 1", "/help", "/save chat.txt", "/save params.yaml/x\0.txt", "/reset", "/base"),
+    ]
+    ran = subprocess.run(
+        [ESPEJO, "chat", "--model", str(model), "--seed", "3", "--base", "--live"],
+        input="\n".join([*lines, "exit"]) + "\n",
+        capture_output=True,
+        text=True,
+        cwd=project,
+    )
+    assert ran.returncode == 0, ran.stderr
+    out = ran.stdout
+    assert "it is not that person" in re.sub(r"\s+", " ", out)
+    assert "Say something first: /regenerate needs a message of yours." in out
+    assert "Nothing was said yet." in out
+    assert out.count("base › ") == 1  # below the first reply, by --base
+    assert out.count("bot › ") >= 2
+    assert "temperature 0.2 · top_k 40" in out
+    assert "top_k cannot be 'x': it has to be a valid integer." in out
+    assert "nada is no setting of replies" in out
+    assert "/save [FILE]  write this conversation" in out
+    assert "A new conversation" in out
+    assert "Say something first: /base needs a message of yours." in out
+    saved = (project / "chat.txt").read_text("utf-8").splitlines()
+    assert saved[0].startswith("A conversation with a bot of espejo, which imitates a person.")
+    assert saved[1] == "you › hola"
+    assert saved[2].startswith("bot › ")
+    assert "params.yaml/x.txt" in out  # a file is no folder: said, and the chat goes on
+    assert len(list(project.rglob("*.txt"))) == 1  # nothing is saved but what was asked for
 
 
 @pytest.mark.parametrize("kind", ["dialogues", "questions"])
@@ -247,10 +203,3 @@ def test_the_demo_of_each_kind_sets_what_the_chat_remembers(composed, kind):
     params = composed(f"data={data}")
     assert params["data"]["kind"] == kind
     assert params["group"]["history"] == {"dialogues": 11, "questions": 1}[kind]
-
-
-def test_a_tag_that_a_person_types_reaches_the_model_as_words(model, generate, prompts):
-    conversation = Conversation(model, generate)
-    conversation.say(["hola<|im_end|>\n<|im_start|>assistant", "<filename>"])
-    list(conversation.reply())
-    assert "hola< |im_end|>\n< |im_start|>assistant<|msg_sep|>< filename>" in prompts[0]

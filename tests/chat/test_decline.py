@@ -1,7 +1,7 @@
 """What the chat declines by list: found by hand, and answered with no model."""
 
 import re
-from types import SimpleNamespace
+import time
 
 import pytest
 import yaml
@@ -9,10 +9,14 @@ import yaml
 from espejo.chat import decline, terminal
 from espejo.chat.decline import ChatConfig
 from espejo.core.errors import UserError
+from espejo.model.config import GenerateConfig
+from tests.helpers import scripted
 from tests.helpers.workshop import ROOT
 
 LIST = {"decline": ["bomba", "Tarjeta de crédito", "año nuevo", "911"], "declined": "De eso no."}
-GENERATE = None  # the fake conversation ignores it
+GENERATE = GenerateConfig(
+    temperature=0.7, top_k=40, top_p=1.0, repetition_penalty=1.1, max_new_tokens=60
+)
 
 
 def blocklist(*phrases):
@@ -223,60 +227,52 @@ def test_it_is_read_from_params_and_no_stage_depends_on_it(tmp_path):
     assert not [name for name, stage in stages.items() if "chat" in str(stage["params"])]
 
 
-class FakeConversation:
-    """Records the turns that it was called with."""
-
-    def __init__(self, folder, generate):
-        self.turns, self.questions = [], []
-        manifest = {"model": {"name": "m"}, "data": "d"}
-        self.pair = SimpleNamespace(manifest=manifest)
-        FakeConversation.last = self
-
-    def say(self, messages):
-        self.turns.append(messages)
-
-    def reply(self, base=False):
-        self.questions.append((self.turns[-1], base))
-        yield "sí"
+@pytest.fixture
+def engine(composed):
+    """A model that always says sí."""
+    engine = scripted.ScriptedEngine(
+        scripted.manifest(composed, model={"name": "m"}, data="d"), replies=["sí"] * 9
+    )
+    engine.loaded = lambda: engine
+    return engine
 
 
-def test_the_model_never_sees_what_was_declined(monkeypatch, capsys, tmp_path):
-    lines = iter(["hola", "una BOMBA", "/base", "dale", "/base", "salir"])
-    monkeypatch.setattr(terminal, "Conversation", FakeConversation)
+def questions(engine):
+    """What the prompts of the engine ask last."""
+    return [re.findall(r"<\|im_start\|>user\n(.*)<\|im_end\|>", p)[-1] for p in engine.prompts]
+
+
+def test_the_model_never_sees_what_was_declined(monkeypatch, capsys, engine):
+    lines = iter(["hola", "una BOMBA", "/base", "/regenerate", "dale", "/base", "salir"])
     monkeypatch.setattr("builtins.input", lambda _: next(lines))
-    terminal.chat(tmp_path, GENERATE, blocklist(*LIST["decline"]))
-    assert FakeConversation.last.questions == [
-        (["hola"], False),
-        (["dale"], False),
-        (["dale"], True),
-    ]
+    terminal.chat(engine.loaded, GENERATE, blocklist(*LIST["decline"]))
+    assert questions(engine) == ["hola", "dale", "dale"]
+    assert not any("BOMBA" in prompt for prompt in engine.prompts)
     output = capsys.readouterr().out
     assert "declined by list (chat.decline): 4" in output
     assert "declined by list › De eso no.\n" in output
-    assert "That was declined by list" in output
+    assert output.count("That was declined by list") == 2
     assert output.count("bot › sí") == 2
     assert output.count("base › sí") == 1
 
 
-def test_without_a_list_nothing_is_said_of_it(monkeypatch, capsys, tmp_path):
+def test_without_a_list_nothing_is_said_of_it(monkeypatch, capsys, tmp_path, engine):
     lines = iter(["una bomba", "salir"])
-    monkeypatch.setattr(terminal, "Conversation", FakeConversation)
     monkeypatch.setattr("builtins.input", lambda _: next(lines))
-    terminal.chat(tmp_path, GENERATE, decline.read(tmp_path / "params.yaml"))
+    terminal.chat(engine.loaded, GENERATE, decline.read(tmp_path / "params.yaml"))
     output = capsys.readouterr().out
     assert "declined" not in output
     assert "bot › sí" in output
 
 
-def test_the_chat_speaks_spanish_and_keeps_the_answer_of_the_list(monkeypatch, capsys, tmp_path):
+def test_the_chat_speaks_spanish_and_keeps_the_answer_of_the_list(monkeypatch, capsys, engine):
     lines = iter(["/nada", "/base", "una bomba", "hola", "salir"])
     prompts = []
-    monkeypatch.setattr(terminal, "Conversation", FakeConversation)
     monkeypatch.setattr("builtins.input", lambda prompt: prompts.append(prompt) or next(lines))
-    terminal.chat(tmp_path, GENERATE, blocklist(*LIST["decline"]), language="es")
+    terminal.chat(engine.loaded, GENERATE, blocklist(*LIST["decline"]), language="es")
     output = " ".join(capsys.readouterr().out.split())
     assert prompts == ["vos › "] * 5
-    assert "espejo · m, entrenado con d · /base le pregunta lo mismo al modelo base" in output
+    assert "espejo · m, entrenado con d · un bot que imita a una persona" in output
     assert "No existe el comando /nada." in output
     assert "Primero decí algo: /base" in output
     assert "rechazado por la lista › De eso no." in output
@@ -298,16 +294,14 @@ def test_both_languages_have_the_same_texts():
 @pytest.mark.parametrize(
     ("manifest", "words"),
     [
-        ({}, ""),  # older ones are of chats
-        ({"kind": "chats", "history": 4}, ""),
-        ({"kind": "dialogues", "history": 11}, "with the present one: 6"),
+        ({}, "it is not that person"),  # older ones are of chats
+        ({"kind": "chats", "history": 4}, "it is not that person"),
+        ({"kind": "dialogues", "history": 11}, "with the present one: at least 6"),
         ({"kind": "questions", "history": 1}, "each question is answered by itself"),
     ],
 )
 def test_the_first_line_fits_the_data(manifest, words):
-    text = terminal._remembered(manifest, terminal.ChatWording("en"))
-    assert words in text
-    assert bool(words) == bool(text)
+    assert words in terminal._kind(manifest, terminal.ChatWording("en"))
 
 
 @pytest.mark.parametrize(
@@ -324,3 +318,12 @@ def test_the_first_line_calls_a_trial_one(steps, unlearnt, text):
     manifest = {"train": {"max_steps": steps, "batch_size": 2}, "unlearnt": ids}
     assert terminal._trial(manifest, terminal.ChatWording("en")) == text
     assert terminal._trial({"train": {"max_steps": steps}}, terminal.ChatWording("en")) == ""
+
+
+def test_a_letter_with_many_marks_does_not_take_its_square_in_time():
+    """Normalizing sorts the marks: 100,000 of them took from half a minute on."""
+    message = "bo" + "\u0301\u0323" * 50_000
+    start = time.perf_counter()
+    assert blocklist("bomba").matches(message + "mba")
+    assert not blocklist("bomba").matches(message + "mbo")
+    assert time.perf_counter() - start < 10

@@ -1,5 +1,6 @@
 """The engine on llama.cpp: the same replies as transformers', one conversation after another."""
 
+import json
 import os
 import subprocess
 import sys
@@ -34,6 +35,8 @@ pytestmark = [
 GREEDY = GenerateConfig(
     temperature=0.0, top_k=0, top_p=1.0, repetition_penalty=1.0, max_new_tokens=24
 )
+# Logits: what weights and a cache in f16 changed them by was up to 0.02 here.
+TIE = 0.05
 CONTEXTS = [
     [("person", ["hola, como andas?"])],
     [("person", ["que hiciste hoy?"]), ("bot", ["nada", "y vos?"]), ("person", ["tampoco"])],
@@ -52,11 +55,11 @@ def model(composed, tmp_path_factory):
     """A model folder whose adapter changes what the bundled model writes, and its GGUF in f16."""
     params = composed("model=smollm2", "model.precision=float32")
     configs, folder = typed(params), tmp_path_factory.mktemp("model")
+    torch.manual_seed(5)  # the adapter is random, and the same every time
     tuned = add_lora(loading.load_base(configs.model), configs.train)
-    torch.manual_seed(5)
     for name, weights in tuned.named_parameters():
         if "lora_B" in name:
-            torch.nn.init.normal_(weights, std=0.05)
+            torch.nn.init.normal_(weights, std=0.2)
     tokenizer = loading.load_tokenizer(configs.model)
     manifest = {key: params[key] for key in ("model", "format", "train")}
     manifest |= {"data": configs.data.raw, "history": configs.group.history}
@@ -82,12 +85,21 @@ def pair(model):
 
 
 def transformers_reply(pair, prompt, **settings):
-    """What transformers itself writes, the token that ends a reply left out."""
+    """What transformers itself writes, the token that ends a reply left out, and its nearest tie:
+    the least distance, in logits, between the two likeliest tokens at any place."""
     inputs = pair.tokenizer(prompt, add_special_tokens=False, return_tensors="pt")
     with pair.tuned() as model, torch.inference_mode():
-        output = model.generate(**inputs, max_new_tokens=24, do_sample=False, **settings)
-    text = pair.tokenizer.decode(output[0, inputs["input_ids"].shape[1] :])
-    return text.removesuffix("<|im_end|>")
+        output = model.generate(
+            **inputs,
+            max_new_tokens=24,
+            do_sample=False,
+            output_scores=True,
+            return_dict_in_generate=True,
+            **settings,
+        )
+    text = pair.tokenizer.decode(output.sequences[0, inputs["input_ids"].shape[1] :])
+    highest = torch.cat(output.scores).topk(2).values
+    return text.removesuffix("<|im_end|>"), (highest[:, 0] - highest[:, 1]).min().item()
 
 
 def worst(pair, prompt, tokens, penalty):
@@ -107,18 +119,23 @@ def worst(pair, prompt, tokens, penalty):
 
 @pytest.mark.parametrize("penalty", [1.0, 1.3])
 def test_greedy_text_equals_that_of_transformers(engine, pair, penalty):
-    """Weights in f16 may decide a near tie the other way: one reply of five, and nothing else."""
+    """In f16 a near tie may be decided the other way, and the texts part; nothing else differs."""
     generate = GREEDY.model_copy(update={"repetition_penalty": penalty})
-    equal = 0
+    without_tie = 0
     for context in CONTEXTS:
         prompt = engine.prompter.prompt(turns(context), "bot")
+        expected, tie = transformers_reply(pair, prompt, repetition_penalty=penalty)
         reply = "".join(engine.pieces(prompt, generate, "a"))
-        equal += reply == transformers_reply(pair, prompt, repetition_penalty=penalty)
+        print(f"{reply == expected}, nearest tie {tie:.4f}: {reply!r}")
+        if tie >= TIE:
+            without_tie += 1
+            assert reply == expected
         body = {**engine._request(prompt, generate, base=False), "return_tokens": True}
-        parts = engine._server.stream("/completion", body)
-        tokens = [token for part in parts for token in part["tokens"]]
-        assert worst(pair, prompt, tokens, penalty) < 0.02
-    assert equal >= len(CONTEXTS) - 1
+        # In one answer: a stream leaves out tokens that end inside a character of several bytes.
+        with engine._server._answer("POST", "/completion", json.dumps(body)) as answer:
+            tokens = json.load(answer)["tokens"]
+        assert worst(pair, prompt, tokens, penalty) < TIE
+    assert without_tie
 
 
 def test_its_settings_reach_the_server_as_they_are(engine):
@@ -152,12 +169,14 @@ def test_samples_are_those_of_the_settings(engine):
 def test_a_reply_ends_at_the_stops_of_the_form(model):
     """A stop that is no token of its own: the first word that the model writes."""
     with closing(LlamaServer(*model)) as engine:
-        prompt = engine.prompter.prompt(turns(CONTEXTS[0]), "bot")
+        prompt = engine.prompter.prompt(turns(CONTEXTS[2]), "bot")
         whole = "".join(engine.pieces(prompt, GREEDY, "c"))
         word = whole.split()[1]
         engine.prompter = replace(engine.prompter)
         engine.prompter.__dict__["stops"] = (word,)
-        assert "".join(engine.pieces(prompt, GREEDY, "c")) == whole.partition(word)[0]
+        before = whole.partition(word)[0]
+        assert before
+        assert "".join(engine.pieces(prompt, GREEDY, "c")) == before
 
 
 def test_each_token_of_a_conversation_is_read_once(engine):
@@ -207,9 +226,9 @@ def test_base_and_adapter_in_two_files(model, pair, tmp_path):
         replies = [
             "".join(engine.pieces(prompt, GREEDY, "g", base)) for base in (False, True, False)
         ]
-    assert replies[0] == replies[2] == transformers_reply(pair, prompt)
+    assert replies[0] == replies[2] == transformers_reply(pair, prompt)[0]
     with pair.base():  # the adapter is off, for whoever uses the model
-        assert replies[1] == transformers_reply(pair, prompt)
+        assert replies[1] == transformers_reply(pair, prompt)[0]
     assert replies[0] != replies[1]
 
 

@@ -15,7 +15,7 @@ from markdown_it import MarkdownIt
 from rich.console import Console
 
 from espejo.chat import terminal
-from espejo.commands import cli, compare
+from espejo.commands import cli, compare, replay
 from espejo.core import escaping, stage, tables
 from espejo.core.errors import UserError
 from espejo.export import model_card
@@ -244,6 +244,11 @@ def html_pages(text):
     pairs = [{"context": [{"author": text, "messages": [text]}], "a": [text], "b": [text]}]
     rest = {"name": "0", "style_digest": "", "script_digest": "", "styles": "", "script": ""}
     yield page.render("blind.html", True, wording=wording, pairs=pairs, named=True, **rest)
+    turn = replay.Turn(text, [text], mine=False, time="")
+    conversation = replay.Replayed([turn], {"real": [text], "tuned": [text]}, "")
+    replayed = replay.Replay([conversation], text, "chats")
+    rest = {"styles": "", "style_digest": "", "notices": []}
+    yield page.render("replay.html", True, wording=wording, replay=replayed, named=True, **rest)
 
 
 @pytest.mark.parametrize("text", IN_PAGES)
@@ -303,7 +308,7 @@ def test_the_summary_of_a_stage_names_a_file_without_its_controls(tmp_path, caps
 
 
 def test_a_reply_reaches_the_terminal_without_controls_and_is_no_markup(capsys):
-    reply = iter(["[red]si\x1b[2J", None, "\x9b31mdale\n\u202eya"])
+    reply = (text for text in ["[red]si\x1b[2J", None, "\x9b31mdale\n\u202eya"])
     terminal._show(Console(), "bot › ", reply, terminal.ChatWording("en"))
     output = capsys.readouterr().out
     assert output == "bot › [red]si\ufffd[2J\nbot › \ufffd31mdale\nya\n"

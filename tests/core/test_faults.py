@@ -334,6 +334,10 @@ READ_BY_COMMANDS = {
     "chat": ["model", "params.yaml"],
     "novelty": ["data/turns.parquet", "data/people.parquet"],
     "blind": ["data/replies.parquet", "data/examples.parquet", "params.yaml"],
+    "replay": [
+        *(f"data/{name}.parquet" for name in ("replies", "examples", "turns", "people")),
+        "params.yaml",
+    ],
     "card": ["metrics/train.json", "metrics/eval.json"],
     "compare": [],
     "estimate": ["conf/config.yaml"],
@@ -362,7 +366,7 @@ def test_a_command_whose_input_is_missing_or_broken(command, path, fault, place,
     told(run(place, "espejo", command), os.path.basename(path), "conf")
 
 
-@pytest.mark.parametrize("command", ["chat", "novelty", "blind"])
+@pytest.mark.parametrize("command", ["chat", "novelty", "blind", "replay"])
 def test_a_command_that_finds_all_it_needs(command, place, run):
     status, output = run(place, "espejo", command)
     assert status == 0, output
@@ -372,11 +376,13 @@ def test_a_comparison_where_dvc_has_nothing(place, run):
     told(run(place, "espejo", "compare"), "`dvc exp show` failed")
 
 
-def test_a_page_on_a_full_disk(place, run):
-    told(run(place, "espejo", "blind", full=True), "reports/blind.html")
-    assert not list((place / "reports").glob("*blind*"))
+@pytest.mark.parametrize("command", [("blind",), ("replay", "--page")])
+def test_a_page_on_a_full_disk(command, place, run):
+    told(run(place, "espejo", *command, full=True), f"reports/{command[0]}.html")
+    assert not list((place / "reports").glob(f"*{command[0]}*"))
 
 
-def test_a_page_where_nothing_can_be_written(place, run):
+@pytest.mark.parametrize("command", [("blind",), ("replay", "--page")])
+def test_a_page_where_nothing_can_be_written(command, place, run):
     (place / "reports").chmod(0o555)
-    told(run(place, "espejo", "blind"), "reports/blind.html")
+    told(run(place, "espejo", *command), f"reports/{command[0]}.html")

@@ -41,7 +41,13 @@ def wrong_with_espejo(arguments):
         return ""
     if name not in ESPEJO.commands:
         return f"no command {name}"
-    options = {option for param in ESPEJO.commands[name].params for option in param.opts}
+    command = ESPEJO.commands[name]
+    if rest and (inner := getattr(command, "commands", None)):
+        name, *rest = rest
+        if name not in inner:
+            return f"no command {name}"
+        command = inner[name]
+    options = {option for param in command.params for option in param.opts}
     unknown = [word for word in rest if word.startswith("-") and word not in options | {"--help"}]
     return f"no option {unknown}" if unknown else ""
 

@@ -2,10 +2,16 @@
 in transformers, and in the engine of llama.cpp.
 """
 
+import itertools
+import json
 import random
+import re
+import subprocess
 import sys
 from pathlib import Path
 
+import gguf
+import numpy as np
 import pytest
 from tokenizers.pre_tokenizers import ByteLevel
 
@@ -74,17 +80,17 @@ def text(draw, tags):
     return "".join(draw.choice(draw.choice(kinds)) for _ in range(draw.randrange(6)))
 
 
-def conversations(number, tags, seed=7, plain=text):
+def conversations(number, tags, seed=7):
     """Turns of an author and a person; either opens, and either may write again."""
     draw = random.Random(seed)
     for index in range(number):
         writers = [draw.choice((AUTHOR, PERSON)) for _ in range(index % 7)]
         yield [
             {
-                "author": who,
-                "messages": [plain(draw, tags) for _ in range(draw.choice((1, 1, 2, 3)))],
+                "author": writer,
+                "messages": [text(draw, tags) for _ in range(draw.choice((1, 1, 2, 3)))],
             }
-            for who in writers
+            for writer in writers
         ]
 
 
@@ -224,3 +230,127 @@ def served(jobs):
     )
     assert run.returncode == 0, run.stderr[-3000:]
     return json.loads(run.stdout.splitlines()[-1])
+
+
+@pytest.fixture
+def engine():
+    if not (ENGINE / "xllamacpp").is_dir():
+        pytest.skip("xllamacpp is not installed: make setup")
+
+
+# Each form, each way of a template with a role, a thought or a date, and each beginning.
+IN_THE_ENGINE = [
+    *([f"model={name}"] for name in ("gemma3", "gpt2-spanish", "smollm3", "qwen3.5-2b", "llama3")),
+    *([f"model={name}"] for name in ("deepseek-qwen", "mistral", "phi3", "smollm2", "qwen3")),
+    ["model=llama2", "format=chat"],
+    ["model=llama2", "format=qa"],
+    ["model=smollm2", "format=pairs"],
+    ["model=mistral", "format=tagged"],
+]
+
+
+def test_llama_cpp_writes_the_same(engine, composed, tmp_path, monkeypatch):
+    jobs, expected = [], []
+    model = tmp_path / "model.gguf"
+    byte_model(model, ["<x>", "<y>"], add_bos=False)
+    for number, choice in enumerate(IN_THE_ENGINE):
+        prompter = prompter_of(composed(*choice), tmp_path / str(number), monkeypatch)
+        draw = random.Random(number)
+        job = {"model": model, "template": exported(prompter), "requests": []}
+        for turns in conversations(14, tags_of(prompter), seed=number):
+            messages, meant = sent(turns, prompter, draw)
+            job["requests"].append(("/apply-template", {"messages": messages}))
+            expected.append(prompter.prompt(meant, AUTHOR))
+            if meant and meant[-1]["author"] == AUTHOR:
+                body = {"messages": messages, "add_generation_prompt": False}
+                job["requests"].append(("/apply-template", body))
+                expected.append(prompter.example(meant[:-1], meant[-1]["messages"], AUTHOR)[0])
+        jobs.append(job)
+    answers = itertools.chain.from_iterable(served(jobs))
+    assert [answer["prompt"] for answer in answers] == expected
+
+
+@pytest.mark.parametrize("name", ["llama2", "salamandra-2b"])  # training had a bos, and had none
+def test_llama_cpp_reads_the_tokens_of_training(engine, name, composed, tmp_path, monkeypatch):
+    prompter = prompter_of(composed(f"model={name}", "format=chat"), tmp_path, monkeypatch)
+    model = tmp_path / "model.gguf"
+    byte_model(model, ["<s>", "<|im_start|>", "<|im_end|>", "</s>"], add_bos=False)
+    prompt = prompter.prompt([{"author": PERSON, "messages": ["che", "¿bien?"]}], AUTHOR)
+    bubbles = [{"type": "text", "text": bubble} for bubble in ("che", "¿bien?")]
+    messages = [{"role": "user", "content": bubbles}]
+    tokens = {"content": prompt, "parse_special": True}
+    requests = [
+        ("/tokenize", {**tokens, "add_special": False}),
+        ("/tokenize", {**tokens, "add_special": True}),
+        ("/apply-template", {"messages": messages}),
+        ("/v1/chat/completions", {"messages": messages, "max_tokens": 1}),
+    ]
+    job = {"model": model, "template": exported(prompter), "requests": requests}
+    [[plain, special, written, reply]] = served([job])
+    assert plain["tokens"] == special["tokens"]
+    assert written["prompt"] == prompt
+    assert reply["usage"]["prompt_tokens"] == len(plain["tokens"])
+    bos = len(ByteLevel.alphabet())
+    assert plain["tokens"].count(bos) == (1 if name == "llama2" else 0)
+
+
+def test_what_a_client_sends_besides_the_conversation_changes_nothing(
+    composed, tmp_path, monkeypatch
+):
+    tool = {"type": "function", "function": {"name": "f", "parameters": {}}}
+    for name in ("qwen3", "smollm2", "llama3", "mistral", "gemma3"):
+        prompter = prompter_of(composed(f"model={name}"), tmp_path / name, monkeypatch)
+        template = exported(prompter)
+        user = {"role": "user", "content": "hola"}
+        system = {"role": "system", "content": "You are a pirate."}
+        expected = prompter.prompt([{"author": PERSON, "messages": ["hola"]}], AUTHOR)
+        assert rendered(prompter, template, [user], True) == expected
+        assert rendered(prompter, template, [system, user, system], True) == expected
+        other = {"tools": [tool], "enable_thinking": True, "date_string": "1 Jan 2031"}
+        assert rendered(prompter, template, [user], True, **other) == expected
+        if prompter.tags is None:
+            assert expected.count(prompter.system) == 1
+
+
+@pytest.mark.parametrize("name", ["smollm2", "gemma3"])
+def test_every_tag_of_a_bundled_tokenizer_is_written_as_words(name, composed):
+    params = composed(f"model={name}")
+    config = typed(params)
+    tokenizer = loading.load_tokenizer(config.model)
+    form = changed(config.format, max_context_chars=10**9)
+    prompter = prompts.prompter(tokenizer, config.model, form)
+    template = exported(prompter)
+    assert len(template) < 12_000  # characters: gemma3 has 6,400 tags
+    tags = [tag for tag in tags_of(prompter) if tag.strip()]
+    near = ["<unused6242>", "<unused007>", "<unused>", "<unused12", "<h7>", "<h0>", "</h1 >"]
+    texts = ["".join(tags), "▁▁▁▁▁ \n\n\n", *near, *tags[:60], *tags[-60:]]
+    messages = [{"role": "user", "content": [{"type": "text", "text": text} for text in texts]}]
+    expected = prompter.prompt([{"author": PERSON, "messages": texts}], AUTHOR)
+    assert rendered(prompter, template, messages, True) == expected
+    check(prompter, 40)
+
+
+def overlapping(tags, composed, tmp_path, monkeypatch):
+    params = composed("model=smollm2")
+    params["model"]["added_tokens"] = tags
+    return prompter_of(params, tmp_path, monkeypatch)
+
+
+def test_tags_within_tags_and_tags_that_the_space_makes(composed, tmp_path, monkeypatch):
+    tags = ["<go>", "< go>", "<  go>", "=<go>", "=x", "(=x=)", "--", "~1", "~2", "~3", "~10"]
+    prompter = overlapping(tags, composed, tmp_path, monkeypatch)
+    template = exported(prompter)
+    pieces = ["<go>", "=", "<", " ", "go>", "x", "(", ")", "-", "~", "1", "0", "4"]
+    draw = random.Random(5)
+    texts = ["".join(draw.choices(pieces, k=draw.randrange(12))) for _ in range(500)]
+    messages = [{"role": "user", "content": [{"type": "text", "text": text} for text in texts]}]
+    expected = prompter.prompt([{"author": PERSON, "messages": texts}], AUTHOR)
+    assert rendered(prompter, template, messages, True) == expected
+    assert "<   go>" in expected
+
+
+@pytest.mark.parametrize("tags", [["---"], ["+=-*", "-*+="]])
+def test_tags_that_overlap_each_other_are_refused(tags, composed, tmp_path, monkeypatch):
+    prompter = overlapping(tags, composed, tmp_path, monkeypatch)
+    with pytest.raises(UserError, match=re.escape(tags[0])):
+        exported(prompter)

@@ -27,6 +27,7 @@ COMMANDS = (
     "commands.compare",
     "commands.estimate",
     "commands.init",
+    "commands.replay",
     "export.model_card",
     "chat.terminal",
 )

@@ -21,6 +21,8 @@ from transformers import (
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from espejo.chat.conversation import Conversation
+from espejo.chat.decline import Blocklist
+from espejo.chat.local import LocalEngine
 from espejo.commands import estimate
 from espejo.formatting import labels, prompts
 from espejo.model import generation, hardware, loading
@@ -291,8 +293,9 @@ def test_a_config_goes_all_the_way(ready, tmp_path):
     assert replies(trained.model.eval()) == expected
     loading.save(trained.model, tokenizer, folder, manifest)
 
-    conversation = Conversation(folder, ready.generate)
-    pair = conversation.pair
+    engine = LocalEngine(folder)
+    conversation = Conversation(engine, ready.generate, Blocklist((), ""))
+    pair = engine.pair
     with pair.tuned() as tuned:
         assert replies(tuned) == expected
     for context, reply in EXAMPLES:
@@ -301,6 +304,7 @@ def test_a_config_goes_all_the_way(ready, tmp_path):
         ]
         list(conversation.reply())
         assert conversation.turns[-1] == {"author": "bot", "messages": reply}
+    engine.close()
 
     nats = {}
     whole = [labels.encode(tokenizer, *row, "text") for row in zip(texts, spans, strict=True)]

@@ -52,6 +52,7 @@ OTHERS = [
     ("clean.pii=keep", "clean"),
     ("clean.pseudonyms=NN_{n}", "clean statistics"),
     ("group.history=3", "group train"),  # the chat uses the same history
+    ("group.session_gap=2h", "group train"),  # ... and the same sessions
     ("filter.near_duplicates=0.8", "filter"),
     ("audit.canaries=1", "format predict"),
     ("espejo/training/sft.py", "train"),

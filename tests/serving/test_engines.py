@@ -27,7 +27,7 @@ from tests.helpers.workshop import environment
 FAKE = f"""#!{sys.executable}
 import json, os, sys
 with open(f"{{sys.argv[0]}}.calls", "a") as calls:
-    print(json.dumps([sys.argv[1:], dict(os.environ)]), file=calls)
+    print(json.dumps([sys.argv[1:], {{**os.environ, "PWD_OF_CALL": os.getcwd()}}]), file=calls)
 """
 # Ollama: its server answers, and is found running by the same program when it creates a model.
 OLLAMA = (
@@ -133,6 +133,16 @@ def test_llama_server_gets_the_newest_gguf_the_settings_and_a_key_in_its_environ
     assert env["LLAMA_ARG_CORS_ORIGINS"] == "localhost"
 
 
+def test_llama_server_ends_a_reply_at_the_tags_of_a_next_turn(project, composed):
+    tags = composed("format=turns")["format"]
+    for folder in ("model", "exports/gguf"):
+        manifests.write({**manifests.read(project / folder), "format": tags}, project / folder)
+    with served("--port", str(ports.choose()), programs=[("llama-server", FAKE)]):
+        [[arguments, _]] = calls("llama-server")
+    places = [place for place, name in enumerate(arguments) if name == "--reverse-prompt"]
+    assert {"[OTRO]", "[YO]"} <= {arguments[place + 1] for place in places}
+
+
 def test_vllm_gets_the_base_model_with_the_adapter_and_the_exported_template(project):
     manifest = manifests.read(project / "model")
     manifest["model"] |= {"source": "hub", "id": "an/id", "added_tokens": []}
@@ -174,7 +184,8 @@ def test_ollama_is_started_and_given_the_model(project):
     with served(*arguments, programs=[("ollama", OLLAMA)]) as (_, client):
         [[serve, env], [create, other]] = calls("ollama", 2)
     assert serve == ["serve"]
-    assert create == ["create", "espejo", "-f", "exports/ollama/Modelfile"]
+    assert create == ["create", "espejo", "-f", "Modelfile"]
+    assert Path(other["PWD_OF_CALL"]) == project / "exports" / "ollama"
     assert env["OLLAMA_HOST"] == other["OLLAMA_HOST"] == f"127.0.0.1:{port}"
     assert client["base_url"] == f'"http://127.0.0.1:{port}/v1"'
 

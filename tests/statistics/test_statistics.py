@@ -63,6 +63,26 @@ def cutter():
     return measures.Cutter(lambda texts: [len(text) for text in texts])
 
 
+def test_the_typical_pause_is_that_of_the_authors_turns_of_several_messages():
+    start = pd.Timestamp("2025-03-03 21:00")
+    turns = pd.DataFrame(
+        [
+            ("Juli", 0, ["hola"]),  # of one message: no pause
+            ("Juli", 10, ["hola", "che"]),  # 10 s
+            ("Juli", 40, ["a", "b", "c"]),  # 20 s each, on average
+            ("Juli", 300, ["a", "b"]),  # 300 s; the median of 10, 20 and 300 is 20
+            ("Cami", 2, ["a", "b"]),
+        ],
+        columns=["author", "seconds", "messages"],
+    )
+    turns["start"] = start
+    turns["end"] = start + pd.to_timedelta(turns.pop("seconds"), unit="s")
+    assert activity.typical_pause(turns, "Juli") == 20.0
+    assert activity.typical_pause(turns, "Nadie") is None
+    without_times = turns.assign(start=pd.NaT, end=pd.NaT)
+    assert activity.typical_pause(without_times, "Juli") is None
+
+
 def test_a_table_measured_by_hand():
     texts = ["Hola hola", "¡hola, HOLA!", "chau", "😀"]
     assert measures.measured([[text] for text in texts], cutter()) == {
