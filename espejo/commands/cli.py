@@ -258,9 +258,10 @@ def web(
 
     manifests.read(model)  # what is wrong is said before torch and Gradio are loaded, for seconds
     start.check_language(language)
+    settings = start.settings()
     listening = start.listen(host, port)
     password = start.password(host, os.environ)
-    start.web(model, listening, host, language, pause, password, open_, seed)
+    start.web(model, settings, listening, host, language, pause, password, open_, seed)
 
 
 @commands.command()

@@ -69,7 +69,7 @@ class Sessions:
         if len(self._sessions) > MAX_SESSIONS:
             others = [other for other in self._sessions if other != key]
             # One in which nothing was written, if there is: to open many pages drops no words.
-            empty = (other for other in others if not self._sessions[other].shown)
+            empty = (other for other in others if not self._sessions[other].exchanges)
             self.drop(next(empty, others[0]))
         return session
 

@@ -14,8 +14,12 @@ import psutil
 import typer
 from rich.console import Console
 
+from espejo.chat import decline
+from espejo.chat.decline import Blocklist
 from espejo.core import escaping
 from espejo.core.errors import UserError
+from espejo.core.stage import params
+from espejo.model.config import GenerateConfig
 
 LOOPBACK = ("127.0.0.1", "localhost")
 PASSWORD = "ESPEJO_PASSWORD"
@@ -117,6 +121,7 @@ def names(host: str) -> list[str]:
 
 def web(
     model: Path,
+    settings: tuple[GenerateConfig, Blocklist],
     listening: socket.socket,
     host: str,
     language: str | None,
@@ -139,6 +144,7 @@ def web(
 
     _serve(
         model,
+        settings,
         listening,
         console,
         ready,
@@ -166,11 +172,27 @@ def space(model: Path, environment: Mapping[str, str]) -> None:
     listening = listen("0.0.0.0", int(environment.get("PORT", 7860)))
     console = Console(highlight=False)
     # Behind the hub's server, which alone reaches the Space, no name can be bound to it anew.
-    _serve(model, listening, console, lambda: None, None, ["*"], password=secret, framed=True)
+    _serve(
+        model,
+        settings(),
+        listening,
+        console,
+        lambda: None,
+        None,
+        ["*"],
+        password=secret,
+        framed=True,
+    )
+
+
+def settings() -> tuple[GenerateConfig, Blocklist]:
+    """How replies are generated, and what is declined, by params.yaml."""
+    return params(GenerateConfig), decline.read()
 
 
 def _serve(
     model: Path,
+    settings: tuple[GenerateConfig, Blocklist],
     listening: socket.socket,
     console: Console,
     ready: Callable[[], None],
@@ -181,11 +203,6 @@ def _serve(
     """Load the model and serve its page; `options` are those of `server.application`."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before Gradio reads it
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
-    from espejo.chat import decline
-    from espejo.core.stage import params
-    from espejo.model.config import GenerateConfig
-
-    generate, blocklist = params(GenerateConfig), decline.read()
     with console.status("Loading the model …"):
         from transformers import set_seed
         from transformers.utils.logging import disable_progress_bar
@@ -197,7 +214,7 @@ def _serve(
         engine = LocalEngine(model)
         if seed is not None:
             set_seed(seed)
-        site = server.application(engine, generate, blocklist, hosts, **options)
+        site = server.application(engine, *settings, hosts, **options)
     ready()
     try:
         server.run(site, listening)

@@ -47,7 +47,9 @@ def wrong_with_espejo(arguments):
         if name not in inner:
             return f"no command {name}"
         command = inner[name]
-    options = {option for param in command.params for option in param.opts}
+    options = {
+        option for param in command.params for option in (*param.opts, *param.secondary_opts)
+    }
     unknown = [word for word in rest if word.startswith("-") and word not in options | {"--help"}]
     return f"no option {unknown}" if unknown else ""
 

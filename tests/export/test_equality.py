@@ -58,7 +58,8 @@ def everything(request, composed, tmp_path_factory):
         assert "was not measured" in gguf_files.write(trained, folder, "q8_0", None)[1]
     gguf_files.write_adapter(trained, folder, None)
     prompts = [
-        trained.prompter.prompt([{"author": "person", "messages": [text]}], "bot") for text in MESSAGES
+        trained.prompter.prompt([{"author": "person", "messages": [text]}], "bot")
+        for text in MESSAGES
     ]
     tokenizer = trained.prompter.tokenizer
     ids = [tokenizer(prompt, add_special_tokens=False)["input_ids"] for prompt in prompts]

@@ -49,13 +49,13 @@ def test_there_are_never_more_than_so_many_and_the_longest_idle_goes():
 def test_where_something_was_written_is_dropped_last():
     sessions = Sessions(object, Clock())
     written = sessions.get("written")
-    written.shown.append("a message")
+    written.exchanges.append("a message")
     for key in range(2 * MAX_SESSIONS):
         sessions.get(key)
     assert len(sessions) == MAX_SESSIONS
     assert sessions.get("written") is written
     for key in range(MAX_SESSIONS):  # each of them writes, the new one too
-        sessions.get(("new", key)).shown.append("a message")
+        sessions.get(("new", key)).exchanges.append("a message")
     assert len(sessions) == MAX_SESSIONS
-    assert sessions.get(("new", MAX_SESSIONS - 1)).shown
+    assert sessions.get(("new", MAX_SESSIONS - 1)).exchanges
     assert written.stop.is_set()
