@@ -13,6 +13,7 @@ pairs count, and for the whole reply processor seconds.
 # Import before torch: espejo sets how torch's threads wait, as in the chat.
 from espejo.chat.conversation import BOT, Conversation
 from espejo.chat.decline import Blocklist
+from espejo.chat.engine import Waiting
 from espejo.chat.local import LocalEngine
 
 # isort: split
@@ -22,7 +23,7 @@ import os
 import statistics
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -91,13 +92,18 @@ def in_chat(engine: LocalEngine, prompt: str) -> tuple[float, float, float]:
     """The same reply through the engine, as the first of a conversation."""
 
     def reply() -> float:
-        pieces = engine.pieces(prompt, GREEDY, object())
-        first = 0.0
-        for _ in pieces:
-            first = first or time.perf_counter()
-        return first or time.perf_counter()
+        return _first_text(engine.pieces(prompt, GREEDY, object()))
 
     return _timed(reply)
+
+
+def _first_text(pieces: Iterable[str | Waiting]) -> float:
+    """The time at which the first text of a reply came, which is read to its end."""
+    first = 0.0
+    for piece in pieces:
+        if isinstance(piece, str):
+            first = first or time.perf_counter()
+    return first or time.perf_counter()
 
 
 def pairs(engine: LocalEngine, prompts: Sequence[str]) -> dict[str, float]:
@@ -151,10 +157,7 @@ def llama_cpp(folder: Path, gguf: Path, prompts: Sequence[str]) -> dict[str, flo
         for prompt in [prompts[0], *prompts]:
 
             def reply(prompt: str = prompt) -> float:
-                first = 0.0
-                for _ in engine.pieces(prompt, GREEDY, object()):
-                    first = first or time.perf_counter()
-                return first or time.perf_counter()
+                return _first_text(engine.pieces(prompt, GREEDY, object()))
 
             rows.append(_timed(reply))
     finally:

@@ -579,12 +579,35 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, ("---",) * len(head), *rows))
 
 
+def chat_speed() -> str:
+    """The engine of the chat against transformers alone and llama.cpp, from benchmarks/chat.py."""
+    result = json.loads((ROOT / "docs" / "results" / "chat.json").read_text("utf-8"))
+    engine, llama, turns = result["engine"], result["llama_cpp"], result["ten_turns"]
+    rows = [
+        ("transformers alone (`generate`)", engine["first_token_bare"], engine["seconds_bare"]),
+        ("`espejo chat`", engine["first_token_chat"], engine["seconds_chat"]),
+        ("`espejo chat --engine llama.cpp`, GGUF f16", llama["first_token"], llama["seconds"]),
+    ]
+    table = "\n".join(f"| {name} | {first:.2f} s | {whole:.2f} s |" for name, first, whole in rows)
+    return (
+        f"| a reply of {result['tokens']} tokens | to the first token | whole |\n"
+        f"| --- | --- | --- |\n{table}\n\n"
+        f"Medians of {engine['pairs']} prompts of the demo's test, by `python -m benchmarks.chat` "
+        f"with {result['model']} on {result['cores']} cores ({result['processor']}). In pairs, the "
+        f"chat takes {engine['first_token_ratio']:.2f} times as long as transformers alone to the "
+        f"first token, and {engine['processor_seconds_ratio']:.2f} times its processor seconds.\n\n"
+        f"What was read once is not read again: a conversation of ten turns has "
+        f"{turns['conversation']} tokens, {turns['read']} went through the model, and reading each "
+        f"prompt anew would have taken {turns['prompts_read_anew']} for the prompts alone."
+    )
+
+
 FILLS: dict[str, Callable[[], str]] = {
     fill.__name__: fill
     for fill in (
         *(scores, judged, real_scores, real_judged, settings),
         *(experiments, novelty, stages, fuzz, originals, training, card_memory, card_halves),
-        *(dialogues_scores, questions_correctness, questions_outcomes),
+        *(dialogues_scores, questions_correctness, questions_outcomes, chat_speed),
     )
 }
 BILINGUAL: dict[str, Callable[[str], str]] = {"answers": answers}
