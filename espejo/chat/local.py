@@ -75,6 +75,8 @@ class LocalEngine:
         self._caches = OrderedDict()
         with self.pair.tuned() as model:
             config = model.config.get_text_config()
+            # An exported model names them; here the conversation ends a reply at its stops.
+            model.generation_config.stop_strings = None
         self.max_tokens: int = getattr(config, "max_position_embeddings", 2**31)
 
     def pieces(

@@ -8,9 +8,11 @@ from huggingface_hub import ModelCard
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 from typer.testing import CliRunner
 
+from espejo.chat.local import LocalEngine
 from espejo.commands.cli import commands
 from espejo.core.errors import UserError
 from espejo.export import llama_cpp, merged, ollama, targets
+from espejo.model import manifest as manifests
 from espejo.model.pair import ModelPair
 from tests.export.conftest import say, train
 from tests.helpers.configs import changed, typed
@@ -135,6 +137,20 @@ def test_generation_has_the_settings_and_every_stop(composed, bundled_tiny, tmp_
     assert config.stop_strings == ["[OTRO]", "[YO]"]
     greedy = merged.read(tmp_path / "trained", changed(typed(params).generate, temperature=0.0))
     assert not greedy.generation_config().do_sample
+
+
+def test_espejo_talks_to_an_exported_model_with_stop_strings(composed, bundled_tiny, tmp_path):
+    params = composed("model=smollm2", "model.precision=float32", "format=turns")
+    generate = changed(typed(params).generate, max_new_tokens=4)
+    trained = merged.read(train(params, tmp_path / "trained"), generate)
+    out = tmp_path / "out"
+    out.mkdir()
+    merged.write(trained, merged.load(trained), out)
+    manifests.write(merged.given_away(trained.manifest, whole=True), out)
+    assert GenerationConfig.from_pretrained(out).stop_strings  # for other programs
+    engine = LocalEngine(out)
+    assert list(engine.pieces("[OTRO]\nhola\n[YO]\n", generate, "a conversation"))
+    engine.close()
 
 
 def invoke(*arguments):
