@@ -101,7 +101,7 @@ def card(
             f"\n**This is a trial.** It learned from {amount}: its measures say nothing yet.\n"
         )
     base = escaping.markdown(model["id"])
-    revision = manifest.get("resolved_revision", model["revision"])  # older manifests lack some
+    revision = manifest.get("resolved_revision", model.get("revision"))  # older manifests lack some
     rows = {
         "base model": f"{base}, revision `{revision}`",
         "terms of the base model": package.terms if package else "those of its page on the hub",

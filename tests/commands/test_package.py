@@ -57,8 +57,10 @@ def test_what_is_imported_is_declared(folders, declared):
                 of = {canonicalize_name(package) for package in packages.get(name, [name])}
                 if not of & set(declared):
                     missing.add((name, file.name))
-    # The script for the calendars of all languages says itself how to install Babel.
-    assert {(name, file) for name, file in missing if name != "babel"} == set()
+    # The script for the calendars of all languages says itself how to install Babel; the client of
+    # Telegram is an extra; xllamacpp is in a folder of its own (requirements-llama-cpp.lock).
+    elsewhere = {"babel", "telegram", "xllamacpp"}
+    assert {(name, file) for name, file in missing if name not in elsewhere} == set()
 
 
 @pytest.fixture(scope="module")
