@@ -135,7 +135,7 @@ class _Terminal:
                 break
             except KeyboardInterrupt:
                 continue
-            if line.lower() in LEAVE:
+            if line.lower().removeprefix("/") in LEAVE:
                 break
             if line:
                 try:

@@ -71,9 +71,12 @@ def check(model: Path, manifest: Mapping, despite: str | None = None) -> Verdict
             f"Whether {model}/ may be shared is not known: {reason}. `dvc repro` measures it; to "
             f"export it all the same, add `--despite {NONE}`."
         )
+    way = "a whole run (`dvc exp run` without experiment=smoke) gives one"
+    if name != TRIAL:
+        way = "the report says why (reports/report.html)"
     raise UserError(
-        f"{model}/ is not exported: its verdict on sharing is {verdict.answer}. The report says "
-        f"why (reports/report.html); to export it all the same, add `--despite {name}`."
+        f"{model}/ is not exported: its verdict on sharing is {verdict.answer}; {way}. To export "
+        f"it all the same, add `--despite {name}`."
     )
 
 

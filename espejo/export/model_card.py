@@ -19,6 +19,7 @@ VERDICTS = {
     "pass_with_doubts": "nothing speaks against it, but too little was measured to be sure",
     "fail": "better not: a measure is above its limit",
     "none": "nobody knows: whether it repeats its training text was not measured",
+    "trial": "nobody knows: training was stopped after some steps, to try things out",
 }
 TRIAL = "a trial, which says nothing yet"
 REPEATS = "only where its table may be read, which it is meant to repeat"

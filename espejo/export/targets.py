@@ -107,8 +107,7 @@ _Written = tuple[list[str], list[str], bool]
 def _merged(trained: Trained, draft: Path, folder: Path, options: Options) -> _Written:
     merged.write(trained, merged.load(trained), draft, options.dtype)
     note = f"The weights are whole, in {options.dtype}."
-    serve = f"transformers serve {shlex.quote(str(folder))} --host 127.0.0.1 --device cpu"
-    return [f"An API on this machine: `{serve}`"], [note], True
+    return ["An API on this machine: `espejo serve --engine transformers`"], [note], True
 
 
 def _gguf(trained: Trained, draft: Path, folder: Path, options: Options) -> _Written:

@@ -97,7 +97,7 @@ def _llama_cpp(job: Job) -> None:
     command = [
         *llama_cpp.find(job.checkout),
         *llama_cpp.options(gguf, port, _CONTEXT),
-        *("--alias", NAME),
+        *("--alias", NAME, "--log-verbosity", "1"),  # errors: the key below stays in sight
         *(str(part) for setting in settings.items() for part in setting),
         *(part for stop in _tags(job.model) for part in ("--reverse-prompt", stop)),
     ]
@@ -213,7 +213,10 @@ ENGINES: Mapping[str, Callable[[Job], None]] = {
 
 def _say(what: str, port: int, key: str, model: str = NAME) -> None:
     """Print what a client of OpenAI's API needs: three lines."""
-    print(f"{what}, for this computer only, until Ctrl-C. For the client:")
+    print(
+        f"{what}, for this computer only, until Ctrl-C.\n"
+        "It loads for some seconds, in which a client gets status 503. For the client:"
+    )
     print(f'base_url="http://{ports.HOST}:{port}/v1"\napi_key="{key}"\nmodel="{model}"', flush=True)
 
 

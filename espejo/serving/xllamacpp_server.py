@@ -6,6 +6,7 @@ options and the variables of the environment that espejo sets.
 
 import argparse
 import os
+import signal
 import threading
 
 import xllamacpp
@@ -13,11 +14,14 @@ import xllamacpp
 
 def main() -> None:
     """Serve until this process is ended."""
+    # Ctrl-C ends it at once, also while the model is loaded, when Python cannot answer.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     parser = argparse.ArgumentParser()
     for name in ("--model", "--host", "--lora", "--alias", "--samplers"):
         parser.add_argument(name)
     for name in ("--port", "--ctx-size", "--parallel", "--n-predict", "--top-k", "--repeat-last-n"):
         parser.add_argument(name, type=int)
+    parser.add_argument("--log-verbosity", type=int)
     for name in ("--temp", "--top-p", "--min-p", "--repeat-penalty"):
         parser.add_argument(name, type=float)
     parser.add_argument("--reverse-prompt", action="append", default=[])
@@ -31,6 +35,8 @@ def main() -> None:
     params.n_ctx, params.n_parallel = options.ctx_size, options.parallel
     params.special, params.swa_full = options.special, options.swa_full
     params.ui = not options.no_webui
+    if options.log_verbosity is not None:
+        params.verbosity = options.log_verbosity
     params.antiprompt = options.reverse_prompt
     if options.alias:
         params.model_alias = {options.alias}

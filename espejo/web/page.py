@@ -113,6 +113,7 @@ def blocks(page: Page, language: str) -> gr.Blocks:
     ) -> AsyncIterator[tuple]:
         session = sessions.get(page.key(request))
         message = message[:MAX_CHARS]
+        box = ""  # emptied once: what is typed while the reply comes stays
         if message.strip():
             async with session.turn:
                 apply(session, settings)
@@ -121,10 +122,11 @@ def blocks(page: Page, language: str) -> gr.Blocks:
                 add(session, "person" if answer is None else "declined", message)
                 if answer is None:
                     async for _ in replies(session, beside, paced, again=False):
-                        yield "", *view(session)
+                        yield box, *view(session)
+                        box = gr.skip()
                 else:
                     add(session, "notice", f"{text('declined')} {answer}")
-        yield gr.skip() if session.exchanges else "", *view(session)
+        yield box, *view(session)
 
     async def regenerate(
         request: gr.Request, beside: bool, paced: bool, *settings: float

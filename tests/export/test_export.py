@@ -162,7 +162,7 @@ def test_the_command_writes_a_folder_that_names_nobody(project):
     assert ran.exit_code == 0, ran.output
     assert "Safe to share? pass: nothing speaks against it." in ran.output
     assert "merged: exports/merged, " in ran.output
-    assert "transformers serve exports/merged" in ran.output
+    assert "espejo serve --engine transformers" in ran.output
     folder = project / "exports" / "merged"
     card = ModelCard.load(folder / "README.md")
     assert card.data.library_name == "transformers"

@@ -7,7 +7,7 @@ from huggingface_hub import ModelCard
 from typer.testing import CliRunner
 
 from espejo.commands.cli import commands
-from espejo.export import model_card
+from espejo.export import gate, model_card
 from espejo.model import manifest as manifests
 
 
@@ -110,3 +110,11 @@ def test_the_command_writes_it_to_reports(manifest, tmp_path, monkeypatch):
     assert "Safe to share? fail: better not" in " ".join(ran.output.split())
     written = (tmp_path / "reports" / "model_card.md").read_text("utf-8")
     assert written == model_card.card(manifest, COUNTS, "fail")
+
+
+@pytest.mark.parametrize("name", ["pass", "pass_with_doubts", *gate.REFUSED])
+def test_every_verdict_that_despite_may_name_has_a_card(name, manifest):
+    assert f"`{name}`: " in model_card.card(manifest, COUNTS, name)
+    assert f"`{name}`: " in model_card.card(manifest, {}, name)  # metrics/train.json is missing
+    of_trial = COUNTS | {"learnt_texts": 4, "texts": 99}
+    assert "**This is a trial.**" in model_card.card(manifest, of_trial, name)

@@ -78,6 +78,23 @@ def test_as_on_a_phone_whole_messages_come_one_after_another(person, web):
     assert phone.texts("bot") == ["si", "dale, voy ya mismo"]
 
 
+def test_what_is_typed_while_a_reply_comes_stays_and_can_be_sent_then(person, web):
+    web.engine.go.clear()
+    phone = person().open()
+    phone.write("hola")
+    phone.see("eco d")
+    phone.page.fill("#box textarea", "y el finde?")
+    phone.page.press("#box textarea", "Enter")
+    web.engine.go.set()
+    phone.ready()
+    expect(phone.page.locator("#box textarea")).to_have_value("y el finde?")
+    phone.page.press("#box textarea", "Enter")
+    phone.see("eco de y el finde?")
+    phone.ready()
+    expect(phone.page.locator("#box textarea")).to_have_value("")
+    assert phone.texts("person") == ["hola", "y el finde?"]
+
+
 def test_stop_keeps_what_was_written_so_far(person, web):
     web.engine.go.clear()
     phone = person().open()
