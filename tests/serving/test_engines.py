@@ -93,8 +93,8 @@ def served(*arguments, programs=(), **more):
         command, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as process:
         try:
-            lines = [process.stdout.readline() for _ in range(4)]
-            yield process, dict(line.strip().split("=", 1) for line in lines[1:])
+            lines = [process.stdout.readline() for _ in range(5)]
+            yield process, dict(line.strip().split("=", 1) for line in lines[2:])
         finally:
             process.terminate()
 
