@@ -24,7 +24,10 @@ from espejo.commands import cli
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs" / "pictures"
-TYPED = ("hola juli, como va?", "que hiciste hoy?", "te gusta el mate?", "/base", "salir")
+TYPED = (
+    *("hola juli, como va?", "que hiciste hoy?", "te gusta el mate?"),
+    *("/set temperature 0.3", "/regenerate", "salir"),
+)
 SEED = 11
 # On the page: what is written, and the screens (file, language, with the base model, screen).
 WRITTEN = ("hola juli, como va?", "que hiciste hoy?", "nos vemos el viernes?")
