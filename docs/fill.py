@@ -16,6 +16,8 @@ from pathlib import Path
 import networkx as nx
 import yaml
 
+from docs import findings
+
 ROOT = Path(__file__).resolve().parent.parent
 # docs/licences.py fills its own page.
 PAGES = (
@@ -605,6 +607,7 @@ def chat_speed() -> str:
 FILLS: dict[str, Callable[[], str]] = {
     fill.__name__: fill
     for fill in (
+        *findings.FILLS,
         *(scores, judged, real_scores, real_judged, settings),
         *(experiments, novelty, stages, fuzz, originals, training, card_memory, card_halves),
         *(dialogues_scores, questions_correctness, questions_outcomes, chat_speed),

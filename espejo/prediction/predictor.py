@@ -117,12 +117,12 @@ class Predictor:
         with self.pair.base() as model:
             for name, shots in self.shots(test).items():
                 if any(shots):
-                    sums = self._sums(test, model, f"scoring base, {name}", shots)
+                    sums = self.sums(test, model, f"scoring base, {name}", shots)
                     parts.append(_loss_rows(sums, test, name))
         train = self.split("train")
         train = evenly_spaced(train[own_characters(train) > 0], self.config.membership_replies)
         for name, model in self.pair.both():
-            sums = self._sums(train, model, f"scoring {name}, train")
+            sums = self.sums(train, model, f"scoring {name}, train")
             parts.append(_loss_rows(sums, train, name))
         return pd.concat(parts, ignore_index=True)
 
@@ -144,7 +144,7 @@ class Predictor:
             unscored = [None] * (len(rows) - len(means))
             yield _loss_rows(sums, formatted, name, [*means, *unscored])
 
-    def _sums(
+    def sums(
         self,
         rows: pd.DataFrame,
         model: PreTrainedModel,

@@ -1,0 +1,356 @@
+"""The blocks of docs/findings.md: what each change of the settings does, from the runs on record.
+
+`python -m benchmarks.findings` makes the runs, `make docs` the page. The sentences that say what
+came out are chosen by the intervals, so that they cannot fall out of step with them.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from benchmarks.paired import Effect, bits, effect, training_variance
+
+ROOT = Path(__file__).resolve().parent.parent
+RUNS = ROOT / "docs" / "results" / "findings.jsonl"
+CONFIDENCE = 0.95
+USEFUL = 0.02  # bits per character: one in a hundred, less than which nobody would notice
+DEFAULTS = ("default", "the other model")  # runs with all settings as they come, of either model
+ELSEWHERE = ", another context"
+MODELS = {"gemma3": "Gemma 3 270M", "smollm2": "SmolLM2 135M"}
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question, in one sentence what was tried, and what to type for each change."""
+
+    title: str
+    tried: str
+    commands: Mapping[str, str]  # change -> command
+
+
+_FINDINGS = "python -m benchmarks.findings --only"
+QUESTIONS = (
+    Question(
+        "Does the similarity filter help?",
+        "The notebooks dropped training replies whose meaning is far from what was outcomes before "
+        "them: a cosine of sentence embeddings of 0.3 or less.",
+        {"similarity filter": "dvc exp run -S 'filter.similarity={encoder:bundled,least:0.3}'"},
+    ),
+    Question(
+        "Tags or roles?",
+        "SmolLM2 knows a chat template with roles (user, assistant); the notebooks for smaller "
+        "models wrote plain tags between turns instead.",
+        {"tags in place of roles": "dvc exp run -S model=smollm2 -S format=turns"},
+    ),
+    Question(
+        "How much of the conversation does it need?",
+        "By default it reads four turns before a reply; here none, one or eight, in training and "
+        "in the test.",
+        {
+            "no history": f"{_FINDINGS} history",
+            "history 1": "dvc exp run -S group.history=1",
+            "history 8": "dvc exp run -S group.history=8",
+        },
+    ),
+    Question(
+        "One reply a text, or several?",
+        "By default a training text holds up to eight replies of a conversation, so that what "
+        "they share is read once; the notebooks wrote one text for each reply.",
+        {"one reply a text": "dvc exp run -S format.replies_per_text=1 -S train.batch_size=8"},
+    ),
+    Question(
+        "Emoji, capitals and accents: kept or stripped?",
+        "The notebooks put training texts into lower case and dropped emoji and rare characters; "
+        "the test keeps what people really wrote.",
+        {"the notebooks' cleaning": f"{_FINDINGS} cleaning"},
+    ),
+    Question(
+        "Learn the replies only, or everything?",
+        "By default only the author's words are learnt; the notebooks learnt every token of the "
+        "text, the others' turns and the template too.",
+        {"loss on everything": "dvc exp run -S train.loss=text"},
+    ),
+    Question(
+        "How large must the adapters be?",
+        "The rank of LoRA's matrices is 16 by default; here 4 and 64, with alpha twice the rank.",
+        {
+            "rank 4": "dvc exp run -S train.rank=4 -S train.alpha=8",
+            "rank 64": "dvc exp run -S train.rank=64 -S train.alpha=128",
+        },
+    ),
+    Question(
+        "Adapters on what?",
+        "By default on the attention of every layer; here on all linear layers, and on attention "
+        "in the upper half of the layers only, which makes a step cheaper.",
+        {
+            "adapters on all linear layers": "dvc exp run -S 'train.targets=[q_proj,k_proj,v_proj,"
+            "o_proj,gate_proj,up_proj,down_proj]'",
+            "adapters in the upper half": "dvc exp run -S train.layers=9",
+        },
+    ),
+    Question(
+        "Which learning rate?",
+        "The default is 1e-3 for Gemma and 3e-3 for SmolLM2; here a third of it and three times "
+        "it.",
+        {
+            "a third of the rate": "dvc exp run -S train.learning_rate=3.3e-4",
+            "three times the rate": "dvc exp run -S train.learning_rate=3e-3",
+        },
+    ),
+    Question(
+        "One, two or three epochs?",
+        "By default each reply is learnt once; each training here ran to its end, where the "
+        "pipeline would have kept its best checkpoint.",
+        {
+            "2 epochs": "dvc exp run -S train.epochs=2",
+            "3 epochs": "dvc exp run -S train.epochs=3",
+        },
+    ),
+    Question(
+        "How many chats does it take?",
+        "A tenth and a third of the training sessions, evenly spread over time.",
+        {
+            "10 % of the data": f"{_FINDINGS} data",
+            "30 % of the data": f"{_FINDINGS} data",
+        },
+    ),
+)
+_WORDS = {
+    "lower": "it predicts the replies better",
+    "higher": "it predicts them worse",
+    "alike": f"it makes no difference of {USEFUL} bits or more",
+    "unclear": "whether it helps cannot be outcomes",
+}
+
+
+def runs(path: Path = RUNS) -> list[dict]:
+    """The runs on record."""
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+@dataclass(frozen=True)
+class Record:
+    """The runs on record, and what they say together."""
+
+    lines: Sequence[Mapping]
+
+    def of(self, chats: str, model: str, *changes: str) -> list[Mapping]:
+        """The runs of one of the `changes`, one a seed, in order of the seeds."""
+        key = chats, model
+        chosen = [
+            line
+            for line in self.lines
+            if (line["chats"], line["model"]) == key and line["change"] in changes
+        ]
+        return sorted(chosen, key=lambda line: line["seed"])
+
+    def pairs(self, change: str) -> list[tuple[str, str]]:
+        """The chats and models on which a `change` was tried and the defaults too."""
+        tried = {(row["chats"], row["model"]) for row in self.lines if row["change"] == change}
+        return sorted(pair for pair in tried if self.of(*pair, *DEFAULTS))
+
+    def training(self, chats: str, name: str = "tuned") -> tuple[float, int]:
+        """How much trainings on `chats` vary by the seed alone, all settings pooled."""
+
+        def key(line: Mapping) -> tuple[str, str]:
+            return line["model"], line["change"]
+
+        lines = [row for row in self.lines if row["chats"] == chats and name in row["own_nats"]]
+        return training_variance(
+            [
+                [bits(line["own_nats"][name], line["own_chars"]) for line in group]
+                for _, group in groupby(sorted(lines, key=key), key)
+            ]
+        )
+
+    def comparisons(self) -> int:
+        """How many differences the page shows: so many intervals hold together."""
+        changes = {change for question in QUESTIONS for change in question.commands}
+        return sum(len(self.pairs(change)) for change in changes)
+
+    def effect(self, change: str, chats: str, model: str) -> Effect:
+        """What a `change` does to the bits per character of the replies' own characters."""
+        return effect(
+            [line["own_nats"]["tuned"] for line in self.of(chats, model, change)],
+            [line["own_nats"]["tuned"] for line in self.of(chats, model, *DEFAULTS)],
+            self.of(chats, model, *DEFAULTS)[0]["own_chars"],
+            self.training(chats),
+            1 - (1 - CONFIDENCE) / self.comparisons(),
+        )
+
+    def seconds(self, change: str, chats: str, model: str) -> float:
+        """Processor seconds of training, as a multiple of what the defaults take."""
+        means = [
+            sum(line["processor_seconds"] for line in lines) / len(lines)
+            for lines in (self.of(chats, model, change), self.of(chats, model, *DEFAULTS))
+        ]
+        return means[0] / means[1]
+
+
+def findings() -> str:
+    """Each question whose runs are on record: what was tried, the differences, what they say."""
+    record = Record(runs())
+    parts = []
+    for question in QUESTIONS:
+        tried = [change for change in question.commands if record.pairs(change)]
+        if not tried:
+            continue
+        rows, outcomes = [], []
+        for change in tried:
+            for chats, model in record.pairs(change):
+                difference = record.effect(change, chats, model)
+                rows.append(
+                    (
+                        change,
+                        f"{chats}, {MODELS[model]}",
+                        _signed(difference),
+                        f"{difference.seeds}",
+                        f"{record.seconds(change, chats, model):.2f}",
+                    )
+                )
+                outcomes.append((change, chats, difference.verdict(USEFUL)))
+        commands = list(dict.fromkeys(question.commands[change] for change in tried))
+        heads = ("change", "chats, model", "bits per character", "trainings", "training time")
+        parts += [
+            f"### {question.title}",
+            f"{question.tried} {_sentence(outcomes)}",
+            table(heads, rows),
+            "```bash\n" + "\n".join(commands) + "\n```",
+        ]
+    return "\n\n".join(parts)
+
+
+def _sentence(outcomes: Sequence[tuple[str, str, str]]) -> str:
+    """What came out, in a sentence: the changes and chats of each verdict."""
+    several = len({change for change, _, _ in outcomes}) > 1
+    clauses = []
+    for verdict, words in _WORDS.items():
+        where = [
+            f"{change}, {chats}" if several else chats
+            for change, chats, outcome in outcomes
+            if outcome == verdict
+        ]
+        if where:
+            clauses.append(f"{words} ({'; '.join(where)})")
+    sentence = "; ".join(clauses)
+    return f"**{sentence[0].upper()}{sentence[1:]}.**"
+
+
+def _signed(difference: Effect) -> str:
+    ends = f"[{difference.low:+.3f}, {difference.high:+.3f}]"
+    return f"{difference.value:+.3f} {ends}"
+
+
+def findings_examples() -> str:
+    """The base and the tuned model with examples of the author in the prompt."""
+    record = Record(runs())
+    rows = []
+    for chats, model in record.pairs("default"):
+        lines = record.of(chats, model, "default")[:1]  # the one with examples
+        chars, training = lines[0]["own_chars"], record.training(chats)
+        names = [name for name in lines[0]["own_nats"] if not name.endswith(ELSEWHERE)]
+        tuned = [line["own_nats"]["tuned"] for line in lines]
+        confidence = 1 - (1 - CONFIDENCE) / ((len(names) - 1) * len(record.pairs("default")))
+        for name in names:
+            nats = [line["own_nats"][name] for line in lines]
+            value = sum(bits(each, chars) for each in nats) / len(nats)
+            # Of one and the same training, so that only the sessions vary ...
+            varies = training if name.startswith("base") else (0.0, training[1])
+            difference = effect(nats, tuned, chars, varies, confidence)
+            rows.append(
+                (
+                    f"{chats}, {MODELS[model]}",
+                    name,
+                    f"{value:.3f}",
+                    "" if name == "tuned" else _signed(difference),
+                )
+            )
+    heads = ("chats, model", "in the prompt", "bits per character", "against the tuned model alone")
+    return table(heads, rows)
+
+
+def findings_context() -> str:
+    """How many bits a reply's own context saves, against that of another conversation."""
+    record = Record(runs())
+    rows = []
+    lines_of = [
+        (chats, model, change)
+        for change in dict.fromkeys(line["change"] for line in record.lines)
+        for chats, model in record.pairs(change)
+        if "tuned" + ELSEWHERE in record.of(chats, model, change)[0]["own_nats"]
+    ]
+    confidence = 1 - (1 - CONFIDENCE) / max(1, len(lines_of))
+    for chats, model, change in lines_of:
+        lines = record.of(chats, model, change)
+        for name in ("base", "tuned") if change in DEFAULTS else ("tuned",):
+            saved = effect(
+                [line["own_nats"][name + ELSEWHERE] for line in lines],
+                [line["own_nats"][name] for line in lines],
+                lines[0]["own_chars"],
+                (0.0, 1),
+                confidence,
+            )
+            what = "defaults" if change in DEFAULTS else change
+            row = f"{chats}, {MODELS[model]}", f"{name}: {what}", _signed(saved)
+            rows.append((*row, f"{saved.seeds}"))
+    heads = ("chats, model", "", "bits per character that its own context saves", "trainings")
+    return table(heads, rows)
+
+
+def findings_models() -> str:
+    """Both bundled models on all chats, with all settings as they come."""
+    record = Record(runs())
+    rows = []
+    for chats in dict.fromkeys(line["chats"] for line in record.lines):
+        for model in MODELS:
+            lines = record.of(chats, model, *DEFAULTS)
+            if lines:
+                base, tuned = (
+                    [bits(line["own_nats"][name], line["own_chars"]) for line in lines]
+                    for name in ("base", "tuned")
+                )
+                rows.append(
+                    (
+                        chats,
+                        MODELS[model],
+                        f"{sum(base) / len(base):.3f}",
+                        f"{sum(tuned) / len(tuned):.3f}",
+                        f"{len(lines)}",
+                    )
+                )
+    return table(("chats", "model", "base", "tuned", "trainings"), rows)
+
+
+def findings_runs() -> str:
+    """How many runs there are, on what, and how much trainings differ by the seed alone."""
+    record = Record(runs())
+    sessions = {
+        line["chats"]: (line["replies"], len(line["own_chars"]))
+        for line in record.lines
+        if line["change"] == "default"
+    }
+    spread = {chats: record.training(chats)[0] ** 0.5 for chats in sessions}
+    rows = [
+        (chats, f"{replies}", f"{scored}", f"{spread[chats]:.4f}")
+        for chats, (replies, scored) in sessions.items()
+    ]
+    hours = sum(line["processor_seconds"] for line in record.lines) / 3600
+    processors = " and ".join(sorted({line["processor"] for line in record.lines}))
+    heads = ("chats", "replies learnt", "sessions scored", "spread between trainings, bits")
+    return (
+        f"{len(record.lines)} trainings, {hours:.1f} hours of processor time for training alone, "
+        f"on {processors}. The {record.comparisons()} differences below hold together: each has an "
+        f"interval of {1 - (1 - CONFIDENCE) / record.comparisons():.2%}.\n\n{table(heads, rows)}"
+    )
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    return "\n".join(f"| {' | '.join(row)} |" for row in (heads, ["---"] * len(heads), *rows))
+
+
+FILLS: tuple[Callable[[], str], ...] = (
+    *(findings, findings_examples, findings_context, findings_models, findings_runs),
+)

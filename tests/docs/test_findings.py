@@ -1,0 +1,178 @@
+"""The differences of docs/findings.md: by hand, by simulation, in step with the page's words."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from benchmarks import findings as benchmark
+from benchmarks import paired
+from docs import findings
+from tests.helpers.configs import typed
+from tests.helpers.workshop import ROOT
+
+BIT = math.log(2)  # nats
+
+
+def test_bits_are_of_all_sessions_together():
+    # 3 + 5 bits on 4 characters, not the mean of 3 / 1 and 5 / 3.
+    assert paired.bits({"a": 3 * BIT, "b": 5 * BIT}, {"a": 1, "b": 3}) == pytest.approx(2.0)
+
+
+def test_trainings_vary_around_the_mean_of_their_own_setting():
+    # (1, 3): squares 1 + 1; (10, 10, 13): mean 11, squares 1 + 1 + 4; a single one says nothing.
+    assert paired.training_variance([(1, 3), (10, 10, 13), (7,)]) == (8 / 3, 3)
+
+
+def test_trainings_without_a_second_seed_have_no_spread():
+    with pytest.raises(ValueError, match="two seeds"):
+        paired.training_variance([(1.0,), (2.0,)])
+
+
+def test_an_effect_by_hand():
+    # Two sessions of 10 characters; the change costs 2 bits in one and 4 in the other, with one
+    # training each: the mean is 6 / 20. Residuals of -1 and +1 bit: 2 * 2 / 1 / 20² = 0.01 from
+    # the sessions, and 2 * 0.005 from the trainings. Degrees of freedom: 0.02² / (0.01² / 1 +
+    # 0.01² / 1) = 2, whose t at 95 % is 4.30265.
+    chars = {"a": 10.0, "b": 10.0}
+    default = [{"a": 5 * BIT, "b": 7 * BIT}]
+    changed = [{"a": 7 * BIT, "b": 11 * BIT}]
+    effect = paired.effect(changed, default, chars, (0.005, 1), 0.95)
+    half = 4.30265 * math.sqrt(0.02)
+    assert effect.value == pytest.approx(0.3)
+    assert (effect.low, effect.high) == pytest.approx((0.3 - half, 0.3 + half), rel=1e-5)
+    assert (effect.seeds, effect.sessions) == (1, 2)
+
+
+def test_more_seeds_make_the_training_s_part_smaller():
+    chars = {str(session): 10.0 for session in range(20)}
+    noise = np.random.default_rng(0).normal(size=20)
+    default = {str(session): 20.0 for session in range(20)}
+    changed = {str(session): 20.0 + noise[session] for session in range(20)}
+    widths = []
+    for seeds in (1, 4):
+        effect = paired.effect([changed] * seeds, [default] * seeds, chars, (0.01, 30), 0.95)
+        widths.append(effect.high - effect.low)
+    assert widths[1] < widths[0]
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.02])
+def test_intervals_hold_the_true_difference_as_often_as_they_say(spread):
+    # Sessions differ in how much a change helps, trainings in how well they went; the truth is 0.1.
+    random, hits, rounds = np.random.default_rng(5), 0, 400
+    for _ in range(rounds):
+        size = random.integers(50, 300, 20)
+        chars = {str(session): float(count) for session, count in enumerate(size)}
+        by_session = random.normal(0.1, 0.05, 20)
+        runs = []
+        for _ in range(3):
+            shift = by_session + random.normal(0, spread) + random.normal(0, 0.01, 20)
+            runs.append({str(i): float(shift[i] * size[i] * BIT) for i in range(20)})
+        plain = []
+        for _ in range(3):
+            level = random.normal(0, spread) + random.normal(0, 0.01, 20)
+            plain.append({str(i): float(level[i] * size[i] * BIT) for i in range(20)})
+        others = random.normal(0, spread, (10, 3))  # settings from which the spread is known
+        training = paired.training_variance(others.tolist()) if spread else (0.0, 1)
+        effect = paired.effect(runs, plain, chars, training, 0.95)
+        # Weighted by characters, the true difference of these sessions' like is 0.1.
+        hits += effect.low <= 0.1 <= effect.high
+    assert 0.92 <= hits / rounds <= 0.995
+
+
+@pytest.mark.parametrize(
+    ("ends", "verdict"),
+    [
+        ((-0.3, -0.1), "lower"),
+        ((0.001, 0.1), "higher"),
+        ((-0.01, 0.01), "alike"),
+        ((-0.01, 0.03), "unclear"),
+    ],
+)
+def test_what_an_interval_says(ends, verdict):
+    assert paired.Effect(0.0, *ends, seeds=3, sessions=20).verdict(0.02) == verdict
+
+
+def line(chats, change, seed, nats, **more):
+    """A run on record of two sessions with ten characters each."""
+    return {
+        "chats": chats,
+        "model": "gemma3",
+        "change": change,
+        "seed": seed,
+        "own_nats": {"tuned": {"1": nats[0], "2": nats[1]}},
+        "own_chars": {"1": 10.0, "2": 10.0},
+        "processor_seconds": 100.0,
+        **more,
+    }
+
+
+def test_a_change_is_compared_with_the_defaults_on_the_same_chats():
+    record = findings.Record(
+        [
+            line("demo", "default", 1, (10 * BIT, 10 * BIT)),
+            line("demo", "default", 2, (10 * BIT, 12 * BIT)),
+            line("other", "default", 1, (90 * BIT, 90 * BIT)),
+            line("demo", "rank 4", 1, (12 * BIT, 12 * BIT), processor_seconds=50.0),
+        ]
+    )
+    # 24 bits on 20 characters against (20 + 22) / 2.
+    assert record.effect("rank 4", "demo", "gemma3").value == pytest.approx(0.15)
+    assert record.seconds("rank 4", "demo", "gemma3") == 0.5
+    assert record.comparisons() == 1  # so the interval is one of 95 %
+    # The two defaults: 1.0 and 1.1 bits.
+    assert record.training("demo") == (pytest.approx(0.005), 1)
+
+
+def test_the_sentence_says_which_change_did_what():
+    sentence = findings._sentence(
+        [("rank 4", "demo", "higher"), ("rank 64", "demo", "alike"), ("rank 4", "x", "higher")]
+    )
+    assert sentence == (
+        "**It predicts them worse (rank 4, demo; rank 4, x); it makes no difference of 0.02 bits "
+        "or more (rank 64, demo).**"
+    )
+
+
+def test_the_page_and_the_benchmark_ask_the_same():
+    tried = {
+        change
+        for question, changes in benchmark.CHANGES.items()
+        for change in changes
+        if question not in (benchmark.DEFAULT, "model")
+    }
+    told = {change for question in findings.QUESTIONS for change in question.commands}
+    assert told == tried
+
+
+def test_every_run_composes_and_differs_from_the_defaults_in_what_it_says(monkeypatch):
+    runs = [run for run in benchmark.runs(["demo", "public"], []) if run.seed == 1]
+    assert len(runs) == len(set(runs))
+    config = {
+        run: typed(benchmark.composed(benchmark.settings(run, ROOT / "data/raw/demo")))
+        for run in runs
+    }
+    default = config[benchmark.Run("demo", "gemma3", "default", 1)]
+    assert (default.group.validation, default.train.evals_per_run) == (0.3, 1)
+
+    def of(change, chats="demo", model="gemma3"):
+        return config[benchmark.Run(chats, model, change, 1)]
+
+    assert of("rank 4").train.rank == 4
+    assert of("adapters in the upper half").train.layers == 9
+    assert of("adapters in the upper half", "public", "smollm2").train.layers == 15
+    assert of("three times the rate").train.learning_rate == pytest.approx(3e-3)
+    assert of("three times the rate", "public", "smollm2").train.learning_rate == pytest.approx(
+        9e-3
+    )
+    assert of("similarity filter").filter.similarity.least == 0.3
+    assert of("tags in place of roles", model="smollm2").format.name == "turns"
+    assert of("history 8").group.history == 8
+
+
+def test_the_runs_on_record_quote_nobody():
+    for run in findings.runs():
+        numbers = [run["own_chars"], *run["own_nats"].values()]
+        assert all(key.isdigit() for sums in numbers for key in sums)
+        assert set(run) == set(json.loads(json.dumps(findings.runs()[0])))
