@@ -72,7 +72,7 @@ def _inside(first: Mapping, second: Mapping) -> bool | None:
     if "low" not in first:
         return None
     pairs = ((first, second), (second, first))
-    return all(one["low"] <= other["value"] <= one["high"] for one, other in pairs)
+    return all(measured["low"] <= other["value"] <= measured["high"] for measured, other in pairs)
 
 
 def disagreements(first: Mapping, second: Mapping) -> Iterator[str]:
