@@ -118,7 +118,7 @@ def read(path: Path) -> Repeated | None:
             return None
         spreads = {key: Spread(**each) for key, each in content.pop("spreads").items()}
         return Repeated(setup=Setup(**content.pop("setup")), spreads=spreads, **content)
-    except (UserError, TypeError, AttributeError) as error:
+    except (UserError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"{path} is not what `espejo repeat` wrote: `git checkout {path}` brings back that of "
             "the last commit."

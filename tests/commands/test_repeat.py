@@ -1,4 +1,4 @@
-"""`espejo repeat`: experiments that differ in the seed, in a small project with a quick pipeline."""
+"""`espejo repeat`: experiments that differ in the seed, in a small project of its own."""
 
 import json
 import shutil
