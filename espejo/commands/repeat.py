@@ -219,7 +219,9 @@ def _write(planned: Plan, seeds: Sequence[int]) -> repeats.Repeated:
         for commit in commits
     ]
     confidence = planned.params["evaluate"]["confidence"]
-    result = repeats.repeated(planned.name, runs, confidence)
+    data = planned.params["data"]
+    of = data["dataset"] or data["raw"]
+    result = repeats.repeated(planned.name, of, runs, confidence)
     repeats.write(result, RESULT)
     files.write(page(result, planned, seeds, runs), PAGE)
     return result

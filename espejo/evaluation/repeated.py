@@ -76,12 +76,15 @@ class Repeated:
     """What `espejo repeat` measured."""
 
     name: str  # of its experiments, but for the seed
+    data: str  # the folder, or the id of a data set on the hub
     confidence: float
     setup: Setup
     spreads: Mapping[str, Spread]  # by headline
 
 
-def repeated(name: str, runs: Sequence[tuple[Mapping, Mapping]], confidence: float) -> Repeated:
+def repeated(
+    name: str, data: str, runs: Sequence[tuple[Mapping, Mapping]], confidence: float
+) -> Repeated:
     """The spread of `runs`: metrics/eval.json and metrics/train.json of each training.
 
     A measure that one of them lacks is left out.
@@ -99,7 +102,7 @@ def repeated(name: str, runs: Sequence[tuple[Mapping, Mapping]], confidence: flo
         trained["steps"],
         trained["trainable_parameters"],
     )
-    return Repeated(name, confidence, setup, spreads)
+    return Repeated(name, data, confidence, setup, spreads)
 
 
 def write(result: Repeated, path: Path) -> None:

@@ -227,7 +227,7 @@ def test_compare_says_which_differences_another_training_may_make(tmp_path, monk
     assert compare.chance_lines(rows) == []  # nothing was measured
     trained = {"steps": 78, "trainable_parameters": 9}
     runs = [(row("", bits).scores, trained) for bits in (2.49, 2.50, 2.51)]
-    repeats.write(repeats.repeated("mine", runs, 0.95), compare.REPEATED)
+    repeats.write(repeats.repeated("mine", "data/raw/demo", runs, 0.95), compare.REPEATED)
     # By hand: sd 0.01; t of two degrees of freedom at 97.5 % is 4.3027; times the root of 2.
     margin = repeats.read(compare.REPEATED).spreads["own_bits"].margin
     assert margin == pytest.approx(0.060849, abs=1e-6)

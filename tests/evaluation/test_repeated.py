@@ -56,11 +56,12 @@ def runs(*bits, base=2.94):
 def test_a_measure_that_a_training_lacks_is_left_out():
     pair = runs(2.5, 2.6)
     pair[0][0]["style"] = {"told_apart": {"tuned": reported.interval(0.8)}}
-    assert set(repeats.repeated("x", pair, 0.95).spreads) == {"own_bits", "gain", "mrr"}
+    spreads = repeats.repeated("x", "data/raw/demo", pair, 0.95).spreads
+    assert set(spreads) == {"own_bits", "gain", "mrr"}
 
 
 def test_it_holds_for_the_same_test_base_model_and_training_only():
-    setup = repeats.repeated("x", runs(2.5, 2.6), 0.95).setup
+    setup = repeats.repeated("x", "data/raw/demo", runs(2.5, 2.6), 0.95).setup
     ((same, _),) = runs(2.2)
     assert setup.same_test(same)
     ((other_precision, _),) = runs(2.2, base=2.943)
@@ -76,7 +77,7 @@ def test_it_holds_for_the_same_test_base_model_and_training_only():
 
 def test_what_is_written_is_read_again(tmp_path):
     path = tmp_path / "metrics" / repeats.FILE
-    result = repeats.repeated("gemma3-abc", runs(2.5, 2.75), 0.95)
+    result = repeats.repeated("gemma3-abc", "data/raw/demo", runs(2.5, 2.75), 0.95)
     repeats.write(result, path)
     again = repeats.read(path)
     assert (again.name, again.setup) == (result.name, result.setup)

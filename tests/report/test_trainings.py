@@ -31,7 +31,7 @@ def repeated(tmp_path):
     runs = [
         (scores(tuned, told), TRAINED) for tuned, told in ((2.49, 0.6), (2.5, 0.8), (2.51, 0.9))
     ]
-    repeats.write(repeats.repeated("gemma3-abc", runs, 0.95), path)
+    repeats.write(repeats.repeated("gemma3-abc", "data/raw/demo", runs, 0.95), path)
     return path
 
 
@@ -57,7 +57,7 @@ def test_differences_that_another_training_may_make_are_named(language, repeated
 def test_where_each_difference_is_larger_it_says_so(tmp_path):
     path = tmp_path / repeats.FILE
     runs = [(scores(tuned), TRAINED) for tuned in (2.49, 2.5, 2.51)]
-    repeats.write(repeats.repeated("x", runs, 0.95), path)
+    repeats.write(repeats.repeated("x", "data/raw/demo", runs, 0.95), path)
     (section,) = trainings.section(scores(), TRAINED, path, Wording("en"))
     assert section.blocks[-1].text.startswith("Each difference from the base model is larger")
 
@@ -90,7 +90,7 @@ def test_the_stage_writes_it_into_both_pages(tmp_path, monkeypatch):
     assert not any(heading in page.read_text("utf-8") for page in pages)
     measured = metrics.read(folder / "metrics" / "eval.json")
     metrics.write(TRAINED, folder / "metrics" / "train.json")
-    result = repeats.repeated("x", [(measured, TRAINED)] * 2, 0.95)
+    result = repeats.repeated("x", "data/raw/demo", [(measured, TRAINED)] * 2, 0.95)
     repeats.write(result, folder / "metrics" / repeats.FILE)
     stage.main(*arguments)
     assert all(heading in page.read_text("utf-8") for page in pages)
