@@ -5,9 +5,9 @@
 
 The demo's numbers may be committed: those files whose MD5 stands in a dvc.lock that was made from
 the demo, or from the other invented data; metrics/repeat.json says itself of which data it is.
-`dvc exp run` stores own numbers as commits of this clone
-(refs/exps): it runs no hooks, and `git push` does not send them. This file imports the standard
-library alone, so that any Python can run it.
+`dvc exp run` stores own numbers as commits of this clone (refs/exps): it runs no hooks, and `git
+push` does not send them. This file imports the standard library alone, so that any Python can run
+it.
 """
 
 import hashlib
