@@ -17,6 +17,10 @@ import networkx as nx
 import yaml
 
 from docs import findings
+from benchmarks import processors
+from espejo.evaluation import repeated as repeats
+from espejo.report import trainings
+from espejo.report.wording import Wording
 
 ROOT = Path(__file__).resolve().parent.parent
 # docs/licences.py fills its own page.
@@ -604,6 +608,39 @@ def chat_speed() -> str:
     )
 
 
+def repeated() -> str:
+    """How much training itself moves the demo's numbers, from metrics/repeat.json."""
+    result, wording = repeats.read(ROOT / "metrics" / repeats.FILE), Wording("en")
+    if result is None:
+        return "Not measured yet: `espejo repeat --seeds 5`."
+    scores, trained = (
+        json.loads((ROOT / "metrics" / f"{name}.json").read_text("utf-8"))
+        for name in ("eval", "train")
+    )
+    sections = trainings.section(scores, trained, ROOT / "metrics" / repeats.FILE, wording)
+    verdict = sections[0].blocks[-1].text if sections else ""
+    return f"{trainings.table(result, scores, wording)}\n\n{verdict}".rstrip()
+
+
+def two_processors() -> str:
+    """The demo's numbers in two precisions, from docs/results/processors/."""
+    if not (processors.RESULTS / processors.RUNS[1] / "eval.json").is_file():
+        return "Not measured yet: `python -m benchmarks.processors --folder DIR --emulate`."
+    rows = processors.compared(*map(processors.recorded, processors.RUNS))
+    agrees = {True: "yes", False: "**no**", None: "no interval"}
+    names = Wording("en").group("trainings.names")
+    names |= {
+        f"likelihood_{model}": f"bits per character, own, of the {model} model: within "
+        f"{processors.MAX_BITS}"
+        for model in ("base", "tuned")
+    }
+    cells = [
+        (names[row.name], _interval(row.first), _interval(row.second), agrees[row.agrees])
+        for row in rows
+    ]
+    return _table(("measure", *(f"`{run}`" for run in processors.RUNS), "agrees"), cells)
+
+
 FILLS: dict[str, Callable[[], str]] = {
     fill.__name__: fill
     for fill in (
@@ -611,6 +648,7 @@ FILLS: dict[str, Callable[[], str]] = {
         *(scores, judged, real_scores, real_judged, settings),
         *(experiments, novelty, stages, fuzz, originals, training, card_memory, card_halves),
         *(dialogues_scores, questions_correctness, questions_outcomes, chat_speed),
+        *(repeated, two_processors),
     )
 }
 BILINGUAL: dict[str, Callable[[str], str]] = {"answers": answers}

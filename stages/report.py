@@ -10,13 +10,14 @@ from pathlib import Path
 from espejo.core import escaping, files, metrics, tables
 from espejo.core.stage import params, run
 from espejo.evaluation import questions
+from espejo.evaluation import repeated as repeats
 from espejo.evaluation.config import EvaluateConfig
 from espejo.model.config import ModelConfig
 from espejo.plots import activity, evaluation, training
 from espejo.plots.style import read_csv, save
 from espejo.plots.wordcloud import wordcloud
 from espejo.prediction.config import PredictConfig
-from espejo.report import contents, page, samples, sections, verdicts
+from espejo.report import contents, page, samples, sections, trainings, verdicts
 from espejo.report.config import ReportConfig
 from espejo.report.wording import Wording
 
@@ -75,6 +76,7 @@ def main(data: Path, metrics_dir: Path, plots_dir: Path, reports_dir: Path) -> N
     if trial := verdicts.trial(trained, wording):
         lead, answers = f"**{trial}** {lead}", verdicts.undecided(answers, wording)
     parts = contents.parts(scores, accounts, replies, tested, giveaways, wording, evaluate)
+    parts += trainings.section(scores, trained, metrics_dir / repeats.FILE, wording)
     pictures = {f"{name}.png": (plots_dir / f"{name}.png").read_bytes() for name in figures}
     files.write(page.html(wording, lead, answers, parts, pictures), reports_dir / "report.html")
     files.write(page.markdown(wording, lead, answers, parts), reports_dir / "report.md")

@@ -431,6 +431,29 @@ def forget(
 
 
 @commands.command()
+def repeat(
+    seeds: Annotated[int, typer.Option(min=2, help="Trainings, with the seeds 1, 2 …")] = 5,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set-param",
+            "-S",
+            metavar="KEY=VALUE",
+            help="As `dvc exp run` takes them: on your own chats `-S data=mine`. Repeatable.",
+        ),
+    ] = None,
+) -> None:
+    """Train again with other seeds, to see how much training itself moves the numbers.
+
+    Each training is an experiment, one after another; what ran already is not run again. Writes
+    reports/repeat.md and metrics/repeat.json, which `espejo compare` and the report use.
+    """
+    from espejo.commands import repeat as repeating
+
+    repeating.main(seeds, settings or [])
+
+
+@commands.command()
 def compare() -> None:
     """All experiments at hand in one table; in reports/compare.md all of it, and their replies."""
     from rich.box import SIMPLE
@@ -456,6 +479,8 @@ def compare() -> None:
     if of_several := comparison.several_chats(experiments):
         Console().print(Text(escaping.terminal(of_several)))  # breaks between words
     for line in comparison.settings_lines(experiments):
+        Console().print(Text(escaping.terminal(line)))
+    for line in comparison.chance_lines(experiments):
         Console().print(Text(escaping.terminal(line)))
     print(comparison.LEGEND)
     if correct:

@@ -22,6 +22,8 @@ from matplotlib.figure import Figure
 
 from espejo.core import escaping, faults, files, tables
 from espejo.core.errors import UserError, not_made_yet
+from espejo.evaluation import repeated as repeats
+from espejo.evaluation.headlines import HEADLINES
 from espejo.plots.style import BASE, TUNED, save
 from espejo.report import verdicts
 from espejo.report.wording import Wording
@@ -66,6 +68,16 @@ SECTIONS = (
     *("predict", "evaluate"),
 )
 MAX_SETTINGS = 4  # named for an experiment
+REPEATED = Path("metrics") / repeats.FILE
+# Headlines by which experiments are compared: name in the terminal, and higher for a better value.
+_GOODNESS: Mapping[str, tuple[str, Callable[[float], float]]] = {
+    "own_bits": ("bits/char", lambda value: -value),
+    "author_score": ("author", lambda value: value),
+    "told_apart": ("told apart (AUC)", lambda value: -abs(value - 0.5)),
+    "mrr": ("MRR", lambda value: value),
+    "facts_held": ("facts held", lambda value: value),
+    "chrf": ("chrF", lambda value: value),
+}
 _BITS, _DASH, _WORDING = "own_bits_per_character", "–", Wording("en")
 
 
@@ -253,6 +265,35 @@ def settings_lines(experiments: Sequence[Experiment]) -> list[str]:
     return ["Settings that differ:", *lines] if lines else []
 
 
+def chance_lines(experiments: Sequence[Experiment]) -> list[str]:
+    """Which experiments differ from the best one by less than two trainings with other seeds do.
+
+    A head, and a line for each measure; nothing where `espejo repeat` measured no spread, or where
+    fewer than two of the experiments are of the test and the base model that it was measured on.
+    """
+    result = repeats.read(REPEATED) if REPEATED.is_file() else None
+    if result is None:
+        return []
+    alike = [each for each in experiments if result.setup.same_test(each.scores)]
+    lines = []
+    for key, (label, goodness) in _GOODNESS.items():
+        measured = [(each.name, each.measure(*HEADLINES[key]).get("value")) for each in alike]
+        values = [(name, value) for name, value in measured if value is not None]
+        if key not in result.spreads or len(values) < 2:
+            continue
+        margin = result.spreads[key].margin
+        best, highest = max(values, key=lambda pair: goodness(pair[1]))
+        others = [pair for pair in values if pair != (best, highest)]
+        close = [name for name, value in others if abs(value - highest) <= margin]
+        text = f"no difference from {', '.join(close)}" if close else "ahead of all others"
+        lines.append(f"  {label}: {best} is best; {text} (margin {_WORDING.number(margin, 3)})")
+    head = (
+        "What another training may change (`espejo repeat`), of rows on the same chats and base "
+        f"model as {result.name}:"
+    )
+    return [head, *lines] if lines else []
+
+
 def several_chats(experiments: Sequence[Experiment]) -> str:
     """A sentence where the experiments are of different chats; "" where all are of the same."""
     chats = list(dict.fromkeys(each.names[2] for each in experiments if each.names[2] != _DASH))
@@ -416,6 +457,7 @@ def page(experiments: Sequence[Experiment]) -> str:
         "compares models with the same tokenizer only, and nothing compares different chats.",
         *filter(None, [escaping.markdown(several_chats(experiments))]),
         escaping.table(HEADS, numbers),
+        *_listed(chance_lines(experiments)),
         *(["## Answers to questions", escaping.table(CORRECT_HEADS, correct)] if correct else []),
         f"![Measures of each experiment, with their intervals]({PICTURE.name})",
         *(["## The same prompts"] if fixed.rows or not correct else []),
@@ -424,6 +466,12 @@ def page(experiments: Sequence[Experiment]) -> str:
         *answered.table(),
     ]
     return "\n\n".join([*parts, *_why_missing(missing)]) + "\n"
+
+
+def _listed(lines: Sequence[str]) -> list[str]:
+    """The first of the lines as a paragraph, the others as a list below it; nothing of none."""
+    head, *others = map(escaping.markdown, lines or [""])
+    return ["\n".join([head, "", *(f"- {line}" for line in others)])] if lines else []
 
 
 def _escaped(rows: Sequence[Sequence[str]]) -> list[list[str]]:

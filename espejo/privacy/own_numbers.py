@@ -4,12 +4,14 @@
     python espejo/privacy/own_numbers.py --install  # what `make setup` runs
 
 The demo's numbers may be committed: those files whose MD5 stands in a dvc.lock that was made from
-the demo, or from the other invented data. `dvc exp run` stores own numbers as commits of this clone
-(refs/exps): it runs no hooks, and `git push` does not send them. This file imports the standard
-library alone, so that any Python can run it.
+the demo, or from the other invented data; metrics/repeat.json says itself of which data it is.
+`dvc exp run` stores own numbers as commits of this clone (refs/exps): it runs no hooks, and `git
+push` does not send them. This file imports the standard library alone, so that any Python can run
+it.
 """
 
 import hashlib
+import json
 import os
 import re
 import subprocess
@@ -19,6 +21,7 @@ from pathlib import Path
 INVENTED = {"data/raw/demo", "data/raw/dialogues", "data/raw/qa"}
 ALLOW_KEY = "espejo.share"  # of git's configuration: "yes" allows own numbers in commits
 PATHS = ("metrics", "plots", "dvc.lock")
+REPEATED = "metrics/repeat.json"  # of `espejo repeat`, whatever data the last run was of
 HOOK = """\
 #!/bin/sh
 # Of espejo's `make setup`: no numbers of your own chats in a commit without your yes.
@@ -53,9 +56,20 @@ def own_files(staged: list[str]) -> list[str]:
 
     def is_demo(name: str) -> bool:
         content = _git("show", f":{name}")
+        if name == REPEATED:
+            return _of_invented(content)
         return name == "dvc.lock" or (name, hashlib.md5(content).hexdigest()) in demo_outputs
 
     return [name for name in staged if not is_demo(name)]
+
+
+def _of_invented(content: bytes) -> bool:
+    """Whether metrics/repeat.json holds nothing, or numbers of invented data."""
+    try:
+        numbers = json.loads(content)
+        return numbers == {} or numbers["data"] in INVENTED
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 def check() -> str:

@@ -128,6 +128,8 @@ def project(tmp_path_factory, composed):
     (folder / RAW).mkdir(parents=True)
     (folder / RAW / "chat.txt").write_text(workshop.chat(), "utf-8")
     (folder / RAW / "people.yaml").write_text(workshop.PEOPLE, "utf-8")
+    (folder / "metrics").mkdir()
+    (folder / "metrics" / "repeat.json").write_text("{}\n", "utf-8")
     (folder / "conf" / "model").mkdir(parents=True)
     for name in ("config.yaml", "model/smollm2.yaml"):
         shutil.copy(ROOT / "conf" / name, folder / "conf" / name)
@@ -343,6 +345,7 @@ READ_BY_COMMANDS = {
     "serve": [],  # tests/serving
     "export": [],  # tests/export
     "compare": [],
+    "repeat": [],  # tests/commands/test_repeat.py
     "estimate": ["conf/config.yaml"],
     "init": [],  # tests/commands/test_init.py
     "forget": [],  # tests/commands/test_forget.py

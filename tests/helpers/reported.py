@@ -223,6 +223,7 @@ def workplace(folder):
         "eval": scores,
         "statistics": {"whole": {"replies": splits(examples)}},
         "train": {"texts": 80, "learnt_texts": 80},
+        "repeat": {},
     }
     units = {"clean": "messages", "group": "turns", "filter": "train"}
     for stage in ("parse", "clean", "group", "filter", "format"):

@@ -196,3 +196,33 @@ def test_numbers_of_any_invented_data_may_be_committed(raw, dataset, is_own, tmp
     check = (sys.executable, str(workshop.ROOT / "espejo" / "privacy" / "own_numbers.py"))
     ran = run(*check, cwd=tmp_path, check=False)
     assert (ran.returncode, ran.stderr.startswith(REFUSAL)) == (int(is_own), is_own)
+
+
+@pytest.mark.parametrize(
+    ("content", "is_own"),
+    [
+        ("{}", False),
+        ('{"name": "x", "data": "data/raw/demo"}', False),
+        ('{"name": "x", "data": "data/raw/mine"}', True),
+        ('{"name": "x", "data": "ana/private-chats"}', True),
+        ('{"name": "x"}', True),
+        ('["data/raw/demo"]', True),
+        ("{", True),
+    ],
+)
+def test_the_spread_between_trainings_is_judged_by_its_own_data(content, is_own, tmp_path):
+    """The report depends on it, so that dvc.lock of the demo may hold the hash of one's own."""
+    path = tmp_path / "metrics" / "repeat.json"
+    path.parent.mkdir()
+    path.write_text(content, "utf-8")
+    (tmp_path / "dvc.lock").write_text(
+        "stages:\n  parse:\n    cmd: python -m stages.parse data/raw/demo data/messages.parquet\n"
+        "  report:\n    deps:\n    - path: metrics/repeat.json\n"
+        f"      hash: md5\n      md5: {hashlib.md5(content.encode()).hexdigest()}\n",
+        "utf-8",
+    )
+    run("git", "init", "-q", cwd=tmp_path)
+    run("git", "add", "-A", cwd=tmp_path)
+    check = (sys.executable, str(workshop.ROOT / "espejo" / "privacy" / "own_numbers.py"))
+    ran = run(*check, cwd=tmp_path, check=False)
+    assert (ran.returncode, ran.stderr.startswith(REFUSAL)) == (int(is_own), is_own)
