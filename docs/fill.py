@@ -16,6 +16,8 @@ from pathlib import Path
 import networkx as nx
 import yaml
 
+from docs import preference_table
+
 ROOT = Path(__file__).resolve().parent.parent
 # docs/licences.py fills its own page.
 PAGES = (
@@ -602,12 +604,18 @@ def chat_speed() -> str:
     )
 
 
+def preference_tuning() -> str:
+    """The supervised model against the same after DPO, from docs/results/preference.json."""
+    return preference_table.table(ROOT / "docs" / "results" / "preference.json")
+
+
 FILLS: dict[str, Callable[[], str]] = {
     fill.__name__: fill
     for fill in (
         *(scores, judged, real_scores, real_judged, settings),
         *(experiments, novelty, stages, fuzz, originals, training, card_memory, card_halves),
         *(dialogues_scores, questions_correctness, questions_outcomes, chat_speed),
+        preference_tuning,
     )
 }
 BILINGUAL: dict[str, Callable[[str], str]] = {"answers": answers}
