@@ -68,11 +68,11 @@ def own_replies(
     every = answered(table)
     count = min(number or len(every), len(every))
     places = np.linspace(0, len(every) - 1, count).round().astype(int)
-    asked = [every[place] for place in places]
+    chosen_replies = [every[place] for place in places]
     replies = reply_all(
         cast(PreTrainedModel, model),
         prompter.tokenizer,
-        [reply.prompt for reply in asked],
+        [reply.prompt for reply in chosen_replies],
         generation_config(prompter.tokenizer, prompter.end, GENERATE),
         prompter.stops,
         seed,
@@ -81,7 +81,7 @@ def own_replies(
     )
     pairs: list[Pair] = []
     dropped = {"not_asked": len(every) - count, "empty": 0, "same": 0, "prompt_differs": 0}
-    for real, own in zip(asked, replies, strict=True):
+    for real, own in zip(chosen_replies, replies, strict=True):
         real_words = real.text[len(real.prompt) : real.spans[-1]["start"]]
         bubbles = prompter.bubbles(own.text)
         prompt, chosen = _tokens(prompter, real.text, real.spans)
