@@ -148,8 +148,8 @@ def test_the_margin_grows_from_a_reference_that_is_the_supervised_model(
 def replying(monkeypatch, *texts):
     """The model's own replies, in turn."""
 
-    def reply_all(model, tokenizer, asked, *_, **__):
-        return [texts[index % len(texts)] for index in range(len(asked))]
+    def reply_all(model, tokenizer, texts_before, *_, **__):
+        return [texts[index % len(texts)] for index in range(len(texts_before))]
 
     monkeypatch.setattr(pairs_module, "reply_all", reply_all)
 
@@ -160,7 +160,7 @@ def tokens(prompter, text):
 
 def test_pairs_have_the_tokens_that_the_supervised_training_had(table, prompter, monkeypatch):
     replying(monkeypatch, Reply("che<|msg_sep|>vos", True))
-    made, account = pairs_module.own_replies(None, prompter, table, None, 7)
+    pairs, account = pairs_module.own_replies(None, prompter, table, None, 7)
     assert account == {
         "unit": "replies",
         "in": 12,
@@ -169,7 +169,7 @@ def test_pairs_have_the_tokens_that_the_supervised_training_had(table, prompter,
     }
     encoded = labels.encode_table(prompter.tokenizer, table)
     assert len(encoded) == 6  # two replies in a text
-    for index, pair in enumerate(made):
+    for index, pair in enumerate(pairs):
         row, prompt = encoded[index // 2], pair["prompt_ids"]
         whole = prompt + pair["chosen_ids"]
         assert row["input_ids"][: len(whole)] == whole
@@ -183,11 +183,11 @@ def test_what_is_no_pair_is_dropped_and_counted(table, prompter, monkeypatch):
     replying(
         monkeypatch, Reply("", True), Reply("dale", True), Reply(" ", True), Reply("vos vos", False)
     )
-    made, account = pairs_module.own_replies(None, prompter, table, None, 7)
+    pairs, account = pairs_module.own_replies(None, prompter, table, None, 7)
     # Of the replies 0 to 11, every other (1, 3 …) is "dale": 1, 5 and 9 are the same.
     assert account["dropped"] == {"empty": 6, "not_asked": 0, "prompt_differs": 0, "same": 3}
-    assert len(made) == account["out"] == 3
-    for pair in made:  # the model did not end it
+    assert len(pairs) == account["out"] == 3
+    for pair in pairs:  # the model did not end it
         assert pair["rejected_ids"] == tokens(prompter, "vos vos")
 
 
