@@ -21,6 +21,7 @@ from benchmarks import processors
 from espejo.evaluation import repeated as repeats
 from espejo.report import trainings
 from espejo.report.wording import Wording
+from docs import preference_table
 
 ROOT = Path(__file__).resolve().parent.parent
 # docs/licences.py fills its own page.
@@ -639,6 +640,9 @@ def two_processors() -> str:
         for row in rows
     ]
     return _table(("measure", *(f"`{run}`" for run in processors.RUNS), "agrees"), cells)
+def preference_tuning() -> str:
+    """The supervised model against the same after DPO, from docs/results/preference.json."""
+    return preference_table.table(ROOT / "docs" / "results" / "preference.json")
 
 
 FILLS: dict[str, Callable[[], str]] = {
@@ -649,6 +653,7 @@ FILLS: dict[str, Callable[[], str]] = {
         *(experiments, novelty, stages, fuzz, originals, training, card_memory, card_halves),
         *(dialogues_scores, questions_correctness, questions_outcomes, chat_speed),
         *(repeated, two_processors),
+        preference_tuning,
     )
 }
 BILINGUAL: dict[str, Callable[[str], str]] = {"answers": answers}

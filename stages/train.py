@@ -18,7 +18,7 @@ from espejo.formatting import labels, prompts
 from espejo.formatting.config import FormatConfig
 from espejo.model import bundled, hardware, loading
 from espejo.model.config import ModelConfig
-from espejo.training import checkpoints, distributed, sft
+from espejo.training import checkpoints, distributed, preference, sft
 from espejo.training.config import TrainConfig
 from espejo.training.epoch_samples import EpochSamples
 
@@ -68,19 +68,17 @@ def main(
         terms = f" ({package.terms})" if package else ""
         summary = f"train: {model.name}{terms} in {hardware.describe(computed_with)}"
         print(escaping.terminal(summary), flush=True)
-    trained = sft.train(
-        base,
-        tokenizer,
-        sets["train"],
-        sets["validation"],
-        config,
-        checkpoint_dir,
-        samples.ask,
+    rows = table[table["split"].eq("train")]
+    training = (
+        *(base, tokenizer, sets["train"], sets["validation"], config, checkpoint_dir, samples.ask),
         model.precision,
     )
+    if config.preference:
+        trained = preference.train(rows, prompter, *training)
+    else:
+        trained = sft.train(*training)
     if not first:
         return
-    rows = table[table["split"].eq("train")]
     learnt = sum(span["kind"] == "end" for spans in rows["spans"] for span in spans)
     manifest |= {
         "learnt_replies": learnt,

@@ -7,6 +7,18 @@ from pydantic import ConfigDict, Field
 from espejo.core.config import Positive, Section, Seed, Share, Some, Word
 
 
+class PreferenceConfig(Section):
+    """The training after the training: the author's replies against the model's own (DPO)."""
+
+    loss_type: Literal["sigmoid", "ipo"]
+    beta: Positive
+    likelihood_weight: Annotated[float, Field(ge=0)]  # of the supervised loss beside it
+    learning_rate: Positive
+    pairs: Some | None  # of replies, spread evenly over the training texts; null: all
+    batch_size: Some  # pairs in a step
+    epochs: Some
+
+
 class TrainConfig(Section):
     """How the model is trained."""
 
@@ -33,6 +45,7 @@ class TrainConfig(Section):
     log_steps: Some
     evals_per_run: Some
     patience: Some | None
+    preference: PreferenceConfig | None
     sample_prompts: list[str]
     seed: Seed
     launcher: Word

@@ -14,6 +14,7 @@ import torch
 from accelerate import PartialState
 from datasets import Dataset
 from torch.utils.data import DataLoader, Sampler
+from transformers import Trainer
 from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import EvalLoopOutput
 from transformers.utils.logging import disable_progress_bar
@@ -74,7 +75,7 @@ def only_rank_0_prints() -> Iterator[None]:
         raise
 
 
-class ResumableTrainer(SFTTrainer):
+class Resumable(Trainer):
     """A trainer whose result is the same whether or not it was interrupted and resumed.
 
     TRL's draws the order of the rows from the same random numbers as everything else, so that a run
@@ -83,6 +84,7 @@ class ResumableTrainer(SFTTrainer):
     """
 
     model: torch.nn.Module  # the base class allows for None, before it has one
+    _metrics: Any  # of TRL's trainers: lists of numbers by mode and name
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler[int]:
         return self._epoch_sampler(train_dataset)
@@ -98,9 +100,10 @@ class ResumableTrainer(SFTTrainer):
         return self._epoch_sampler().order(0)[: steps * step]
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """As TRL's, without the entropy, which is not computed (frozen_head.py)."""
+        """As TRL's, without what is not computed (frozen_head.py)."""
         for metrics in self._metrics.values():
-            metrics.pop("entropy", None)
+            for name in ("entropy", "logits/chosen", "logits/rejected"):
+                metrics.pop(name, None)
         super().log(logs, start_time)
 
     def _load_from_checkpoint(
@@ -112,6 +115,10 @@ class ResumableTrainer(SFTTrainer):
     def _load_best_model(self) -> None:
         with keep_dtypes(self.model):
             super()._load_best_model()
+
+
+class ResumableTrainer(Resumable, SFTTrainer):
+    """TRL's trainer on labelled texts."""
 
 
 @contextmanager
@@ -127,7 +134,7 @@ def keep_dtypes(model: torch.nn.Module) -> Iterator[None]:
 class _EpochSampler(Sampler[int]):
     """The order of a length-grouped sampler, drawn for each epoch from a seed of its own."""
 
-    def __init__(self, grouped: LengthGroupedSampler, trainer: ResumableTrainer) -> None:
+    def __init__(self, grouped: LengthGroupedSampler, trainer: Resumable) -> None:
         self._grouped, self._trainer = grouped, trainer
 
     def __len__(self) -> int:

@@ -80,8 +80,12 @@ class _LogProbs:
                 states, weight, bias, targets, temperature, chunk_size, softcap, scale, outputs
             )
         log_probs, is_highest = FrozenHead.apply(states, weight, targets)
-        # Entropy would need another pass over the logits; ResumableTrainer keeps it out of the log.
-        return log_probs, torch.full_like(log_probs, torch.nan), None, None, is_highest
+        # These would need another pass over the logits; Resumable keeps them out of the log.
+        unmeasured = torch.full_like(log_probs, torch.nan)
+        entropy, mean_logits = (
+            unmeasured if name in outputs else None for name in ("entropy", "mean_logits")
+        )
+        return log_probs, entropy, None, mean_logits, is_highest
 
 
 def install() -> None:

@@ -2,9 +2,8 @@
 
 import json
 import math
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
@@ -14,7 +13,6 @@ import torch
 import trl.trainer.utils
 from datasets import Dataset
 from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
-from safetensors import SafetensorError
 from transformers import (
     EarlyStoppingCallback,
     PreTrainedModel,
@@ -25,19 +23,16 @@ from transformers import (
     TrainingArguments,
     set_seed,
 )
-from trl import SFTConfig, SFTTrainer
+from trl import SFTConfig
 
-from espejo.core import faults
 from espejo.core.errors import UserError
 from espejo.formatting.labels import IGNORED, Encoded
 from espejo.model import hardware
 from espejo.model.config import Precision
 from espejo.model.loading import needs_float32_adapters
-from espejo.training import distributed, frozen_head
+from espejo.training import distributed, failures, frozen_head
 from espejo.training.config import TrainConfig
 from espejo.training.expected_time import ExpectedTime, label_work, work_of
-
-_SPARE_BYTES = 50 << 20  # bytes; a write that fails with less free counts as a full disk
 
 # TRL computes logits at labels only, but on GPUs alone: elsewhere changing shapes would recompile.
 # PyTorch's eager mode on a CPU compiles nothing: the same adapter at twice the speed.
@@ -47,7 +42,8 @@ frozen_head.install()
 
 @dataclass(frozen=True)
 class Trained:
-    """The trained model, its loss curve (step, train, validation) and what metrics/train.json says.
+    """The trained model, its loss curve (step, train, validation; after preference tuning also
+    preference) and what metrics/train.json says.
 
     `learnt` are the indices of the training rows that the best state was trained on: not all of
     them where the training ended, or was best, inside the first epoch. `weights` are those of a
@@ -56,7 +52,7 @@ class Trained:
 
     model: PreTrainedModel | PeftModel
     curve: pd.DataFrame
-    metrics: dict[str, float]
+    metrics: dict[str, Any]
     learnt: list[int]
     weights: dict[str, torch.Tensor] | None
 
@@ -214,7 +210,7 @@ def train(
     last = last_checkpoint(checkpoints)
     if last and trainer.is_world_process_zero():
         print(f"Resuming from {last} …", flush=True)
-    with _readable_errors(trainer, checkpoints):
+    with failures.readable(trainer, checkpoints):
         trainer.train(resume_from_checkpoint=str(last) if last else None)
     weights = trainer.accelerator.get_state_dict(trainer.model) if distributed.sharded() else None
     trainer.accelerator.wait_for_everyone()  # other ranks may still read what rank 0 removes
@@ -265,26 +261,12 @@ def _step_of(checkpoint: str | Path) -> int:
     return int(str(checkpoint).rpartition("-")[2])
 
 
-class _Monitor(TrainerCallback):
+class _Monitor(failures.StopsAtNaN):
     """Stops at a NaN loss, evaluates at the last step, and calls `after_epoch`."""
 
     def __init__(self, after_epoch: Callable[[PreTrainedModel, int], None]) -> None:
+        super().__init__("train.learning_rate")
         self._after_epoch = after_epoch
-
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        **kwargs: Any,  # noqa: ANN401 - the base class has it so
-    ) -> None:
-        logs: Mapping[str, float] = kwargs["logs"]
-        losses = [logs[key] for key in ("loss", "eval_loss") if key in logs]
-        if not all(map(math.isfinite, losses)):
-            raise UserError(
-                f"The loss became no number at step {state.global_step}: lower "
-                "train.learning_rate, or set model.precision=float32."
-            )
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
@@ -297,7 +279,7 @@ class _Monitor(TrainerCallback):
         args: TrainingArguments,
         state: TrainerState,
         control: TrainerControl,
-        **kwargs: Any,  # noqa: ANN401
+        **kwargs: Any,  # noqa: ANN401 - the base class has it so
     ) -> None:
         model: PreTrainedModel = kwargs["model"]
         model.eval()
@@ -306,28 +288,6 @@ class _Monitor(TrainerCallback):
             with torch.random.fork_rng(gpus):  # sampling here must not change the training
                 self._after_epoch(model, round(state.epoch or 0))
         model.train()
-
-
-@contextmanager
-def _readable_errors(trainer: SFTTrainer, checkpoints: Path) -> Iterator[None]:
-    """Raises Ctrl-C, lack of memory and a full disk as UserError."""
-    again = "the next run resumes from the last checkpoint"
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise UserError(f"Stopped at step {trainer.state.global_step}; {again}.") from None
-    except (MemoryError, RuntimeError, OSError, SafetensorError) as error:
-        if faults.out_of_memory(error):
-            raise UserError(
-                f"Out of memory at step {trainer.state.global_step}: set "
-                "train.micro_batch_size=1 and train.gradient_checkpointing=true, which change only "
-                "memory and time, take `-S train=qlora-8gb`, or choose a smaller model."
-            ) from error
-        if faults.cannot_write(error) or shutil.disk_usage(checkpoints).free < _SPARE_BYTES:
-            raise UserError(
-                f"The disk is full: make room under {checkpoints}/ and run again; {again}."
-            ) from error
-        raise
 
 
 def _dataset(rows: Sequence[Encoded]) -> Dataset:

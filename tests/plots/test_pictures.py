@@ -92,6 +92,24 @@ def test_curves_are_named_with_their_end_and_without_what_was_not_measured(wordi
     assert len(alone.axes[0].get_lines()) == 1
 
 
+def test_the_loss_of_preferences_has_an_axis_of_its_own(wording):
+    curve = pd.DataFrame(
+        {
+            "step": [5, 10, 11, 12],
+            "train": [4.5, 3.25, None, None],
+            "validation": [None, 3.75, None, None],
+            "preference": [None, None, 0.69, 0.5],
+        }
+    )
+    figure = training.loss(curve, wording)
+    left, right = figure.axes
+    assert right.get_lines()[0].get_xydata().tolist() == [[11, 0.69], [12, 0.5]]
+    drawn = [line.get_xydata().tolist() for line in left.get_lines() if len(line.get_xdata())]
+    assert drawn == [[[5, 4.5], [10, 3.25]], [[10, 3.75]]]
+    label = wording.text("plots.loss.preference", end=wording.number(0.5))
+    assert label in {text.get_text() for text in left.get_legend().get_texts()}
+
+
 def test_bars_of_every_model_with_their_numbers(wording):
     figure = evaluation.base_against_tuned(scores(), wording)
     heights = [bar.get_height() for bar in figure.axes[2].patches]

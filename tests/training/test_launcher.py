@@ -376,3 +376,35 @@ def test_each_process_has_its_own_gpu(monkeypatch):
     assert hardware.device() == torch.device("cuda")
     monkeypatch.setenv("LOCAL_RANK", "3")
     assert hardware.device() == torch.device("cuda", 3)
+
+
+PREFERENCE = ("train=dpo", "train.preference.batch_size=2", "train.preference.learning_rate=0.01")
+
+
+@pytest.mark.parametrize("quantization", ["null", "nf4"])
+def test_the_stage_prefers_real_replies_after_the_training(launched, quantization):
+    written = []
+    for _ in range(2):
+        folder, ran = launched(*PREFERENCE, f"model.quantization={quantization}")
+        assert "real replies to the model's own" in ran.stdout
+        files = sorted((folder / "0").rglob("*"))
+        written.append({file.name: file.read_bytes() for file in files if file.is_file()})
+    assert written[0] == written[1]
+    assert not [name for name in written[0] if "ref" in name]
+    metrics = json.loads(written[0]["train.json"])
+    numbers = metrics["preference"]
+    assert numbers["replies"]["in"] == TRAIN
+    assert numbers["replies"]["out"] == numbers["pairs"]
+    assert numbers["reward_margin"] > 0
+    curve = pd.read_csv(folder / "0" / "loss.csv")
+    assert curve["preference"].count() == numbers["steps"]
+    assert curve["train"].count() == metrics["steps"]
+    saved = load_file(folder / "0" / "model" / "adapter_model.safetensors")
+    assert all(".lora_" in name and ".ref." not in name for name in saved)
+    assert not (folder / "checkpoints").exists() or not list((folder / "checkpoints").iterdir())
+
+
+def test_several_processes_do_not_prefer(launched):
+    _, ran = launched(*PREFERENCE, "train.launcher=cpu2", check=False)
+    assert ran.returncode
+    assert "train.preference trains in one process" in ran.stdout + ran.stderr
