@@ -129,9 +129,9 @@ def threshold(scores: np.ndarray, sessions: np.ndarray, seed: int) -> dict:
 def youden(scores: np.ndarray) -> float:
     """The value above which lie most true pairs (column 0) and fewest of the others."""
     true, other = np.sort(scores[:, 0]), np.sort(scores[:, 1:].ravel())
-    cuts = np.unique(true)
-    above = 1 - np.searchsorted(true, cuts, "left") / len(true)
-    above_other = 1 - np.searchsorted(other, cuts, "left") / len(other)
+    cuts = np.unique([*true, *other])
+    above = 1 - np.searchsorted(true, cuts, "right") / len(true)
+    above_other = 1 - np.searchsorted(other, cuts, "right") / len(other)
     return float(cuts[np.argmax(above - above_other)])
 
 

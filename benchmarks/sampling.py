@@ -193,9 +193,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Compare sampling settings on validation.")
     parser.add_argument("--chats", default="demo", help="the name of the chats in the table")
     parser.add_argument("--folder", type=Path, default=ROOT, help="a folder with data/ and model/")
+    parser.add_argument("--only", nargs="*", type=int, help="settings by their place in the list")
     parser.add_argument("--out", type=Path, default=RESULT)
     options = parser.parse_args()
-    missing = [setting for setting in SETTINGS if setting not in done(options.out, options.chats)]
+    tried = SETTINGS if options.only is None else [SETTINGS[place] for place in options.only]
+    missing = [setting for setting in tried if setting not in done(options.out, options.chats)]
     if not missing:
         return
     bench = Bench(options.folder)

@@ -16,6 +16,8 @@ from pathlib import Path
 import networkx as nx
 import yaml
 
+from docs import better_mirror
+
 ROOT = Path(__file__).resolve().parent.parent
 # docs/licences.py fills its own page.
 PAGES = (
@@ -608,6 +610,8 @@ FILLS: dict[str, Callable[[], str]] = {
         *(scores, judged, real_scores, real_judged, settings),
         *(experiments, novelty, stages, fuzz, originals, training, card_memory, card_halves),
         *(dialogues_scores, questions_correctness, questions_outcomes, chat_speed),
+        *(better_mirror.sampling, better_mirror.prompted_sampling, better_mirror.encoders),
+        *(better_mirror.encoder_thresholds, better_mirror.retrieved_examples),
     )
 }
 BILINGUAL: dict[str, Callable[[str], str]] = {"answers": answers}
