@@ -5,6 +5,10 @@ above the upper end of the author's interval), the candidate is the one with the
 AUC. It becomes the default only if it beats the default: the interval of the paired difference,
 session by session, lies below zero, at a confidence corrected for the number of settings that were
 tried beside the default (Bonferroni).
+
+Chats of which the name ends in "second look" are a second look at two settings that the first one
+found promising, on other sessions and with a model of its own: there any setting that beats the
+default may become it, and of several the one with the lowest AUC.
 """
 
 import math
