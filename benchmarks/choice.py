@@ -6,7 +6,7 @@ AUC. It becomes the default only if it beats the default: the interval of the pa
 session by session, lies below zero, at a confidence corrected for the number of settings that were
 tried beside the default (Bonferroni).
 
-Chats of which the name ends in "second look" are a second look at two settings that the first one
+Chats whose name ends in SECOND_LOOK are a second look at two settings that the first one
 found promising, on other sessions and with a model of its own: there any setting that beats the
 default may become it, and of several the one with the lowest AUC.
 """
@@ -21,6 +21,7 @@ from scipy import stats
 from espejo.evaluation import intervals, two_sample
 from espejo.evaluation.config import EvaluateConfig
 
+SECOND_LOOK = "second look"
 FOLDS, REPEATS = two_sample.FOLDS, two_sample.REPEATS
 
 
@@ -107,3 +108,23 @@ def candidate(lines: Sequence[Mapping]) -> Mapping:
     """
     allowed = [line for line in lines if not repeats_too_much(line)]
     return min(allowed or lines[:1], key=lambda line: line["areas"]["all"])
+
+
+def beside_default(lines: Sequence[Mapping], line: Mapping, confidence: float) -> dict:
+    """The told-apart AUC of a line minus that of the default, the first of all `lines` tried.
+
+    Corrected for their number, so that all differences hold together with `confidence`.
+    """
+    each = corrected(confidence, len(lines) - 1)
+    return paired_difference(line["areas"], lines[0]["areas"], each)
+
+
+def better(lines: Sequence[Mapping], confidence: float) -> list[Mapping]:
+    """The lines that beat the default and do not repeat themselves too much, the best first."""
+    certain = [
+        line
+        for line in lines[1:]
+        if not repeats_too_much(line)
+        and beside_default(lines, line, confidence).get("high", 0.0) < 0
+    ]
+    return sorted(certain, key=lambda line: line["areas"]["all"])

@@ -41,12 +41,6 @@ def setting(line: Mapping) -> str:
     return words + (f", {values['examples']} examples" if values["examples"] else "")
 
 
-def beside_default(lines: Sequence[Mapping], line: Mapping) -> dict:
-    """The told-apart AUC of a line minus that of the default, corrected for all that were tried."""
-    confidence = choice.corrected(CONFIDENCE, len(lines) - 1)
-    return choice.paired_difference(line["areas"], lines[0]["areas"], confidence)
-
-
 def sampling() -> str:
     """All settings that were tried, and which of them the rule chooses."""
     head = (
@@ -63,7 +57,7 @@ def sampling() -> str:
                 (
                     setting(line) + (" (the default)" if first else ""),
                     interval(line["told_apart"]),
-                    "" if first else interval(beside_default(lines, line)),
+                    "" if first else interval(choice.beside_default(lines, line, CONFIDENCE)),
                     interval(line["author_score"]),
                     f"{line['repeated']['value']:.1%}",
                     f"{line['habits']['distinct_2']['generated']:.3f}",
@@ -93,17 +87,24 @@ def sampling() -> str:
 
 def chosen(lines: Sequence[Mapping]) -> str:
     """What the rule says of all settings on the same chats."""
-    best = choice.candidate(lines)
     tried = f"{len(lines) - 1} settings were tried beside the default"
+    each = f"{choice.corrected(CONFIDENCE, len(lines) - 1):.2%}"
+    sure = choice.better(lines, CONFIDENCE)
+    names = "; ".join(f"**{setting(line)}**" for line in sure) or "none"
+    certain = f"At {each} confidence each, these beat the default: {names}."
+    if lines[0].get("chats", "").endswith(choice.SECOND_LOOK):
+        winner = f"the default should be {setting(sure[0])}" if sure else "the default stays"
+        return f"{tried}. {certain} So {winner}."
+    best = choice.candidate(lines)
     if best is lines[0]:
         return f"{tried}; none has a lower AUC without repeating more than the author does."
-    difference = beside_default(lines, best)
-    wins = difference.get("high", 1) < 0
+    difference = choice.beside_default(lines, best, CONFIDENCE)
+    wins = any(best is line for line in sure)
     verdict = "it beats the default" if wins else "that is not certain, and the default stays"
     return (
         f"{tried}. The candidate is **{setting(best)}**: {interval(difference)} beside the "
-        f"default, at {choice.corrected(CONFIDENCE, len(lines) - 1):.2%} confidence, so that all "
-        f"hold together with {CONFIDENCE:.0%}: {verdict}."
+        f"default, at {each} confidence, so that all hold together with {CONFIDENCE:.0%}: "
+        f"{verdict}. {certain}"
     )
 
 

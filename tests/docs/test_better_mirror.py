@@ -70,6 +70,15 @@ def test_the_default_stays_unless_the_candidate_certainly_beats_it():
     assert "none has a lower AUC" in better_mirror.chosen([told(0.7, 0.0), told(1.0, 0.2)])
 
 
+def test_the_second_look_chooses_among_those_that_beat_the_default():
+    default, sure, surer = told(0.7, 0.0), told(0.9, -0.2), told(1.0, -0.3)
+    lines = [{**row, "chats": "demo, second look"} for row in (default, sure, surer)]
+    assert "the default should be 1, no limit" in better_mirror.chosen(lines)
+    assert "the default stays" in better_mirror.chosen([lines[0], {**lines[0]}])
+    loops = {**lines[2], "repeated": {"value": 0.2}}
+    assert "the default should be 0.9, no limit" in better_mirror.chosen([*lines[:2], loops])
+
+
 def test_repeated_trigrams_by_hand():
     # "a b c a b c" has four 3-grams, of which "a b c" comes twice; "uno dos tres" has one.
     got = sampling.repeated([["a b c", "a b c"], ["uno dos tres"], ["sí"]], [1, 2, 3], EVALUATE)
