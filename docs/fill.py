@@ -22,6 +22,7 @@ from espejo.evaluation import repeated as repeats
 from espejo.report import trainings
 from espejo.report.wording import Wording
 from docs import preference_table
+from docs import better_mirror
 
 ROOT = Path(__file__).resolve().parent.parent
 # docs/licences.py fills its own page.
@@ -654,6 +655,8 @@ FILLS: dict[str, Callable[[], str]] = {
         *(dialogues_scores, questions_correctness, questions_outcomes, chat_speed),
         *(repeated, two_processors),
         preference_tuning,
+        *(better_mirror.sampling, better_mirror.prompted_sampling, better_mirror.encoders),
+        *(better_mirror.encoder_thresholds, better_mirror.retrieved_examples),
     )
 }
 BILINGUAL: dict[str, Callable[[str], str]] = {"answers": answers}

@@ -30,9 +30,9 @@ def fixed(train: pd.DataFrame, author: str, k: int, max_chars: int, seed: int) -
     An example is the last turn of a context and the reply, together of at most `max_chars`
     characters.
     """
-    usable = _usable(train, max_chars)
-    indices = np.random.default_rng(seed).permutation(len(usable))[:k]
-    return [turn for index in indices for turn in _turns(usable.iloc[index], author)]
+    rows = usable(train, max_chars)
+    indices = np.random.default_rng(seed).permutation(len(rows))[:k]
+    return [turn for index in indices for turn in _turns(rows.iloc[index], author)]
 
 
 def nearest(
@@ -49,8 +49,8 @@ def nearest(
     first letters of the words of the last turn and the reply: a row of a table answers a question
     in the words of either, and with other endings. Without a usable example all lists are empty.
     """
-    usable = _usable(train, max_chars)
-    if usable.empty:
+    rows = usable(train, max_chars)
+    if rows.empty:
         return [[] for _ in contexts]
 
     def terms(context: Sequence[Turn], reply: Sequence[str] = ()) -> list[str]:
@@ -59,17 +59,21 @@ def nearest(
         return [word[:STEM_LETTERS] for word in map(fold, _last_words(context) + _words(reply))]
 
     index = bm25s.BM25()
-    documents = [*map(terms, usable["context"], usable["reply"])]
+    documents = [*map(terms, rows["context"], rows["reply"])]
     index.index(documents, show_progress=False)
-    shots = []
-    for context in contexts:
-        scores = index.get_scores(terms(context))
-        best = np.argsort(-scores, kind="stable")[:k][::-1]
-        shots.append([turn for row in best for turn in _turns(usable.iloc[row], author)])
-    return shots
+    scores = (index.get_scores(terms(context)) for context in contexts)
+    return [highest(rows, row, author, k) for row in scores]
 
 
-def _usable(train: pd.DataFrame, max_chars: int) -> pd.DataFrame:
+def highest(rows: pd.DataFrame, scores: np.ndarray, author: str, k: int) -> Shots:
+    """The `k` of `rows` [n] with the highest `scores` [n] as turns, the highest last."""
+    best = np.argsort(-scores, kind="stable")[:k][::-1]
+    return [turn for index in best for turn in _turns(rows.iloc[index], author)]
+
+
+def usable(train: pd.DataFrame, max_chars: int) -> pd.DataFrame:
+    """The rows of `train` whose last turn of context and reply have `max_chars` at most."""
+
     def fits(context: Sequence[Turn], reply: Sequence[str]) -> bool:
         # Without a context the reply answers nothing: no example.
         return bool(context) and sum(map(len, [*context[-1]["messages"], *reply])) <= max_chars

@@ -204,4 +204,4 @@ def test_products_are_timed_in_both_precisions():
 def test_a_mac_computes_on_its_processor(apple):
     assert get_device_name() == "mps"  # what would be taken here by default
     assert hardware.device() == torch.device("cpu")
-    assert similarity.encoder(similarity.BUNDLED).device == torch.device("cpu")
+    assert similarity.encoder(similarity.BUNDLED).model.device == torch.device("cpu")

@@ -2,6 +2,7 @@
 
 import sys
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -39,6 +40,14 @@ def test_the_nearest_examples_share_the_words_and_the_nearest_stands_last():
         "la de terror ni loca",
     ]
     assert [turn["author"] for turn in turns] == ["Flor", "Juli"] * 2
+
+
+def test_examples_by_any_score_the_highest_last():
+    rows = few_shot.usable(TRAIN, max_chars=37)
+    assert len(rows) == 2  # 24 + 13 and 14 + 5 characters
+    turns = few_shot.highest(rows, np.array([0.2, 0.9]), "Juli", k=2)
+    assert texts(turns)[1::2] == ["dale, qué dan", "uh no"]
+    assert texts(few_shot.highest(rows, np.array([0.2, 0.9]), "Juli", k=1))[1] == "uh no"
 
 
 def test_what_answers_nothing_or_is_too_long_is_no_example():
