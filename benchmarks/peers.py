@@ -32,10 +32,12 @@ import time
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
+from unittest import mock
 
 import torch
-from transformers import PreTrainedModel
+from torch.utils.data import DataLoader
+from transformers import PreTrainedModel, TrainerCallback, TrainerState, TrainingArguments
 
 from benchmarks.recipes import (
     DATA,
@@ -82,8 +84,8 @@ with open("chats/train.jsonl", "w", encoding="utf-8") as file:
         completion = [{"role": "assistant", "content": BETWEEN.join(row.reply)}]
         file.write(json.dumps({"prompt": prompt, "completion": completion}) + "\\n")
 """
-# The flags of trl's documentation for LoRA, and --use_cpu, without which it refuses to train here; all
-# else is what trl takes where nothing is said.
+# The flags of trl's documentation for LoRA, and --use_cpu, without which it refuses to train here;
+# all else is what trl takes where nothing is said.
 COMMAND = """
 trl sft --model_name_or_path MODEL --dataset_name chats --output_dir tuned \\
     --use_peft --learning_rate 2e-4 --use_cpu
@@ -143,39 +145,54 @@ def train_with_trl(command: str, share: float, test_share: float) -> dict:
     rows = encode_table(loading.load_tokenizer(model), test)
     clock = Clock(lambda trained: bits(trained, rows, test), LOOKS, time.process_time)
     padded = Padded()
-    trainers: list[Any] = []
-
-    @functools.wraps(trl.SFTTrainer)
-    def listened(*arguments: object, **settings: object) -> object:
-        settings["callbacks"] = [clock, padded]
-        trainers.append(_SFT_TRAINER(*arguments, **settings))
-        return trainers[-1]
-
-    _SFT_TRAINER = trl.SFTTrainer
-    trl.SFTTrainer = listened  # the script imports it by this name
+    seen = _Seen()
+    listened = functools.partial(trl.SFTTrainer, callbacks=[clock, padded, seen])
     rate = str(params["train"]["learning_rate"])
     flags = command.replace("MODEL", str(bundled.folder("smollm2"))).replace("RATE", rate)
     arguments = shlex.split(flags.replace("\\\n", " "))[2:]
     with tempfile.TemporaryDirectory() as scratch, contextlib.chdir(scratch):
         convert(Path(scratch), share)
         parsed = sft.make_parser().parse_args_and_config(arguments, fail_with_unknown_args=False)
-        sft.main(*parsed)
-    trainer = trainers[0]
-    weights = cast(PreTrainedModel, trainer.model)
-    mixed = "bfloat16 products, float32 weights" if trainer.args.bf16 else ""
-    own = str(next(p for p in weights.parameters() if not p.requires_grad).dtype)
+        with mock.patch.object(trl, "SFTTrainer", listened):  # the script imports this name
+            sft.main(*parsed)
+    assert seen.model is not None  # it has trained
+    assert seen.args is not None
+    weights = list(seen.model.parameters())
+    frozen = str(next(p for p in weights if not p.requires_grad).dtype).removeprefix("torch.")
+    mixed = seen.args.bf16 and frozen == "float32"
     return {
-        "texts": len(trainer.train_dataset),
-        "epochs": trainer.args.num_train_epochs,
-        "steps": trainer.state.global_step,
-        "trained_parameters": sum(p.numel() for p in weights.parameters() if p.requires_grad),
-        "precision": mixed if mixed and own == "torch.float32" else own.removeprefix("torch."),
+        "texts": seen.texts,
+        "epochs": int(seen.args.num_train_epochs),
+        "steps": seen.steps,
+        "trained_parameters": sum(p.numel() for p in weights if p.requires_grad),
+        "precision": "float32, products in bfloat16" if mixed else frozen,
         "seconds": clock.seconds,
         "tokens": padded.tokens,
         "peak_memory_gb": peak_memory() / 1e9,
         "bits_per_character": list(clock.curve.values())[-1],
         "curve": {f"{seconds:.2f}": value for seconds, value in clock.curve.items()},
     }
+
+
+class _Seen(TrainerCallback):
+    """What a trainer had when it ended."""
+
+    model: PreTrainedModel | None = None
+    args: TrainingArguments | None = None
+    texts = steps = 0
+
+    def on_train_end(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        *_: object,
+        model: PreTrainedModel,
+        train_dataloader: DataLoader,
+        **__: object,
+    ) -> None:
+        """Note the trainer's settings, its model, and how many texts and steps there were."""
+        self.args, self.model, self.steps = args, model, state.global_step
+        self.texts = len(cast(Sized, train_dataloader.dataset))
 
 
 def train_with_espejo(overrides: Sequence[str], share: float, test_share: float) -> dict:
