@@ -246,6 +246,12 @@ def main() -> None:
         if name not in result["recipes"]:
             print(f"{name}:", flush=True)
             result["recipes"][name] = in_child(name, options.share, options.test_share)
+            result["recipes"][name]["lines"] = lines(RECIPES[name][0])
+            result["seconds_of_ours"] = {
+                other: seconds_to(result["recipes"], "ours", other)
+                for other in result["recipes"]
+                if "ours" in result["recipes"] and other != "ours"
+            }
             metrics.write(result, options.out)
 
 
