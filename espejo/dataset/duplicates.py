@@ -55,7 +55,7 @@ def _band_keys(bands: np.ndarray) -> np.ndarray:
     """uint64[b]: a key for each of the bands [b, r] of a sketch, equal where a band is equal.
 
     The bands themselves take ten times the memory. Two that differ have the same key by a chance of
-    2^-50 or less, and then a pair too many is compared.
+    2^-32 or less, and then a pair too many is compared.
     """
     return (bands.astype(np.uint64) * _multipliers(bands.shape[1])).sum(axis=1, dtype=np.uint64)
 
