@@ -11,42 +11,44 @@ docs/training-cost.md. Times on shared machines are noisy: compare within one ru
 """
 
 # Import before torch: espejo sets how torch's threads wait, as in the pipeline.
-from espejo.core import metrics, tables
+from espejo.core import metrics
 from espejo.model import hardware, loading
 from espejo.training import sft
 
 # isort: split
 import argparse
 import json
-import re
-import resource
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-import pandas as pd
 import torch
-import yaml
-from dvc.utils.hydra import compose_and_dump
-from transformers import PreTrainedModel, TrainerCallback, TrainerState
+from transformers import PreTrainedModel
 
+from benchmarks.recipes import (
+    DATA,
+    MODEL,
+    Clock,
+    Padded,
+    bits,
+    composed,
+    peak_memory,
+    reached,
+    texts,
+)
 from docs import fill
-from espejo.formatting import prompts
 from espejo.formatting.labels import IGNORED, Encoded, encode_table
-from espejo.formatting.training_texts import training_texts
-from espejo.prediction.losses import per_example, token_losses
+from espejo.prediction.losses import token_losses
 from tests.helpers.configs import typed
 
 T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parent.parent
-DATA = ROOT / "data" / "filtered.parquet"
 RESULT = ROOT / "docs" / "results" / "training.json"
 
 OURS = "ours"
@@ -61,43 +63,8 @@ ORIGINALS: dict[str, tuple[str, ...]] = {
     ),
 }
 LOOKS = 12  # evaluations on the test replies while a recipe trains
-LOOK_TOKENS = 1024  # tokens in a batch of these evaluations: less memory than training takes
 SCORED = 40  # test replies that are scored one by one and batched
 ROUNDS = 3  # the best of so many runs counts, where something is timed alone
-
-
-MODEL = "model=smollm2"
-
-
-def composed(overrides: Sequence[str]) -> dict:
-    """The params that `overrides` of conf/ give."""
-    with tempfile.TemporaryDirectory() as scratch:
-        output = Path(scratch) / "params.yaml"
-        compose_and_dump(output, str(ROOT / "conf"), None, "config", str(ROOT), list(overrides))
-        return yaml.safe_load(output.read_text("utf-8"))
-
-
-def some(rows: pd.DataFrame, share: float) -> pd.DataFrame:
-    """The `rows` of an evenly spaced `share` of the sessions, of two at least."""
-    sessions = rows["session"].unique()
-    number = min(len(sessions), max(2, round(share * len(sessions))))
-    places = np.linspace(0, len(sessions) - 1, number).round().astype(int)
-    return rows[rows["session"].isin(sessions[places])]
-
-
-def texts(params: Mapping, share: float) -> dict[str, pd.DataFrame]:
-    """Each split of that share of the demo, as the stage format writes it (tables.FORMATTED)."""
-    config = typed(params)
-    people = tables.read(ROOT / "data" / "people.parquet", tables.PEOPLE)
-    author, read_only = tables.author_of(people), tables.names_with(people, "context")
-    prompter = prompts.prompter(loading.load_tokenizer(config.model), config.model, config.format)
-    several = config.format.replies_per_text
-    return {
-        split: training_texts(
-            some(rows, share), prompter, author, read_only, 1 if split == "test" else several
-        )
-        for split, rows in tables.read(DATA, tables.EXAMPLES).groupby("split")
-    }
 
 
 def flops(model: PreTrainedModel, tokens: int, learnt: int, method: str) -> float:
@@ -119,73 +86,20 @@ def flops(model: PreTrainedModel, tokens: int, learnt: int, method: str) -> floa
     return 2.0 * passes * (body * tokens + head.weight.numel() * learnt)
 
 
-def reached(curve: Mapping[float, float], figure: float) -> float | None:
-    """Seconds until `curve` (seconds -> bits) reaches `figure` for good; None if it never does.
+def train(
+    overrides: Sequence[str],
+    share: float,
+    test_share: float | None = None,
+    looks: int = LOOKS,
+    now: Callable[[], float] | None = None,
+) -> dict:
+    """Train one recipe in this process: its time, work, memory, and its curve on the test.
 
-    A curve that dips below at one evaluation and rises again has not reached it. Between two
-    evaluations it is interpolated linearly: a convex loss lies below the line, so the time is an
-    overestimate.
+    `test_share` is as in `recipes.texts`, `looks` and `now` as in `recipes.Clock`.
     """
-    points = sorted(curve.items())
-    if points[-1][1] > figure:
-        return None
-    for (before, above), (after, below) in reversed(list(pairwise(points))):
-        if above > figure:
-            return before + (after - before) * (above - figure) / (above - below)
-    return points[0][0]
-
-
-class Clock(TrainerCallback):
-    """Counts the seconds spent in training steps only, and evaluates the model between some of
-    them.
-
-    `curve` holds what `look` gave after so many seconds of training, from 0 on.
-    """
-
-    def __init__(self, look: Callable[[PreTrainedModel], float], looks: int) -> None:
-        self._look, self._looks = look, looks
-        self._began = 0.0
-        self.seconds = 0.0
-        self.curve: dict[float, float] = {}
-
-    def on_train_begin(self, *_: object, model: PreTrainedModel, **__: object) -> None:
-        """Look before anything is learnt."""
-        self._note(model)
-
-    def on_step_begin(self, *_: object, **__: object) -> None:
-        """Start the clock."""
-        self._began = time.perf_counter()
-
-    def on_step_end(
-        self, _: object, state: TrainerState, *__: object, model: PreTrainedModel, **___: object
-    ) -> None:
-        """Stop the clock, and look where a look is due."""
-        self.seconds += time.perf_counter() - self._began
-        due = {round(state.max_steps * look / self._looks) for look in range(1, self._looks + 1)}
-        if state.global_step in due:
-            self._note(model)
-
-    def _note(self, model: PreTrainedModel) -> None:
-        model.eval()
-        self.curve[self.seconds] = self._look(model)
-        model.train()
-        print(
-            f"  {self.seconds:7.1f} s: {self.curve[self.seconds]:.4f} bits a character", flush=True
-        )
-
-
-def bits(model: PreTrainedModel, test: Sequence[Encoded], table: pd.DataFrame) -> float:
-    """Bits per own character of the replies of `table` (FORMATTED), `test` as tokens."""
-    losses = token_losses(model, test, LOOK_TOKENS)
-    sums = per_example(losses, test, table["spans"])
-    return float(sums["own_nats"].sum() / sums["own_chars"].sum() / np.log(2))
-
-
-def train(overrides: Sequence[str], share: float) -> dict:
-    """Train one recipe in this process: its time, work, memory, and its curve on the test."""
     params = composed([MODEL, *overrides])
     config, model = typed(params).train, typed(params).model
-    parts = texts(params, share)
+    parts = texts(params, share, test_share)
     tokenizer = loading.load_tokenizer(model)
     sets = {
         name: encode_table(tokenizer, part, config.loss)
@@ -197,8 +111,8 @@ def train(overrides: Sequence[str], share: float) -> dict:
     tokens = sum(len(row["input_ids"]) for row in sets["train"])
     learnt = sum(label != IGNORED for row in sets["train"] for label in row["labels"])
     work = config.epochs * flops(base, tokens, learnt, config.method)
-    clock = Clock(lambda trained: bits(trained, test, parts["test"]), LOOKS)
-    padded = _Padded()
+    clock = Clock(lambda trained: bits(trained, test, parts["test"]), looks, now)
+    padded = Padded()
     with tempfile.TemporaryDirectory() as scratch:
         trained = sft.train(
             base,
@@ -227,29 +141,6 @@ def train(overrides: Sequence[str], share: float) -> dict:
         "bits_per_character": list(clock.curve.values())[-1],
         "curve": {f"{seconds:.2f}": value for seconds, value in clock.curve.items()},
     }
-
-
-class _Padded(TrainerCallback):
-    """Counts the tokens that go through the model in training, padding included."""
-
-    def __init__(self) -> None:
-        self.tokens = 0
-
-    def on_train_begin(self, *_: object, model: PreTrainedModel, **__: object) -> None:
-        model.get_input_embeddings().register_forward_hook(self._count)
-
-    def _count(self, _: torch.nn.Module, inputs: tuple[torch.Tensor], __: torch.Tensor) -> None:
-        self.tokens += inputs[0].numel() if torch.is_grad_enabled() else 0
-
-
-def peak_memory() -> int:
-    """Peak memory of this process, in bytes."""
-    try:  # getrusage would include the parent's memory from before the fork
-        match = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text("utf-8"))
-        return int(match[1]) * 1024
-    except OSError:
-        used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return used if sys.platform == "darwin" else used * 1024
 
 
 def matmul_peak() -> dict[str, float]:

@@ -23,6 +23,7 @@ from espejo.report import trainings
 from espejo.report.wording import Wording
 from docs import preference_table
 from docs import better_mirror
+from benchmarks.scale import growth
 
 ROOT = Path(__file__).resolve().parent.parent
 # docs/licences.py fills its own page.
@@ -644,6 +645,79 @@ def two_processors() -> str:
 def preference_tuning() -> str:
     """The supervised model against the same after DPO, from docs/results/preference.json."""
     return preference_table.table(ROOT / "docs" / "results" / "preference.json")
+NOT_YET = "Not measured yet: `python -m benchmarks.{}`."
+
+
+def peers() -> str:
+    """trl's command, the notebooks' recipe and ours, from docs/results/peers.json."""
+    path = ROOT / "docs" / "results" / "peers.json"
+    if not path.is_file():
+        return NOT_YET.format("peers")
+    run = json.loads(path.read_text("utf-8"))
+    return peer_costs(run)
+
+
+def peer_costs(run: Mapping) -> str:
+    """The table of one run of benchmarks/peers.py."""
+    heads = ("recipe", "lines to write", "epochs, steps", "precision", "processor seconds")
+    heads += (
+        "bits per own character at its end",
+        "ours takes to that",
+        "times less",
+        "peak memory",
+    )
+    rows = []
+    for name, recipe in run["recipes"].items():
+        ours = run["seconds_of_ours"].get(name)
+        never = "" if name == "ours" else "never reached it"
+        rows.append(
+            (
+                name,
+                str(recipe["lines"]),
+                f"{recipe['epochs']}, {recipe['steps']}",
+                recipe["precision"],
+                f"{recipe['seconds']:,.0f}",
+                f"{recipe['bits_per_character']:.3f}",
+                never if ours is None else f"{ours:,.0f} s",
+                "" if ours is None else _times(recipe["seconds"], ours),
+                f"{recipe['peak_memory_gb']:.2f} GB",
+            )
+        )
+    versions = ", ".join(f"{name} {version}" for name, version in run["versions"].items())
+    return (
+        f"{_table(heads, rows)}\n\nOne thread of {run['processor']}; {run['share']:.0%} of the "
+        f"demo's training sessions, {run['test_share']:.0%} of its test sessions; {versions}."
+    )
+
+
+def scale() -> str:
+    """The data stages on copies of the demo, from docs/results/scale.json."""
+    path = ROOT / "docs" / "results" / "scale.json"
+    if not path.is_file():
+        return NOT_YET.format("scale")
+    return scale_costs(json.loads(path.read_text("utf-8")))
+
+
+def scale_costs(run: Mapping) -> str:
+    """The tables of benchmarks/scale.py: processor seconds and memory by size, and the growth."""
+    sizes = {int(number): size for number, size in run["sizes"].items()}
+    columns = [sizes[number] for number in sorted(sizes)]
+    heads = ("stage", *(f"{size['messages']:,} messages" for size in columns))
+    grown = {10, 100} <= set(sizes)
+    rows = [
+        (
+            stage,
+            *(
+                f"{size['stages'][stage]['processor_seconds']:,.1f} s, "
+                f"{size['stages'][stage]['memory_gb']:.2f} GB"
+                for size in columns
+            ),
+            *([f"{growth(sizes, stage, 10, 100):.2f}"] if grown else []),
+        )
+        for stage in columns[0]["stages"]
+    ]
+    heads += ("a message at 100 times, over one at 10",) if grown else ()
+    return f"{_table(heads, rows)}\n\n{run['processor']}."
 
 
 FILLS: dict[str, Callable[[], str]] = {
@@ -657,6 +731,7 @@ FILLS: dict[str, Callable[[], str]] = {
         preference_tuning,
         *(better_mirror.sampling, better_mirror.prompted_sampling, better_mirror.encoders),
         *(better_mirror.encoder_thresholds, better_mirror.retrieved_examples),
+        *(peers, scale),
     )
 }
 BILINGUAL: dict[str, Callable[[str], str]] = {"answers": answers}

@@ -5,27 +5,35 @@ python -m stages.filter data/examples.parquet data/filtered.parquet metrics/filt
 
 from pathlib import Path
 
+import pandas as pd
+
 from espejo.core import metrics, tables
 from espejo.core.errors import UserError
 from espejo.core.stage import params, run
-from espejo.dataset.filters import FilterConfig, reasons
+from espejo.dataset.filters import FilterConfig, joined, reasons_by_text
 
 
 def main(examples: Path, filtered: Path, metrics_json: Path) -> None:
     """Examples -> those that are kept, and the account of the training examples."""
-    table = tables.read(examples, tables.EXAMPLES)
-    training = table["split"].eq("train")
-    train, held_out = table[training], table[~training]
-    dropped = reasons(train, held_out, params(FilterConfig)).dropna()
-    kept = table.drop(index=dropped.index).reset_index(drop=True)
-
+    # In parts: the contexts of a million messages, as Python objects, take gigabytes.
+    texts, held_out = [], []
+    for part in tables.read_parts(examples, tables.EXAMPLES):
+        training = part["split"].eq("train")
+        texts.append(joined(part[training]))
+        held_out.append(part[~training])
+    train = pd.concat(texts)
+    dropped = reasons_by_text(train, pd.concat(held_out), params(FilterConfig)).dropna()
     left = len(train) - len(dropped)
     if not left:
         raise UserError(
             f"No training example is left of {len(train)}: {dropped.value_counts().to_dict()}. "
             "Choose a milder filter, for example `-S filter=none`."
         )
-    tables.write(kept, filtered, tables.EXAMPLES)
+    kept = (
+        part[~part.index.isin(dropped.index)]
+        for part in tables.read_parts(examples, tables.EXAMPLES)
+    )
+    tables.write_parts(kept, filtered, tables.EXAMPLES)
     counts = metrics.account("train", len(train), left, dropped.value_counts())
     metrics.write({"train": counts}, metrics_json)
     print(f"filter: {left} of {len(train)} training replies kept")

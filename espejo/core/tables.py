@@ -19,6 +19,8 @@
 | SECOND_NAMES | one person who may be the author under another name        |
 """
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypedDict
 
@@ -28,6 +30,9 @@ import pyarrow.parquet as pq
 
 from espejo.core import faults, files
 from espejo.core.errors import UserError
+
+_GROUP_ROWS = 50_000  # converted and written at a time: Python's copies of more take much memory
+_BATCH_ROWS = 4_096  # read at a time
 
 
 class Turn(TypedDict):
@@ -56,6 +61,7 @@ def _column(name: str, kind: pa.DataType, null: bool = False) -> pa.Field:
 _TIME = pa.timestamp("us")  # naive: WhatsApp writes the phone's local time
 _TEXTS = pa.list_(_column("item", pa.string()))
 _TURN = pa.struct([_column("author", pa.string()), _column("messages", _TEXTS)])
+_CONTEXT = pa.list_(_column("item", _TURN))
 _SPAN = pa.struct(
     [_column("start", pa.int64()), _column("end", pa.int64()), _column("kind", pa.string())]
 )
@@ -109,7 +115,7 @@ EXAMPLES = pa.schema(
         _column("session", pa.int64()),
         _column("split", pa.string()),
         _column("group", pa.bool_()),  # more than one partner: the prompt names who speaks
-        _column("context", pa.list_(_column("item", _TURN))),  # oldest first; may be empty
+        _column("context", _CONTEXT),  # oldest first; may be empty
         _column("reply", _TEXTS),
     ]
 )
@@ -190,13 +196,25 @@ def write(frame: pd.DataFrame, path: Path, schema: pa.Schema) -> None:
     Raises ValueError naming a column that is missing, unknown, of another type, or null where the
     schema allows no null.
     """
+    starts = range(0, max(len(frame), 1), _GROUP_ROWS)  # an empty table has a group, too
+    write_parts((frame.iloc[start : start + _GROUP_ROWS] for start in starts), path, schema)
+
+
+def write_parts(frames: Iterable[pd.DataFrame], path: Path, schema: pa.Schema) -> None:
+    """Write `frames`, of which only one need be in memory, as one table; raises as `write` does."""
+    groups = [_as_arrow(frame, path, schema) for frame in frames]
+    table = pa.concat_tables(groups).combine_chunks()
+    del groups
+    with files.written(path) as draft, pq.ParquetWriter(draft, schema) as writer:
+        writer.write_table(table, row_group_size=_GROUP_ROWS)
+
+
+def _as_arrow(frame: pd.DataFrame, path: Path, schema: pa.Schema) -> pa.Table:
     if set(frame.columns) != set(schema.names):
         raise ValueError(f"{path}: columns {sorted(frame.columns)}, expected {schema.names}")
     columns = [_checked(frame[field.name], field, path) for field in schema]
     # Without pandas' own metadata the bytes depend on the rows alone.
-    table = pa.table(columns, schema=schema)
-    with files.written(path) as draft:
-        pq.write_table(table, draft)
+    return pa.table(columns, schema=schema)
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
@@ -266,12 +284,78 @@ def read(path: Path, schema: pa.Schema) -> pd.DataFrame:
     Raises UserError naming the file when it is missing or damaged, or has other columns (Arrow
     would fill missing ones with nulls).
     """
+    if not any(pa.types.is_nested(field.type) for field in schema):
+        with _opened(path, schema) as parquet:
+            return parquet.read().to_pandas()
+    values: dict[str, list] = {name: [] for name in schema.names}
+    for columns in _columns(path, schema):
+        for name, part in columns.items():
+            values[name] += part
+    return pd.DataFrame(values, columns=schema.names)
+
+
+def read_parts(path: Path, schema: pa.Schema) -> Iterator[pd.DataFrame]:
+    """The rows of a table with nested columns, some thousands at a time; raises as `read` does.
+
+    They are numbered on, from 0 at the first.
+    """
+    start = 0
+    for columns in _columns(path, schema):
+        part = pd.DataFrame(columns, columns=schema.names)
+        part.index += start
+        start += len(part)
+        yield part
+
+
+def _columns(path: Path, schema: pa.Schema) -> Iterator[dict[str, list]]:
+    """The columns of a table as Python values, some thousand rows at a time."""
+    shared = _Shared()
+    with _opened(path, schema) as parquet:
+        # Of an empty table one part, with its columns.
+        filled = parquet.metadata.num_rows > 0
+        for batch in parquet.iter_batches(_BATCH_ROWS) if filled else [schema.empty_table()]:
+            columns = zip(schema, batch.columns, strict=True)
+            yield {field.name: shared.values(column, field.type) for field, column in columns}
+
+
+@contextmanager
+def _opened(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetFile]:
     with faults.about(path), path.open("rb") as file:
         parquet = pq.ParquetFile(file)
         if not parquet.schema_arrow.equals(schema):
             wrong = _other(parquet.schema_arrow, schema)
             raise UserError(f"{path} is not the table expected: {wrong}; {faults.again(path)}.")
-        table = parquet.read()
-    if any(pa.types.is_nested(field.type) for field in schema):
-        return pd.DataFrame(table.to_pylist(), columns=schema.names)
-    return table.to_pandas()
+        yield parquet
+
+
+class _Shared:
+    """Nested values as Python objects, where turns and messages of rows nearby are stored once.
+
+    A turn stands in the contexts of several replies, and is one of them itself: one object instead
+    of six. Nobody may change it, then; whoever wants another turn makes one.
+    """
+
+    def __init__(self) -> None:
+        self._texts: dict[tuple[str, ...], list[str]] = {}
+        self._turns: dict[tuple[str, tuple[str, ...]], Turn] = {}
+
+    def values(self, column: pa.Array, kind: pa.DataType) -> list:
+        """The values of a column of that type, null as None."""
+        rows = column.to_pylist()
+        if len(self._turns) > _BATCH_ROWS or len(self._texts) > _BATCH_ROWS:
+            self._texts, self._turns = {}, {}  # only rows nearby have turns in common
+        if kind == _TEXTS:
+            return [texts and self._list(tuple(texts)) for texts in rows]
+        if kind == _CONTEXT:
+            return [turns and [self._turn(turn) for turn in turns] for turns in rows]
+        return rows
+
+    def _list(self, texts: tuple[str, ...]) -> list[str]:
+        return self._texts.setdefault(texts, list(texts))
+
+    def _turn(self, turn: Turn) -> Turn:
+        texts = tuple(turn["messages"])
+        key = turn["author"], texts
+        if key not in self._turns:
+            self._turns[key] = {"author": turn["author"], "messages": self._list(texts)}
+        return self._turns[key]

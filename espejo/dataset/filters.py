@@ -80,9 +80,9 @@ def rules(held_out: pd.DataFrame, config: FilterConfig) -> Iterator[tuple[str, R
         yield "unlike_context", lambda texts: unlike(texts, like.encoder, like.least)
 
 
-def parts(texts: pd.Series) -> pd.Series:
+def parts(texts: pd.Series) -> np.ndarray:
     """Number of blank-separated parts of each text, as in the notebooks; "😂" counts as one."""
-    return texts.str.split().map(len)
+    return np.array([len(text.split()) for text in texts], dtype=int)
 
 
 def reasons(train: pd.DataFrame, held_out: pd.DataFrame, config: FilterConfig) -> pd.Series:
@@ -90,8 +90,12 @@ def reasons(train: pd.DataFrame, held_out: pd.DataFrame, config: FilterConfig) -
 
     `held_out` are the examples of validation and test, from which nothing may leak.
     """
-    texts = joined(train)
-    why = pd.Series(None, index=train.index, dtype="str")
+    return reasons_by_text(joined(train), held_out, config)
+
+
+def reasons_by_text(texts: pd.DataFrame, held_out: pd.DataFrame, config: FilterConfig) -> pd.Series:
+    """`reasons` of the training examples whose `joined` texts are these: all that a rule reads."""
+    why = pd.Series(None, index=texts.index, dtype="str")
     for reason, broken in rules(held_out, config):
         left = texts[why.isna()]
         if len(left):

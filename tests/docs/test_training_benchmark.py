@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import torch
 
-from benchmarks import floor, pipeline, training
+from benchmarks import floor, pipeline, recipes, training
 from tests.helpers import tiny
 from tests.prediction.test_losses import rows
 
@@ -23,23 +23,23 @@ def test_work_is_counted_by_weights_and_tokens(method, expected):
     [(3.1, 0), (2.75, 5), (2.5, 10), (2.45, 15), (2.42, 18), (2.405, None), (2.3, None)],
 )
 def test_a_figure_is_reached_on_the_line_between_two_looks(figure, seconds):
-    reached = training.reached({0.0: 3.0, 10.0: 2.5, 20.0: 2.4, 30.0: 2.41}, figure)
+    reached = recipes.reached({0.0: 3.0, 10.0: 2.5, 20.0: 2.4, 30.0: 2.41}, figure)
     assert reached == (None if seconds is None else pytest.approx(seconds))
 
 
 def test_a_dip_that_rises_again_has_not_reached_a_figure():
-    assert training.reached({0.0: 3.0, 10.0: 2.5, 20.0: 2.8, 30.0: 2.4}, 2.6) == pytest.approx(25)
+    assert recipes.reached({0.0: 3.0, 10.0: 2.5, 20.0: 2.8, 30.0: 2.4}, 2.6) == pytest.approx(25)
 
 
 def test_the_clock_counts_steps_and_not_looks(monkeypatch):
     now = [100.0]
-    monkeypatch.setattr(training.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(recipes.time, "perf_counter", lambda: now[0])
 
     def look(model):
         now[0] += 1000
         return now[0]
 
-    clock, model = training.Clock(look, looks=2), tiny.llama(40)
+    clock, model = recipes.Clock(look, looks=2), tiny.llama(40)
     clock.on_train_begin(None, None, None, model=model)
     for step in (1, 2, 3, 4):
         now[0] += 7  # a validation between two steps
@@ -56,7 +56,7 @@ def test_the_clock_counts_steps_and_not_looks(monkeypatch):
 @pytest.mark.parametrize(("share", "kept"), [(1, range(9)), (0.34, [0, 4, 8]), (0.01, [0, 8])])
 def test_a_share_is_spread_over_all_sessions(share, kept):
     rows = pd.DataFrame({"session": [session for session in range(9) for _ in range(3)]})
-    sessions = training.some(rows, share)["session"].tolist()
+    sessions = recipes.some(rows, share)["session"].tolist()
     assert sessions == [session for session in kept for _ in range(3)]
 
 
