@@ -39,7 +39,7 @@ from espejo.prediction.predictor import learnt_examples
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "docs" / "results" / "audit"
-WORK = ROOT / "tmp" / "audit"
+WORK = ROOT / ".dvc" / "tmp" / "memory_audit"
 # What is set beside experiment=audit. A tenth of the replies, learnt ten times: what must be seen.
 RUNS: dict[str, tuple[str, ...]] = {
     "default": (),

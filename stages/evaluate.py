@@ -47,7 +47,9 @@ def main(data: Path, metrics_json: Path, plots_dir: Path) -> None:
     others = questions.turns_of_others(turns, author)
     likelihoods = likelihood.evaluate(losses, config)
     tested = questions.count_tested(losses)
-    memory = questions.evaluate_memorization(replies, answered, learnt, members, config, others)
+    memory = members | questions.evaluate_memorization(
+        replies, answered, learnt, members["membership"], config, others
+    )
     if len(canaries):
         memory["canaries"] = memorization.exposure_by_role(canaries)
     scores = {

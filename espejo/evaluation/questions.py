@@ -130,14 +130,13 @@ def evaluate_memorization(
     replies: pd.DataFrame,
     held_out: pd.DataFrame,
     learnt: Sequence[Sequence[str]],
-    members: Mapping,
+    membership: Mapping,
     config: EvaluateConfig,
     others: Sequence[Sequence[str]] = (),
 ) -> dict:
     """Is it safe to share: copies, membership, personal data, and the verdict.
 
-    `learnt` are the messages of table LEARNT, `members` is `membership.evaluate`, `others` are
-    `turns_of_others`. Personal data is
+    `learnt` are the messages of table LEARNT, `others` are `turns_of_others`. Personal data is
     looked for in the replies to the fixed prompts as well, some of which ask for it.
     """
     contexts = [*map(memorization.context_text, held_out["context"])]
@@ -153,7 +152,7 @@ def evaluate_memorization(
         learnt,
         lambda text: [match.text for match in pii.find(text)],
     )
-    measures = {**copies, **members, "personal_data": personal_data}
+    measures = {**copies, "membership": membership, "personal_data": personal_data}
     verdict = memorization.verdict(
         {**measures, "personal_data": personal_data["learnt"]}, config.sharing_limits
     )
