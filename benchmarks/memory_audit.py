@@ -40,7 +40,9 @@ from espejo.prediction.predictor import learnt_examples
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "docs" / "results" / "audit"
 WORK = ROOT / ".dvc" / "tmp" / "memory_audit"
-# What is set beside experiment=audit. A tenth of the replies, learnt ten times: what must be seen.
+# Of no use here, and it costs more than the audit: examples in the prompt, ranked replies.
+CHOICES = ("experiment=audit", "predict.shots=0", "predict.ranked_contexts=10")
+# What is set beside. A tenth of the replies, learnt ten times: what must be seen.
 RUNS: dict[str, tuple[str, ...]] = {
     "default": (),
     "whole-texts": ("train.loss=text",),
@@ -69,7 +71,7 @@ def main() -> None:
         return
     if arguments.list or not arguments.name:
         for name, overrides in RUNS.items():
-            print(f"{name:14} {' '.join(('experiment=audit', *overrides))}")
+            print(f"{name:14} {' '.join((*CHOICES, *overrides))}")
         return
     folder = arguments.work.resolve() / arguments.name
     if not arguments.again:
@@ -86,7 +88,7 @@ def run(folder: Path, overrides: tuple[str, ...]) -> None:
         folder.parent.mkdir(parents=True, exist_ok=True)
         subprocess.run(["git", "clone", "-q", ROOT, folder], check=True)
     environment = {**os.environ, "PYTHONPATH": str(folder)}
-    choices = ["experiment=audit", *overrides]
+    choices = [*CHOICES, *overrides]
     for part in (
         ("compose", ["conf/compose.py", *choices]),
         ("train", ["-m", "dvc", "repro", "train"]),
@@ -193,7 +195,7 @@ def numbers(folder: Path, overrides: tuple[str, ...]) -> dict:
         for name in ("train", "withheld", "test")
     )
     return {
-        "command": f"dvc exp run {' '.join(f'-S {c}' for c in ('experiment=audit', *overrides))}",
+        "command": f"dvc exp run {' '.join(f'-S {choice}' for choice in (CHOICES[0], *overrides))}",
         "model": params["model"]["name"],
         "processor_seconds": {
             name: int((folder / f"{name}.seconds").read_text("utf-8"))

@@ -24,7 +24,7 @@ from tests.helpers.configs import PREDICT, changed, typed
 from tests.helpers.synthetic import chats, people
 from tests.helpers.workshop import ROOT
 
-AUDIT = AuditConfig(canaries=8, repetitions=[1, 4], digits=4, num_decoys=255, seed=7)
+AUDIT = AuditConfig(canaries=8, repetitions=[1, 4], digits=4, num_decoys=255, withheld=0.0, seed=7)
 LEARNT = AUDIT.model_copy(update={"canaries": 6, "repetitions": [4]})
 STEPS = 250
 
@@ -112,6 +112,45 @@ def test_the_stage_counts_what_it_plants_and_labels_the_author_s_alone(
         if any("el código es" in row.text[span["start"] : span["end"]] for span in row.spans)
     ]
     assert (len(secrets), len(learnt)) == (42, 21)
+
+
+def test_a_share_of_the_sessions_is_withheld_whole_and_of_no_other_split(examples):
+    assert canaries.withhold(examples, AUDIT) is examples
+    config = AUDIT.model_copy(update={"withheld": 0.25})
+    split = canaries.withhold(examples, config)
+    withheld = split["split"].eq(canaries.WITHHELD)
+    sessions = set(examples.loc[examples["split"].eq("train"), "session"])
+    chosen = set(split.loc[withheld, "session"])
+    assert len(chosen) == round(0.25 * len(sessions)) > 0
+    # Every reply of these, and none of the others, which stay as they were.
+    assert chosen < sessions
+    assert examples.loc[withheld, "session"].isin(chosen).all()
+    assert withheld.sum() == examples["session"].isin(chosen).sum()
+    pd.testing.assert_frame_equal(split[~withheld], examples[~withheld])
+    # The stage that scores them draws the same; another seed others.
+    pd.testing.assert_frame_equal(canaries.withhold(examples, config), split)
+    other = canaries.withhold(examples, config.model_copy(update={"seed": 8}))
+    assert set(other.loc[other["split"].eq(canaries.WITHHELD), "session"]) != chosen
+
+
+def test_what_is_withheld_is_in_no_training_text(composed, examples, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tables.write(people(Cami="train"), tmp_path / "people.parquet", tables.PEOPLE)
+    tables.write(examples, tmp_path / "filtered.parquet", tables.EXAMPLES)
+    params = composed("experiment=audit", "audit.canaries=0", "audit.withheld=0.25")
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), "utf-8")
+    names = ("filtered.parquet", "people.parquet", "formatted.parquet", "format.json")
+    stage.main(*(tmp_path / name for name in names))
+    split = canaries.withhold(examples, AuditConfig(**params["audit"]))
+    withheld = split[split["split"].eq(canaries.WITHHELD)]
+    written = tables.read(tmp_path / "formatted.parquet", tables.FORMATTED)
+    assert set(written["split"]) == {"train", "validation", "test"}
+    assert set(written["session"]).isdisjoint(withheld["session"])
+    assert set(written["session"]) == set(examples["session"]) - set(withheld["session"])
+    account = json.loads((tmp_path / "format.json").read_text("utf-8"))["examples"]
+    assert account["in"] == len(examples)
+    assert account["dropped"]["withheld"] == len(withheld) > 0
+    assert account["in"] == account["out"] + sum(account["dropped"].values())
 
 
 @dataclass
