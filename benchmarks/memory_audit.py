@@ -195,7 +195,8 @@ def numbers(folder: Path, overrides: tuple[str, ...]) -> dict:
         for name in ("train", "withheld", "test")
     )
     return {
-        "command": f"dvc exp run {' '.join(f'-S {choice}' for choice in (CHOICES[0], *overrides))}",
+        "command": f"python -m benchmarks.memory_audit {folder.name}",
+        "choices": [*CHOICES, *overrides],
         "model": params["model"]["name"],
         "processor_seconds": {
             name: int((folder / f"{name}.seconds").read_text("utf-8"))
