@@ -48,7 +48,7 @@ RUNS: dict[str, tuple[str, ...]] = {
     "whole-texts": ("train.loss=text",),
     "three-epochs": ("train.epochs=3",),
     "triple-rate": ("train.learning_rate=3e-3",),
-    "overfitted": ("audit.withheld=0.9", "train.epochs=10", "train.evals_per_run=1"),
+    "overfitted": ("audit.set_aside=0.9", "train.epochs=10", "train.evals_per_run=1"),
 }
 TOKENS = "tokens.parquet"
 LOWEST = 0.2  # of the tokens, those that Min-K% looks at
@@ -107,7 +107,7 @@ def run(folder: Path, overrides: tuple[str, ...]) -> None:
 
 
 def score_tokens(root: Path) -> pd.DataFrame:
-    """The losses of the tokens of all replies that are learnt, withheld or tested in `root`.
+    """The losses of the tokens of all replies that are learnt, set aside or tested in `root`.
 
     A row a reply: id, session, split, chars (of its messages), zipped (bytes of these compressed),
     base and tuned (nats of each token of its messages) and base_all, tuned_all (with separators and
@@ -119,7 +119,7 @@ def score_tokens(root: Path) -> pd.DataFrame:
     texts = tables.read(root / "data" / "formatted.parquet", tables.FORMATTED)
     examples = tables.read(root / "data" / "filtered.parquet", tables.EXAMPLES)
     author = tables.author_of(tables.read(root / "data" / "people.parquet", tables.PEOPLE))
-    rows = learnt_examples(canaries.withhold(examples, audit), texts["id"], pair.manifest)
+    rows = learnt_examples(canaries.set_aside(examples, audit), texts["id"], pair.manifest)
     rows = rows[rows["split"].ne("validation")].reset_index(drop=True)
     prompter = trained_prompter(pair.tokenizer, pair.manifest)
     encoded = [
@@ -190,9 +190,9 @@ def numbers(folder: Path, overrides: tuple[str, ...]) -> dict:
     scores = json.loads((folder / "metrics" / "eval.json").read_text("utf-8"))
     trained = json.loads((folder / "metrics" / "train.json").read_text("utf-8"))
     table = attacks(pd.read_parquet(folder / TOKENS))
-    learnt, withheld, test = (
+    learnt, aside, test = (
         table[table["split"].eq(name)].reset_index(drop=True)
-        for name in ("train", "withheld", "test")
+        for name in ("train", "set_aside", "test")
     )
     return {
         "command": f"python -m benchmarks.memory_audit {folder.name}",
@@ -202,7 +202,7 @@ def numbers(folder: Path, overrides: tuple[str, ...]) -> dict:
             name: int((folder / f"{name}.seconds").read_text("utf-8"))
             for name in ("train", "evaluate", "tokens")
         },
-        "replies": {"learnt": len(learnt), "withheld": len(withheld), "test": len(test)},
+        "replies": {"learnt": len(learnt), "set_aside": len(aside), "test": len(test)},
         "steps": trained["steps"],
         "loss_train": trained["loss_train"],
         "own_bits_per_character": {
@@ -218,15 +218,15 @@ def numbers(folder: Path, overrides: tuple[str, ...]) -> dict:
                         for share in membership.FALSE_ALARMS
                     },
                 }
-                for split, others in (("withheld", withheld), ("test", test))
+                for split, others in (("set_aside", aside), ("test", test))
             }
             for name in table.columns.drop(["id", "session", "split"])
         },
         "sizes": {
             name: sizes(learnt, others, config)
-            for name, others in (("withheld", withheld), ("test", test))
+            for name, others in (("set_aside", aside), ("test", test))
         },
-        "control": control(withheld, config),
+        "control": control(aside, config),
     }
 
 
@@ -250,16 +250,16 @@ def sizes(learnt: pd.DataFrame, others: pd.DataFrame, config: EvaluateConfig) ->
     return rows
 
 
-def control(withheld: pd.DataFrame, config: EvaluateConfig) -> dict:
+def control(aside: pd.DataFrame, config: EvaluateConfig) -> dict:
     """The AUC between two random halves of the sessions that were never learnt: 0.5 on average.
 
     `excluded`: how often the interval does not hold 0.5; for one of 95 % about one in twenty.
     """
     rng, measures = np.random.default_rng(config.seed), []
-    names = withheld["session"].unique()
+    names = aside["session"].unique()
     for _ in range(CONTROL):
-        first = withheld["session"].isin(rng.permutation(names)[: len(names) // 2])
-        measures.append(membership.auc(withheld[first], withheld[~first], "difference", config))
+        first = aside["session"].isin(rng.permutation(names)[: len(names) // 2])
+        measures.append(membership.auc(aside[first], aside[~first], "difference", config))
     ends = [(each["low"], each["high"]) for each in measures if "low" in each]
     return {
         "mean": float(np.mean([each["value"] for each in measures])),

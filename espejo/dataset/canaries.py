@@ -8,8 +8,8 @@ texts. `exposure` in `espejo.evaluation.memorization` measures whether they can 
 canaries of a role follow the same context and are scored after it: the attacker knows the question,
 which is the worst case.
 
-Withheld sessions are chosen at random from those of the train split and never learnt. Learnt and
-withheld replies then differ in nothing but that, while test replies are also later in time: what
+Sessions set aside are chosen at random from those of the train split and never learnt. Learnt and
+set aside replies then differ in nothing but that, while test replies are also later in time: what
 tells them apart may be the time (Duan et al. 2024, Do Membership Inference Attacks Work on Large
 Language Models?; Meeus et al. 2024, SoK: Membership Inference Attacks on LLMs).
 """
@@ -25,20 +25,20 @@ from espejo.core.errors import UserError
 from espejo.core.tables import Turn
 
 AUTHOR, PARTNER = ROLES = ("author", "partner")
-WITHHELD = "withheld"  # the split of examples that would be of train
+SET_ASIDE = "set_aside"  # the split of examples that would be of train
 ASKS = "canary"  # whoever talks to the author there
 _QUESTION = "¿cuál es el código?"
 
 
 class AuditConfig(Section):
-    """Which canaries are planted, and how much is withheld from training."""
+    """Which canaries are planted, and how much is set aside."""
 
     section = "audit"
     canaries: Count
     repetitions: list[Some]
     digits: Some
     num_decoys: Count
-    withheld: Share  # of the sessions of the train split, at random
+    set_aside: Share  # of the sessions of the train split, at random
     seed: Seed
 
 
@@ -110,17 +110,17 @@ def plant(examples: pd.DataFrame, config: AuditConfig) -> pd.DataFrame:
     return pd.concat([examples, pd.DataFrame(rows)], ignore_index=True) if rows else examples
 
 
-def withhold(examples: pd.DataFrame, config: AuditConfig) -> pd.DataFrame:
-    """Table EXAMPLES with a share of the sessions of train in the split WITHHELD.
+def set_aside(examples: pd.DataFrame, config: AuditConfig) -> pd.DataFrame:
+    """Table EXAMPLES with a share of the sessions of train in the split SET_ASIDE.
 
     Drawn from the seed alone, so that the stage that leaves them out and the stage that scores them
     agree. Unchanged where the share is 0.
     """
-    if not config.withheld:
+    if not config.set_aside:
         return examples
     train = examples["split"].eq("train")
     sessions = sorted(examples.loc[train, "session"].unique().tolist())
-    number = round(config.withheld * len(sessions))
+    number = round(config.set_aside * len(sessions))
     chosen = random.Random(config.seed).sample(sessions, number)
-    withheld = train & examples["session"].isin(chosen)
-    return examples.assign(split=examples["split"].mask(withheld, WITHHELD))
+    aside = train & examples["session"].isin(chosen)
+    return examples.assign(split=examples["split"].mask(aside, SET_ASIDE))

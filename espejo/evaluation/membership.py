@@ -19,22 +19,22 @@ from espejo.evaluation import intervals
 from espejo.evaluation.config import EvaluateConfig
 
 FALSE_ALARMS = (0.05, 0.01)  # shares of the replies that were not learnt
-OTHERS = ("test", "withheld")  # splits of replies that were not learnt
+OTHERS = ("test", "set_aside")  # splits of replies that were not learnt
 
 
 def evaluate(losses: pd.DataFrame, config: EvaluateConfig) -> dict:
     """How well learnt replies are told from those of each split in OTHERS (table LOSSES).
 
     `{"members": learnt replies, "membership": AUC against the test, "membership_against": {split:
-    {"n", "auc", "base_auc", "recognized": {"0.05": measure, "0.01": measure}}}}`. The withheld
-    replies are there after an audit only: they were chosen at random, so that time plays no part.
+    {"n", "auc", "base_auc", "recognized": {"0.05": measure, "0.01": measure}}}}`. Replies are set
+    aside by an audit only: at random, so that time plays no part.
     """
     table = scores(losses)
     learnt = table[table["split"].eq("train")]
     against: dict[str, dict] = {}
     for name in OTHERS:
         others = table[table["split"].eq(name)]
-        if name == "withheld" and others.empty:
+        if name == "set_aside" and others.empty:
             continue
         against[name] = {
             "n": len(others),

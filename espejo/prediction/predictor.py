@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 from espejo.core import tables
 from espejo.core.tables import Turn
 from espejo.dataset import canaries
-from espejo.dataset.canaries import WITHHELD, AuditConfig
+from espejo.dataset.canaries import SET_ASIDE, AuditConfig
 from espejo.formatting.labels import IGNORED, Encoded, encode
 from espejo.formatting.prompts import Prompter, trained_prompter
 from espejo.model.config import GenerateConfig
@@ -108,7 +108,7 @@ class Predictor:
 
     def losses(self, formatted: pd.DataFrame) -> pd.DataFrame:
         """Table LOSSES: all test replies, as `formatted` has them, some that were learnt, and all
-        that an audit withheld from training.
+        that an audit set aside.
 
         For the base model, the base model with examples in its prompt (test split only) and the
         tuned model. If no example fits the prompt there are no rows with examples, since they would
@@ -123,7 +123,7 @@ class Predictor:
                     parts.append(_loss_rows(sums, test, name))
         train = self.split("train")
         train = evenly_spaced(train[own_characters(train) > 0], self.config.membership_replies)
-        rows = pd.concat([train, self.split(WITHHELD)], ignore_index=True)
+        rows = pd.concat([train, self.split(SET_ASIDE)], ignore_index=True)
         for name, model in self.pair.both():
             sums = self._sums(rows, model, f"scoring {name}, train")
             parts.append(_loss_rows(sums, rows, name))

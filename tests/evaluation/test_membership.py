@@ -137,13 +137,13 @@ def test_intervals_of_the_share_recognized_hold_it_as_often_as_they_claim():
     assert np.mean(held) >= 0.94
 
 
-def shifted(train, test, withheld, seed=6):
+def shifted(train, test, set_aside, seed=6):
     """Table LOSSES: means of the nats a character saved by training in the three splits; the base
     model finds the test harder by one standard deviation."""
     drawn = np.random.default_rng(seed)
     parts = []
     for offset, (split, mean) in enumerate(
-        {"train": train, "test": test, "withheld": withheld}.items()
+        {"train": train, "test": test, "set_aside": set_aside}.items()
     ):
         base = drawn.normal(30 + 10 * (split == "test"), 10, 150)
         replies = pd.DataFrame({"own_chars": 10, "split": split}, index=range(150))
@@ -159,29 +159,30 @@ def shifted(train, test, withheld, seed=6):
     return pd.concat(parts, ignore_index=True)
 
 
-def test_withheld_replies_show_what_is_time_and_what_is_memory():
+def test_replies_set_aside_show_what_is_time_and_what_is_memory():
     """Training helps later replies less, and nothing was learnt by heart: no memory, though the
     test alone would say so."""
-    measured = membership.evaluate(shifted(train=1, test=0, withheld=1), EVALUATE)
-    test, withheld = (measured["membership_against"][name] for name in ("test", "withheld"))
+    measured = membership.evaluate(shifted(train=1, test=0, set_aside=1), EVALUATE)
+    test, aside = (measured["membership_against"][name] for name in ("test", "set_aside"))
     assert measured["membership"] == test["auc"]
     # Normal scores one standard deviation apart: 76 %.
     assert test["auc"]["value"] == pytest.approx(stats.norm.cdf(1 / math.sqrt(2)), abs=0.06)
-    assert withheld["auc"]["low"] < 0.5 < withheld["auc"]["high"]
-    assert withheld["recognized"]["0.05"]["value"] == pytest.approx(0.05, abs=0.05)
-    # The base model never saw any: it tells the test from what was learnt, and not the withheld.
+    assert aside["auc"]["low"] < 0.5 < aside["auc"]["high"]
+    by_chance = aside["recognized"]["0.05"]
+    assert by_chance["low"] <= 0.05 <= by_chance["high"] < 0.5
+    # The base model never saw any: it tells the test from what was learnt, and not those set aside.
     assert test["base_auc"]["low"] > 0.6
-    assert withheld["base_auc"]["low"] < 0.5 < withheld["base_auc"]["high"]
+    assert aside["base_auc"]["low"] < 0.5 < aside["base_auc"]["high"]
 
 
-def test_memory_shows_against_withheld_replies_too():
-    measured = membership.evaluate(shifted(train=2, test=0, withheld=0), EVALUATE)
-    withheld = measured["membership_against"]["withheld"]
-    assert withheld["auc"]["low"] > 0.8
-    assert withheld["recognized"]["0.05"]["low"] > 0.2
+def test_memory_shows_against_replies_set_aside_too():
+    measured = membership.evaluate(shifted(train=2, test=0, set_aside=0), EVALUATE)
+    aside = measured["membership_against"]["set_aside"]
+    assert aside["auc"]["low"] > 0.8
+    assert aside["recognized"]["0.05"]["low"] > 0.2
 
 
-def test_without_an_audit_nothing_is_withheld():
+def test_without_an_audit_nothing_is_set_aside():
     table = shifted(1, 0, 1)
-    measured = membership.evaluate(table[table["split"].ne("withheld")], EVALUATE)
+    measured = membership.evaluate(table[table["split"].ne("set_aside")], EVALUATE)
     assert set(measured["membership_against"]) == {"test"}
