@@ -16,6 +16,8 @@ from pathlib import Path
 import networkx as nx
 import yaml
 
+from docs import memory_audit
+
 ROOT = Path(__file__).resolve().parent.parent
 # docs/licences.py fills its own page.
 PAGES = (
@@ -609,7 +611,7 @@ FILLS: dict[str, Callable[[], str]] = {
         *(experiments, novelty, stages, fuzz, originals, training, card_memory, card_halves),
         *(dialogues_scores, questions_correctness, questions_outcomes, chat_speed),
     )
-}
+} | memory_audit.FILLS
 BILINGUAL: dict[str, Callable[[str], str]] = {"answers": answers}
 
 
