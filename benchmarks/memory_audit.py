@@ -126,10 +126,10 @@ def score_tokens(root: Path) -> pd.DataFrame:
         encode(pair.tokenizer, *prompter.example(row.context, row.reply, author, row.group))
         for row in rows.itertuples()
     ]
-    said = rows["reply"].map("\n".join)
+    lines = rows["reply"].map("\n".join)
     columns = {
         "chars": rows["reply"].map(lambda messages: sum(map(len, messages))),
-        "zipped": said.map(lambda text: len(zlib.compress(text.encode()))),
+        "zipped": lines.map(lambda text: len(zlib.compress(text.encode()))),
     }
     for name, model in pair.both():
         scored = losses.token_losses(model, encoded, batch_tokens, f"tokens {name}")

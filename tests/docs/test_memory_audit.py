@@ -1,4 +1,4 @@
-"""The benchmark of memory: attacks by hand, its controls, and the tables of docs/memory-audit.md."""
+"""The benchmark of memory: attacks by hand, controls, and the tables of docs/memory-audit.md."""
 
 import json
 
