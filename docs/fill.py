@@ -24,6 +24,7 @@ from espejo.report.wording import Wording
 from docs import preference_table
 from docs import better_mirror
 from benchmarks.scale import growth
+from docs import memory_audit
 
 ROOT = Path(__file__).resolve().parent.parent
 # docs/licences.py fills its own page.
@@ -733,7 +734,7 @@ FILLS: dict[str, Callable[[], str]] = {
         *(better_mirror.encoder_thresholds, better_mirror.retrieved_examples),
         *(peers, scale),
     )
-}
+} | memory_audit.FILLS
 BILINGUAL: dict[str, Callable[[str], str]] = {"answers": answers}
 
 

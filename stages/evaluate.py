@@ -17,6 +17,7 @@ from espejo.evaluation import (
     generated,
     legacy,
     likelihood,
+    membership,
     memorization,
     questions,
     relevance,
@@ -42,11 +43,13 @@ def main(data: Path, metrics_json: Path, plots_dir: Path) -> None:
     train = examples[examples["split"].eq("train")].reset_index(drop=True)
     held_out = examples[examples["split"].ne("train")].reset_index(drop=True)
 
-    members, membership = memorization.membership(losses, config)
+    members = membership.evaluate(losses, config)
     others = questions.turns_of_others(turns, author)
     likelihoods = likelihood.evaluate(losses, config)
     tested = questions.count_tested(losses)
-    memory = questions.evaluate_memorization(replies, answered, learnt, membership, config, others)
+    memory = members | questions.evaluate_memorization(
+        replies, answered, learnt, members["membership"], config, others
+    )
     if len(canaries):
         memory["canaries"] = memorization.exposure_by_role(canaries)
     scores = {
@@ -54,7 +57,7 @@ def main(data: Path, metrics_json: Path, plots_dir: Path) -> None:
         "test": tested,
         **likelihoods,
         "relevance": relevance.evaluate(ranks, config),
-        "memory": {"members": members, **memory},
+        "memory": memory,
         "outside": questions.count_out_of_scope(replies),
         "legacy_random_split_leak": legacy.leak(examples, test_share),
     }

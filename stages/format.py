@@ -27,8 +27,11 @@ def main(filtered: Path, people: Path, formatted: Path, metrics_json: Path) -> N
     author, read_only = tables.author_of(listed), tables.names_with(listed, "context")
     prompter = prompts.prompter(load_tokenizer(model), model, config)
     kept = tables.read(filtered, tables.EXAMPLES)
+    audit = params(AuditConfig)
+    split = canaries.set_aside(kept, audit)
+    kept = split[split["split"].ne(canaries.SET_ASIDE)].reset_index(drop=True)
     masked = leaks.unlearnt(kept, author) if params(FilterConfig).leaks == "drop" else set()
-    examples = canaries.plant(kept, params(AuditConfig))
+    examples = canaries.plant(kept, audit)
     tested = examples["split"].eq("test")
     table = pd.concat(
         [
@@ -46,12 +49,14 @@ def main(filtered: Path, people: Path, formatted: Path, metrics_json: Path) -> N
     tables.write(table, formatted, tables.FORMATTED)
     most = config.max_context_chars
     cut = sum(prompts.trim(context, most) != context for context in examples["context"])
-    texts = len(table)
-    counts = metrics.account("examples", len(examples), texts, {"joined": len(examples) - texts})
+    texts, aside = len(table), len(split) - len(kept)
+    dropped = {"joined": len(examples) - texts} | ({"set_aside": aside} if aside else {})
+    counts = metrics.account("examples", len(examples) + aside, texts, dropped)
     planted = {"planted": len(examples) - len(kept)} if len(examples) > len(kept) else {}
     metrics.write({"examples": counts, **planted, "context_cut": cut}, metrics_json)
     summary = f"format: {len(examples)} examples in {texts} texts in the form of {model.name}"
     summary += f", {planted['planted']} of them canaries" if planted else ""
+    summary += f"; {aside} set aside" if aside else ""
     print(escaping.terminal(summary))
 
 

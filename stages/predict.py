@@ -10,7 +10,7 @@ from pathlib import Path
 from espejo.core import tables
 from espejo.core.config import DataConfig
 from espejo.core.stage import params, run
-from espejo.dataset.canaries import AuditConfig
+from espejo.dataset.canaries import AuditConfig, set_aside
 from espejo.model.config import GenerateConfig
 from espejo.model.pair import ModelPair
 from espejo.prediction.config import PredictConfig
@@ -37,6 +37,7 @@ def main(
     author = tables.author_of(people_table)
     read_only = tables.names_with(people_table, "context")
     pair = ModelPair(model)  # loaded last, since it takes long: a missing file is reported at once
+    examples = set_aside(examples, audit)
     examples = learnt_examples(examples, texts["id"], pair.manifest)
     predictor = Predictor(
         *(pair, examples, author, config, generate),

@@ -134,7 +134,7 @@ LOSSES = pa.schema(
     [
         _column("id", pa.string()),  # of the example
         _column("session", pa.int64()),
-        _column("split", pa.string()),  # test, or train (a sample)
+        _column("split", pa.string()),  # test, train (a sample), set_aside (by an audit)
         # base, same_examples and nearest_examples (base with examples in its prompt), tuned
         _column("model", pa.string()),
         *(

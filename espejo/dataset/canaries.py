@@ -1,10 +1,17 @@
-"""Canaries: invented secrets among the training examples (Carlini et al. 2019, The Secret Sharer).
+"""The audit of a model's memory: invented secrets to find again, and replies that it never learns.
+
+Canaries are invented secrets among the training examples (Carlini et al. 2019, The Secret Sharer).
 
 They are planted only if the params section `audit` asks for them, in two roles: as a reply of the
 author's, which is learnt, and as a partner's message, which is learnt only with a loss over whole
 texts. `exposure` in `espejo.evaluation.memorization` measures whether they can be extracted. All
 canaries of a role follow the same context and are scored after it: the attacker knows the question,
 which is the worst case.
+
+Sessions set aside are chosen at random from those of the train split and never learnt. Learnt and
+set aside replies then differ in nothing but that, while test replies are also later in time: what
+tells them apart may be the time (Duan et al. 2024, Do Membership Inference Attacks Work on Large
+Language Models?; Meeus et al. 2024, SoK: Membership Inference Attacks on LLMs).
 """
 
 import random
@@ -13,23 +20,25 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from espejo.core.config import Count, Section, Seed, Some
+from espejo.core.config import Count, Section, Seed, Share, Some
 from espejo.core.errors import UserError
 from espejo.core.tables import Turn
 
 AUTHOR, PARTNER = ROLES = ("author", "partner")
+SET_ASIDE = "set_aside"  # the split of examples that would be of train
 ASKS = "canary"  # whoever talks to the author there
 _QUESTION = "¿cuál es el código?"
 
 
 class AuditConfig(Section):
-    """Which canaries are planted."""
+    """Which canaries are planted, and how much is set aside."""
 
     section = "audit"
     canaries: Count
     repetitions: list[Some]
     digits: Some
     num_decoys: Count
+    set_aside: Share  # of the sessions of the train split, at random
     seed: Seed
 
 
@@ -99,3 +108,19 @@ def plant(examples: pd.DataFrame, config: AuditConfig) -> pd.DataFrame:
                 }
             )
     return pd.concat([examples, pd.DataFrame(rows)], ignore_index=True) if rows else examples
+
+
+def set_aside(examples: pd.DataFrame, config: AuditConfig) -> pd.DataFrame:
+    """Table EXAMPLES with a share of the sessions of train in the split SET_ASIDE.
+
+    Drawn from the seed alone, so that the stage that leaves them out and the stage that scores them
+    agree. Unchanged where the share is 0.
+    """
+    if not config.set_aside:
+        return examples
+    train = examples["split"].eq("train")
+    sessions = sorted(examples.loc[train, "session"].unique().tolist())
+    number = round(config.set_aside * len(sessions))
+    chosen = random.Random(config.seed).sample(sessions, number)
+    aside = train & examples["session"].isin(chosen)
+    return examples.assign(split=examples["split"].mask(aside, SET_ASIDE))

@@ -216,26 +216,6 @@ def _longest(reply: Sequence[str], learnt: Texts, learnt_spans: dict[int, set[Wo
     return longest
 
 
-def membership(losses: pd.DataFrame, config: EvaluateConfig) -> tuple[int, dict]:
-    """How many training replies were scored, and the AUC of telling them from the test replies.
-
-    By how much training lowered their loss (table LOSSES): base - tuned, in nats per character of a
-    reply's own messages, so that it does not matter how easy a reply is. 0.5: they cannot be told
-    apart; 1: all training replies are recognized.
-    """
-    rows = losses[losses["own_chars"].gt(0)]
-    base, tuned = (rows[rows["model"].eq(name)].set_index("id") for name in ("base", "tuned"))
-    saved = (base["own_nats"] - tuned["own_nats"].loc[base.index]) / base["own_chars"]
-    train, test = (base["split"].eq(split) for split in ("train", "test"))
-    return int(train.sum()), intervals.auc(
-        saved[train].to_numpy(),
-        saved[test].to_numpy(),
-        base[train]["session"].to_numpy(),
-        base[test]["session"].to_numpy(),
-        config,
-    )
-
-
 def personal_data(
     replies: Texts,
     contexts: Sequence[str],

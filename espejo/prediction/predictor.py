@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 from espejo.core import tables
 from espejo.core.tables import Turn
 from espejo.dataset import canaries
-from espejo.dataset.canaries import AuditConfig
+from espejo.dataset.canaries import SET_ASIDE, AuditConfig
 from espejo.formatting.labels import IGNORED, Encoded, encode
 from espejo.formatting.prompts import Prompter, trained_prompter
 from espejo.model.config import GenerateConfig
@@ -47,7 +47,8 @@ def learnt_examples(
     checkpoint came before them.
     """
     text_of = examples["id"].where(examples["id"].isin(text_ids)).ffill()
-    return examples[~text_of.isin(manifest.get("unlearnt", ()))].reset_index(drop=True)
+    unlearnt = text_of.isin(manifest.get("unlearnt", ())) & examples["split"].eq("train")
+    return examples[~unlearnt].reset_index(drop=True)
 
 
 def learnt_texts(
@@ -106,7 +107,8 @@ class Predictor:
         return self.examples[self.examples["split"].eq(name)].reset_index(drop=True)
 
     def losses(self, formatted: pd.DataFrame) -> pd.DataFrame:
-        """Table LOSSES: all test replies, as `formatted` has them, and some that were learnt.
+        """Table LOSSES: all test replies, as `formatted` has them, some that were learnt, and all
+        that an audit set aside.
 
         For the base model, the base model with examples in its prompt (test split only) and the
         tuned model. If no example fits the prompt there are no rows with examples, since they would
@@ -121,9 +123,10 @@ class Predictor:
                     parts.append(_loss_rows(sums, test, name))
         train = self.split("train")
         train = evenly_spaced(train[own_characters(train) > 0], self.config.membership_replies)
+        rows = pd.concat([train, self.split(SET_ASIDE)], ignore_index=True)
         for name, model in self.pair.both():
-            sums = self.sums(train, model, f"scoring {name}, train")
-            parts.append(_loss_rows(sums, train, name))
+            sums = self.sums(rows, model, f"scoring {name}, train")
+            parts.append(_loss_rows(sums, rows, name))
         return pd.concat(parts, ignore_index=True)
 
     def _test_losses(self, formatted: pd.DataFrame) -> Iterator[pd.DataFrame]:

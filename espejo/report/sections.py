@@ -193,6 +193,7 @@ def memorization(scores: Mapping, wording: Wording, limits: SharingLimits) -> Se
             wording.interval(measures["membership"]),
             *judged("membership", wording.number(limits.membership)),
         ),
+        *_membership_controls(measures.get("membership_against", {}), wording),
         ("written", DASH, wording.number(personal["written"]), DASH, DASH),
         (
             "learnt",
@@ -206,6 +207,17 @@ def memorization(scores: Mapping, wording: Wording, limits: SharingLimits) -> Se
     table = Table(title, wording.texts_in("memory.heads"), named)
     canaries = _canaries(measures["canaries"], wording) if "canaries" in measures else []
     return Section("memory", title, [Text(wording.text("memory.text")), table, *canaries])
+
+
+def _membership_controls(against: Mapping, wording: Wording) -> Iterator[tuple[str, ...]]:
+    """What stands beside the AUC of membership: replies recognized at a few false alarms, what the
+    base model alone can tell, and after an audit both against the replies that it withheld."""
+    for split, measures in against.items():
+        if split != "test":
+            yield split, DASH, wording.interval(measures["auc"]), DASH, DASH
+        recognized = wording.shares(measures["recognized"]["0.05"])
+        yield f"{split}_recognized", DASH, recognized, DASH, DASH
+        yield f"{split}_base", DASH, wording.interval(measures["base_auc"]), DASH, DASH
 
 
 def _canaries(exposures: Mapping, wording: Wording) -> Iterator[Block]:

@@ -24,7 +24,7 @@ from tests.helpers.configs import PREDICT, changed, typed
 from tests.helpers.synthetic import chats, people
 from tests.helpers.workshop import ROOT
 
-AUDIT = AuditConfig(canaries=8, repetitions=[1, 4], digits=4, num_decoys=255, seed=7)
+AUDIT = AuditConfig(canaries=8, repetitions=[1, 4], digits=4, num_decoys=255, set_aside=0.0, seed=7)
 LEARNT = AUDIT.model_copy(update={"canaries": 6, "repetitions": [4]})
 STEPS = 250
 
@@ -112,6 +112,45 @@ def test_the_stage_counts_what_it_plants_and_labels_the_author_s_alone(
         if any("el código es" in row.text[span["start"] : span["end"]] for span in row.spans)
     ]
     assert (len(secrets), len(learnt)) == (42, 21)
+
+
+def test_a_share_of_the_sessions_is_set_aside_whole_and_of_no_other_split(examples):
+    assert canaries.set_aside(examples, AUDIT) is examples
+    config = AUDIT.model_copy(update={"set_aside": 0.25})
+    split = canaries.set_aside(examples, config)
+    aside = split["split"].eq(canaries.SET_ASIDE)
+    sessions = set(examples.loc[examples["split"].eq("train"), "session"])
+    chosen = set(split.loc[aside, "session"])
+    assert len(chosen) == round(0.25 * len(sessions)) > 0
+    # Every reply of these, and none of the others, which stay as they were.
+    assert chosen < sessions
+    assert examples.loc[aside, "session"].isin(chosen).all()
+    assert aside.sum() == examples["session"].isin(chosen).sum()
+    pd.testing.assert_frame_equal(split[~aside], examples[~aside])
+    # The stage that scores them draws the same; another seed others.
+    pd.testing.assert_frame_equal(canaries.set_aside(examples, config), split)
+    other = canaries.set_aside(examples, config.model_copy(update={"seed": 8}))
+    assert set(other.loc[other["split"].eq(canaries.SET_ASIDE), "session"]) != chosen
+
+
+def test_what_is_set_aside_is_in_no_training_text(composed, examples, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tables.write(people(Cami="train"), tmp_path / "people.parquet", tables.PEOPLE)
+    tables.write(examples, tmp_path / "filtered.parquet", tables.EXAMPLES)
+    params = composed("experiment=audit", "audit.canaries=0", "audit.set_aside=0.25")
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), "utf-8")
+    names = ("filtered.parquet", "people.parquet", "formatted.parquet", "format.json")
+    stage.main(*(tmp_path / name for name in names))
+    split = canaries.set_aside(examples, AuditConfig(**params["audit"]))
+    aside = split[split["split"].eq(canaries.SET_ASIDE)]
+    written = tables.read(tmp_path / "formatted.parquet", tables.FORMATTED)
+    assert set(written["split"]) == {"train", "validation", "test"}
+    assert set(written["session"]).isdisjoint(aside["session"])
+    assert set(written["session"]) == set(examples["session"]) - set(aside["session"])
+    account = json.loads((tmp_path / "format.json").read_text("utf-8"))["examples"]
+    assert account["in"] == len(examples)
+    assert account["dropped"]["set_aside"] == len(aside) > 0
+    assert account["in"] == account["out"] + sum(account["dropped"].values())
 
 
 @dataclass

@@ -5,7 +5,7 @@ import pytest
 
 from espejo import whatsapp
 from espejo.dataset.turns import examples, turns
-from espejo.evaluation import memorization, questions
+from espejo.evaluation import membership, questions
 from espejo.formatting import prompts
 from espejo.formatting.labels import encode
 from espejo.model import loading
@@ -72,8 +72,9 @@ def test_thirty_epochs_on_twenty_replies_fail_the_gate(demo, composed, tmp_path)
     texts = test[["id", "session", "split"]].assign(
         text=[text for text, _ in written], spans=[spans for _, spans in written]
     )
-    members, seen = memorization.membership(predictor.losses(texts), sections.evaluate)
-    assert members == 20
+    members = membership.evaluate(predictor.losses(texts), sections.evaluate)
+    seen = members["membership"]
+    assert members["members"] == 20
     assert seen["value"] > 0.95
     replies = predictor.replies()
     learnt = learnt_texts(predictor.split("train"), train.loss, "Juli", frozenset())

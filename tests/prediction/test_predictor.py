@@ -11,7 +11,7 @@ import yaml
 
 from espejo.core import tables
 from espejo.dataset.turns import examples as examples_of
-from espejo.evaluation import memorization, relevance
+from espejo.evaluation import membership, relevance
 from espejo.formatting.labels import IGNORED
 from espejo.model.config import GenerateConfig
 from espejo.prediction import losses as scoring
@@ -309,8 +309,8 @@ def test_members_are_spread_over_all_of_train(pair, read, tmp_path):
     behind = read[4:]  # the texts of the test come first
     assert [text.count("a" * 10) for text in behind] == [0, 0, 1] * 2
     assert [text.count("aaaaa") for text in behind] == [0, 1, 2] * 2
-    number, measure = memorization.membership(losses, EVALUATE_FAST)
-    assert (number, measure["n"]) == (3, 3)
+    measured = membership.evaluate(losses, EVALUATE_FAST)
+    assert (measured["members"], measured["membership"]["n"]) == (3, 3)
 
 
 def test_test_replies_are_scored_by_every_model_and_of_the_first_the_whole_text(pair):
@@ -346,11 +346,9 @@ def test_replies_without_a_character_of_their_own_are_left_out(pair):
     rows.loc[[1, 5], "reply"] = pd.Series({1: [""], 5: ["", ""]})
     config = changed(LOSSES, membership_replies=9)
     predictor = Predictor(pair, rows, "Juli", config, GENERATE)
-    members, measure = memorization.membership(
-        predictor.losses(texts_of(rows, pair)), EVALUATE_FAST
-    )
-    assert (members, measure["n"]) == (3, 3)
-    assert 0 <= measure["value"] <= 1
+    measured = membership.evaluate(predictor.losses(texts_of(rows, pair)), EVALUATE_FAST)
+    assert (measured["members"], measured["membership"]["n"]) == (3, 3)
+    assert 0 <= measured["membership"]["value"] <= 1
     ranks = predictor.ranks()
     assert ranks["own_chars"].gt(0).all()
     assert set(ranks["candidate"]) == {"test0", "test2", "test3"}

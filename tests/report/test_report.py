@@ -916,6 +916,32 @@ def test_planted_secrets_are_in_the_section_on_memory_where_there_are_any(measur
     assert (len(table.rows), len(roles)) == (4, 2)
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_controls_of_membership_stand_below_it(measured, language):
+    wording = Wording(language)
+    plain = sections.memorization(measured, wording, EVALUATE.sharing_limits).blocks[1].rows
+    controls = {
+        "auc": interval(0.55),
+        "base_auc": interval(0.48),
+        "recognized": {"0.05": interval(0.07), "0.01": few()},
+    }
+    against = {"test": controls, "set_aside": controls | {"auc": interval(0.52)}}
+    scores = measured | {"memory": measured["memory"] | {"membership_against": against}}
+    rows = sections.memorization(scores, wording, EVALUATE.sharing_limits).blocks[1].rows
+    index = [row[0] for row in plain].index(wording.text("memory.membership")) + 1
+    assert [*rows[:index], *rows[index + 5 :]] == plain
+    assert [(row[0], row[2]) for row in rows[index : index + 5]] == [
+        (wording.text(f"memory.{name}"), written)
+        for name, written in (
+            ("test_recognized", wording.shares(interval(0.07))),
+            ("test_base", wording.interval(interval(0.48))),
+            ("set_aside", wording.interval(interval(0.52))),
+            ("set_aside_recognized", wording.shares(interval(0.07))),
+            ("set_aside_base", wording.interval(interval(0.48))),
+        )
+    ]
+
+
 def luminance(colour):
     parts = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
     linear = [
