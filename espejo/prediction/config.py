@@ -13,9 +13,10 @@ class PredictConfig(Section):
     notebook_examples: Some  # test examples of which all tokens are scored, for legacy.perplexity
     shots: Count  # examples in the prompt of the base model
     shot_chars: Count  # maximum characters of each of them
-    ranked_contexts: Count
+    # Of these three, null takes all that there are.
+    ranked_contexts: Count | None
     candidates: Count  # replies ranked in each context, the true one included
-    generated_replies: Count
-    membership_replies: Count  # training replies scored for membership inference
+    generated_replies: Count | None
+    membership_replies: Count | None  # training replies scored for membership inference
     prompts: list[str]
     out_of_scope: dict[str, list[str]]
