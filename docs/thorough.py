@@ -30,13 +30,12 @@ KEPT = (
 
 def experiment() -> str:
     """Run the experiment, and return its name in git. Raises CalledProcessError where it fails."""
-    subprocess.run(
-        [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--force", "-n", NAME, "-S", CHOICE],
-        cwd=ROOT,
-        check=True,
-    )
     head = _git("rev-parse", "HEAD").decode().strip()
-    return f"refs/exps/{head[:2]}/{head[2:]}/{NAME}"
+    revision = f"refs/exps/{head[:2]}/{head[2:]}/{NAME}"
+    if _git("for-each-ref", revision):  # of an earlier run: `--force` would train again as well
+        _dvc("exp", "remove", NAME)
+    _dvc("exp", "run", "--temp", "-n", NAME, "-S", CHOICE)
+    return revision
 
 
 def keep(revision: str) -> None:
@@ -48,10 +47,12 @@ def keep(revision: str) -> None:
         print(f"docs: {target.relative_to(ROOT)}")
 
 
+def _dvc(*arguments: str) -> None:
+    subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=ROOT, check=True)
+
+
 def _git(*arguments: str) -> bytes:
-    return subprocess.run(
-        ["git", *arguments], cwd=ROOT, check=True, stdout=subprocess.PIPE
-    ).stdout
+    return subprocess.run(["git", *arguments], cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout
 
 
 if __name__ == "__main__":
