@@ -28,7 +28,7 @@ from scipy.optimize import brentq
 from espejo.evaluation.config import EvaluateConfig
 from espejo.evaluation.few_sessions import MIN_SESSIONS, ratio_ends
 
-MIN_N = 10  # sessions from which on the bootstrap needs no correction
+MIN_N = 10  # fewer sessions need corrections; fewer answers are counted, without a share
 Numbers: TypeAlias = Sequence[float] | np.ndarray
 Groups: TypeAlias = Sequence[int] | np.ndarray  # the session of each number
 UNBOUNDED = (-math.inf, math.inf)

@@ -20,3 +20,16 @@ class PredictConfig(Section):
     membership_replies: Count | None  # training replies scored for membership inference
     prompts: list[str]
     out_of_scope: dict[str, list[str]]
+
+
+# How many replies the choices of conf/evaluate/ take (None: all), for what is told of them.
+CHOICES: dict[str, dict[str, int | None]] = {
+    name: dict(
+        zip(("ranked_contexts", "generated_replies", "membership_replies"), counts, strict=True)
+    )
+    for name, counts in (
+        ("quick", (10, 12, 32)),
+        ("default", (20, 32, 100)),
+        ("thorough", (None, 300, 500)),
+    )
+}
