@@ -27,9 +27,9 @@ def needs(scores: Mapping, held_out: Mapping[str, int], config: EvaluateConfig) 
 
     `held_out` are the numbers of replies in each split: test, validation and train (learnt ones).
     A row has the `half_width` of the interval and the `useful` one, how many replies were `used`
-    and are `needed`, in how many `sessions` (not of shares, which are over answers), how many the data have (`available`), and how many of
-    them each of the `choices` of conf/evaluate/ uses. A measure without an interval has no half
-    width, and tells nothing of what is needed.
+    and are `needed`, in how many `sessions` (not of shares, which are over answers), how many the
+    data have (`available`), and how many of them each of the `choices` of conf/evaluate/ uses. A
+    measure without an interval has no half width, and tells nothing of what is needed.
     """
     useful, kind = config.useful_widths, scores["kind"]
     generated = _of_choices("generated_replies", held_out["test"] + held_out["validation"])
