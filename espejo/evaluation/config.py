@@ -32,7 +32,7 @@ class UsefulWidths(Section):
     bits_per_character: Positive
     copies: Positive
     membership: Positive
-    facts: Positive
+    correctness: Positive
 
 
 class EvaluateConfig(Section):

@@ -29,6 +29,9 @@ from espejo.evaluation.config import EvaluateConfig
 from espejo.evaluation.few_sessions import MIN_SESSIONS, ratio_ends
 
 MIN_N = 10  # fewer sessions need corrections; fewer answers are counted, without a share
+MIN_JUDGED = (
+    5  # sessions for a cross-validation: with fewer its classifiers learn from two or three
+)
 Numbers: TypeAlias = Sequence[float] | np.ndarray
 Groups: TypeAlias = Sequence[int] | np.ndarray  # the session of each number
 UNBOUNDED = (-math.inf, math.inf)
@@ -269,8 +272,10 @@ def cross_validated_auc(
     n, k = len(names), len(np.unique(folds))
     variance = (n - 1) / n * ((areas - areas.mean()) ** 2).sum() * (1 + k / (k - 1))
     sizes = positives.shape[1], negatives.shape[1]
-    fewer = min(len(rows), len(columns))
-    return _area(float(won.sum() / pairs.sum()), variance, sizes, fewer, config)
+    value, fewer = float(won.sum() / pairs.sum()), min(len(rows), len(columns))
+    if fewer < MIN_JUDGED:
+        return {"value": value, "n": fewer, "interval": "too few"}
+    return _area(value, variance, sizes, fewer, config)
 
 
 def _wins(high: np.ndarray, low: np.ndarray) -> np.ndarray:

@@ -46,7 +46,7 @@ def needs(scores: Mapping, held_out: Mapping[str, int], config: EvaluateConfig) 
         measures = scores["correctness"].get("tuned", {})
         for name in ("facts_held", "facts_right"):
             if name in measures:
-                rows[name] = (measures[name], useful.facts, measures["answers"], generated, 0)
+                rows[name] = (measures[name], useful.correctness, measures["answers"], generated, 0)
     if kind == "chats":
         style = scores["style"]
         for name in ("author_score", "told_apart"):

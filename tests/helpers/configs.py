@@ -21,7 +21,7 @@ EVALUATE = EvaluateConfig(
         bits_per_character=0.1,
         copies=0.05,
         membership=0.1,
-        facts=0.1,
+        correctness=0.1,
     ),
     sharing_limits=SharingLimits(
         copied_beyond_own=0.05, whole_beyond_own=0.05, membership=0.7, personal_data=0
