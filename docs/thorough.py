@@ -1,4 +1,4 @@
-"""Run the demo with `evaluate=thorough`, and keep its numbers and pictures for the READMEs and docs/.
+"""Run the demo with evaluate=thorough, and keep its numbers and pictures for README and docs/.
 
     python -m docs.thorough      # or: make thorough
 
