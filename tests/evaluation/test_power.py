@@ -115,7 +115,7 @@ def test_dialogues_and_questions_have_their_own():
         "facts_held": measure(0.5, 0.2, 40),
         "facts_right": measure(0.5, 0.1, 9),
     }
-    questions = scores(kind="questions", correctness={"tuned": facts})
+    questions = scores(kind="questions", correctness={"tuned": correct})
     rows = power.needs(questions, HELD_OUT, EVALUATE)
     assert rows["facts_held"]["choices"] == {power.ALL: 169}
     assert power.outcome(rows["facts_held"]) == ("choice", power.ALL)

@@ -12,7 +12,7 @@ def row(**changed):
     return {"useful": 0.1, "used": 32, "available": 169, "choices": CHOICES} | changed
 
 
-def said(row, language="en", kind="chats"):
+def sentence_of(row, language="en", kind="chats"):
     (sentence,) = needs.sentences({"power": {"mrr": row}}, ("mrr", "gain"), Wording(language, kind))
     return sentence
 
@@ -36,17 +36,17 @@ def said(row, language="en", kind="chats"):
     ],
 )
 def test_a_sentence_says_what_there_is_and_what_it_takes(changed, parts):
-    sentence = said(row(**changed))
+    sentence = sentence_of(row(**changed))
     for part in parts:
         assert part in sentence
-    spanish = said(row(**changed), "es")
+    spanish = sentence_of(row(**changed), "es")
     assert "El MRR" in spanish
     assert "{" not in spanish + sentence
 
 
 @pytest.mark.parametrize(("kind", "part"), [("dialogues", "dialogues"), ("questions", "rows")])
 def test_other_kinds_of_data_are_not_chats(kind, part):
-    sentence = said(row(half_width=0.3, needed=280), kind=kind)
+    sentence = sentence_of(row(half_width=0.3, needed=280), kind=kind)
     assert part in sentence
     assert "chats" not in sentence
 
