@@ -110,7 +110,7 @@ def test_outcomes():
 def test_dialogues_and_questions_have_their_own():
     dialogues = {name: part for name, part in scores(kind="dialogues").items() if name != "style"}
     assert "author_score" not in power.needs(dialogues, HELD_OUT, EVALUATE)
-    facts = {
+    correct = {
         "answers": 30,
         "facts_held": measure(0.5, 0.2, 40),
         "facts_right": measure(0.5, 0.1, 9),
