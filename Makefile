@@ -96,6 +96,9 @@ docs: setup  ## write the tables of README and docs/ from metrics/ and from what
 	@python -m docs.licences
 	@python -m docs.fill
 
+thorough: setup  ## run the demo once more with evaluate=thorough, for the tables and pictures of README and docs/
+	@python -m docs.thorough
+
 # By the oldest Python, since what it can install the others can too; `wheels` shows that.
 lock:  ## resolve the dependencies of pyproject.toml anew
 	rm -rf .venv-lock && python3.11 -m venv .venv-lock
@@ -107,4 +110,4 @@ lock:  ## resolve the dependencies of pyproject.toml anew
 wheels: setup  ## show that requirements.lock can be installed by each Python on Linux and macOS; asks PyPI
 	@python -m benchmarks.wheels '$(TORCH)'
 
-.PHONY: help setup hook repro mine forget test test-slow test-without-model check demo bench docs lock wheels
+.PHONY: help setup hook repro mine forget test test-slow test-without-model check demo bench docs thorough lock wheels

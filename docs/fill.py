@@ -79,14 +79,20 @@ def _scores(path: Path) -> str:
     )
 
 
+def _demo() -> Path:
+    """The demo's numbers with evaluate=thorough (docs/thorough.py); until then the default's."""
+    thorough = ROOT / "docs" / "results" / "thorough" / "eval.json"
+    return thorough if thorough.is_file() else ROOT / "metrics" / "eval.json"
+
+
 def scores() -> str:
-    """Base against tuned on the demo, from metrics/eval.json."""
-    return _scores(ROOT / "metrics" / "eval.json")
+    """Base against tuned on the demo."""
+    return _scores(_demo())
 
 
 def answers(language: str) -> str:
-    """The four answers on the demo, a line each, from metrics/eval.json."""
-    metrics = json.loads((ROOT / "metrics" / "eval.json").read_text("utf-8"))
+    """The four answers on the demo, a line each."""
+    metrics = json.loads(_demo().read_text("utf-8"))
     score, ranks, kept = metrics["style"]["author_score"], metrics["relevance"], metrics["memory"]
     bits = "own_bits_per_character"
     few = {"en": "too few", "es": "faltan datos"}[language]
@@ -155,7 +161,7 @@ def answers(language: str) -> str:
 
 def judged() -> str:
     """Style, relevance and memorization on the demo, each beside its reference values."""
-    return _judged(ROOT / "metrics" / "eval.json")
+    return _judged(_demo())
 
 
 def real_judged() -> str:
@@ -231,9 +237,13 @@ def _judged(path: Path) -> str:
             f"{kept['members']} learnt replies, {metrics['test']['replies']} test replies",
         ),
     ]
+    table = _table(columns, rows)
+    why = "where bundles are few, the interval is over the sessions in them"
+    if "(too few)" in table:
+        why = "too few: by a version that gave no interval below ten sessions, or fewer than three"
     return (
-        f"{_table(columns, rows)}\n\nA bundle is 16 messages or more of one writer in a "
-        "row; too few: fewer than ten sessions, so no interval. May it be shared, by the last "
+        f"{table}\n\nA bundle is 16 messages or more of one writer in a "
+        f"row; {why} ([how](metrics.md#intervals)). May it be shared, by the last "
         f"three rows and personal data: **{kept['verdict']}** "
         "([how to read it](metrics.md#the-verdict-on-sharing))."
     )

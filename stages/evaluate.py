@@ -19,6 +19,7 @@ from espejo.evaluation import (
     likelihood,
     membership,
     memorization,
+    power,
     questions,
     relevance,
     second_name,
@@ -72,6 +73,8 @@ def main(data: Path, metrics_json: Path, plots_dir: Path) -> None:
         rows, probes = generated.to_questions(replies, answered), generated.to_probes(replies)
         scores["correctness"] = correctness.evaluate(rows, config)
         scores["outside"] = correctness.outcomes(probes, correctness.domain(train["reply"]))
+    held = {name: int(examples["split"].eq(name).sum()) for name in ("test", "validation")}
+    scores["power"] = power.needs(scores, {**held, "train": len(learnt)}, config)
     metrics.write(scores, metrics_json)
 
     tables.write_csv(likelihood.sliced(losses, examples), plots_dir / "likelihood.csv")

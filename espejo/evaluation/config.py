@@ -23,6 +23,18 @@ class SharingLimits(Section):
     personal_data: Count
 
 
+class UsefulWidths(Section):
+    """Half widths of intervals that are narrow enough to decide by."""
+
+    author_score: Positive
+    told_apart: Positive
+    mrr: Positive
+    bits_per_character: Positive
+    copies: Positive
+    membership: Positive
+    correctness: Positive
+
+
 class EvaluateConfig(Section):
     """How the tables of `predict` become numbers with intervals, and the verdict on sharing."""
 
@@ -31,4 +43,5 @@ class EvaluateConfig(Section):
     confidence: Annotated[float, Field(gt=0, lt=1)]
     seed: Seed
     margins: Margins
+    useful_widths: UsefulWidths
     sharing_limits: SharingLimits

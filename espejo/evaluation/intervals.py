@@ -1,13 +1,14 @@
 """Confidence intervals for the scores; the unit is the session, since its replies are correlated.
 
-A measure is `{"value", "low", "high", "n"}`, n being the number of sessions. Below ten sessions it
-has no interval: `{"value", "n", "interval": "too few"}`. Where there are enough but they do not
+A measure is `{"value", "low", "high", "n"}`, n being the number of sessions. Below three sessions
+it has no interval: `{"value", "n", "interval": "too few"}`. Where there are enough but they do not
 differ, which says nothing about the next one, `interval` is "no spread". Where nothing could be
 measured, the value is missing too. Each kind of number has a method of its own:
 
 - means and ratios: bootstrap-t over sessions (Efron 1982; Davison and Hinkley 1997, 5.2), because
   the percentile bootstrap of a dozen sessions is too narrow: it covers the true value in 85 to 90 %
-  of cases where it claims 95 %;
+  of cases where it claims 95 %. With fewer than ten sessions no narrower than Student's t with the
+  corrections for few clusters (`few_sessions`);
 - shares of yes and no: Clopper-Pearson with the effective sample size (Korn and Graubard 1998),
   which gives an upper limit even where none of 32 was a yes; n is then the number of answers;
 - areas under the ROC curve: Newcombe's (2006) score method, with the effective sample size and a
@@ -25,8 +26,12 @@ from scipy import stats
 from scipy.optimize import brentq
 
 from espejo.evaluation.config import EvaluateConfig
+from espejo.evaluation.few_sessions import MIN_SESSIONS, ratio_ends
 
-MIN_N = 10  # sessions or answers: fewer give no interval worth printing
+MIN_N = 10  # fewer sessions need corrections; fewer answers are counted, without a share
+MIN_JUDGED = (
+    5  # sessions for a cross-validation: with fewer its classifiers learn from two or three
+)
 Numbers: TypeAlias = Sequence[float] | np.ndarray
 Groups: TypeAlias = Sequence[int] | np.ndarray  # the session of each number
 UNBOUNDED = (-math.inf, math.inf)
@@ -62,15 +67,16 @@ def ratio(
     if not bottom.sum():
         return {"n": 0, "interval": "too few"}
     value = top.sum() / bottom.sum()
-    ends = None if n < MIN_N else _bootstrap_t(top, bottom, config)
-    if n >= MIN_N and ends is None and all(map(math.isfinite, bounds)):
+    few = (bottom > 0).sum() < MIN_SESSIONS
+    ends = None if few else _bootstrap_t(top, bottom, config)
+    if not few and ends is None and all(map(math.isfinite, bounds)):
         # All sessions have the same value. No values within the bounds vary more than yes and no
         # would.
         low, width = bounds[0], bounds[1] - bounds[0]
         exact = _exact((value - low) / width * n, n, config.confidence)
         ends = low + width * exact[0], low + width * exact[1]
-    if n < MIN_N or ends is None or not np.isfinite(np.clip(ends, *bounds)).all():
-        reason = "too few" if n < MIN_N else "no spread"
+    if few or ends is None or not np.isfinite(np.clip(ends, *bounds)).all():
+        reason = "too few" if few else "no spread"
         return {"value": float(scale(value)), "n": n, "interval": reason}
     low, high = (float(scale(end)) for end in np.clip(ends, *bounds))
     return {"value": float(scale(value)), "low": low, "high": high, "n": n}
@@ -84,7 +90,9 @@ def _bootstrap_t(
     The error of each resample is divided by its own linearized standard error. A resample of equal
     groups, whose standard error is 0, counts as infinite. Neither end is closer to the value than
     with Student's t and n - 1 degrees of freedom: the resamples show on which side the long tail
-    is, but ten sessions cannot show that the other tail is lighter than a normal's.
+    is, but ten sessions cannot show that the other tail is lighter than a normal's. Nor is it, with
+    fewer than ten sessions, closer than in `few_sessions.ratio_ends`; an end that the resamples
+    put at infinity (they are few, and some of them of equal groups) is the one from there.
     """
 
     def ratio_and_error(top: np.ndarray, bottom: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -105,7 +113,12 @@ def _bootstrap_t(
     student = float(stats.t.ppf(1 - tail, n - 1))
     low = min(-student, float(np.quantile(t, tail, method="lower")))
     high = max(student, float(np.quantile(t, 1 - tail, method="higher")))
-    return float(value - high * error), float(value - low * error)
+    ends = float(value - high * error), float(value - low * error)
+    corrected = ratio_ends(top, bottom, config.confidence) if n < MIN_N else None
+    if corrected is None:
+        return ends
+    down, up = (end if math.isfinite(end) else float(value) for end in ends)
+    return min(down, corrected[0]), max(up, corrected[1])
 
 
 def share(hits: Numbers, groups: Groups, config: EvaluateConfig) -> dict:
@@ -259,8 +272,10 @@ def cross_validated_auc(
     n, k = len(names), len(np.unique(folds))
     variance = (n - 1) / n * ((areas - areas.mean()) ** 2).sum() * (1 + k / (k - 1))
     sizes = positives.shape[1], negatives.shape[1]
-    fewer = min(len(rows), len(columns))
-    return _area(float(won.sum() / pairs.sum()), variance, sizes, fewer, config)
+    value, fewer = float(won.sum() / pairs.sum()), min(len(rows), len(columns))
+    if fewer < MIN_JUDGED:
+        return {"value": value, "n": fewer, "interval": "too few"}
+    return _area(value, variance, sizes, fewer, config)
 
 
 def _wins(high: np.ndarray, low: np.ndarray) -> np.ndarray:
@@ -277,7 +292,7 @@ def _area(
     error allows. Where the sessions show more variance than independent scores would have, the
     sizes shrink by that factor.
     """
-    if groups < MIN_N:
+    if groups < MIN_SESSIONS:
         return {"value": value, "n": groups, "interval": "too few"}
     independent = _variance(value, *sizes)
     design_effect = max(1.0, variance / independent) if independent else max(sizes) / groups

@@ -19,12 +19,15 @@ messages.
 """
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from sklearn.feature_extraction.text import TfidfVectorizer
+from scipy import sparse
+from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 
@@ -32,16 +35,21 @@ from espejo.core import tables
 from espejo.core.text import fold, words
 from espejo.evaluation import intervals
 from espejo.evaluation.config import EvaluateConfig
+from espejo.evaluation.few_sessions import Pool, bundles_ends
 
 BUNDLE_MESSAGES = 16
 _NOT_WRITTEN = re.compile(r"https?://\S+|<[^<>\s]{2,30}>|\[[A-ZÁÉÍÓÚÑ_]{2,20}\]")
 
 
+POOL_BUNDLES = 600  # of sessions in random orders, at least
+
+
 class Bundle(NamedTuple):
-    """Some messages as one text, in the session of the first of them."""
+    """Some messages as one text, the session of the first of them, and all of their sessions."""
 
     text: str
     session: int
+    sessions: frozenset[int]
 
 
 class Replies(NamedTuple):
@@ -58,24 +66,41 @@ def bundles(replies: Replies, characters: int, hidden: Collection[str] = ()) -> 
     messages, however short, so that a person who writes very little is scored too. Messages that
     are empty, or empty without the words in `hidden` (folded), do not count.
     """
+    return _cut(_messages(replies, hidden), characters)
+
+
+Message = tuple[str, int]  # what somebody wrote, and its session
+
+
+def _messages(replies: Replies, hidden: Collection[str]) -> list[Message]:
+    """Each message of `replies` by itself, as a person wrote it, with its session."""
+    return [
+        (text, session)
+        for messages, session in zip(replies.messages, replies.sessions, strict=True)
+        for message in messages
+        if (text := written(message, hidden))
+    ]
+
+
+def _cut(messages: Iterable[Message], characters: int) -> list[Bundle]:
+    """`bundles` of the `messages` in order."""
     done: list[Bundle] = []
-    pending: list[tuple[str, int]] = []
+    pending: list[Message] = []
     size = 0
-    for messages, session in zip(replies.messages, replies.sessions, strict=True):
-        for message in messages:
-            if text := written(message, hidden):
-                pending.append((text, session))
-                size += len(text) + 1
-            if len(pending) >= BUNDLE_MESSAGES and size >= characters:
-                done.append(_bundle(pending, characters))
-                pending, size = [], 0
+    for text, session in messages:
+        pending.append((text, session))
+        size += len(text) + 1
+        if len(pending) >= BUNDLE_MESSAGES and size >= characters:
+            done.append(_bundle(pending, characters))
+            pending, size = [], 0
     if len(pending) >= BUNDLE_MESSAGES:
         done.append(_bundle(pending, characters))
     return done
 
 
-def _bundle(messages: Sequence[tuple[str, int]], characters: int) -> Bundle:
-    return Bundle(_subsampled(" ".join(text for text, _ in messages), characters), messages[0][1])
+def _bundle(messages: Sequence[Message], characters: int) -> Bundle:
+    text = _subsampled(" ".join(text for text, _ in messages), characters)
+    return Bundle(text, messages[0][1], frozenset(session for _, session in messages))
 
 
 def _subsampled(text: str, characters: int) -> str:
@@ -134,13 +159,13 @@ class AuthorClassifier:
         negatives += self._repetitions(texts, len(positives), seed)
         self.pipeline: Pipeline = make_pipeline(
             # In four bundles or more: rarer n-grams are about topics, not style.
-            TfidfVectorizer(
+            CountVectorizer(
                 analyzer="char_wb",
                 ngram_range=(2, 5),
                 lowercase=False,
-                sublinear_tf=True,
                 min_df=min(4, len(positives)),
             ),
+            TfidfTransformer(sublinear_tf=True),
             # A small tolerance, so that it converges: with the default one, a score of 0.034 was
             # 0.030.
             LogisticRegression(C=100, class_weight="balanced", max_iter=20000, tol=1e-8),
@@ -160,10 +185,49 @@ class AuthorClassifier:
     def scores(self, replies: Replies) -> tuple[np.ndarray, list[int]]:
         """Probability [n] that the author wrote each bundle of `replies`, and its session."""
         some = bundles(replies, self.characters, self.hidden)
+        return self._probabilities(some), [bundle.session for bundle in some]
+
+    def _probabilities(self, some: Sequence[Bundle]) -> np.ndarray:
+        """Of each bundle [n]. N-grams stay within words, so those of a word are counted once."""
         if not some:
-            return np.empty(0), []
-        probabilities = self.pipeline.predict_proba([bundle.text for bundle in some])[:, 1]
-        return probabilities, [bundle.session for bundle in some]
+            return np.empty(0)
+        texts = [bundle.text.split() for bundle in some]
+        place = {word: index for index, word in enumerate(dict.fromkeys(chain(*texts)))}
+        columns = [place[word] for text in texts for word in text]
+        ends = np.cumsum([0, *map(len, texts)])
+        shape = len(texts), len(place)
+        in_bundle = sparse.csr_matrix((np.ones(len(columns), int), columns, ends), shape)
+        counts = in_bundle @ self.pipeline[0].transform(list(place))
+        return self.pipeline[1:].predict_proba(counts)[:, 1]
+
+    def pool(self, streams: Sequence[Replies], seed: int) -> Pool:
+        """Bundles of the same `streams` with their sessions in random orders, and their scores.
+
+        A bundle holds messages of one stream only.
+        """
+        written_messages = [_messages(stream, self.hidden) for stream in streams]
+        sizes = Counter(session for messages in written_messages for _, session in messages)
+        names, random = sorted(sizes), np.random.default_rng(seed)
+        some: list[Bundle] = []
+        orders: list[int] = []
+        while len(some) < POOL_BUNDLES:
+            place = {name: order for order, name in enumerate(random.permutation(names).tolist())}
+            mixed = [
+                bundle
+                for messages in written_messages
+                for bundle in _cut(sorted(messages, key=lambda m: place[m[1]]), self.characters)
+            ]
+            if not mixed:  # not even in another order
+                break
+            orders += [orders[-1] + 1 if orders else 0] * len(mixed)
+            some += mixed
+        inside = [[name in bundle.sessions for name in names] for bundle in some]
+        return Pool(
+            self._probabilities(some),
+            np.array(inside, dtype=bool).reshape(len(some), len(names)),
+            np.array(orders, dtype=int),
+            np.array([sizes[name] for name in names]),
+        )
 
 
 def of_people(turns: pd.DataFrame) -> pd.DataFrame:
@@ -185,7 +249,8 @@ def author_score(
     each of one person), `nearest` (of the person most like the author; no name), the `sources`, and
     `ceiling` (the author's own validation and test). There is one classifier: the intervals are
     over sessions, not over trainings. Each measure says how many `bundles` were scored; `n` is the
-    number of sessions in which one of them begins.
+    number of sessions in which one of them begins, or, where these are fewer than ten, of all
+    sessions.
     """
     turns = of_people(turns)
     try:
@@ -195,23 +260,37 @@ def author_score(
         return {name: dict(nothing) for name in ("floor", "nearest", *sources, "ceiling")}
     held_out = turns[turns["split"] != "train"]
     is_author = held_out["author"].eq(author)
-    others = [
-        classifier.scores(replies_of(rows)) for _, rows in held_out[~is_author].groupby("author")
-    ]
-    scored: dict[str, tuple[np.ndarray, list[int]]] = {
-        "floor": (
-            np.concatenate([scores for scores, _ in others] or [np.empty(0)]),
-            [session for _, sessions in others for session in sessions],
-        ),
-        "nearest": max(
-            (person for person in others if len(person[0])),
-            key=lambda person: person[0].mean(),
-            default=(np.empty(0), []),
-        ),
-        **{name: classifier.scores(replies) for name, replies in sources.items()},
-        "ceiling": classifier.scores(replies_of(held_out[is_author])),
+    others = [replies_of(rows) for _, rows in held_out[~is_author].groupby("author")]
+    means = [scores.mean() if len(scores := classifier.scores(own)[0]) else -1.0 for own in others]
+    nearest = [others[int(np.argmax(means))]] if others else []
+    streams = {
+        "floor": others,
+        "nearest": nearest,
+        **{name: [replies] for name, replies in sources.items()},
+        "ceiling": [replies_of(held_out[is_author])],
     }
-    return {
-        name: {**intervals.mean(scores, sessions, config, bounds=(0, 1)), "bundles": len(scores)}
-        for name, (scores, sessions) in scored.items()
-    }
+    return {name: _measure(classifier, some, config) for name, some in streams.items()}
+
+
+def _measure(
+    classifier: AuthorClassifier, streams: Sequence[Replies], config: EvaluateConfig
+) -> dict:
+    """The mean score of the bundles of all `streams`, with its interval.
+
+    Where few sessions begin one, a bundle spans several: then the interval is over all sessions
+    that are in one (`few_sessions.bundles_ends`), and n is their number.
+    """
+    parts = [classifier.scores(replies) for replies in streams]
+    scores = np.concatenate([np.empty(0), *(scores for scores, _ in parts)])
+    begins = [session for _, sessions in parts for session in sessions]
+    measure = {**intervals.mean(scores, begins, config, bounds=(0, 1)), "bundles": len(scores)}
+    if not 0 < len(set(begins)) < intervals.MIN_N:
+        return measure
+    value, pool = measure["value"], classifier.pool(streams, config.seed)
+    ends = bundles_ends(value, pool, config.confidence)
+    if ends is None:
+        n = len(pool.messages)
+        return {"value": value, "n": n, "interval": "too few", "bundles": len(scores)}
+    low, high = ends
+    n = len(pool.messages)
+    return {"value": value, "low": low, "high": high, "n": n, "bundles": len(scores)}

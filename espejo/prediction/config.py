@@ -13,9 +13,23 @@ class PredictConfig(Section):
     notebook_examples: Some  # test examples of which all tokens are scored, for legacy.perplexity
     shots: Count  # examples in the prompt of the base model
     shot_chars: Count  # maximum characters of each of them
-    ranked_contexts: Count
+    # Of these three, null takes all that there are.
+    ranked_contexts: Count | None
     candidates: Count  # replies ranked in each context, the true one included
-    generated_replies: Count
-    membership_replies: Count  # training replies scored for membership inference
+    generated_replies: Count | None
+    membership_replies: Count | None  # training replies scored for membership inference
     prompts: list[str]
     out_of_scope: dict[str, list[str]]
+
+
+# How many replies the choices of conf/evaluate/ take (None: all), for what is told of them.
+CHOICES: dict[str, dict[str, int | None]] = {
+    name: dict(
+        zip(("ranked_contexts", "generated_replies", "membership_replies"), counts, strict=True)
+    )
+    for name, counts in (
+        ("quick", (10, 12, 32)),
+        ("default", (20, 32, 100)),
+        ("thorough", (None, 300, 500)),
+    )
+}

@@ -31,9 +31,9 @@ RETRIEVED = "retrieved"  # no model: the answer of the nearest training question
 HELD_OUT, PROMPT = "held_out", "prompt"  # kinds in table REPLIES, besides those out of scope
 
 
-def evenly_spaced(rows: pd.DataFrame, number: int) -> pd.DataFrame:
-    """`number` of the `rows`, evenly from the first to the last; all where there are fewer."""
-    indices = np.linspace(0, len(rows) - 1, min(number, len(rows)))
+def evenly_spaced(rows: pd.DataFrame, number: int | None) -> pd.DataFrame:
+    """`number` of the `rows`, evenly from the first to the last; all where it is None or higher."""
+    indices = np.linspace(0, len(rows) - 1, len(rows) if number is None else min(number, len(rows)))
     return rows.iloc[indices.round().astype(int)]
 
 
@@ -190,7 +190,8 @@ class Predictor:
         )
         # Whole blocks: every reply in a block is the true one once, so that chance is exact.
         block_of = [min(row) for row in indices.tolist()]
-        blocks = math.ceil(self.config.ranked_contexts / max(1, indices.shape[1]))
+        number = self.config.ranked_contexts
+        blocks = None if number is None else math.ceil(number / max(1, indices.shape[1]))
         indices = indices[np.isin(block_of, list(dict.fromkeys(block_of))[:blocks])]
         encoded = [self._candidates(rows, row) for row in indices.tolist()]
         ids, characters = rows["id"].to_numpy(), own_characters(rows).to_numpy()
@@ -269,7 +270,8 @@ class Predictor:
         was used to choose the checkpoint that is evaluated here.
         """
         test, number = self.split("test"), self.config.generated_replies
-        validation = evenly_spaced(self.split("validation"), max(0, number - len(test)))
+        rest = None if number is None else max(0, number - len(test))
+        validation = evenly_spaced(self.split("validation"), rest)
         return pd.concat([validation, evenly_spaced(test, number)], ignore_index=True)
 
     def replies(self) -> pd.DataFrame:

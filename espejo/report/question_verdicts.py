@@ -12,6 +12,7 @@ from espejo.evaluation.config import EvaluateConfig
 from espejo.evaluation.correctness import OUTCOMES
 from espejo.evaluation.intervals import is_finite, relation
 from espejo.prediction.config import PredictConfig
+from espejo.report import needs
 from espejo.report.verdicts import Answer
 from espejo.report.wording import Wording
 
@@ -42,6 +43,7 @@ def correct(scores: Mapping, wording: Wording) -> Answer:
     sentences += [
         wording.text("correct.chrf", **chrf),
         wording.text("correct.limit"),
+        *needs.sentences(scores, ("facts_held", "facts_right"), wording),
         wording.text("correct.measured", **counts),
     ]
     return Answer("correct", verdict, sentences, concluding=1)

@@ -16,12 +16,14 @@ from espejo.core import escaping
 from espejo.evaluation.config import EvaluateConfig
 from espejo.evaluation.intervals import is_finite, relation
 from espejo.prediction.config import PredictConfig
+from espejo.report import needs
 from espejo.report.wording import MAX_DIGITS, Wording
 
 # The colour of a verdict; of those in neither list, mixed.
 TONES = {"yes": "good", "pass": "good", "no": "bad", "fail": "bad", "copied": "bad"}
 UNKNOWN = ("unclear", "few", "unmeasured", "trial")
 BITS = "own_bits_per_character"
+_IN_DOUBT = ("copied_beyond_own", "whole_beyond_own", "membership")  # what may be
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ def sound(
     # Test contexts come first; validation is named only where it was needed.
     written["rest"] = wording.text("sound.rest", **written) if rest else ""
     bundles = {name: wording.number(score[name].get("bundles", 0)) for name in ("tuned", "ceiling")}
+    sentences += needs.sentences(scores, ("author_score", "told_apart"), wording)
     sentences.append(wording.text("sound.measured", **written, **bundles))
     return Answer("sound", verdict, sentences)
 
@@ -186,6 +189,7 @@ def answer(scores: Mapping, wording: Wording) -> Answer:
         wording.text(f"answer.chance.{to_chance}", gap=gap),
         *([wording.text(f"answer.base.{trained}"), numbers] if to_chance != "missing" else []),
         wording.text("answer.limit"),
+        *needs.sentences(scores, ("mrr",), wording),
         wording.text("answer.measured", **counts),
     ]
     return Answer("answer", verdict, sentences)
@@ -254,6 +258,7 @@ def worth(
         wording.text(f"worth.way.{way}", share=wording.percent(share)),
         wording.text(f"worth.gain.{gained}", gain=wording.interval(gain)),
         *style_sentences,
+        *needs.sentences(scores, ("gain",), wording),
         measured,
     ]
     return Answer("worth", verdict, sentences, concluding=1)
@@ -332,6 +337,9 @@ def safe(scores: Mapping, wording: Wording, config: EvaluateConfig) -> Answer:
     if private.get("replies"):
         replies, pieces = (wording.number(private[name]) for name in ("replies", "personal_data"))
         sentences.append(wording.text("safe.private", replies=replies, found=pieces))
+    # Of what is in doubt, the doubt says how many replies would settle it.
+    sure = [name for name in _IN_DOUBT if name not in memory["doubts"]]
+    sentences += needs.sentences(scores, sure, wording)
     counts = {
         "replies": memory["replies"],
         "members": memory["members"],

@@ -1,5 +1,6 @@
 """README.md, README.es.md and docs/: up to date, without dead links, the same in both languages."""
 
+import json
 import os
 import re
 import sys
@@ -10,6 +11,7 @@ import pytest
 import yaml
 
 from docs import fill
+from espejo.prediction.config import CHOICES
 from tests.docs import pages
 from tests.helpers.workshop import ROOT, run
 from tests.pipeline.test_rooms import ROOMS
@@ -166,3 +168,21 @@ def test_a_model_needs_the_smallest_card_that_the_estimate_lists():
 def test_the_estimates_are_those_that_the_command_gives(name):
     command, _, recorded = (ROOT / "docs" / "outputs" / name).read_text("utf-8").partition("\n")
     assert recorded in run(*command.removeprefix("$ ").split(), cwd=ROOT).stdout
+
+
+THOROUGH = fill.ROOT / "docs" / "results" / "thorough"
+
+
+@pytest.mark.skipif(not THOROUGH.is_dir(), reason="`make thorough` has not been run")
+def test_the_thorough_run_is_of_the_same_model_and_test_as_the_default_one():
+    thorough, default = (
+        json.loads((folder / "eval.json").read_text("utf-8"))
+        for folder in (THOROUGH, fill.ROOT / "metrics")
+    )
+    assert thorough["test"] == default["test"]
+    for name in ("base", "tuned"):
+        bits = [scores[name][fill.OWN_BITS]["value"] for scores in (thorough, default)]
+        assert bits[0] == pytest.approx(bits[1], abs=0.002)  # so much differ runs on other threads
+    settings = yaml.safe_load((THOROUGH / "params.yaml").read_text("utf-8"))["predict"]
+    assert {key: settings[key] for key in CHOICES["thorough"]} == CHOICES["thorough"]
+    assert thorough["relevance"]["contexts"] > default["relevance"]["contexts"]

@@ -107,6 +107,26 @@ def test_the_bundles_are_counted_and_so_are_the_sessions_they_begin_in(turns):
     assert (score["bundles"], score["n"], score["interval"]) == (3, 2, "too few")
 
 
+def test_few_bundles_have_an_interval_over_their_sessions(turns, own):
+    """Forty replies of the author in ten sessions, whose bundles begin in fewer."""
+    rows = range(40)
+    replies = Replies([own.messages[row] for row in rows], [row // 4 for row in rows])
+    score = style.author_score(turns, "Juli", {"few": replies}, EVALUATE)["few"]
+    bundles = style.AuthorClassifier(turns[turns["split"].eq("train")], "Juli", 7).scores(replies)
+    assert 0 < score["bundles"] == len(bundles[0]) < 10
+    assert score["value"] == pytest.approx(bundles[0].mean())
+    assert 0 < score["low"] < score["value"] < score["high"] < 1
+    assert score["n"] == 10
+    assert score["high"] - score["low"] > 0.01
+
+
+def test_a_word_counted_once_scores_as_the_whole_text_does(turns, own):
+    judge = style.AuthorClassifier(turns[turns["split"].eq("train")], "Juli", seed=7)
+    texts = [bundle.text for bundle in style.bundles(own, judge.characters, judge.hidden)]
+    whole = judge.pipeline.predict_proba(texts)[:, 1]
+    assert judge.scores(own)[0] == pytest.approx(whole, abs=1e-12)
+
+
 def test_two_runs_give_the_same_numbers(turns, own, scores):
     again_ = style.author_score(turns, "Juli", {"friend": held_out(turns, "Cami")}, EVALUATE)
     assert again_ == {name: scores[name] for name in ("floor", "nearest", "friend", "ceiling")}
@@ -145,13 +165,14 @@ def test_a_bundle_is_sixteen_messages_and_enough_characters():
     bundles = style.bundles(replies, characters=100)
     # 50 messages: 20, 20, and the 10 left are too few.
     assert [bundle.session for bundle in bundles] == [0, 5]  # messages 0 and 20: replies 0 and 10
+    assert [bundle.sessions for bundle in bundles] == [{*range(5)}, {*range(5, 10)}]
     assert bundles[0].text == " ".join(["aa a"] * 20)
 
 
 def test_the_rest_is_a_bundle_from_sixteen_messages_on():
     assert style.bundles(Replies([["a"]] * 15, [4] * 15), characters=100) == []
     assert style.bundles(Replies([["a"]] * 16, [4] * 16), characters=100) == [
-        Bundle(" ".join("a" * 16), 4)
+        Bundle(" ".join("a" * 16), 4, frozenset({4}))
     ]
 
 

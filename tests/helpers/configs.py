@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from espejo.commands.inputs import CONFIGS
 from espejo.core.config import GroupConfig
 from espejo.dataset import splits
-from espejo.evaluation.config import EvaluateConfig, Margins, SharingLimits
+from espejo.evaluation.config import EvaluateConfig, Margins, SharingLimits, UsefulWidths
 from espejo.prediction.config import PredictConfig
 
 # Whatever values params.yaml has.
@@ -14,6 +14,15 @@ EVALUATE = EvaluateConfig(
     confidence=0.95,
     seed=7,
     margins=Margins(author_score=0.1, told_apart=0.1),
+    useful_widths=UsefulWidths(
+        author_score=0.1,
+        told_apart=0.1,
+        mrr=0.1,
+        bits_per_character=0.1,
+        copies=0.05,
+        membership=0.1,
+        correctness=0.1,
+    ),
     sharing_limits=SharingLimits(
         copied_beyond_own=0.05, whole_beyond_own=0.05, membership=0.7, personal_data=0
     ),

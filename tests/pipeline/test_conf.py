@@ -8,6 +8,7 @@ import yaml
 from dvc.utils.hydra import compose_and_dump
 
 from espejo.commands import init, own_chats
+from espejo.prediction.config import CHOICES as PREDICT_CHOICES
 
 ROOT = Path(__file__).resolve().parents[2]
 GROUPS = ("format", "data", "clean", "filter", "train", "model", "evaluate", "experiment")
@@ -125,6 +126,19 @@ def test_choices_that_are_no_card_leave_a_model_as_it_is(composed):
     assert composed("model=smollm2", "train=full") == composed("model=smollm2") | {
         "train": composed("model=smollm2")["train"] | {"method": "full", "learning_rate": 2.0e-5}
     }
+
+
+def test_what_is_told_of_the_choices_of_evaluate_is_what_they_are(composed):
+    assert set(PREDICT_CHOICES) == {
+        choice.removeprefix("evaluate=") for choice in CHOICES if choice.startswith("evaluate=")
+    }
+    for name, settings in PREDICT_CHOICES.items():
+        predict = composed(f"evaluate={name}")["predict"]
+        assert {key: predict[key] for key in settings} == settings, name
+    # The rest is the same: evaluate=thorough changes how much is measured, not how.
+    default, thorough = composed(), composed("evaluate=thorough")
+    default["predict"] |= PREDICT_CHOICES["thorough"]
+    assert thorough == default
 
 
 def test_qlora_is_one_recipe(composed):

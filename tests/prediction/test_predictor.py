@@ -239,6 +239,7 @@ def table(**splits):
         (5, [f"test{i}" for i in range(5)]),
         (7, ["validation0", "validation3", *(f"test{i}" for i in range(5))]),
         (99, [*(f"validation{i}" for i in range(4)), *(f"test{i}" for i in range(5))]),
+        (None, [*(f"validation{i}" for i in range(4)), *(f"test{i}" for i in range(5))]),
     ],
 )
 def test_contexts_of_the_test_come_first_and_evenly(number, expected):
@@ -381,6 +382,15 @@ def test_whole_blocks_are_ranked_with_the_true_reply_first(pair, tmp_path):
         assert (each["session"] == 10 + each["context"].str[-1].astype(int)).all()
         assert (each["own_chars"] == 5 + each["candidate"].str[-1].astype(int)).all()
         assert each["own_nats"].gt(0).all()
+
+
+def test_null_ranks_all_contexts_and_scores_all_that_was_learnt(pair):
+    rows = table(train=5, test=6).assign(session=range(11))
+    config = changed(PREDICT, ranked_contexts=None, membership_replies=None)
+    predictor = Predictor(pair, rows, "Juli", config, GENERATE)
+    assert predictor.ranks()["context"].nunique() == 6
+    learnt = predictor.losses(texts_of(rows, pair))
+    assert learnt[learnt["split"].eq("train")]["id"].nunique() == 5
 
 
 def ranks(pair, monkeypatch, cost):
