@@ -16,15 +16,12 @@ from pathlib import Path
 import networkx as nx
 import yaml
 
-from docs import findings
 from benchmarks import processors
+from benchmarks.scale import growth
+from docs import better_mirror, findings, memory_audit, preference_table
 from espejo.evaluation import repeated as repeats
 from espejo.report import trainings
 from espejo.report.wording import Wording
-from docs import preference_table
-from docs import better_mirror
-from benchmarks.scale import growth
-from docs import memory_audit
 
 ROOT = Path(__file__).resolve().parent.parent
 # docs/licences.py fills its own page.
@@ -653,9 +650,13 @@ def two_processors() -> str:
         for row in rows
     ]
     return _table(("measure", *(f"`{run}`" for run in processors.RUNS), "agrees"), cells)
+
+
 def preference_tuning() -> str:
     """The supervised model against the same after DPO, from docs/results/preference.json."""
     return preference_table.table(ROOT / "docs" / "results" / "preference.json")
+
+
 NOT_YET = "Not measured yet: `python -m benchmarks.{}`."
 
 
