@@ -181,7 +181,7 @@ class _Seen(TrainerCallback):
     args: TrainingArguments | None = None
     texts = steps = 0
 
-    def on_train_end(
+    def on_train_end(  # type: ignore[override]  # what transformers passes by keyword
         self,
         args: TrainingArguments,
         state: TrainerState,

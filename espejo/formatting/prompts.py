@@ -218,7 +218,9 @@ class Prompter:
         character a space is nothing new to a model. Nothing is removed, so that the text around a
         tag cannot join to a new one; a tag that the space itself makes gets a space too.
         """
-        while (opened := self._tag.sub(r"\g<0> ", text)) != text:
+        # A function: for a replacement with \g<0>, re hashes the pattern of thousands of tags anew
+        # at each call, which took five sixths of the time of `format`.
+        while (opened := self._tag.sub(lambda sign: f"{sign[0]} ", text)) != text:
             text = opened
         return text
 
