@@ -188,9 +188,9 @@ def bits(folder: Path, encoders: Mapping[str, similarity.Encoder]) -> dict:
         "no examples": [[]] * len(rows),
         BM25: few_shot.nearest(bench.train, rows["context"].tolist(), author, k, most),
     }
-    asked, answered = ([*map(_last, table["context"])] for table in (rows, train))
+    queries, documents = ([*map(_last, table["context"])] for table in (rows, train))
     for name, encoder in encoders.items():
-        cosines = encoder.of_contexts(asked) @ encoder.of_contexts(answered).T
+        cosines = encoder.of_contexts(queries) @ encoder.of_contexts(documents).T
         shots[name] = [few_shot.highest(train, scores, author, k) for scores in cosines]
     result: dict = {"replies": len(rows), "examples": k}
     for model_name, model in bench.pair.both():

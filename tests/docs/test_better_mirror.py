@@ -26,8 +26,8 @@ def test_areas_are_those_of_the_two_sample_test():
     mixed = [own if place % 3 else friend[place] for place, own in enumerate(real)]
     generated, groups = [*mixed, *mixed[::-1]], [*sessions, *sessions]
     got = choice.session_areas(real, generated, sessions, groups, EVALUATE)
-    told = two_sample.told_apart(real, generated, sessions, EVALUATE, groups)
-    assert got["all"] == pytest.approx(told["value"])
+    measure = two_sample.told_apart(real, generated, sessions, EVALUATE, groups)
+    assert got["all"] == pytest.approx(measure["value"])
     assert {name for name in got if name != "all"} == set(map(str, sessions))
 
 
@@ -55,7 +55,7 @@ def test_what_repeats_more_than_the_author_is_no_candidate():
     assert choice.candidate([line(0.9, 0.3), loops]) == line(0.9, 0.3)
 
 
-def told(value, shift):
+def settled(value, shift):
     """A line whose session areas are those of the default but for `shift`, nearly the same."""
     areas = {str(n): 0.9 + shift + n / 1e4 * (shift != 0) for n in range(20)}
     settings = {"temperature": value, "top_k": 0, "top_p": 1.0, "repetition_penalty": 1.0}
@@ -65,13 +65,13 @@ def told(value, shift):
 
 
 def test_the_default_stays_unless_the_candidate_certainly_beats_it():
-    assert "it beats the default" in better_mirror.chosen([told(0.7, 0.0), told(1.0, -0.3)])
-    assert "the default stays" in better_mirror.chosen([told(0.7, 0.0), told(1.0, -0.001)])
-    assert "none has a lower AUC" in better_mirror.chosen([told(0.7, 0.0), told(1.0, 0.2)])
+    assert "it beats the default" in better_mirror.chosen([settled(0.7, 0.0), settled(1.0, -0.3)])
+    assert "the default stays" in better_mirror.chosen([settled(0.7, 0.0), settled(1.0, -0.001)])
+    assert "none has a lower AUC" in better_mirror.chosen([settled(0.7, 0.0), settled(1.0, 0.2)])
 
 
 def test_the_second_look_chooses_among_those_that_beat_the_default():
-    default, sure, surer = told(0.7, 0.0), told(0.9, -0.2), told(1.0, -0.3)
+    default, sure, surer = settled(0.7, 0.0), settled(0.9, -0.2), settled(1.0, -0.3)
     lines = [{**row, "chats": "demo, second look"} for row in (default, sure, surer)]
     assert "the default should be 1, no limit" in better_mirror.chosen(lines)
     assert "the default stays" in better_mirror.chosen([lines[0], {**lines[0]}])
@@ -103,8 +103,8 @@ def test_a_threshold_by_hand():
     scores = np.array([[0.9, 0.5], [0.8, 0.4], [0.7, 0.3], [0.2, 0.75]])
     assert encoders.youden(scores) == 0.5
     assert encoders.kept(scores, 0.5) == {"true": 0.75, "exchanged": 0.25}
-    found = encoders.threshold(np.tile(scores, (5, 1)), np.arange(20), seed=1)
-    assert found["low"] <= found["value"] <= found["high"]
+    limits = encoders.threshold(np.tile(scores, (5, 1)), np.arange(20), seed=1)
+    assert limits["low"] <= limits["value"] <= limits["high"]
 
 
 def test_a_context_is_compared_with_each_candidate():
