@@ -38,7 +38,7 @@ import yaml
 from peft import PeftModel
 from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from benchmarks.training import composed, some
+from benchmarks.recipes import composed, some
 from espejo.core.tables import Turn
 from espejo.dataset import leaks
 from espejo.formatting import prompts
