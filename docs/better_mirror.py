@@ -85,6 +85,9 @@ def sampling() -> str:
     return "\n\n".join(parts)
 
 
+SECOND_LOOK_SETTINGS = 2  # beside the default: the whole distribution, and its upper 95 %
+
+
 def chosen(lines: Sequence[Mapping]) -> str:
     """What the rule says of all settings on the same chats."""
     tried = f"{len(lines) - 1} settings were tried beside the default"
@@ -93,6 +96,8 @@ def chosen(lines: Sequence[Mapping]) -> str:
     names = "; ".join(f"**{setting(line)}**" for line in sure) or "none"
     certain = f"At {each} confidence each, these beat the default: {names}."
     if lines[0].get("chats", "").endswith(choice.SECOND_LOOK):
+        if len(lines) - 1 < SECOND_LOOK_SETTINGS:
+            return f"{certain} **Not finished:** the other setting is still to be compared here."
         winner = f"the default should be {setting(sure[0])}" if sure else "the default stays"
         return f"{tried}. {certain} So {winner}."
     best = choice.candidate(lines)

@@ -5,6 +5,7 @@ came out are chosen by the intervals, so that they cannot fall out of step with 
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -117,6 +118,7 @@ QUESTIONS = (
         },
     ),
 )
+NOTHING_YET = "Nothing is on record yet."
 _WORDS = {
     "lower": "it predicts the replies better",
     "higher": "it predicts them worse",
@@ -126,8 +128,14 @@ _WORDS = {
 
 
 def runs(path: Path = RUNS) -> list[dict]:
-    """The runs on record."""
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    """The runs on record, of the chats on which the defaults were trained with two seeds or more.
+
+    Without two seeds nobody knows how much training itself varies.
+    """
+    lines = path.read_text("utf-8").splitlines() if path.is_file() else []
+    recorded = [json.loads(line) for line in lines]
+    seeds = Counter(run["chats"] for run in recorded if run["change"] == DEFAULTS[0])
+    return [run for run in recorded if seeds[run["chats"]] > 1]
 
 
 @dataclass(frozen=True)
@@ -219,7 +227,7 @@ def findings() -> str:
             table(heads, rows),
             "```bash\n" + "\n".join(commands) + "\n```",
         ]
-    return "\n\n".join(parts)
+    return "\n\n".join(parts) or NOTHING_YET
 
 
 def _sentence(outcomes: Sequence[tuple[str, str, str]]) -> str:
@@ -336,6 +344,8 @@ def findings_runs() -> str:
         (chats, f"{replies}", f"{scored}", f"{spread[chats]:.4f}")
         for chats, (replies, scored) in sessions.items()
     ]
+    if not rows:
+        return NOTHING_YET
     hours = sum(line["processor_seconds"] for line in record.lines) / 3600
     processors = " and ".join(sorted({line["processor"] for line in record.lines}))
     heads = ("chats", "replies learnt", "sessions scored", "spread between trainings, bits")
@@ -347,7 +357,9 @@ def findings_runs() -> str:
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
+    """A Markdown table; without rows it says that there is nothing yet."""
+    if not rows:
+        return NOTHING_YET
     return "\n".join(f"| {' | '.join(row)} |" for row in (heads, ["---"] * len(heads), *rows))
 
 

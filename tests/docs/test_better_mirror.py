@@ -74,7 +74,9 @@ def test_the_second_look_chooses_among_those_that_beat_the_default():
     default, sure, surer = settled(0.7, 0.0), settled(0.9, -0.2), settled(1.0, -0.3)
     lines = [{**row, "chats": "demo, second look"} for row in (default, sure, surer)]
     assert "the default should be 1, no limit" in better_mirror.chosen(lines)
-    assert "the default stays" in better_mirror.chosen([lines[0], {**lines[0]}])
+    assert "the default stays" in better_mirror.chosen([lines[0], {**lines[0]}, {**lines[0]}])
+    # With one of the two settings alone nothing is chosen.
+    assert "Not finished" in better_mirror.chosen(lines[:2])
     loops = {**lines[2], "repeated": {"value": 0.2}}
     assert "the default should be 0.9, no limit" in better_mirror.chosen([*lines[:2], loops])
 

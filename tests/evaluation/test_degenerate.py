@@ -167,6 +167,7 @@ def through(params, trained, tmp_path, monkeypatch):
         # What the report reads of training, which is left out here.
         tables.write_csv(of_pictures()["loss"], Path("plots/loss.csv"))
         metrics.write({"texts": 8, "learnt_texts": 8}, Path("metrics/train.json"))
+        metrics.write({}, Path("metrics/repeat.json"))  # nothing was repeated
         with threadpool_limits(1):  # with two, such small products spend more time waiting than
             # computing
             for stage in STAGES:
