@@ -18,7 +18,7 @@ import yaml
 
 from benchmarks import processors
 from benchmarks.scale import growth
-from docs import better_mirror, findings, memory_audit, preference_table
+from docs import ablations, better_mirror, memory_audit, preference_table
 from espejo.evaluation import repeated as repeats
 from espejo.report import trainings
 from espejo.report.wording import Wording
@@ -735,7 +735,7 @@ def scale_costs(run: Mapping) -> str:
 FILLS: dict[str, Callable[[], str]] = {
     fill.__name__: fill
     for fill in (
-        *findings.FILLS,
+        *ablations.FILLS,
         *(scores, judged, real_scores, real_judged, settings),
         *(experiments, novelty, stages, fuzz, originals, training, card_memory, card_halves),
         *(dialogues_scores, questions_correctness, questions_outcomes, chat_speed),

@@ -49,8 +49,9 @@ def needs(scores: Mapping, held_out: Mapping[str, int], config: EvaluateConfig) 
                 rows[name] = (measures[name], useful.correctness, measures["answers"], generated, 0)
     if kind == "chats":
         style = scores["style"]
-        for name in ("author_score", "told_apart"):
-            measure, width = style[name]["tuned"], getattr(useful, name)
+        widths = {"author_score": useful.author_score, "told_apart": useful.told_apart}
+        for name, width in widths.items():
+            measure = style[name]["tuned"]
             rows[name] = (measure, width, style["replies"], generated, style["sessions"])
     if kind != "questions":
         memory = scores["memory"]

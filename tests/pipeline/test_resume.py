@@ -11,6 +11,7 @@ import time
 import pytest
 import torch
 from transformers import TrainerCallback
+from trl import SFTTrainer
 
 from espejo.core.errors import UserError
 from espejo.core.stage import params
@@ -165,13 +166,13 @@ def test_out_of_memory_is_one_sentence(tmp_path, monkeypatch):
     def allocate(*_, **__):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 TB")
 
-    monkeypatch.setattr(sft.SFTTrainer, "training_step", allocate)
+    monkeypatch.setattr(SFTTrainer, "training_step", allocate)
     with pytest.raises(UserError, match=r"Out of memory at step 0: set train\.micro_batch_size=1"):
         trained(tmp_path)
 
 
 def test_a_full_disk_is_one_sentence_and_the_next_run_goes_on(uninterrupted, tmp_path, monkeypatch):
-    save, saves = sft.SFTTrainer._save_checkpoint, []
+    save, saves = SFTTrainer._save_checkpoint, []
 
     def full(self, *arguments, **named):
         saves.append(self.state.global_step)
@@ -180,7 +181,7 @@ def test_a_full_disk_is_one_sentence_and_the_next_run_goes_on(uninterrupted, tmp
             raise OSError(28, "No space left on device")
         return save(self, *arguments, **named)
 
-    monkeypatch.setattr(sft.SFTTrainer, "_save_checkpoint", full)
+    monkeypatch.setattr(SFTTrainer, "_save_checkpoint", full)
     with pytest.raises(UserError, match="The disk is full: make room"):
         trained(tmp_path)
     monkeypatch.undo()

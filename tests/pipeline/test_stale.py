@@ -44,7 +44,8 @@ NO_TRAINING = [
     ("predict.generated_replies=5", "predict"),
     ("predict.prompts=[Chau]", "predict"),
     ("predict.shots=2", "predict report"),  # the report says how many
-    ("espejo/prediction/candidates.py", "predict report"),  # report reads the section from there
+    # evaluate and report read from there what the choices of conf/evaluate use.
+    ("espejo/prediction/candidates.py", "predict evaluate report"),
 ]
 OTHERS = [
     ("train.epochs=2", "train"),

@@ -1,12 +1,12 @@
 """Experiments that answer the field's open questions: the runs behind docs/findings.md.
 
-    python -m benchmarks.findings                            # the demo: every run that is missing
-    python -m benchmarks.findings --chats NAME=FOLDER        # chats with their people.yaml
-    python -m benchmarks.findings --only rank history        # some of the questions
-    python -m benchmarks.findings --worker 1/2               # two at once, on a core each
+    python -m benchmarks.ablations                            # the demo: every run that is missing
+    python -m benchmarks.ablations --chats NAME=FOLDER        # chats with their people.yaml
+    python -m benchmarks.ablations --only rank history        # some of the questions
+    python -m benchmarks.ablations --worker 1/2               # two at once, on a core each
 
 A run trains one model with one change from the defaults and one seed, and scores what it predicts
-of the author's replies. It adds a line to docs/results/findings.jsonl, so that it can be stopped
+of the author's replies. It adds a line to docs/results/ablations.jsonl, so that it can be stopped
 and gone on with; `make docs` writes the page. A line quotes nobody: sums by session.
 
 What is scored is the *validation* split, enlarged to three of ten replies. The test sessions, on
@@ -52,7 +52,7 @@ from stages import clean, filter, group, parse
 from tests.helpers.configs import typed
 
 ROOT = Path(__file__).resolve().parent.parent
-RESULT = ROOT / "docs" / "results" / "findings.jsonl"
+RESULT = ROOT / "docs" / "results" / "ablations.jsonl"
 SEEDS = (1, 2, 3)
 SCORED = 0.3  # of the replies: ten to fifteen times the sessions that the test has
 WATCHED = 4  # texts on which the trainer looks at its loss: nothing is chosen by it
@@ -82,7 +82,7 @@ class Change:
     context: bool = False  # whether it may change how much the model uses what was said
 
 
-# By question; docs/findings_page.py says what each change is.
+# By question; docs/ablations.py says what each change is.
 CHANGES: dict[str, dict[str, Change]] = {
     DEFAULT: {DEFAULT: Change(context=True)},
     "replies_per_text": {

@@ -6,9 +6,9 @@ import math
 import numpy as np
 import pytest
 
-from benchmarks import findings as benchmark
+from benchmarks import ablations as benchmark
 from benchmarks import paired
-from docs import findings
+from docs import ablations
 from tests.helpers.configs import typed
 from tests.helpers.workshop import ROOT
 
@@ -109,7 +109,7 @@ def line(chats, change, seed, nats, **more):
 
 
 def test_a_change_is_compared_with_the_defaults_on_the_same_chats():
-    record = findings.Record(
+    record = ablations.Record(
         [
             line("demo", "default", 1, (10 * BIT, 10 * BIT)),
             line("demo", "default", 2, (10 * BIT, 12 * BIT)),
@@ -126,7 +126,7 @@ def test_a_change_is_compared_with_the_defaults_on_the_same_chats():
 
 
 def test_the_sentence_says_which_change_did_what():
-    sentence = findings._sentence(
+    sentence = ablations._sentence(
         [("rank 4", "demo", "higher"), ("rank 64", "demo", "alike"), ("rank 4", "x", "higher")]
     )
     assert sentence == (
@@ -142,7 +142,7 @@ def test_the_page_and_the_benchmark_ask_the_same():
         for change in changes
         if question not in (benchmark.DEFAULT, "model")
     }
-    told = {change for question in findings.QUESTIONS for change in question.commands}
+    told = {change for question in ablations.QUESTIONS for change in question.commands}
     assert told == tried
 
 
@@ -178,17 +178,17 @@ def test_chats_whose_defaults_were_trained_once_are_left_out(tmp_path):
         line("other", "default", 1, (1, 1)),
         line("other", "rank 4", 1, (1, 1)),
     ]
-    path = tmp_path / "findings.jsonl"
+    path = tmp_path / "ablations.jsonl"
     path.write_text("\n".join(map(json.dumps, lines)), "utf-8")
-    assert {run["chats"] for run in findings.runs(path)} == {"demo"}
-    assert findings.runs(tmp_path / "none.jsonl") == []
+    assert {run["chats"] for run in ablations.runs(path)} == {"demo"}
+    assert ablations.runs(tmp_path / "none.jsonl") == []
 
 
 def test_the_runs_on_record_quote_nobody():
-    if not findings.RUNS.is_file():
+    if not ablations.RUNS.is_file():
         pytest.skip("no run is on record yet")
     changes = {change for asked_together in benchmark.CHANGES.values() for change in asked_together}
-    for run in map(json.loads, findings.RUNS.read_text("utf-8").splitlines()):
+    for run in map(json.loads, ablations.RUNS.read_text("utf-8").splitlines()):
         numbers = [run["own_chars"], *run["own_nats"].values()]
         assert all(key.isdigit() for sums in numbers for key in sums)
         assert run["change"] in changes

@@ -1,6 +1,6 @@
 """The blocks of docs/findings.md: what each change of the settings does, from the runs on record.
 
-`python -m benchmarks.findings` makes the runs, `make docs` the page. The sentences that say what
+`python -m benchmarks.ablations` makes the runs, `make docs` the page. The sentences that say what
 came out are chosen by the intervals, so that they cannot fall out of step with them.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks.paired import Effect, bits, effect, training_variance
 
 ROOT = Path(__file__).resolve().parent.parent
-RUNS = ROOT / "docs" / "results" / "findings.jsonl"
+RUNS = ROOT / "docs" / "results" / "ablations.jsonl"
 CONFIDENCE = 0.95
 USEFUL = 0.02  # bits per character: one in a hundred, less than which nobody would notice
 DEFAULTS = ("default", "the other model")  # runs with all settings as they come, of either model
@@ -31,7 +31,7 @@ class Question:
     commands: Mapping[str, str]  # change -> command
 
 
-_FINDINGS = "python -m benchmarks.findings --only"
+_RUN = "python -m benchmarks.ablations --only"
 QUESTIONS = (
     Question(
         "Does the similarity filter help?",
@@ -50,7 +50,7 @@ QUESTIONS = (
         "By default it reads four turns before a reply; here none, one or eight, in training and "
         "in the test.",
         {
-            "no history": f"{_FINDINGS} history",
+            "no history": f"{_RUN} history",
             "history 1": "dvc exp run -S group.history=1",
             "history 8": "dvc exp run -S group.history=8",
         },
@@ -65,7 +65,7 @@ QUESTIONS = (
         "Emoji, capitals and accents: kept or stripped?",
         "The notebooks put training texts into lower case and dropped emoji and rare characters; "
         "the test keeps what people really wrote.",
-        {"the notebooks' cleaning": f"{_FINDINGS} cleaning"},
+        {"the notebooks' cleaning": f"{_RUN} cleaning"},
     ),
     Question(
         "Learn the replies only, or everything?",
@@ -113,8 +113,8 @@ QUESTIONS = (
         "How many chats does it take?",
         "A tenth and a third of the training sessions, evenly spread over time.",
         {
-            "10 % of the data": f"{_FINDINGS} data",
-            "30 % of the data": f"{_FINDINGS} data",
+            "10 % of the data": f"{_RUN} data",
+            "30 % of the data": f"{_RUN} data",
         },
     ),
 )
@@ -197,7 +197,7 @@ class Record:
         return means[0] / means[1]
 
 
-def findings() -> str:
+def ablations() -> str:
     """Each question whose runs are on record: what was tried, the differences, what they say."""
     record = Record(runs())
     parts = []
@@ -251,7 +251,7 @@ def _signed(difference: Effect) -> str:
     return f"{difference.value:+.3f} {ends}"
 
 
-def findings_examples() -> str:
+def ablations_examples() -> str:
     """The base and the tuned model with examples of the author in the prompt."""
     record = Record(runs())
     rows = []
@@ -279,7 +279,7 @@ def findings_examples() -> str:
     return table(heads, rows)
 
 
-def findings_context() -> str:
+def ablations_context() -> str:
     """How many bits a reply's own context saves, against that of another conversation."""
     record = Record(runs())
     rows = []
@@ -307,7 +307,7 @@ def findings_context() -> str:
     return table(heads, rows)
 
 
-def findings_models() -> str:
+def ablations_models() -> str:
     """Both bundled models on all chats, with all settings as they come."""
     record = Record(runs())
     rows = []
@@ -331,7 +331,7 @@ def findings_models() -> str:
     return table(("chats", "model", "base", "tuned", "trainings"), rows)
 
 
-def findings_runs() -> str:
+def ablations_runs() -> str:
     """How many runs there are, on what, and how much trainings differ by the seed alone."""
     record = Record(runs())
     sessions = {
@@ -364,5 +364,5 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 FILLS: tuple[Callable[[], str], ...] = (
-    *(findings, findings_examples, findings_context, findings_models, findings_runs),
+    *(ablations, ablations_examples, ablations_context, ablations_models, ablations_runs),
 )
