@@ -22,9 +22,7 @@ from espejo.training import sft
 # isort: split
 import argparse
 import contextlib
-import io
 import json
-import os
 import resource
 import tempfile
 import time
@@ -34,10 +32,10 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import pandas as pd
-import yaml
 from peft import PeftModel
 from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from benchmarks.chats import prepared
 from benchmarks.recipes import composed, some
 from espejo.core.tables import Turn
 from espejo.dataset import leaks
@@ -48,7 +46,6 @@ from espejo.model.pair import ModelPair
 from espejo.prediction import few_shot
 from espejo.prediction.predictor import Predictor
 from espejo.privacy.cleaning import apply_recipe
-from stages import clean, filter, group, parse
 from tests.helpers.configs import typed
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -179,37 +176,12 @@ def change_of(name: str) -> Change:
     return next(changes[name] for changes in CHANGES.values() if name in changes)
 
 
-@contextlib.contextmanager
-def inside(folder: Path) -> Iterator[None]:
-    """Stages read params.yaml in the working directory."""
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        yield
-    finally:
-        os.chdir(before)
-
-
-def examples(params: Mapping, scratch: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Tables EXAMPLES and PEOPLE of the data that `params` name, by the pipeline's own stages.
+def examples(params: Mapping) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Tables EXAMPLES and PEOPLE of the data that `params` name.
 
     What is to be scored is called test, and the real test sessions are gone.
     """
-    (scratch / "params.yaml").write_text(yaml.safe_dump(dict(params)), "utf-8")
-    raw, ignored = Path(params["data"]["raw"]), Path("metrics.json")
-    with inside(scratch), contextlib.redirect_stdout(io.StringIO()):
-        parse.main(raw, Path("messages.parquet"), Path("probes.parquet"), ignored)
-        clean.main(
-            *(Path("messages.parquet"), raw, Path("clean.parquet"), Path("people.parquet")),
-            *(ignored, Path("personal.md")),
-        )
-        group.main(
-            *(Path("clean.parquet"), Path("people.parquet"), Path("turns.parquet")),
-            *(Path("examples.parquet"), ignored),
-        )
-        filter.main(Path("examples.parquet"), Path("filtered.parquet"), ignored)
-        table = tables.read(Path("filtered.parquet"), tables.EXAMPLES)
-        people = tables.read(Path("people.parquet"), tables.PEOPLE)
+    table, _, people = prepared(params)
     table = table[table["split"].ne("test")]
     split = table["split"].replace("validation", "test")
     return table.assign(split=split).reset_index(drop=True), people
@@ -272,7 +244,7 @@ def measure(run: Run, folder: Path) -> dict:
     params = composed(settings(run, folder))
     config, change = typed(params), change_of(run.change)
     with tempfile.TemporaryDirectory() as scratch:
-        table, people = examples(params, Path(scratch))
+        table, people = examples(params)
         if change.alone:
             table = table.assign(context=[[] for _ in range(len(table))])
         author = tables.author_of(people)

@@ -17,23 +17,19 @@ from espejo.core import metrics, runtime, tables
 
 # isort: split
 import argparse
-import contextlib
-import io
 import json
-import os
 import resource
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import bm25s
 import numpy as np
 import pandas as pd
-import yaml
 from transformers import PreTrainedModel
 
+from benchmarks.chats import prepared
+from benchmarks.recipes import composed
 from benchmarks.sampling import Bench
-from benchmarks.training import composed
 from espejo.core.text import words
 from espejo.dataset import similarity
 from espejo.dataset.filters import joined
@@ -43,7 +39,6 @@ from espejo.formatting.labels import encode
 from espejo.prediction import few_shot, losses
 from espejo.prediction.candidates import candidates
 from espejo.prediction.predictor import evenly_spaced
-from stages import clean, filter, group, parse
 from tests.helpers.configs import typed
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -56,37 +51,12 @@ BM25, BITS = "BM25", "nearest examples"
 Scores = Callable[[Sequence[str], Sequence[str], np.ndarray], np.ndarray]
 
 
-@contextlib.contextmanager
-def inside(folder: Path) -> Iterator[None]:
-    """Stages read params.yaml in the working directory."""
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        yield
-    finally:
-        os.chdir(before)
-
-
 def examples(raw: Path) -> pd.DataFrame:
-    """Table EXAMPLES of the chats in `raw` by the pipeline's own stages, without the test."""
+    """Table EXAMPLES of the chats in `raw`, without the test."""
     overrides = [f"data.raw={raw.resolve()}"]
     if raw.resolve() != ROOT / "data" / "raw" / "demo":  # public chats, read as they stand
         overrides += ["clean.pseudonyms=null", "clean.pii=keep"]
-    ignored = Path("metrics.json")
-    with tempfile.TemporaryDirectory() as scratch:
-        Path(scratch, "params.yaml").write_text(yaml.safe_dump(composed(overrides)), "utf-8")
-        with inside(Path(scratch)), contextlib.redirect_stdout(io.StringIO()):
-            parse.main(raw.resolve(), Path("messages.parquet"), Path("probes.parquet"), ignored)
-            clean.main(
-                *(Path("messages.parquet"), raw.resolve(), Path("clean.parquet")),
-                *(Path("people.parquet"), ignored, Path("personal.md")),
-            )
-            group.main(
-                *(Path("clean.parquet"), Path("people.parquet"), Path("turns.parquet")),
-                *(Path("examples.parquet"), ignored),
-            )
-            filter.main(Path("examples.parquet"), Path("filtered.parquet"), ignored)
-            table = tables.read(Path("filtered.parquet"), tables.EXAMPLES)
+    table = prepared(composed(overrides)).examples
     answers = table["context"].map(len).gt(0) & table["reply"].map("".join).ne("")
     return table[table["split"].ne("test") & answers].reset_index(drop=True)
 

@@ -20,12 +20,8 @@ from espejo.training import preference
 
 # isort: split
 import argparse
-import contextlib
-import io
 import json
-import os
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
@@ -33,11 +29,11 @@ from pathlib import Path
 from typing import NamedTuple, cast
 
 import pandas as pd
-import yaml
 from peft import PeftModel
 from transformers import PreTrainedModel
 
-from benchmarks.training import composed
+from benchmarks.chats import prepared
+from benchmarks.recipes import composed
 from espejo.core.text import ngrams, words
 from espejo.dataset import leaks
 from espejo.evaluation import habits, intervals, memorization, style, two_sample
@@ -48,7 +44,6 @@ from espejo.formatting.training_texts import training_texts
 from espejo.model.generation import generation_config, reply_all
 from espejo.prediction import losses
 from espejo.prediction.predictor import evenly_spaced, own_characters
-from stages import clean, filter, group, parse
 from tests.helpers.configs import typed
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -111,28 +106,8 @@ def settings(chats: str, folder: Path, seed: int, variant: str) -> list[str]:
 
 
 def read(params: Mapping) -> Data:
-    """The data that `params` name, by the pipeline's own stages."""
-    raw, ignored, before = Path(params["data"]["raw"]), Path("metrics.json"), Path.cwd()
-    with tempfile.TemporaryDirectory() as scratch:
-        os.chdir(scratch)
-        try:
-            Path("params.yaml").write_text(yaml.safe_dump(dict(params)), "utf-8")
-            with contextlib.redirect_stdout(io.StringIO()):
-                parse.main(raw, Path("messages.parquet"), Path("probes.parquet"), ignored)
-                clean.main(
-                    *(Path("messages.parquet"), raw, Path("clean.parquet")),
-                    *(Path("people.parquet"), ignored, Path("personal.md")),
-                )
-                group.main(
-                    *(Path("clean.parquet"), Path("people.parquet"), Path("turns.parquet")),
-                    *(Path("examples.parquet"), ignored),
-                )
-                filter.main(Path("examples.parquet"), Path("filtered.parquet"), ignored)
-            examples = tables.read(Path("filtered.parquet"), tables.EXAMPLES)
-            turns = tables.read(Path("turns.parquet"), tables.TURNS)
-            people = tables.read(Path("people.parquet"), tables.PEOPLE)
-        finally:
-            os.chdir(before)
+    """The data that `params` name, without the test."""
+    examples, turns, people = prepared(params)
     examples, turns = (rows[rows["split"].ne("test")] for rows in (examples, turns))
     return Data(
         examples.reset_index(drop=True),

@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks import ablations as benchmark
 from benchmarks import paired
+from benchmarks.chats import prepared
 from docs import ablations
 from tests.helpers.configs import typed
 from tests.helpers.workshop import ROOT
@@ -192,3 +193,17 @@ def test_the_runs_on_record_quote_nobody():
         numbers = [run["own_chars"], *run["own_nats"].values()]
         assert all(key.isdigit() for sums in numbers for key in sums)
         assert run["change"] in changes
+
+
+def test_what_is_scored_are_the_sessions_before_the_test():
+    raw = ROOT / "data" / "raw" / "demo"
+    params = benchmark.composed([f"data.raw={raw}", f"group.validation={benchmark.SCORED}"])
+    whole = prepared(params).examples
+    table, people = benchmark.examples(params)
+    assert people["name"].is_unique
+    tested = set(whole.loc[whole["split"].eq("test"), "id"])
+    scored = set(whole.loc[whole["split"].eq("validation"), "id"])
+    assert tested
+    assert not tested & set(table["id"])
+    assert set(table.loc[table["split"].eq("test"), "id"]) == scored
+    assert set(table["split"]) == {"train", "test"}
