@@ -1,7 +1,7 @@
 """The tables of docs/better-mirror.md, from what the benchmarks left in docs/results/."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks import choice
@@ -45,8 +45,8 @@ def sampling() -> str:
     """All settings that were tried, and which of them the rule chooses."""
     head = (
         *("temperature, limit, repetition penalty", "told apart (AUC)", "minus the default"),
-        *("author score", "3-grams repeated", "distinct 2-grams", "characters", "not ended"),
-        *("whole replies copied", "processor s"),
+        *("new words", "3-grams repeated", "author score", "distinct 2-grams", "characters"),
+        *("not ended", "whole replies copied", "processor s"),
     )
     parts = []
     for chats, lines in sampled().items():
@@ -55,11 +55,12 @@ def sampling() -> str:
             first = line is lines[0]
             rows.append(
                 (
-                    setting(line) + (" (the default)" if first else ""),
+                    setting(line) + (" (the default before)" if first else ""),
                     interval(line["told_apart"]),
                     "" if first else interval(choice.beside_default(lines, line, CONFIDENCE)),
-                    interval(line["author_score"]),
+                    f"{line['new_words']['value']:.1%}",
                     f"{line['repeated']['value']:.1%}",
+                    interval(line["author_score"]),
                     f"{line['habits']['distinct_2']['generated']:.3f}",
                     f"{line['characters']['value']:.0f}",
                     f"{line['habits']['endless']['generated']:.1%}",
@@ -70,8 +71,8 @@ def sampling() -> str:
         own = lines[0]
         rows.append(
             (
-                *("the author", "", "", interval(own["ceiling"])),
-                f"{own['own_repeated']['value']:.1%}, at most {own['own_repeated']['high']:.1%}",
+                *("the author", "", "", at_most(own["own_new_words"])),
+                *(at_most(own["own_repeated"]), interval(own["ceiling"])),
                 f"{own['habits']['distinct_2']['real']:.3f}",
                 *(f"{own['own_characters']['value']:.0f}", "", "", ""),
             )
@@ -85,32 +86,41 @@ def sampling() -> str:
     return "\n\n".join(parts)
 
 
-SECOND_LOOK_SETTINGS = 2  # beside the default: the whole distribution, and its upper 95 %
+def at_most(share: Mapping) -> str:
+    """The author's own share, and the upper end of its interval, which is the limit."""
+    return f"{share['value']:.1%}, at most {share.get('high', share['value']):.1%}"
 
 
 def chosen(lines: Sequence[Mapping]) -> str:
     """What the rule says of all settings on the same chats."""
-    tried = f"{len(lines) - 1} settings were tried beside the default"
     each = f"{choice.corrected(CONFIDENCE, len(lines) - 1):.2%}"
     sure = choice.better(lines, CONFIDENCE)
-    names = "; ".join(f"**{setting(line)}**" for line in sure) or "none"
-    certain = f"At {each} confidence each, these beat the default: {names}."
-    if lines[0].get("chats", "").endswith(choice.SECOND_LOOK):
-        if len(lines) - 1 < SECOND_LOOK_SETTINGS:
-            return f"{certain} **Not finished:** the other setting is still to be compared here."
-        winner = f"the default should be {setting(sure[0])}" if sure else "the default stays"
-        return f"{tried}. {certain} So {winner}."
-    best = choice.candidate(lines)
-    if best is lines[0]:
-        return f"{tried}; none has a lower AUC without repeating more than the author does."
-    difference = choice.beside_default(lines, best, CONFIDENCE)
-    wins = any(best is line for line in sure)
-    verdict = "it beats the default" if wins else "that is not certain, and the default stays"
+    winner = f"the default becomes **{setting(sure[0])}**" if sure else "the default stays"
     return (
-        f"{tried}. The candidate is **{setting(best)}**: {interval(difference)} beside the "
-        f"default, at {each} confidence, so that all hold together with {CONFIDENCE:.0%}: "
-        f"{verdict}. {certain}"
+        f"{len(lines) - 1} settings were tried beside the default. Not allowed: "
+        f"{_named(line for line in lines if not choice.allowed(line))}. At {each} confidence each, "
+        f"so that all hold together with {CONFIDENCE:.0%}, these of the others beat the default: "
+        f"{_named(sure)}. So {winner}."
     )
+
+
+def _named(lines: Iterable[Mapping]) -> str:
+    return "; ".join(map(setting, lines)) or "none"
+
+
+def first_looks() -> str:
+    """The settings of the first looks, before new words were counted."""
+    head = ("chats", "temperature, limit, repetition penalty", "told apart (AUC)")
+    rows = [
+        (
+            f"{chats}, {line['told_apart']['n']} sessions",
+            setting(line),
+            interval(line["told_apart"]),
+        )
+        for chats, lines in sampled(RESULTS / "sampling-first-looks.jsonl").items()
+        for line in lines
+    ]
+    return table(head, rows)
 
 
 def prompted_sampling() -> str:

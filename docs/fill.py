@@ -741,8 +741,9 @@ FILLS: dict[str, Callable[[], str]] = {
         *(dialogues_scores, questions_correctness, questions_outcomes, chat_speed),
         *(repeated, two_processors),
         preference_tuning,
-        *(better_mirror.sampling, better_mirror.prompted_sampling, better_mirror.encoders),
-        *(better_mirror.encoder_thresholds, better_mirror.retrieved_examples),
+        *(better_mirror.sampling, better_mirror.first_looks, better_mirror.prompted_sampling),
+        *(better_mirror.encoders, better_mirror.encoder_thresholds),
+        better_mirror.retrieved_examples,
         *(peers, scale),
     )
 } | memory_audit.FILLS

@@ -14,14 +14,12 @@ from transformers import (
     LogitsProcessorList,
     PreTrainedModel,
     PreTrainedTokenizerBase,
-    TemperatureLogitsWarper,
-    TopKLogitsWarper,
-    TopPLogitsWarper,
     set_seed,
 )
 
 from espejo.model.config import GenerateConfig
 
+_LIKELY = (256, 16384)  # tokens among which top-p mostly ends
 _TOKENS_PER_ROUND = 8  # tokens between two checks for replies that have ended
 
 
@@ -51,43 +49,73 @@ def generation_config(
     )
 
 
-class GumbelSampler(LogitsProcessor):
-    """Adds Gumbel noise, so that the highest score is a sample from softmax(scores).
-
-    Random numbers are drawn only for the tokens that are left: torch.multinomial draws one for
-    every token of the vocabulary, which takes a quarter of the time of a small model.
-    """
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """`scores` [n, vocabulary] with noise added where they are not minus infinity."""
-        left = (scores > -torch.inf).nonzero(as_tuple=True)
-        noise = -torch.empty_like(scores[left]).exponential_().log()
-        return scores.index_put(left, noise, accumulate=True)
-
-
 @dataclass(frozen=True)
-class TopKSampler(LogitsProcessor):
-    """Samples among the `top_k` highest scores, after the penalty for repeated tokens.
+class Sampler(LogitsProcessor):
+    """Samples a token for each row, after the penalty for repeated tokens, within top-k and top-p.
 
-    The same distribution as transformers' RepetitionPenaltyLogitsProcessor, TemperatureLogitsWarper
-    and TopKLogitsWarper before `GumbelSampler`. Each of those writes new scores for the whole
-    vocabulary, which for 262,144 tokens took longer than the model; here everything but the penalty
-    is computed on `top_k` numbers a row.
+    The distribution is that of transformers' RepetitionPenaltyLogitsProcessor,
+    TemperatureLogitsWarper, TopKLogitsWarper and TopPLogitsWarper, one after the other. Each of
+    those writes new scores for the whole vocabulary, and top-p sorts it, which for 262,144 tokens
+    takes longer than the model. Here most is computed on the likeliest tokens, and a sample is the
+    highest score after Gumbel noise, so that random numbers are drawn only for those.
     """
 
     temperature: float
-    top_k: int
+    top_k: int  # 0: no limit
+    top_p: float  # 1: no limit
     repetition_penalty: float
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """`scores` [n, vocabulary], overwritten: zero at the sampled token, else minus infinity."""
-        used = scores.gather(1, input_ids)
-        used = torch.where(used < 0, used * self.repetition_penalty, used / self.repetition_penalty)
-        scores.scatter_(1, input_ids, used)
-        highest, tokens = _top_k(scores, min(self.top_k, scores.shape[1]))
-        noise = -torch.empty_like(highest).exponential_().log()
-        sampled = tokens.gather(1, (highest / self.temperature + noise).argmax(1, keepdim=True))
+        if self.repetition_penalty != 1:
+            penalty, used = self.repetition_penalty, scores.gather(1, input_ids)
+            used = torch.where(used < 0, used * penalty, used / penalty)
+            scores.scatter_(1, input_ids, used)
+        sampled = self._sampled(scores)
         return scores.fill_(-torch.inf).scatter_(1, sampled, 0.0)
+
+    def _sampled(self, scores: torch.Tensor) -> torch.Tensor:
+        """The sampled tokens [n, 1]."""
+        if self.top_k:
+            highest, tokens = _top_k(scores, min(self.top_k, scores.shape[1]))
+            highest = highest / self.temperature
+            total = highest.logsumexp(1, keepdim=True)
+            return tokens.gather(1, _drawn(self._within_top_p(highest, total)))
+        scores /= self.temperature
+        if self.top_p == 1:
+            return _drawn(scores)
+        total = scores.logsumexp(1, keepdim=True)
+        sampled = torch.empty_like(total, dtype=torch.long)
+        rows = torch.arange(len(scores), device=scores.device)
+        # The likeliest tokens mostly reach top_p; the rows where they do not need more of them.
+        for number in (*_LIKELY, scores.shape[1]):
+            some = scores if len(rows) == len(scores) else scores[rows]  # no copy of all
+            highest, tokens = _top_k(some, min(number, scores.shape[1]))
+            enough = (highest - total[rows]).exp().sum(1) >= self.top_p
+            enough |= highest.shape[1] == scores.shape[1]
+            drawn = _drawn(self._within_top_p(highest, total[rows]))
+            sampled[rows[enough]] = tokens.gather(1, drawn)[enough]
+            rows = rows[~enough]
+            if not len(rows):
+                break
+        return sampled
+
+    def _within_top_p(self, highest: torch.Tensor, total: torch.Tensor) -> torch.Tensor:
+        """`highest` [n, k] in descending order, minus infinity after those that reach `top_p`.
+
+        `total` [n, 1] is the logarithm of the sum that makes them probabilities.
+        """
+        if self.top_p == 1:
+            return highest
+        probabilities = (highest - total).exp()
+        before = probabilities.cumsum(1) - probabilities
+        return highest.masked_fill(before >= self.top_p, -torch.inf)
+
+
+def _drawn(scores: torch.Tensor) -> torch.Tensor:
+    """Where in `scores` [n, k] a sample from their softmax lies, [n, 1]."""
+    noise = -torch.empty_like(scores).exponential_().log()
+    return (scores + noise).argmax(1, keepdim=True)
 
 
 def _top_k(scores: torch.Tensor, k: int, block: int = 64) -> tuple[torch.Tensor, torch.Tensor]:
@@ -111,17 +139,11 @@ def _as_greedy(config: GenerationConfig) -> tuple[GenerationConfig, LogitsProces
     greedy.update(do_sample=False, temperature=None, top_k=None, top_p=None)
     if not config.do_sample:
         return greedy, LogitsProcessorList()
-    if config.top_k and config.top_p == 1:
-        greedy.update(repetition_penalty=1.0)
-        penalty = config.repetition_penalty or 1.0
-        sampler = TopKSampler(config.temperature, config.top_k, penalty)
-        return greedy, LogitsProcessorList([sampler])
-    processors: list[LogitsProcessor] = [TemperatureLogitsWarper(config.temperature)]
-    if config.top_k:
-        processors.append(TopKLogitsWarper(config.top_k))
-    if config.top_p < 1:
-        processors.append(TopPLogitsWarper(config.top_p))
-    return greedy, LogitsProcessorList([*processors, GumbelSampler()])
+    greedy.update(repetition_penalty=1.0)
+    sampler = Sampler(
+        config.temperature, config.top_k or 0, config.top_p or 1.0, config.repetition_penalty or 1.0
+    )
+    return greedy, LogitsProcessorList([sampler])
 
 
 @contextmanager

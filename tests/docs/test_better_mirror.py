@@ -13,9 +13,10 @@ from tests.helpers.configs import EVALUATE
 from tests.helpers.synthetic import chats, pairs
 
 
-def line(area, repeated, own_high=0.1, **values):
-    measure = {"repeated": {"value": repeated}, "own_repeated": {"value": 0, "high": own_high}}
-    return {"areas": {"all": area}, **measure, **values}
+def line(area, repeated=0.0, new_words=0.0, **values):
+    limits = {name: {"value": 0, "high": 0.1} for name in ("own_repeated", "own_new_words")}
+    measures = {"repeated": {"value": repeated}, "new_words": {"value": new_words}}
+    return {"areas": {"all": area}, **measures, **limits, **values}
 
 
 def test_areas_are_those_of_the_two_sample_test():
@@ -49,10 +50,10 @@ def test_ten_comparisons_take_a_tenth_of_the_error():
     assert choice.corrected(0.95, 0) == 0.95
 
 
-def test_what_repeats_more_than_the_author_is_no_candidate():
-    default, loops, varied = line(0.9, 0.0), line(0.6, 0.2), line(0.8, 0.1)
-    assert choice.candidate([default, loops, varied]) is varied
-    assert choice.candidate([line(0.9, 0.3), loops]) == line(0.9, 0.3)
+def test_what_repeats_or_invents_more_than_the_author_is_not_allowed():
+    assert choice.allowed(line(0.9, repeated=0.1, new_words=0.1))
+    assert not choice.allowed(line(0.6, repeated=0.11))
+    assert not choice.allowed(line(0.6, new_words=0.11))
 
 
 def settled(value, shift):
@@ -64,21 +65,27 @@ def settled(value, shift):
     }
 
 
-def test_the_default_stays_unless_the_candidate_certainly_beats_it():
-    assert "it beats the default" in better_mirror.chosen([settled(0.7, 0.0), settled(1.0, -0.3)])
-    assert "the default stays" in better_mirror.chosen([settled(0.7, 0.0), settled(1.0, -0.001)])
-    assert "none has a lower AUC" in better_mirror.chosen([settled(0.7, 0.0), settled(1.0, 0.2)])
-
-
-def test_the_second_look_chooses_among_those_that_beat_the_default():
+def test_the_default_stays_unless_another_certainly_beats_it():
     default, sure, surer = settled(0.7, 0.0), settled(0.9, -0.2), settled(1.0, -0.3)
-    lines = [{**row, "chats": "demo, second look"} for row in (default, sure, surer)]
-    assert "the default should be 1, no limit" in better_mirror.chosen(lines)
-    assert "the default stays" in better_mirror.chosen([lines[0], {**lines[0]}, {**lines[0]}])
-    # With one of the two settings alone nothing is chosen.
-    assert "Not finished" in better_mirror.chosen(lines[:2])
-    loops = {**lines[2], "repeated": {"value": 0.2}}
-    assert "the default should be 0.9, no limit" in better_mirror.chosen([*lines[:2], loops])
+    assert "becomes **0.9, no limit" in better_mirror.chosen([default, sure])
+    assert "the default stays" in better_mirror.chosen([default, settled(1.0, -0.001)])
+    assert "the default stays" in better_mirror.chosen([default, settled(1.0, 0.2)])
+    assert "becomes **1, no limit" in better_mirror.chosen([default, sure, surer])
+
+
+def test_a_setting_that_invents_words_is_not_chosen_however_low_its_auc():
+    default, sure = settled(0.7, 0.0), settled(0.9, -0.2)
+    inventing = {**settled(1.0, -0.3), "new_words": {"value": 0.2}}
+    verdict = better_mirror.chosen([default, sure, inventing])
+    assert "Not allowed: 1, no limit" in verdict
+    assert "becomes **0.9, no limit" in verdict
+
+
+def test_new_words_by_hand():
+    # Of nine words, "xq" and "zurbo" are new; a number is no word of letters.
+    replies = [["hola che", "xq 1999"], ["zurbo hola"], ["che", "che hola hola"]]
+    got = sampling.new_words(replies, {"hola", "che"}, [1, 2, 3], EVALUATE)
+    assert got["value"] == pytest.approx(2 / 9)
 
 
 def test_repeated_trigrams_by_hand():

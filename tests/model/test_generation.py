@@ -3,7 +3,12 @@
 import pytest
 import torch
 from scipy.stats import chisquare
-from transformers import GenerationConfig
+from transformers import (
+    GenerationConfig,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
 
 from espejo.model import generation
 from espejo.model.loading import load_tokenizer
@@ -38,6 +43,39 @@ def test_top_p_leaves_the_likely_ones():
     )
     assert counts[2] == 0
     assert chisquare(counts[:2], [5000, 3000]).pvalue > 0.001
+
+
+@pytest.mark.parametrize("likely", [(1,), (2, 6), (64,)])
+@pytest.mark.parametrize("top_k", [0, 6])
+@pytest.mark.parametrize("top_p", [0.3, 0.9, 0.999])
+def test_top_p_leaves_the_same_tokens_as_transformers(top_p, top_k, likely, monkeypatch):
+    # Rows of one likely token, of some, and of many: the last need more than the `likely` ones.
+    monkeypatch.setattr(generation, "_LIKELY", likely)
+    torch.manual_seed(2)
+    scores = torch.randn(3, 20) * torch.tensor([[8.0], [2.0], [0.1]])
+    warped = TemperatureLogitsWarper(0.7)(None, scores)
+    warped = TopKLogitsWarper(top_k)(None, warped) if top_k else warped
+    warped = TopPLogitsWarper(top_p)(None, warped)
+    config = GenerationConfig(do_sample=True, temperature=0.7, top_k=top_k, top_p=top_p)
+    times = 6000
+    for row, expected in zip(scores, warped.double().softmax(1), strict=True):
+        counts = torch.tensor(sampled(config, row.tolist(), times))
+        left = expected > 0
+        assert counts[~left].sum() == 0
+        if left.sum() > 1:
+            assert chisquare(counts[left], expected[left] * times).pvalue > 1e-4
+
+
+def test_a_batch_may_have_rows_that_need_all_tokens_beside_others(monkeypatch):
+    monkeypatch.setattr(generation, "_LIKELY", (2,))
+    torch.manual_seed(3)
+    sampler = generation.Sampler(1.0, 0, 0.9, 1.0)
+    sharp, flat = [9.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]
+    rows = torch.tensor([sharp, flat] * 4000)
+    chosen = sampler(torch.zeros(8000, 1, dtype=torch.long), rows).argmax(1)
+    assert set(chosen[::2].tolist()) == {0}
+    # Four of 0.25 each: all are needed for 0.9.
+    assert chisquare(torch.bincount(chosen[1::2], minlength=4), [1000] * 4).pvalue > 0.001
 
 
 def test_repeated_tokens_are_penalized_as_transformers_does_it():

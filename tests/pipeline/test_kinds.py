@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from espejo.core import tables
+from espejo.core import metrics, tables
+from espejo.evaluation import repeated
 from stages import (
     clean,
     evaluate,
@@ -53,6 +54,8 @@ def through_all_stages(folder, params):
     shutil.copytree(ROOT / raw, raw)
     (folder / "params.yaml").write_text(yaml.safe_dump(params), "utf-8")
     shutil.copytree(ROOT / "conf", folder / "conf", ignore=shutil.ignore_patterns("mine.yaml"))
+    numbers.mkdir()
+    metrics.write({}, numbers / repeated.FILE)  # nothing was repeated
 
     def table(*names):
         return [data / f"{name}.parquet" for name in names]
