@@ -6,6 +6,7 @@
 A side branch: nothing depends on it.
 """
 
+from itertools import chain
 from pathlib import Path
 
 import pandas as pd
@@ -33,35 +34,40 @@ def main(data: Path, raw: Path, metrics_json: Path, plots_dir: Path, statistics_
     author = people.pseudonymized(pattern).author  # as everybody is called from clean on
     stop = measures.stop_words(config.languages)
     count = token_counter(load_tokenizer(params(ModelConfig)))
-    exported = measures.with_words(tables.read(data / "messages.parquet", tables.MESSAGES))
-    cleaned = measures.with_words(tables.read(data / "clean.parquet", tables.CLEAN))
-    turned = tables.read(data / "turns.parquet", tables.TURNS)
-    turned = turned[turned["author"].ne(tables.FORWARDED)]
-    initial, final = (
-        tables.read(data / f"{name}.parquet", tables.EXAMPLES) for name in ("examples", "filtered")
-    )
-    formatted = tables.read(data / "formatted.parquet", tables.FORMATTED)
+    counter = measures.TokenCounter(count)
 
-    labels, cut = measures.numbered(exported, people, config.people), measures.Cutter(count)
+    # Each table as it is needed, and only what is needed of it: all at once take gigabytes.
+    columns = ["author", "kind", "text"]
+    exported = measures.with_words(tables.read(data / "messages.parquet", tables.MESSAGES, columns))
+    labels = measures.numbered(exported, people, config.people)
+    steps = {"raw": measures.of_messages(exported, labels, counter)}
+    del exported
     pseudonyms = people.pseudonyms(pattern) if pattern else {}
     later = {pseudonyms.get(name, name): label for name, label in labels.items()}
-    steps = {
-        "raw": measures.of_messages(exported, labels, cut),
-        "clean": measures.of_messages(cleaned, later, cut),
-        "examples": measures.of_examples(initial, cut),
-        "filtered": measures.of_examples(final, cut),
-        "formatted": read_by_model(formatted["text"], count),
-    }
-    summary = measures.whole(cleaned, final, author, cut)
+    columns += ["app", "chat", "timestamp"]
+    cleaned = measures.with_words(tables.read(data / "clean.parquet", tables.CLEAN, columns))
+    steps["clean"] = measures.of_messages(cleaned, later, counter)
+    columns = ["split", "context", "reply"]
+    for step in ("examples", "filtered"):
+        parts = tables.read_parts(data / f"{step}.parquet", tables.EXAMPLES, columns)
+        steps[step] = measures.of_examples(parts, counter)
+    formatted = tables.read(data / "formatted.parquet", tables.FORMATTED, ["text"])["text"]
+    steps["formatted"] = read_by_model(formatted, count)
+    final = tables.read(data / "filtered.parquet", tables.EXAMPLES, ["split", "reply"])
+    turned = pd.concat(
+        activity.counted(part[part["author"].ne(tables.FORWARDED)], author)
+        for part in tables.read_parts(data / "turns.parquet", tables.TURNS)
+    )
+    summary = measures.whole(cleaned, final, author, counter)
     pause = activity.typical_pause(turned, author)
     if pause is not None:
         summary["pause_seconds"] = pause
     verdict = measures.verdict(summary["replies"]["train"], kind)
-    by_app = measures.of_apps(cleaned, author, cut)
+    by_app = measures.of_apps(cleaned, author, counter)
     numbers = {"verdict": verdict, "whole": summary, **steps, "apps": by_app}
     if kind == "chats" and len(by_app) > 1:  # elsewhere no person writes
-        app_of = cleaned.set_index("chat")["app"].to_dict()
-        own = turned["messages"].map(lambda texts: measures.written(texts, pattern))
+        app_of = cleaned.drop_duplicates("chat").set_index("chat")["app"].to_dict()
+        own = turned["messages"].map(lambda texts: list(measures.written(texts, pattern)))
         numbers["between_apps"] = apps.compare(
             turned.assign(messages=own), app_of, author, evaluate
         )
@@ -77,7 +83,7 @@ def main(data: Path, raw: Path, metrics_json: Path, plots_dir: Path, statistics_
     learnt, others = PHRASES[kind].learnt, PHRASES[kind].others
     texts_of = {
         f"{learnt}, clean": cleaned.loc[mine, "text"],
-        f"{learnt}, after the filter": [text for reply in final["reply"] for text in reply],
+        f"{learnt}, after the filter": chain.from_iterable(final["reply"]),
         f"{others}, clean": cleaned.loc[~mine, "text"],
     }
     ranked = {

@@ -6,7 +6,7 @@
 import numpy as np
 import pandas as pd
 
-from espejo.core.text import words
+from espejo.core import fingerprints
 
 # Words in a message or turn: 0, 1, 2, 3-4, 5-8 … 33 and more, so that short ones are told apart.
 _BINS = (0, 1, 2, 3, 5, 9, 17, 33)
@@ -44,6 +44,14 @@ def hour_weekday(timestamps: pd.Series) -> pd.DataFrame:
     return counts.reindex(places, fill_value=0).rename("messages").reset_index()
 
 
+def counted(turns: pd.DataFrame, author: str) -> pd.DataFrame:
+    """`turns` with `num_words`, and without the messages of others, which nothing else needs."""
+    own = turns["author"].eq(author)
+    kept = [texts if is_own else [] for texts, is_own in zip(turns["messages"], own, strict=True)]
+    num_words = fingerprints.of_words(map(" ".join, turns["messages"])).lengths
+    return turns.assign(messages=kept, num_words=num_words)
+
+
 def typical_pause(turns: pd.DataFrame, author: str) -> float | None:
     """Seconds between two messages of one turn of the author: the median over the turns' means.
 
@@ -59,14 +67,12 @@ def typical_pause(turns: pd.DataFrame, author: str) -> float | None:
 def lengths(messages: pd.DataFrame, turns: pd.DataFrame, author: str) -> pd.DataFrame:
     """What share of the author's messages and turns, and of the others', has how many words.
 
-    Columns words_from (the least of a class), author_messages, others_messages, author_turns,
-    others_turns, in percent; who wrote nothing has 0 everywhere.
+    `turns` are those of `counted`. Columns words_from (the least of a class), author_messages,
+    others_messages, author_turns, others_turns, in percent; who wrote nothing has 0 everywhere.
     """
     edges = (*_BINS, np.inf)
-    counts = {
-        "messages": messages["text"].map(lambda text: len(words(text))),
-        "turns": turns["messages"].map(lambda texts: sum(len(words(text)) for text in texts)),
-    }
+    num_words = fingerprints.of_words(messages["text"]).lengths
+    counts = {"messages": pd.Series(num_words, messages.index), "turns": turns["num_words"]}
     own = {"messages": messages["author"].eq(author), "turns": turns["author"].eq(author)}
     shares = {
         f"{writer}_{unit}": 100 * np.histogram(of, edges)[0] / max(1, len(of))
