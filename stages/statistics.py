@@ -6,6 +6,7 @@
 A side branch: nothing depends on it.
 """
 
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def main(data: Path, raw: Path, metrics_json: Path, plots_dir: Path, statistics_
     del exported
     pseudonyms = people.pseudonyms(pattern) if pattern else {}
     later = {pseudonyms.get(name, name): label for name, label in labels.items()}
-    columns += ["app", "chat", "timestamp"]
+    columns += ["app", "timestamp"]
     cleaned = measures.with_words(tables.read(data / "clean.parquet", tables.CLEAN, columns))
     steps["clean"] = measures.of_messages(cleaned, later, counter)
     columns = ["split", "context", "reply"]
@@ -53,12 +54,13 @@ def main(data: Path, raw: Path, metrics_json: Path, plots_dir: Path, statistics_
         steps[step] = measures.of_examples(parts, counter)
     formatted = tables.read(data / "formatted.parquet", tables.FORMATTED, ["text"])["text"]
     steps["formatted"] = read_by_model(formatted, count)
-    final = tables.read(data / "filtered.parquet", tables.EXAMPLES, ["split", "reply"])
-    turned = pd.concat(
-        activity.counted(part[part["author"].ne(tables.FORWARDED)], author)
-        for part in tables.read_parts(data / "turns.parquet", tables.TURNS)
-    )
-    summary = measures.whole(cleaned, final, author, counter)
+    del formatted
+
+    final = partial(tables.read_parts, data / "filtered.parquet", tables.EXAMPLES)
+    turns = partial(tables.read_parts, data / "turns.parquet", tables.TURNS)
+    turned = pd.concat(map(activity.counted, turns()))
+    turned = turned[turned["author"].ne(tables.FORWARDED)]
+    summary = measures.whole(cleaned, final(["split", "reply"]), author, counter)
     pause = activity.typical_pause(turned, author)
     if pause is not None:
         summary["pause_seconds"] = pause
@@ -66,11 +68,10 @@ def main(data: Path, raw: Path, metrics_json: Path, plots_dir: Path, statistics_
     by_app = measures.of_apps(cleaned, author, counter)
     numbers = {"verdict": verdict, "whole": summary, **steps, "apps": by_app}
     if kind == "chats" and len(by_app) > 1:  # elsewhere no person writes
-        app_of = cleaned.drop_duplicates("chat").set_index("chat")["app"].to_dict()
-        own = turned["messages"].map(lambda texts: list(measures.written(texts, pattern)))
-        numbers["between_apps"] = apps.compare(
-            turned.assign(messages=own), app_of, author, evaluate
-        )
+        chats = tables.read(data / "clean.parquet", tables.CLEAN, ["chat", "app"])
+        app_of = chats.drop_duplicates("chat").set_index("chat")["app"].to_dict()
+        own = turned.assign(messages=measures.own_messages(turns(), author, pattern))
+        numbers["between_apps"] = apps.compare(own, app_of, author, evaluate)
     metrics.write(numbers, metrics_json)
 
     mine = cleaned["author"].eq(author)
@@ -83,19 +84,21 @@ def main(data: Path, raw: Path, metrics_json: Path, plots_dir: Path, statistics_
     learnt, others = PHRASES[kind].learnt, PHRASES[kind].others
     texts_of = {
         f"{learnt}, clean": cleaned.loc[mine, "text"],
-        f"{learnt}, after the filter": chain.from_iterable(final["reply"]),
+        f"{learnt}, after the filter": chain.from_iterable(
+            chain(*part["reply"]) for part in final(["reply"])
+        ),
         f"{others}, clean": cleaned.loc[~mine, "text"],
     }
     ranked = {
         head: measures.counted(measures.written(texts, pattern)) for head, texts in texts_of.items()
     }
-    telling = {head: measures.telling(counts, stop) for head, counts in ranked.items()}
+    telling = {head: measures.telling(words_of, stop) for head, words_of in ranked.items()}
     called = {label: name for name, label in labels.items() if label != "author"}
     everybody = {"author": people.author, **called}
     text = page(numbers, everybody, ranked, telling, config.top_words, kind)
     files.write(f"{text}\n", statistics_md)
-    own = telling[f"{learnt}, clean"]
-    words = pd.DataFrame({"word": list(own), "count": list(own.values())})
+    counts = telling[f"{learnt}, clean"]
+    words = pd.DataFrame({"word": list(counts), "count": list(counts.values())})
     tables.write(
         words.astype({"word": "str", "count": "int64"}), data / "words.parquet", tables.WORDS
     )

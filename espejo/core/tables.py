@@ -325,7 +325,8 @@ def read(path: Path, schema: pa.Schema, columns: Sequence[str] | None = None) ->
     names = list(columns or schema.names)
     if not any(pa.types.is_nested(schema.field(name).type) for name in names):
         with _opened(path, schema) as parquet:
-            return parquet.read(names).to_pandas()[names]
+            # Each column is freed when it is converted.
+            return parquet.read(names).to_pandas(split_blocks=True, self_destruct=True)[names]
     values: dict[str, list] = {name: [] for name in names}
     for part in _columns(path, schema, names):
         for name, rows in part.items():

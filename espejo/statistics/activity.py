@@ -22,12 +22,14 @@ def over_time(messages: pd.DataFrame, is_author: pd.Series) -> pd.DataFrame:
         return pd.DataFrame(columns=["period", "author", "others"])
     weeks = (time.max() - time.min()).days <= 53 * 7
     period = time.dt.to_period("W-SUN" if weeks else "M")
-    writer = np.where(is_author, "author", "others")
-    counts = pd.crosstab(period, writer).reindex(
+    counts = pd.DataFrame(
+        {
+            writer: period[of].value_counts()
+            for writer, of in (("author", is_author), ("others", ~is_author))
+        },
         index=pd.period_range(period.min(), period.max()),
-        columns=["author", "others"],
-        fill_value=0,
     )
+    counts = counts.fillna(0).astype("int64")
     first = counts.index.start_time.strftime("%Y-%m-%d")
     return counts.set_axis(first).rename_axis("period").rename_axis(columns=None).reset_index()
 
@@ -44,23 +46,22 @@ def hour_weekday(timestamps: pd.Series) -> pd.DataFrame:
     return counts.reindex(places, fill_value=0).rename("messages").reset_index()
 
 
-def counted(turns: pd.DataFrame, author: str) -> pd.DataFrame:
-    """`turns` with `num_words`, and without the messages of others, which nothing else needs."""
-    own = turns["author"].eq(author)
-    kept = [texts if is_own else [] for texts, is_own in zip(turns["messages"], own, strict=True)]
+def counted(turns: pd.DataFrame) -> pd.DataFrame:
+    """`turns` (table TURNS) with `num_messages` and `num_words` in place of the messages."""
     num_words = fingerprints.of_words(map(" ".join, turns["messages"])).lengths
-    return turns.assign(messages=kept, num_words=num_words)
+    num_messages = turns["messages"].map(len).astype("int64")
+    return turns.drop(columns="messages").assign(num_messages=num_messages, num_words=num_words)
 
 
 def typical_pause(turns: pd.DataFrame, author: str) -> float | None:
     """Seconds between two messages of one turn of the author: the median over the turns' means.
 
-    None where no turn has two messages with times. Exports that write no seconds give a mean that
-    is right on average only.
+    `turns` are those of `counted`. None where no turn has two messages with times. Exports that
+    write no seconds give a mean that is right on average only.
     """
-    own = turns[turns["author"].eq(author) & turns["messages"].map(len).gt(1)]
+    own = turns[turns["author"].eq(author) & turns["num_messages"].gt(1)]
     seconds = pd.to_timedelta(own["end"] - own["start"]).dt.total_seconds()
-    median = (seconds / (own["messages"].map(len) - 1)).median()
+    median = (seconds / (own["num_messages"] - 1)).median()
     return None if pd.isna(median) else round(float(median), 1)
 
 

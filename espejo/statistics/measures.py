@@ -15,6 +15,7 @@ import stopwordsiso
 from espejo.core import fingerprints
 from espejo.core.config import Count, Section, Word
 from espejo.core.errors import UserError
+from espejo.core.tables import FORWARDED
 from espejo.core.text import LAUGHTER, fold, words
 from espejo.privacy.people import People
 
@@ -201,14 +202,21 @@ def of_examples(parts: Iterable[pd.DataFrame], counter: TokenCounter) -> dict[st
 
 
 def whole(
-    cleaned: pd.DataFrame, filtered: pd.DataFrame, author: str, counter: TokenCounter
+    cleaned: pd.DataFrame, filtered: Iterable[pd.DataFrame], author: str, counter: TokenCounter
 ) -> dict:
-    """The numbers that belong to no step: replies by split, what is learnt from, days, shares."""
-    train = filtered.loc[filtered["split"].eq("train"), "reply"]
-    splits = filtered["split"].value_counts()
+    """The numbers that belong to no step: replies by split, what is learnt from, days, shares.
+
+    `filtered` is table EXAMPLES in parts (columns split and reply).
+    """
+    replies, tokens = dict.fromkeys(("train", "validation", "test"), 0), 0
+    for part in filtered:
+        for name in replies:
+            replies[name] += int(part["split"].eq(name).sum())
+        train = part.loc[part["split"].eq("train"), "reply"]
+        tokens += int(counter.tokens(list(chain.from_iterable(train))).sum())
     return {
-        "replies": {name: int(splits.get(name, 0)) for name in ("train", "validation", "test")},
-        "training_tokens": int(counter.tokens(list(chain.from_iterable(train))).sum()),
+        "replies": replies,
+        "training_tokens": tokens,
         "days": days(cleaned),
         "author_share": 100 * float(cleaned["author"].eq(author).mean()) if len(cleaned) else 0.0,
     }
@@ -254,6 +262,21 @@ def written(messages: Iterable[str], pseudonyms: str | None) -> Iterator[str]:
     names = re.escape(pseudonyms).replace(r"\{n\}", r"\d+") if pseudonyms else "(?!)"
     put_in = re.compile(rf"<[A-Z_]{{2,30}}>|{names}")
     return (put_in.sub(" ", message) for message in messages)
+
+
+def own_messages(
+    parts: Iterable[pd.DataFrame], author: str, pseudonyms: str | None
+) -> list[list[str]]:
+    """The author's messages of each turn, as `written`, and none of others' turns.
+
+    `parts` are of table TURNS; what nobody wrote (tables.FORWARDED) has no row.
+    """
+    return [
+        list(written(messages, pseudonyms)) if name == author else []
+        for part in parts
+        for name, messages in zip(part["author"], part["messages"], strict=True)
+        if name != FORWARDED
+    ]
 
 
 def counted(messages: Iterable[str]) -> dict[str, int]:
