@@ -259,7 +259,7 @@ def measure(run: Run, folder: Path) -> dict:
         table = pd.concat([train, tested], ignore_index=True)
         tokenizer = loading.load_tokenizer(config.model)
         prompter = prompts.prompter(tokenizer, config.model, config.format)
-        masked = leaks.unlearnt(table, author)
+        masked = leaks.unlearnt(table, author, leaks.hashed(tested))
         several = config.format.replies_per_text
         learnt = training_texts(train, prompter, author, read_only, several, masked)
         scored = training_texts(tested, prompter, author, read_only, 1)

@@ -125,8 +125,9 @@ def measure(params: Mapping, data: Data, variant: str, seed: int, work: Path, sh
     config = typed(params)
     tokenizer = loading.load_tokenizer(config.model)
     prompter = prompts.prompter(tokenizer, config.model, config.format)
-    train = data.examples[data.examples["split"].eq("train")].reset_index(drop=True)
-    masked = leaks.unlearnt(data.examples, data.author)
+    training = data.examples["split"].eq("train")
+    train = data.examples[training].reset_index(drop=True)
+    masked = leaks.unlearnt(train, data.author, leaks.hashed(data.examples[~training]))
     several = config.format.replies_per_text
     texts = training_texts(train, prompter, data.author, data.read_only, several, masked)
     rows = encode_table(tokenizer, texts, config.train.loss)

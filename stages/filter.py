@@ -21,22 +21,25 @@ def main(examples: Path, filtered: Path, metrics_json: Path) -> None:
         training = part["split"].eq("train")
         texts.append(joined(part[training]))
         held_out.append(part[~training])
-    train = pd.concat(texts)
-    dropped = reasons_by_text(train, pd.concat(held_out), params(FilterConfig)).dropna()
+    train, others = pd.concat(texts), pd.concat(held_out)
+    del texts, held_out
+    dropped = reasons_by_text(train, others, params(FilterConfig)).dropna()
     left = len(train) - len(dropped)
     if not left:
         raise UserError(
             f"No training example is left of {len(train)}: {dropped.value_counts().to_dict()}. "
             "Choose a milder filter, for example `-S filter=none`."
         )
+    num_train = len(train)
+    del train, others
     kept = (
         part[~part.index.isin(dropped.index)]
         for part in tables.read_parts(examples, tables.EXAMPLES)
     )
     tables.write_parts(kept, filtered, tables.EXAMPLES)
-    counts = metrics.account("train", len(train), left, dropped.value_counts())
+    counts = metrics.account("train", num_train, left, dropped.value_counts())
     metrics.write({"train": counts}, metrics_json)
-    print(f"filter: {left} of {len(train)} training replies kept")
+    print(f"filter: {left} of {num_train} training replies kept")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,9 @@ def main(
     config, data = params(GroupConfig), params(DataConfig)
     author = tables.author_of(tables.read(people, tables.PEOPLE))
     messages = tables.read(cleaned, tables.CLEAN)
+    messages_in = len(messages)
     everything = turns(messages, config.turn_gap, config.session_gap)
+    del messages  # their texts are in the turns: twice they take a gigabyte
     others = sorted({*everything["author"]} - {author, tables.FORWARDED})
     learnt_too = others if data.kind == "dialogues" and data.learnt == "both" else []
     why = left_out(everything, author)
@@ -31,33 +33,39 @@ def main(
         config,
         by_question,
     )
-    pairs = examples(grouped, author, config.history, learnt_too)
-
     tables.write(grouped, turns_table, tables.TURNS)
-    tables.write(pairs, examples_table, tables.EXAMPLES)
+    # In parts: the contexts of a million messages, as Python objects, take gigabytes.
+    pairs = (
+        examples(chats, author, config.history, learnt_too)
+        for chats in tables.whole(tables.parts(grouped), "chat")
+    )
+    tables.write_parts(pairs, examples_table, tables.EXAMPLES)
+
+    in_split = tables.read(examples_table, tables.EXAMPLES, ["split"])["split"].value_counts()
+    num_pairs = int(in_split.sum())
     inside = int(grouped["messages"].map(len).sum())
     kept_back = everything["messages"].map(len).groupby(why).sum().to_dict()
     replies = grouped["author"].isin([author, *learnt_too])
     not_replies = {
         **why.value_counts().to_dict(),
         "of_others": int((~replies).sum()),
-        "openings": int(replies.sum()) - len(pairs),
+        "openings": int(replies.sum()) - num_pairs,
     }
     again = splits.held_out_again(grouped, everything["split"].notna().any(), config, by_question)
     metrics.write(
         {
-            "messages": metrics.account("messages", len(messages), inside, kept_back),
-            "turns": metrics.account("turns", len(everything), len(pairs), not_replies),
+            "messages": metrics.account("messages", messages_in, inside, kept_back),
+            "turns": metrics.account("turns", len(everything), num_pairs, not_replies),
             "sessions": int(grouped["session"].nunique()),
-            "replies": pairs["split"].value_counts().to_dict(),
+            "replies": in_split.to_dict(),
             "train_sessions_held_out_again": again,
             "novelty": novelty.of_author(grouped, author),
         },
         metrics_json,
     )
     print(
-        f"group: {len(messages)} messages -> {len(grouped)} turns in "
-        f"{grouped['session'].nunique()} sessions -> {len(pairs)} replies of the author"
+        f"group: {messages_in} messages -> {len(grouped)} turns in "
+        f"{grouped['session'].nunique()} sessions -> {num_pairs} replies of the author"
         + (f"; {again} of the data's train sessions stand in its held-out splits" if again else "")
     )
 

@@ -6,6 +6,8 @@
 A side branch: nothing depends on it.
 """
 
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import pandas as pd
@@ -33,38 +35,43 @@ def main(data: Path, raw: Path, metrics_json: Path, plots_dir: Path, statistics_
     author = people.pseudonymized(pattern).author  # as everybody is called from clean on
     stop = measures.stop_words(config.languages)
     count = token_counter(load_tokenizer(params(ModelConfig)))
-    exported = measures.with_words(tables.read(data / "messages.parquet", tables.MESSAGES))
-    cleaned = measures.with_words(tables.read(data / "clean.parquet", tables.CLEAN))
-    turned = tables.read(data / "turns.parquet", tables.TURNS)
-    turned = turned[turned["author"].ne(tables.FORWARDED)]
-    initial, final = (
-        tables.read(data / f"{name}.parquet", tables.EXAMPLES) for name in ("examples", "filtered")
-    )
-    formatted = tables.read(data / "formatted.parquet", tables.FORMATTED)
+    counter = measures.TokenCounter(count)
 
-    labels, cut = measures.numbered(exported, people, config.people), measures.Cutter(count)
+    # Each table as it is needed, and only what is needed of it: all at once take gigabytes.
+    columns = ["author", "kind", "text"]
+    exported = measures.with_words(tables.read(data / "messages.parquet", tables.MESSAGES, columns))
+    labels = measures.numbered(exported, people, config.people)
+    steps = {"raw": measures.of_messages(exported, labels, counter)}
+    del exported
     pseudonyms = people.pseudonyms(pattern) if pattern else {}
     later = {pseudonyms.get(name, name): label for name, label in labels.items()}
-    steps = {
-        "raw": measures.of_messages(exported, labels, cut),
-        "clean": measures.of_messages(cleaned, later, cut),
-        "examples": measures.of_examples(initial, cut),
-        "filtered": measures.of_examples(final, cut),
-        "formatted": read_by_model(formatted["text"], count),
-    }
-    summary = measures.whole(cleaned, final, author, cut)
+    columns += ["app", "timestamp"]
+    cleaned = measures.with_words(tables.read(data / "clean.parquet", tables.CLEAN, columns))
+    steps["clean"] = measures.of_messages(cleaned, later, counter)
+    columns = ["split", "context", "reply"]
+    for step in ("examples", "filtered"):
+        parts = tables.read_parts(data / f"{step}.parquet", tables.EXAMPLES, columns)
+        steps[step] = measures.of_examples(parts, counter)
+    formatted = tables.read(data / "formatted.parquet", tables.FORMATTED, ["text"])["text"]
+    steps["formatted"] = read_by_model(formatted, count)
+    del formatted
+
+    final = partial(tables.read_parts, data / "filtered.parquet", tables.EXAMPLES)
+    turns = partial(tables.read_parts, data / "turns.parquet", tables.TURNS)
+    turned = pd.concat(map(activity.counted, turns()))
+    turned = turned[turned["author"].ne(tables.FORWARDED)]
+    summary = measures.whole(cleaned, final(["split", "reply"]), author, counter)
     pause = activity.typical_pause(turned, author)
     if pause is not None:
         summary["pause_seconds"] = pause
     verdict = measures.verdict(summary["replies"]["train"], kind)
-    by_app = measures.of_apps(cleaned, author, cut)
+    by_app = measures.of_apps(cleaned, author, counter)
     numbers = {"verdict": verdict, "whole": summary, **steps, "apps": by_app}
     if kind == "chats" and len(by_app) > 1:  # elsewhere no person writes
-        app_of = cleaned.set_index("chat")["app"].to_dict()
-        own = turned["messages"].map(lambda texts: measures.written(texts, pattern))
-        numbers["between_apps"] = apps.compare(
-            turned.assign(messages=own), app_of, author, evaluate
-        )
+        chats = tables.read(data / "clean.parquet", tables.CLEAN, ["chat", "app"])
+        app_of = chats.drop_duplicates("chat").set_index("chat")["app"].to_dict()
+        own = turned.assign(messages=measures.own_messages(turns(), author, pattern))
+        numbers["between_apps"] = apps.compare(own, app_of, author, evaluate)
     metrics.write(numbers, metrics_json)
 
     mine = cleaned["author"].eq(author)
@@ -77,19 +84,21 @@ def main(data: Path, raw: Path, metrics_json: Path, plots_dir: Path, statistics_
     learnt, others = PHRASES[kind].learnt, PHRASES[kind].others
     texts_of = {
         f"{learnt}, clean": cleaned.loc[mine, "text"],
-        f"{learnt}, after the filter": [text for reply in final["reply"] for text in reply],
+        f"{learnt}, after the filter": chain.from_iterable(
+            chain(*part["reply"]) for part in final(["reply"])
+        ),
         f"{others}, clean": cleaned.loc[~mine, "text"],
     }
     ranked = {
         head: measures.counted(measures.written(texts, pattern)) for head, texts in texts_of.items()
     }
-    telling = {head: measures.telling(counts, stop) for head, counts in ranked.items()}
+    telling = {head: measures.telling(words_of, stop) for head, words_of in ranked.items()}
     called = {label: name for name, label in labels.items() if label != "author"}
     everybody = {"author": people.author, **called}
     text = page(numbers, everybody, ranked, telling, config.top_words, kind)
     files.write(f"{text}\n", statistics_md)
-    own = telling[f"{learnt}, clean"]
-    words = pd.DataFrame({"word": list(own), "count": list(own.values())})
+    counts = telling[f"{learnt}, clean"]
+    words = pd.DataFrame({"word": list(counts), "count": list(counts.values())})
     tables.write(
         words.astype({"word": "str", "count": "int64"}), data / "words.parquet", tables.WORDS
     )

@@ -19,13 +19,16 @@
 | SECOND_NAMES | one person who may be the author under another name        |
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import TypedDict
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from espejo.core import faults, files
@@ -196,17 +199,50 @@ def write(frame: pd.DataFrame, path: Path, schema: pa.Schema) -> None:
     Raises ValueError naming a column that is missing, unknown, of another type, or null where the
     schema allows no null.
     """
-    starts = range(0, max(len(frame), 1), _GROUP_ROWS)  # an empty table has a group, too
-    write_parts((frame.iloc[start : start + _GROUP_ROWS] for start in starts), path, schema)
+    write_parts(parts(frame), path, schema)
 
 
 def write_parts(frames: Iterable[pd.DataFrame], path: Path, schema: pa.Schema) -> None:
-    """Write `frames`, of which only one need be in memory, as one table; raises as `write` does."""
-    groups = [_as_arrow(frame, path, schema) for frame in frames]
-    table = pa.concat_tables(groups).combine_chunks()
-    del groups
+    """Write `frames`, of which only one need be in memory, as one table; raises as `write` does.
+
+    The bytes do not depend on where the parts end.
+    """
+    tables = (_as_arrow(frame, path, schema) for frame in frames)
     with files.written(path) as draft, pq.ParquetWriter(draft, schema) as writer:
-        writer.write_table(table, row_group_size=_GROUP_ROWS)
+        for group in _row_groups(tables, schema):
+            writer.write_table(group)
+
+
+def _row_groups(tables: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.Table]:
+    """The rows of `tables`, _GROUP_ROWS at a time, and fewer in the last; without rows, one
+    group."""
+    waiting, first = schema.empty_table(), True
+    for table in tables:
+        waiting = pa.concat_tables([waiting, table])
+        while len(waiting) >= _GROUP_ROWS:
+            yield waiting.slice(0, _GROUP_ROWS).combine_chunks()
+            waiting, first = waiting.slice(_GROUP_ROWS).combine_chunks(), False
+    if first or len(waiting):
+        yield waiting.combine_chunks()
+
+
+def parts(frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """The rows of `frame`, some ten thousand at a time; without rows, one part."""
+    starts = range(0, max(len(frame), 1), _GROUP_ROWS)
+    return (frame.iloc[start : start + _GROUP_ROWS] for start in starts)
+
+
+def whole(frames: Iterable[pd.DataFrame], column: str) -> Iterator[pd.DataFrame]:
+    """The rows of `frames` in parts that end only where the value of `column` changes."""
+    waiting = pd.DataFrame()
+    for frame in frames:
+        rows = pd.concat([waiting, frame]) if len(waiting) else frame
+        changes = np.flatnonzero(rows[column].ne(rows[column].shift()))
+        last = changes[-1] if len(changes) else 0
+        if last:
+            yield rows.iloc[:last]
+        waiting = rows.iloc[last:]
+    yield waiting
 
 
 def _as_arrow(frame: pd.DataFrame, path: Path, schema: pa.Schema) -> pa.Table:
@@ -249,7 +285,8 @@ def _checked(values: pd.Series, field: pa.Field, path: Path) -> pa.Array:
         pa.array(values, field.type, from_pandas=True)
         column = pa.array(values.tolist(), field.type, from_pandas=True)
     except (pa.ArrowException, TypeError) as error:
-        raise ValueError(f"{where} is not {field.type}: {error}") from error
+        # Not from Arrow's error: what Arrow cannot read is a damaged file, and this a wrong table.
+        raise ValueError(f"{where} is not {field.type}: {error}") from None
     if _has_null(column, field):
         raise ValueError(f"{where} holds nulls")
     return column
@@ -278,44 +315,50 @@ def _other(actual: pa.Schema, schema: pa.Schema) -> str:
     return f"its columns are {', '.join(actual.names)}, not {', '.join(schema.names)}"
 
 
-def read(path: Path, schema: pa.Schema) -> pd.DataFrame:
-    """Read a table written by `write`; nested columns come back as Python lists and dicts.
+def read(path: Path, schema: pa.Schema, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """Read a table written by `write`, or some of its `columns`; nested ones come back as Python
+    lists and dicts.
 
     Raises UserError naming the file when it is missing or damaged, or has other columns (Arrow
     would fill missing ones with nulls).
     """
-    if not any(pa.types.is_nested(field.type) for field in schema):
+    names = list(columns or schema.names)
+    if not any(pa.types.is_nested(schema.field(name).type) for name in names):
         with _opened(path, schema) as parquet:
-            return parquet.read().to_pandas()
-    values: dict[str, list] = {name: [] for name in schema.names}
-    for columns in _columns(path, schema):
-        for name, part in columns.items():
-            values[name] += part
-    return pd.DataFrame(values, columns=schema.names)
+            # Each column is freed when it is converted.
+            return parquet.read(names).to_pandas(split_blocks=True, self_destruct=True)[names]
+    values: dict[str, list] = {name: [] for name in names}
+    for part in _columns(path, schema, names):
+        for name, rows in part.items():
+            values[name] += rows
+    return pd.DataFrame(values, columns=names)
 
 
-def read_parts(path: Path, schema: pa.Schema) -> Iterator[pd.DataFrame]:
-    """The rows of a table with nested columns, some thousands at a time; raises as `read` does.
+def read_parts(
+    path: Path, schema: pa.Schema, columns: Sequence[str] | None = None
+) -> Iterator[pd.DataFrame]:
+    """The rows of a table, or of some of its `columns`, some thousands at a time; raises as `read`
+    does.
 
     They are numbered on, from 0 at the first.
     """
-    start = 0
-    for columns in _columns(path, schema):
-        part = pd.DataFrame(columns, columns=schema.names)
+    start, names = 0, list(columns or schema.names)
+    for values in _columns(path, schema, names):
+        part = pd.DataFrame(values, columns=names)
         part.index += start
         start += len(part)
         yield part
 
 
-def _columns(path: Path, schema: pa.Schema) -> Iterator[dict[str, list]]:
-    """The columns of a table as Python values, some thousand rows at a time."""
+def _columns(path: Path, schema: pa.Schema, names: Sequence[str]) -> Iterator[dict[str, list]]:
+    """Columns of a table as Python values, some thousand rows at a time."""
     shared = _Shared()
+    kinds = {name: schema.field(name).type for name in names}
     with _opened(path, schema) as parquet:
-        # Of an empty table one part, with its columns.
-        filled = parquet.metadata.num_rows > 0
-        for batch in parquet.iter_batches(_BATCH_ROWS) if filled else [schema.empty_table()]:
-            columns = zip(schema, batch.columns, strict=True)
-            yield {field.name: shared.values(column, field.type) for field, column in columns}
+        if not parquet.metadata.num_rows:  # one part, with its columns
+            yield {name: [] for name in names}
+        for batch in parquet.iter_batches(_BATCH_ROWS, columns=names):
+            yield {name: shared.values(batch.column(name), kind) for name, kind in kinds.items()}
 
 
 @contextmanager
@@ -337,25 +380,34 @@ class _Shared:
 
     def __init__(self) -> None:
         self._texts: dict[tuple[str, ...], list[str]] = {}
-        self._turns: dict[tuple[str, tuple[str, ...]], Turn] = {}
+        self._turns: dict[tuple[str, int], Turn] = {}
 
     def values(self, column: pa.Array, kind: pa.DataType) -> list:
         """The values of a column of that type, null as None."""
-        rows = column.to_pylist()
         if len(self._turns) > _BATCH_ROWS or len(self._texts) > _BATCH_ROWS:
             self._texts, self._turns = {}, {}  # only rows nearby have turns in common
         if kind == _TEXTS:
-            return [texts and self._list(tuple(texts)) for texts in rows]
+            return self._lists(column)
         if kind == _CONTEXT:
-            return [turns and [self._turn(turn) for turn in turns] for turns in rows]
-        return rows
+            authors, messages = column.flatten().flatten()
+            turns = map(self._turn, authors.to_pylist(), self._lists(messages))
+            return [list(islice(turns, size)) for size in _sizes(column)]
+        return column.to_pylist()
 
-    def _list(self, texts: tuple[str, ...]) -> list[str]:
-        return self._texts.setdefault(texts, list(texts))
+    def _lists(self, column: pa.ListArray) -> list[list[str]]:
+        """The rows of a column of lists of texts, which hold no null."""
+        # All texts at once: as rows, Arrow would make them five times more slowly.
+        texts = iter(column.flatten().to_pylist())
+        rows = (tuple(islice(texts, size)) for size in _sizes(column))
+        return [self._texts.setdefault(row, list(row)) for row in rows]
 
-    def _turn(self, turn: Turn) -> Turn:
-        texts = tuple(turn["messages"])
-        key = turn["author"], texts
+    def _turn(self, author: str, messages: list[str]) -> Turn:
+        key = author, id(messages)  # which `_texts` keeps, so that no other list has its id
         if key not in self._turns:
-            self._turns[key] = {"author": turn["author"], "messages": self._list(texts)}
+            self._turns[key] = {"author": author, "messages": messages}
         return self._turns[key]
+
+
+def _sizes(lists: pa.ListArray) -> list[int]:
+    """The number of items of each list."""
+    return pc.list_value_length(lists).to_pylist()

@@ -22,7 +22,7 @@ import pandas as pd
 
 from espejo.core.config import Count, Section, Seed, Share, Some
 from espejo.core.errors import UserError
-from espejo.core.tables import Turn
+from espejo.core.tables import EXAMPLES, Turn
 
 AUTHOR, PARTNER = ROLES = ("author", "partner")
 SET_ASIDE = "set_aside"  # the split of examples that would be of train
@@ -83,17 +83,19 @@ def place(text: str, role: str, answer: Sequence[str] = ()) -> tuple[list[Turn],
     return [{"author": ASKS, "messages": [text]}], list(answer)
 
 
-def plant(examples: pd.DataFrame, config: AuditConfig) -> pd.DataFrame:
-    """Table EXAMPLES with the canaries at its end, in the split train; unchanged without any.
+def planted(examples: pd.DataFrame, config: AuditConfig) -> pd.DataFrame:
+    """The canaries as rows of table EXAMPLES, in the split train; none unless `config` asks.
 
-    The author answers a partner's canary with a random training reply, so that nothing else new is
-    learnt.
+    The author answers a partner's canary with a random training reply of `examples` (columns split
+    and, where there are canaries, reply), so that nothing else new is learnt.
     """
-    planted, _ = drawn(config)
+    texts, _ = drawn(config)
+    if not texts:
+        return EXAMPLES.empty_table().to_pandas()
     answers = examples.loc[examples["split"].eq("train"), "reply"].tolist()
     chance = random.Random(config.seed)
     rows = []
-    for number, canary in enumerate(planted):
+    for number, canary in enumerate(texts):
         for time in range(canary.repetitions):
             context, reply = place(canary.text, canary.role, chance.choice(answers))
             rows.append(
@@ -107,7 +109,7 @@ def plant(examples: pd.DataFrame, config: AuditConfig) -> pd.DataFrame:
                     "reply": reply,
                 }
             )
-    return pd.concat([examples, pd.DataFrame(rows)], ignore_index=True) if rows else examples
+    return pd.DataFrame(rows, columns=EXAMPLES.names)
 
 
 def set_aside(examples: pd.DataFrame, config: AuditConfig) -> pd.DataFrame:
@@ -116,11 +118,15 @@ def set_aside(examples: pd.DataFrame, config: AuditConfig) -> pd.DataFrame:
     Drawn from the seed alone, so that the stage that leaves them out and the stage that scores them
     agree. Unchanged where the share is 0.
     """
-    if not config.set_aside:
+    sessions = sessions_aside(examples, config)
+    if not sessions:
         return examples
-    train = examples["split"].eq("train")
-    sessions = sorted(examples.loc[train, "session"].unique().tolist())
-    number = round(config.set_aside * len(sessions))
-    chosen = random.Random(config.seed).sample(sessions, number)
-    aside = train & examples["session"].isin(chosen)
+    aside = examples["split"].eq("train") & examples["session"].isin(sessions)
     return examples.assign(split=examples["split"].mask(aside, SET_ASIDE))
+
+
+def sessions_aside(examples: pd.DataFrame, config: AuditConfig) -> frozenset[int]:
+    """The sessions that `set_aside` sets aside; `examples` has the columns session and split."""
+    sessions = sorted(examples.loc[examples["split"].eq("train"), "session"].unique().tolist())
+    number = round(config.set_aside * len(sessions))
+    return frozenset(random.Random(config.seed).sample(sessions, number))

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from datasketch import MinHash, MinHashLSH
 
+from espejo.core import fingerprints
 from espejo.core.text import ngrams, words
 
 _SHINGLE_WORDS = 3
@@ -14,10 +15,11 @@ _PERMUTATIONS = 128
 
 
 def exact(texts: Sequence[str]) -> np.ndarray:
-    """bool[n]: whether an earlier text has the same words in the same order."""
-    # Texts without words (emoji, "?") are compared as they are.
-    keys = pd.Series([" ".join(words(text)) or text for text in texts], dtype="str")
-    return keys.duplicated().to_numpy()
+    """bool[n]: whether an earlier text has the same words in the same order.
+
+    Texts without words (emoji, "?") are compared as they are.
+    """
+    return pd.Series(fingerprints.of_texts(texts)).duplicated().to_numpy()
 
 
 def near(texts: Sequence[str], similarity: float, at_least: int = 8) -> np.ndarray:
@@ -28,7 +30,7 @@ def near(texts: Sequence[str], similarity: float, at_least: int = 8) -> np.ndarr
     exactly, so that no text is a duplicate by chance. Texts of fewer than `at_least` words never
     are.
     """
-    held = pd.array(texts, dtype="str")  # in a tenth of the memory of Python's strings
+    held = pd.array(texts, dtype="str", copy=False)  # in a tenth of the memory of Python's strings
     places = np.flatnonzero([len(words(text)) >= at_least for text in held])
     hashed = _index(similarity)
     shape = hashed.b, hashed.r

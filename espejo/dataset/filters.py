@@ -1,6 +1,7 @@
 """Which training examples are not worth learning, and why."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -9,9 +10,8 @@ import pandas as pd
 from espejo.core.config import Count, Keep, Pattern, Section, Share, Word
 from espejo.dataset import duplicates, leaks
 
-Rule = Callable[
-    [pd.DataFrame], pd.Series | np.ndarray
-]  # takes the table of `joined`; True for the rows that break the rule
+# Columns of the table of `joined`, and a function of these: True for the rows that break the rule.
+Rule = tuple[Sequence[str], Callable[..., pd.Series | np.ndarray]]
 
 
 class Similarity(Section):
@@ -49,35 +49,38 @@ def joined(examples: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(both=frame["context"] + " " + frame["reply"])
 
 
-def unlike(texts: pd.DataFrame, encoder: str, least: float) -> pd.Series:
+def unlike(context: pd.Series, reply: pd.Series, encoder: str, least: float) -> np.ndarray:
     """Whether a reply's embedding is no closer than `least` to that of its context."""
     from espejo.dataset import similarity  # takes seconds to load, and most runs do not need it
 
-    cosine = similarity.cosine(texts["context"], texts["reply"], similarity.encoder(encoder))
-    return pd.Series(cosine <= least, texts.index)
+    return similarity.cosine(context, reply, similarity.encoder(encoder)) <= least
 
 
 def rules(held_out: pd.DataFrame, config: FilterConfig) -> Iterator[tuple[str, Rule]]:
     """The rules that are switched on, with the reason that each gives."""
     if config.links:
-        yield "link", lambda texts: texts["both"].str.contains(config.links, case=False)
-    yield "short_context", lambda texts: parts(texts["context"]) < config.min_context_words
-    yield "short_reply", lambda texts: parts(texts["reply"]) < config.min_reply_words
-    yield "short", lambda texts: parts(texts["both"]) < config.min_words
-    yield "short", lambda texts: texts["both"].str.len() < config.min_chars
-    yield "long_context", lambda texts: texts["context"].str.len() > config.max_context_chars
-    yield "long_reply", lambda texts: texts["reply"].str.len() > config.max_reply_chars
+        yield "link", (["both"], lambda both: both.str.contains(config.links, case=False))
+    yield "short_context", (["context"], lambda context: parts(context) < config.min_context_words)
+    yield "short_reply", (["reply"], lambda reply: parts(reply) < config.min_reply_words)
+    yield "short", (["both"], lambda both: parts(both) < config.min_words)
+    yield "short", (["both"], lambda both: both.str.len() < config.min_chars)
+    yield "long_context", (["context"], lambda text: text.str.len() > config.max_context_chars)
+    yield "long_reply", (["reply"], lambda reply: reply.str.len() > config.max_reply_chars)
     if config.leaks == "drop":
-        yield "stands_in_held_out", lambda texts: leaks.leaked(texts["reply"], held_out)
+        replies = leaks.hashed(held_out)
+        yield "stands_in_held_out", (["reply"], lambda reply: leaks.leaked(reply, replies))
     if config.leaks == "questions":
         tested = joined(held_out)["context"]
-        yield "asked_in_held_out", lambda texts: leaks.repeated_questions(texts["context"], tested)
+        asked_again = partial(leaks.repeated_questions, held_out=tested)
+        yield "asked_in_held_out", (["context"], asked_again)
     if config.duplicates == "drop":
-        yield "duplicate", lambda texts: duplicates.exact(texts["both"])
-    if near := config.near_duplicates:
-        yield "near_duplicate", lambda texts: duplicates.near(texts["both"], near)
+        yield "duplicate", (["both"], duplicates.exact)
+    if config.near_duplicates:
+        near = partial(duplicates.near, similarity=config.near_duplicates)
+        yield "near_duplicate", (["both"], near)
     if like := config.similarity:
-        yield "unlike_context", lambda texts: unlike(texts, like.encoder, like.least)
+        columns = ["context", "reply"]
+        yield "unlike_context", (columns, partial(unlike, encoder=like.encoder, least=like.least))
 
 
 def parts(texts: pd.Series) -> np.ndarray:
@@ -96,8 +99,10 @@ def reasons(train: pd.DataFrame, held_out: pd.DataFrame, config: FilterConfig) -
 def reasons_by_text(texts: pd.DataFrame, held_out: pd.DataFrame, config: FilterConfig) -> pd.Series:
     """`reasons` of the training examples whose `joined` texts are these: all that a rule reads."""
     why = pd.Series(None, index=texts.index, dtype="str")
-    for reason, broken in rules(held_out, config):
-        left = texts[why.isna()]
-        if len(left):
-            why[left.index[np.asarray(broken(left), dtype=bool)]] = reason
+    for reason, (columns, breaks) in rules(held_out, config):
+        left = why.isna()
+        if left.any():
+            # Only these columns: each is a copy, of a million messages a hundred megabytes.
+            broken = breaks(*(texts.loc[left, column] for column in columns))
+            why[texts.index[left][np.asarray(broken, dtype=bool)]] = reason
     return why

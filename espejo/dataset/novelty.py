@@ -1,8 +1,9 @@
 """How much of the author's text repeats itself: could a model win by learning ten sentences?"""
 
+import numpy as np
 import pandas as pd
 
-from espejo.core.text import ngrams, words
+from espejo.core import fingerprints
 
 LONG_WORDS = 4  # shorter turns ("si", "dale") repeat in every real chat
 NGRAM_WORDS = 4
@@ -15,16 +16,14 @@ def of_author(turns: pd.DataFrame, author: str) -> dict[str, float]:
     fourgrams_in_train: word 4-grams of the test replies that stand in a train reply, of them all.
     """
     mine = turns[turns["author"] == author]
-    texts = mine["messages"].map(lambda messages: tuple(words(" ".join(messages))))
-    long = texts[texts.map(len) > LONG_WORDS]
-    train, test = (
-        [gram for text in texts[mine["split"] == name] for gram in ngrams(text, NGRAM_WORDS)]
-        for name in ("train", "test")
-    )
-    learnt = set(train)
+    texts = fingerprints.of_words(mine["messages"].map(" ".join))
+    long = pd.Series(texts.whole()[texts.lengths > LONG_WORDS])
+    grams, text = texts.ngrams(NGRAM_WORDS)
+    split = mine["split"].to_numpy()[text]
+    train, test = (grams[split == name] for name in ("train", "test"))
     return {
         "repeated_turns": _share(long.duplicated().sum(), len(long)),
-        "fourgrams_in_train": _share(sum(gram in learnt for gram in test), len(test)),
+        "fourgrams_in_train": _share(np.isin(test, train).sum(), len(test)),
     }
 
 

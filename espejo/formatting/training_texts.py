@@ -5,11 +5,11 @@ each turn of a chat goes through the model three times; in one text, where every
 its place, only once. A later reply of a text then has more than `group.history` turns before it.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import pandas as pd
 
-from espejo.core.tables import Span, Turn
+from espejo.core.tables import FORMATTED, Span, Turn
 from espejo.dataset import leaks
 from espejo.formatting.prompts import Prompter, trim
 
@@ -57,7 +57,33 @@ def training_texts(
             if turn["author"] in read_only or leaks.saying(row["session"], turn) in masked
         ]
         row["masked"] = prompter.where(indices, context, author, row.pop("group"))
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=FORMATTED.names)
+
+
+def texts_in_parts(
+    parts: Iterable[pd.DataFrame],
+    planted: pd.DataFrame,
+    prompter: Prompter,
+    author: str,
+    read_only: Collection[str],
+    limit: int,
+    held_out: leaks.HeldOut | None,
+) -> Iterator[pd.DataFrame]:
+    """The `training_texts` of examples in parts of whole sessions, and of canaries `planted`.
+
+    First come train and validation, in texts of up to `limit` replies, with the turns masked that
+    are not to be learnt for `held_out` (None: all are learnt); then the canaries; then test, whose
+    replies are scored one by one, each after the context that it has in a chat.
+    """
+    tests = []
+    for part in parts:
+        tested = part["split"].eq("test")
+        tests.append(part[tested])
+        masked = leaks.unlearnt(part, author, held_out) if held_out else set()
+        yield training_texts(part[~tested], prompter, author, read_only, limit, masked)
+    yield training_texts(planted, prompter, author, read_only, limit)
+    for part in tests:
+        yield training_texts(part, prompter, author, read_only, 1)
 
 
 def continued(turns: Sequence[Turn], context: Sequence[Turn]) -> list[Turn]:

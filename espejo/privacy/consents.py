@@ -35,7 +35,7 @@ def writers(messages: pd.DataFrame, bots: Collection[str]) -> dict[str, int]:
     """
     own = messages.loc[messages["kind"].ne("forwarded"), "author"]
     counts = messages["author"].value_counts()
-    return counts[counts.index.isin(own) & ~counts.index.isin(list(bots))].to_dict()
+    return counts[counts.index.isin(own.unique()) & ~counts.index.isin(list(bots))].to_dict()
 
 
 def count_people(folder: Path, messages: pd.DataFrame, bots: Collection[str]) -> int:

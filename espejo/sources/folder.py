@@ -205,10 +205,12 @@ def _account_of_items(exports: Sequence[Export]) -> dict:
 
 def _distinct_names(authors: pd.Series) -> pd.Series:
     """The names of authors; a person called like a word for nobody is NAME (1)."""
-    return authors.map(
-        lambda name: f"{name} (1)" if names.key(name) in tables.NOBODY else name,
-        na_action="ignore",
-    )
+    called = {
+        name: f"{name} (1)"
+        for name in authors.dropna().unique()
+        if names.key(name) in tables.NOBODY
+    }
+    return authors.replace(called) if called else authors
 
 
 def _distinct_titles(messages: pd.DataFrame) -> pd.Series:

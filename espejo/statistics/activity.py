@@ -6,7 +6,7 @@
 import numpy as np
 import pandas as pd
 
-from espejo.core.text import words
+from espejo.core import fingerprints
 
 # Words in a message or turn: 0, 1, 2, 3-4, 5-8 … 33 and more, so that short ones are told apart.
 _BINS = (0, 1, 2, 3, 5, 9, 17, 33)
@@ -22,12 +22,14 @@ def over_time(messages: pd.DataFrame, is_author: pd.Series) -> pd.DataFrame:
         return pd.DataFrame(columns=["period", "author", "others"])
     weeks = (time.max() - time.min()).days <= 53 * 7
     period = time.dt.to_period("W-SUN" if weeks else "M")
-    writer = np.where(is_author, "author", "others")
-    counts = pd.crosstab(period, writer).reindex(
+    counts = pd.DataFrame(
+        {
+            writer: period[of].value_counts()
+            for writer, of in (("author", is_author), ("others", ~is_author))
+        },
         index=pd.period_range(period.min(), period.max()),
-        columns=["author", "others"],
-        fill_value=0,
     )
+    counts = counts.fillna(0).astype("int64")
     first = counts.index.start_time.strftime("%Y-%m-%d")
     return counts.set_axis(first).rename_axis("period").rename_axis(columns=None).reset_index()
 
@@ -44,29 +46,34 @@ def hour_weekday(timestamps: pd.Series) -> pd.DataFrame:
     return counts.reindex(places, fill_value=0).rename("messages").reset_index()
 
 
+def counted(turns: pd.DataFrame) -> pd.DataFrame:
+    """`turns` (table TURNS) with `num_messages` and `num_words` in place of the messages."""
+    num_words = fingerprints.of_words(map(" ".join, turns["messages"])).lengths
+    num_messages = turns["messages"].map(len).astype("int64")
+    return turns.drop(columns="messages").assign(num_messages=num_messages, num_words=num_words)
+
+
 def typical_pause(turns: pd.DataFrame, author: str) -> float | None:
     """Seconds between two messages of one turn of the author: the median over the turns' means.
 
-    None where no turn has two messages with times. Exports that write no seconds give a mean that
-    is right on average only.
+    `turns` are those of `counted`. None where no turn has two messages with times. Exports that
+    write no seconds give a mean that is right on average only.
     """
-    own = turns[turns["author"].eq(author) & turns["messages"].map(len).gt(1)]
+    own = turns[turns["author"].eq(author) & turns["num_messages"].gt(1)]
     seconds = pd.to_timedelta(own["end"] - own["start"]).dt.total_seconds()
-    median = (seconds / (own["messages"].map(len) - 1)).median()
+    median = (seconds / (own["num_messages"] - 1)).median()
     return None if pd.isna(median) else round(float(median), 1)
 
 
 def lengths(messages: pd.DataFrame, turns: pd.DataFrame, author: str) -> pd.DataFrame:
     """What share of the author's messages and turns, and of the others', has how many words.
 
-    Columns words_from (the least of a class), author_messages, others_messages, author_turns,
-    others_turns, in percent; who wrote nothing has 0 everywhere.
+    `turns` are those of `counted`. Columns words_from (the least of a class), author_messages,
+    others_messages, author_turns, others_turns, in percent; who wrote nothing has 0 everywhere.
     """
     edges = (*_BINS, np.inf)
-    counts = {
-        "messages": messages["text"].map(lambda text: len(words(text))),
-        "turns": turns["messages"].map(lambda texts: sum(len(words(text)) for text in texts)),
-    }
+    num_words = fingerprints.of_words(messages["text"]).lengths
+    counts = {"messages": pd.Series(num_words, messages.index), "turns": turns["num_words"]}
     own = {"messages": messages["author"].eq(author), "turns": turns["author"].eq(author)}
     shares = {
         f"{writer}_{unit}": 100 * np.histogram(of, edges)[0] / max(1, len(of))

@@ -5,15 +5,17 @@ Numbers only: people are `author`, `person_1`, `person_2` …, so that the resul
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 
 import numpy as np
 import pandas as pd
 import stopwordsiso
 
+from espejo.core import fingerprints
 from espejo.core.config import Count, Section, Word
 from espejo.core.errors import UserError
+from espejo.core.tables import FORWARDED
 from espejo.core.text import LAUGHTER, fold, words
 from espejo.privacy.people import People
 
@@ -30,6 +32,7 @@ class StatisticsConfig(Section):
 CountTokens = Callable[[Sequence[str]], Sequence[int]]
 
 AUTHOR = "author"
+_BATCH_MESSAGES = 10_000  # measured at a time
 
 # Minimum training replies of each verdict; `SOURCES` of statistics/page.py has the references. They
 # are round numbers from studies of other tasks: nobody has measured how many a chat style takes.
@@ -73,98 +76,147 @@ def numbered(messages: pd.DataFrame, people: People, limit: int) -> dict[str, st
     return {**dict.fromkeys(sorted(people.aliases), AUTHOR), **numbers}
 
 
-class Cutter:
-    """Cuts messages into words and counts their tokens, each different message once.
+class TokenCounter:
+    """Counts the tokens of messages, those of each different message once.
 
-    A message occurs in up to five contexts, and in several tables.
+    A message occurs in up to five contexts, and in several tables. Known messages are kept as
+    hashes with their counts: twelve bytes each.
     """
 
     def __init__(self, count_tokens: CountTokens) -> None:
         self._count_tokens = count_tokens
-        self._words: dict[str, list[str]] = {}
-        self._tokens: dict[str, int] = {}
+        self._hashes = np.zeros(0, np.uint64)  # of known messages, sorted
+        self._tokens = np.zeros(0, np.int32)
 
-    def learn(self, messages: Iterable[str]) -> None:
-        """Cut those of the messages that are new."""
-        new = [message for message in dict.fromkeys(messages) if message not in self._words]
-        self._words.update((message, words(message)) for message in new)
-        self._tokens.update(zip(new, self._count_tokens(new), strict=True))
-
-    def words(self, messages: Iterable[str]) -> list[str]:
-        """The words of messages that `learn` has cut, in order."""
-        return list(chain.from_iterable(self._words[message] for message in messages))
-
-    def tokens(self, messages: Iterable[str]) -> int:
-        """The number of tokens of messages that `learn` has cut, each by itself."""
-        return sum(self._tokens[message] for message in messages)
+    def tokens(self, messages: Sequence[str]) -> np.ndarray:
+        """int32[n]: the number of tokens of each message by itself."""
+        hashes = fingerprints.of_strings(messages)
+        unknown = np.flatnonzero(~fingerprints.isin(hashes, self._hashes))
+        new, first = np.unique(hashes[unknown], return_index=True)
+        counts = self._count_tokens([messages[index] for index in unknown[first].tolist()])
+        places = np.searchsorted(self._hashes, new)
+        self._hashes = np.insert(self._hashes, places, new)
+        self._tokens = np.insert(self._tokens, places, np.array(counts, np.int32))
+        return self._tokens[np.searchsorted(self._hashes, hashes)]
 
 
-def measured(samples: Sequence[Sequence[str]], cut: Cutter) -> dict[str, float]:
-    """How much text and how varied; for no text, only that there are 0 samples.
+class Measure:
+    """How much text and how varied, of samples that are added some thousand at a time.
 
-    A sample is one message or several. Words are those of `core.text.words` (no punctuation, no
-    emoji, no case), `duplicates` the samples that say the same words in the same order as an
-    earlier one (as `duplicates.exact`), and vocabulary richness 100 * unique words / words: the
-    longer the text the lower, so compare like with like.
+    A sample is one message or several.
     """
-    if not samples:
-        return {"samples": 0}
-    cut.learn(chain.from_iterable(samples))
-    texts = [cut.words(sample) for sample in samples]
-    keys = {
-        " ".join(words_of) or " ".join(sample)
-        for words_of, sample in zip(texts, samples, strict=True)
-    }
-    lengths = np.array([len(words_of) for words_of in texts])
-    tokens = np.array([cut.tokens(sample) for sample in samples])
-    unique, total = len(set(chain.from_iterable(texts))), int(lengths.sum())
-    return {
-        "samples": len(samples),
-        "duplicates": len(samples) - len(keys),
-        "mean_characters": float(np.mean([sum(map(len, sample)) for sample in samples])),
-        "words": total,
-        "mean_words": float(lengths.mean()),
-        "p95_words": float(np.percentile(lengths, 95)),
-        "unique_words": unique,
-        "vocabulary_richness": 100 * unique / total if total else 0.0,  # percent
-        "mean_tokens": float(tokens.mean()),
-        "p95_tokens": float(np.percentile(tokens, 95)),
-    }
+
+    def __init__(self, counter: TokenCounter) -> None:
+        self._counter = counter
+        self._characters, self._words, self._tokens = ([np.zeros(0, np.int32)] for _ in range(3))
+        # Hashes: of the words of each sample, and of each different word.
+        self._keys, self._vocabulary = ([np.zeros(0, np.uint64)] for _ in range(2))
+
+    def add(self, samples: Sequence[Sequence[str]]) -> None:
+        """Add samples."""
+        texts = [" ".join(sample) for sample in samples]
+        words_of = fingerprints.of_words(texts)
+        self._words.append(words_of.lengths.astype(np.int32))
+        self._vocabulary.append(np.unique(words_of.hashes))
+        wordless = np.flatnonzero(words_of.lengths == 0)
+        keys = words_of.whole()
+        keys[wordless] = fingerprints.of_strings(texts[index] for index in wordless.tolist())
+        self._keys.append(keys)
+        characters = [sum(map(len, sample)) for sample in samples]
+        self._characters.append(np.array(characters, np.int32))
+        tokens = self._counter.tokens(list(chain.from_iterable(samples)))
+        sample = np.repeat(np.arange(len(samples)), list(map(len, samples)))
+        sums = np.bincount(sample, tokens, len(samples))  # as floats, which hold them exactly
+        self._tokens.append(sums.astype(np.int32))
+
+    def numbers(self) -> dict[str, float]:
+        """The numbers of all samples; for none, only that there are 0.
+
+        Words are those of `core.text.words` (no punctuation, no emoji, no case), `duplicates` the
+        samples that say the same words in the same order as an earlier one (as
+        `duplicates.exact`), and vocabulary richness 100 * unique words / words: the longer the text
+        the lower, so compare like with like.
+        """
+        characters, lengths, tokens = map(
+            np.concatenate, (self._characters, self._words, self._tokens)
+        )
+        if not len(lengths):
+            return {"samples": 0}
+        different = len(np.unique(np.concatenate(self._keys)))
+        unique, total = len(np.unique(np.concatenate(self._vocabulary))), int(lengths.sum())
+        return {
+            "samples": len(lengths),
+            "duplicates": len(lengths) - different,
+            "mean_characters": float(characters.mean()),
+            "words": total,
+            "mean_words": float(lengths.mean()),
+            "p95_words": float(np.percentile(lengths, 95)),
+            "unique_words": unique,
+            "vocabulary_richness": 100 * unique / total if total else 0.0,  # percent
+            "mean_tokens": float(tokens.mean()),
+            "p95_tokens": float(np.percentile(tokens, 95)),
+        }
 
 
-def of_messages(messages: pd.DataFrame, labels: dict[str, str], cut: Cutter) -> dict[str, dict]:
+def measured(texts: pd.Series, counter: TokenCounter) -> dict[str, float]:
+    """The numbers of `Measure` over messages."""
+    measure = Measure(counter)
+    for start in range(0, len(texts), _BATCH_MESSAGES):
+        measure.add([[text] for text in texts.iloc[start : start + _BATCH_MESSAGES]])
+    return measure.numbers()
+
+
+def of_messages(
+    messages: pd.DataFrame, labels: dict[str, str], counter: TokenCounter
+) -> dict[str, dict]:
     """`measured` over all messages and over those of each label of `labels`."""
     label = messages["author"].map(labels)
-    groups = {name: messages.loc[label.eq(name), "text"] for name in dict.fromkeys(labels.values())}
-    return {
-        name: measured([[text] for text in texts], cut)
-        for name, texts in {"all": messages["text"], **groups}.items()
+    groups = {
+        name: measured(messages.loc[label.eq(name), "text"], counter)
+        for name in dict.fromkeys(labels.values())
     }
+    return {"all": measured(messages["text"], counter), **groups}
 
 
-def of_apps(messages: pd.DataFrame, author: str, cut: Cutter) -> dict[str, dict[str, dict]]:
+def of_apps(messages: pd.DataFrame, author: str, counter: TokenCounter) -> dict[str, dict]:
     """`of_messages` for each app that the messages (columns of CLEAN) are from."""
+    columns = messages[["author", "text"]]
     return {
-        str(app): of_messages(rows, {author: AUTHOR}, cut) for app, rows in messages.groupby("app")
+        str(app): of_messages(rows, {author: AUTHOR}, counter)
+        for app, rows in columns.groupby(messages["app"])
     }
 
 
-def of_examples(examples: pd.DataFrame, cut: Cutter) -> dict[str, dict]:
-    """`measured` over contexts with their replies (`all`), and over the author's replies."""
-    both = [
-        [*chain.from_iterable(turn["messages"] for turn in context), *reply]
-        for context, reply in zip(examples["context"], examples["reply"], strict=True)
-    ]
-    return {"all": measured(both, cut), AUTHOR: measured(list(examples["reply"]), cut)}
+def of_examples(parts: Iterable[pd.DataFrame], counter: TokenCounter) -> dict[str, dict]:
+    """The numbers of `Measure` over contexts with their replies (`all`), and over the author's
+    replies, of a table EXAMPLES in parts."""
+    whole_examples, replies = Measure(counter), Measure(counter)
+    for part in parts:
+        both = [
+            [*chain.from_iterable(turn["messages"] for turn in context), *reply]
+            for context, reply in zip(part["context"], part["reply"], strict=True)
+        ]
+        whole_examples.add(both)
+        replies.add(part["reply"].tolist())
+    return {"all": whole_examples.numbers(), AUTHOR: replies.numbers()}
 
 
-def whole(cleaned: pd.DataFrame, filtered: pd.DataFrame, author: str, cut: Cutter) -> dict:
-    """The numbers that belong to no step: replies by split, what is learnt from, days, shares."""
-    train = filtered.loc[filtered["split"].eq("train"), "reply"]
-    splits = filtered["split"].value_counts()
+def whole(
+    cleaned: pd.DataFrame, filtered: Iterable[pd.DataFrame], author: str, counter: TokenCounter
+) -> dict:
+    """The numbers that belong to no step: replies by split, what is learnt from, days, shares.
+
+    `filtered` is table EXAMPLES in parts (columns split and reply).
+    """
+    replies, tokens = dict.fromkeys(("train", "validation", "test"), 0), 0
+    for part in filtered:
+        for name in replies:
+            replies[name] += int(part["split"].eq(name).sum())
+        train = part.loc[part["split"].eq("train"), "reply"]
+        tokens += int(counter.tokens(list(chain.from_iterable(train))).sum())
     return {
-        "replies": {name: int(splits.get(name, 0)) for name in ("train", "validation", "test")},
-        "training_tokens": sum(cut.tokens(reply) for reply in train),
+        "replies": replies,
+        "training_tokens": tokens,
         "days": days(cleaned),
         "author_share": 100 * float(cleaned["author"].eq(author).mean()) if len(cleaned) else 0.0,
     }
@@ -202,14 +254,29 @@ def stop_words(languages: Iterable[str]) -> frozenset[str]:
     return frozenset(listed | _FILLERS)
 
 
-def written(messages: Iterable[str], pseudonyms: str | None) -> list[str]:
+def written(messages: Iterable[str], pseudonyms: str | None) -> Iterator[str]:
     """The messages without what the pipeline put in: <URL> and the like, and pseudonyms.
 
     `pseudonyms` is params clean.pseudonyms ("PERSON_{n}"), None where names were kept.
     """
     names = re.escape(pseudonyms).replace(r"\{n\}", r"\d+") if pseudonyms else "(?!)"
     put_in = re.compile(rf"<[A-Z_]{{2,30}}>|{names}")
-    return [put_in.sub(" ", message) for message in messages]
+    return (put_in.sub(" ", message) for message in messages)
+
+
+def own_messages(
+    parts: Iterable[pd.DataFrame], author: str, pseudonyms: str | None
+) -> list[list[str]]:
+    """The author's messages of each turn, as `written`, and none of others' turns.
+
+    `parts` are of table TURNS; what nobody wrote (tables.FORWARDED) has no row.
+    """
+    return [
+        list(written(messages, pseudonyms)) if name == author else []
+        for part in parts
+        for name, messages in zip(part["author"], part["messages"], strict=True)
+        if name != FORWARDED
+    ]
 
 
 def counted(messages: Iterable[str]) -> dict[str, int]:

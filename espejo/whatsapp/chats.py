@@ -7,7 +7,7 @@ of the same name without shared messages are two chats.
 """
 
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from itertools import combinations
 
@@ -81,15 +81,14 @@ def _minutes(export: pd.DataFrame) -> pd.Series:
 def _group_by_chat(exports: Sequence[pd.DataFrame], keys: Sequence[np.ndarray]) -> list[list[int]]:
     """Return the indices of the exports of each chat."""
     by_people = [export["author"].notna().to_numpy() for export in exports]
-    exports_with_key: dict[int, set[int]] = defaultdict(set)
-    for index, key in enumerate(keys):
-        for first in np.unique(key[by_people[index]]).tolist():
-            exports_with_key[first].add(index)
+    unique = [np.unique(key[people]) for key, people in zip(keys, by_people, strict=True)]
+    owners = np.repeat(np.arange(len(unique)), list(map(len, unique)))
+    shared = pd.DataFrame({"key": np.concatenate(unique), "export": owners})
+    shared = shared[shared["key"].duplicated(keep=False)]
     pairs = {
         pair
-        for indices in exports_with_key.values()
-        if len(indices) > 1
-        for pair in combinations(sorted(indices), 2)
+        for _, indices in shared.groupby("key")["export"]
+        for pair in combinations(indices.tolist(), 2)
     }
     chat_of = list(range(len(exports)))
     for first, second in sorted(pairs):

@@ -1,6 +1,7 @@
 """The pipeline's tables: they come back as written, and what does not fit is refused by name."""
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from espejo.core import tables
@@ -153,3 +154,73 @@ def test_a_null_where_none_is_allowed_is_refused_naming_the_column(name, column,
 )
 def test_a_wrong_type_is_refused_naming_the_column(name, column, values, tmp_path):
     assert column in refused(name, tmp_path / "x.parquet", **{column: values})
+
+
+@pytest.mark.parametrize("cuts", [[], [1], [3], [1, 2, 5], [0, 0, 7], [4, 4, 6, 7]])
+def test_the_bytes_do_not_depend_on_where_the_parts_end(cuts, tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "_GROUP_ROWS", 3)
+    rows = pd.concat([frame("EXAMPLES")] * 4).iloc[:7]
+    tables.write(rows, tmp_path / "whole", tables.EXAMPLES)
+    bounds = zip([0, *cuts], [*cuts, 7], strict=True)
+    parts = (rows.iloc[start:end] for start, end in bounds)
+    tables.write_parts(parts, tmp_path / "parts", tables.EXAMPLES)
+    assert (tmp_path / "parts").read_bytes() == (tmp_path / "whole").read_bytes()
+    groups = pq.ParquetFile(tmp_path / "whole").metadata
+    assert [groups.row_group(index).num_rows for index in range(3)] == [3, 3, 1]
+
+
+def test_a_part_that_does_not_fit_leaves_the_table_as_it_was(tmp_path):
+    path = tmp_path / "x.parquet"
+    tables.write(frame("TURNS"), path, tables.TURNS)
+    before = path.read_bytes()
+    parts = iter([frame("TURNS"), frame("TURNS", turn=["uno", "dos"])])
+    with pytest.raises(ValueError, match=r"x\.parquet: column turn is not int64"):
+        tables.write_parts(parts, path, tables.TURNS)
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["x.parquet"]
+
+
+@pytest.mark.parametrize("size", [0, 7])
+def test_rows_in_parts_and_by_columns_are_those_of_the_whole(size, tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "_BATCH_ROWS", 3)
+    path = tmp_path / "examples.parquet"
+    rows = pd.concat([frame("EXAMPLES")] * 4, ignore_index=True).iloc[:size]
+    tables.write(rows, path, tables.EXAMPLES)
+    parts = list(tables.read_parts(path, tables.EXAMPLES))
+    assert list(map(len, parts)) == ([3, 3, 1] if size else [0])
+    assert pd.concat(parts).index.tolist() == list(range(size))
+    assert pd.concat(parts).to_dict("list") == rows.to_dict("list")
+    for columns in (["split", "id"], ["reply", "session"], ["context"]):
+        expected = rows[columns].to_dict("list")
+        some = tables.read(path, tables.EXAMPLES, columns)
+        assert some.columns.tolist() == columns
+        assert some.to_dict("list") == expected
+        some = pd.concat(tables.read_parts(path, tables.EXAMPLES, columns))
+        assert some.columns.tolist() == columns
+        assert some.to_dict("list") == expected
+
+
+def test_turns_of_the_same_words_by_two_people_stay_two(tmp_path):
+    same = [{"author": author, "messages": ["dale"]} for author in ("Cami", "Juli", "Cami")]
+    path = tmp_path / "examples.parquet"
+    table = frame("EXAMPLES", context=[same, same[:2]], reply=[["dale"], ["dale", "dale"]])
+    tables.write(table, path, tables.EXAMPLES)
+    back = tables.read(path, tables.EXAMPLES)
+    assert back.to_dict("list") == table.to_dict("list")
+    first, second = back["context"]
+    assert first[0] is first[2] is second[0]  # stored once
+
+
+@pytest.mark.parametrize("cuts", [[], [1], [2], [1, 2, 3, 4, 5], [0, 3], [6]])
+def test_parts_of_whole_sessions_end_where_a_session_ends(cuts):
+    rows = pd.DataFrame({"session": [0, 0, 1, 2, 2, 2], "turn": range(6)})
+    bounds = zip([0, *cuts], [*cuts, 6], strict=True)
+    parts = list(tables.whole((rows.iloc[start:end] for start, end in bounds), "session"))
+    pd.testing.assert_frame_equal(pd.concat(parts), rows)
+    sessions = [session for part in parts for session in part["session"].unique()]
+    assert sessions == [0, 1, 2]
+
+
+def test_of_an_empty_table_there_is_an_empty_part_with_its_columns():
+    rows = pd.DataFrame({"session": [], "turn": []})
+    assert [part.columns.tolist() for part in tables.whole([rows], "session")] == [list(rows)]

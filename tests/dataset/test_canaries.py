@@ -42,13 +42,13 @@ def test_nothing_is_planted_unless_it_is_asked_for(composed, examples):
         path.name for path in (ROOT / "conf").rglob("*.yaml") if "canaries:" in path.read_text()
     ]
     assert sorted(setting) == ["audit.yaml", "config.yaml"]
-    assert canaries.plant(examples, AuditConfig(**composed()["audit"])) is examples
+    none = canaries.planted(examples, AuditConfig(**composed()["audit"]))
+    assert none.columns.tolist() == tables.EXAMPLES.names
+    assert none.empty
 
 
 def test_as_many_are_planted_as_asked_for_in_both_roles_and_in_train_alone(examples):
-    planted = canaries.plant(examples, AUDIT)
-    pd.testing.assert_frame_equal(planted.iloc[: len(examples)], examples)
-    added = planted.iloc[len(examples) :]
+    added = canaries.planted(examples, AUDIT)
     # 8 canaries once and 8 four times, as replies and as messages of a partner: 2 (8 + 32).
     assert len(added) == 80
     assert set(added["split"]) == {"train"}
@@ -183,7 +183,7 @@ def learnt(composed, examples):
     sections = typed(params)
     prompter = prompts.prompter(tokenizer, sections.model, sections.format)
     brief = examples.assign(reply=[["dale"]] * len(examples))
-    planted = canaries.plant(brief, LEARNT).iloc[len(examples) :]
+    planted = canaries.planted(brief, LEARNT)
 
     def trained(loss):
         rows = [

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from espejo.core.text import ngrams, words
+from espejo.dataset import leaks
 from espejo.dataset.filters import FilterConfig, reasons
-from espejo.dataset.leaks import leaked, unlearnt
 from espejo.formatting.labels import encode
 from espejo.formatting.prompts import Prompter, Tags
 from espejo.formatting.training_texts import training_texts
@@ -30,6 +31,15 @@ def held_out(*replies, context=()):
     return pd.DataFrame(
         {"context": [turns] * len(replies), "reply": [[message] for message in replies]}
     )
+
+
+def leaked(texts, held):
+    return leaks.leaked(texts, leaks.hashed(held))
+
+
+def unlearnt(examples, author):
+    held = leaks.hashed(examples[examples["split"].ne("train")])
+    return leaks.unlearnt(examples, author, held)
 
 
 @pytest.mark.parametrize(
@@ -113,6 +123,42 @@ def test_leaks_are_the_same_both_ways(left, right):
     assert leaked([left], held_out(right))[0] == leaked([right], held_out(left))[0]
     leak = leaked([left], held_out("", context=[right]))[0]
     assert leak == leaked([right], held_out("", context=[left]))[0] == in_common(left, right)
+
+
+def leaks_by_sets(text, replies, turns):
+    """The same by sets of words, as the docstring of `leaked` says it."""
+
+    def parts(words):
+        return {part for size in (5, 6, 7) for part in ngrams(words, size)}
+
+    def rests(words):
+        whole = {words} if 5 <= len(words) <= 24 else set()
+        shorter = range(len(words) if 5 < len(words) <= 24 else 0)
+        return whole | {words[:index] + words[index + 1 :] for index in shorter}
+
+    text, *replies = (tuple(words(each)) for each in (text, *replies))
+    others = [*replies, *(tuple(words(turn)) for turn in turns)]
+    return (
+        any(set(ngrams(text, 8)) & set(ngrams(other, 8)) for other in others)
+        or any(text in parts(reply) for reply in replies)
+        or any(reply in parts(text) and len(reply) < 8 for reply in replies)
+        or any(rests(text) & rests(reply) for reply in replies)
+    )
+
+
+@settings(deadline=None)
+@given(
+    texts=st.lists(few_words, max_size=6),
+    replies=st.lists(few_words, max_size=4),
+    turns=st.lists(few_words, max_size=3),
+)
+def test_hashes_leak_as_the_words_do(texts, replies, turns):
+    expected = [leaks_by_sets(text, replies, turns if replies else ()) for text in texts]
+    assert leaked(texts, held_out(*replies, context=turns)).tolist() == expected
+    # In parts, as the stage format hashes them.
+    parts = [held_out(reply, context=turns) for reply in replies] or [held_out()]
+    in_parts = leaks.merged([leaks.hashed(part) for part in parts])
+    assert leaks.leaked(texts, in_parts).tolist() == expected
 
 
 @settings(deadline=None)

@@ -4,9 +4,10 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
+from espejo.dataset import leaks
 from espejo.dataset.turns import examples
 from espejo.formatting.prompts import Tags
-from espejo.formatting.training_texts import continued, training_texts
+from espejo.formatting.training_texts import continued, texts_in_parts, training_texts
 from tests.formatting.test_prompts import phi3, turn
 
 
@@ -117,6 +118,38 @@ def test_the_words_of_who_may_only_be_read_are_marked_in_all_of_the_text():
     (text,), (masked,) = rows["text"], rows["masked"]
     assert [text[span["start"] : span["end"]] for span in masked] == ["Tincho: bien"]
     assert masked[0]["start"] > text.index("dale")
+
+
+def test_parts_give_the_texts_of_the_whole_with_canaries_before_the_test():
+    """Parts of one session each; what is held out masks turns in all of them."""
+    long = "reenviá esta cadena a doce personas o vas"  # eight words
+    sessions = [table(number, TALK, history=2) for number in range(5)]
+    sessions[0] = table(0, [("Flor", long), *TALK[1:]], history=2)
+    sessions[1] = table(1, [("Flor", long), *TALK[1:]], history=2).drop(index=1)
+    sessions[2] = sessions[2].assign(split="test")
+    sessions[3] = table(3, [("Flor", f"uh {long}"), *TALK[1:]]).assign(split="validation")
+    planted = table(-1, TALK[:2])
+    rows = pd.concat(sessions, ignore_index=True)
+    tested = rows["split"].eq("test")
+    held_out = leaks.hashed(rows[rows["split"].ne("train")])
+
+    arguments = phi3(), "Juli", {"Tincho"}
+    masked = leaks.unlearnt(rows, "Juli", held_out)
+    assert masked == {(0, "Flor", (long,)), (1, "Flor", (long,)), (1, "Juli", ("dale",))}
+    learnt_rows = pd.concat([rows[~tested], planted])
+    expected = [
+        training_texts(learnt_rows, *arguments, 8, masked),
+        training_texts(rows[tested], *arguments, 1),
+    ]
+    for parts in ([rows], sessions, [sessions[0], pd.concat(sessions[1:])]):
+        texts = texts_in_parts(parts, planted, *arguments, 8, held_out)
+        pd.testing.assert_frame_equal(
+            pd.concat(texts, ignore_index=True),
+            pd.concat(expected, ignore_index=True),
+            check_dtype=False,
+        )
+    none_masked = pd.concat(texts_in_parts(sessions, planted, *arguments, 8, None))
+    assert not any(none_masked["masked"])
 
 
 def test_what_goes_on_is_found_where_turns_repeat():

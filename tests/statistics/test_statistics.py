@@ -58,9 +58,17 @@ def examples(*rows):
     )
 
 
-def cutter():
+def counter():
     """Tokens are characters, so that they can be counted by hand."""
-    return measures.Cutter(lambda texts: [len(text) for text in texts])
+    return measures.TokenCounter(lambda texts: [len(text) for text in texts])
+
+
+def measured(*parts):
+    """The numbers of samples that are added in parts."""
+    measure = measures.Measure(counter())
+    for samples in parts:
+        measure.add(samples)
+    return measure.numbers()
 
 
 def test_the_typical_pause_is_that_of_the_authors_turns_of_several_messages():
@@ -77,6 +85,7 @@ def test_the_typical_pause_is_that_of_the_authors_turns_of_several_messages():
     )
     turns["start"] = start
     turns["end"] = start + pd.to_timedelta(turns.pop("seconds"), unit="s")
+    turns = activity.counted(turns)
     assert activity.typical_pause(turns, "Juli") == 20.0
     assert activity.typical_pause(turns, "Nadie") is None
     without_times = turns.assign(start=pd.NaT, end=pd.NaT)
@@ -85,7 +94,7 @@ def test_the_typical_pause_is_that_of_the_authors_turns_of_several_messages():
 
 def test_a_table_measured_by_hand():
     texts = ["Hola hola", "¡hola, HOLA!", "chau", "😀"]
-    assert measures.measured([[text] for text in texts], cutter()) == {
+    assert measures.measured(pd.Series(texts), counter()) == {
         "samples": 4,
         "duplicates": 1,  # the second says the words of the first
         "mean_characters": (9 + 12 + 4 + 1) / 4,
@@ -101,22 +110,38 @@ def test_a_table_measured_by_hand():
 
 
 def test_a_sample_of_several_messages_is_measured_as_their_sum():
-    result = measures.measured([["re linda", "si"], ["re", "linda si"]], cutter())
+    result = measured([["re linda", "si"], ["re", "linda si"]])
     assert (result["samples"], result["duplicates"]) == (2, 1)
     assert (result["words"], result["mean_words"], result["unique_words"]) == (6, 3.0, 3)
     assert (result["mean_characters"], result["mean_tokens"]) == (10.0, 10.0)
 
 
+def test_samples_in_parts_are_measured_as_together_and_each_message_is_counted_once():
+    counts = []
+
+    def count(texts):
+        counts.extend(texts)
+        return [len(text) for text in texts]
+
+    samples = [["re linda", "si"], ["si"], ["😀"], ["RE", "linda si"], ["no", "no"], ["😀"]]
+    measure = measures.Measure(measures.TokenCounter(count))
+    for part in (samples[:1], samples[1:4], [], samples[4:]):
+        measure.add(part)
+    assert measure.numbers() == measured(samples)
+    assert measured(samples)["duplicates"] == 2  # RE, linda si; and the second 😀
+    assert sorted(counts) == sorted({text for sample in samples for text in sample})
+
+
 def test_nothing_is_0_samples_and_emoji_are_no_words():
-    assert measures.measured([], cutter()) == {"samples": 0}
-    result = measures.measured([["😀"], ["😀"], ["🔥🔥"]], cutter())
+    assert measured([]) == {"samples": 0}
+    result = measured([["😀"], ["😀"], ["🔥🔥"]])
     assert (result["samples"], result["duplicates"], result["words"]) == (3, 1, 0)
     assert result["vocabulary_richness"] == 0.0
 
 
 def test_duplicates_are_those_that_the_filter_drops():
     texts = ["Dale", "dale!!", "?", "?", "!", "no sé", "NO SÉ", "nose", "", ""]
-    result = measures.measured([[text] for text in texts], cutter())
+    result = measures.measured(pd.Series(texts), counter())
     assert result["duplicates"] == exact(texts).sum() == 4
 
 
@@ -135,7 +160,7 @@ def test_people_are_numbered_by_their_messages_and_the_author_is_one_with_all_na
         "Cami": "person_1",
         "Ana": "person_2",  # as many as Beto: by name, so that runs agree
     }
-    result = measures.of_messages(table, measures.numbered(table, JULI, 2), cutter())
+    result = measures.of_messages(table, measures.numbered(table, JULI, 2), counter())
     assert {name: group["samples"] for name, group in result.items()} == {
         "all": 6,
         "author": 2,
@@ -149,7 +174,7 @@ def test_withheld_rows_count_as_nothing():
     left = measures.with_words(table)
     labels = measures.numbered(left, JULI, 10)
     assert set(labels.values()) == {"author"}  # whoever withholds is not even numbered
-    assert measures.of_messages(left, labels, cutter())["all"]["samples"] == 1
+    assert measures.of_messages(left, labels, counter())["all"]["samples"] == 1
     shares = activity.over_time(left, left["author"].eq("Juli"))
     assert shares.to_dict("records") == [{"period": "2025-03-03", "author": 1, "others": 0}]
 
@@ -157,7 +182,7 @@ def test_withheld_rows_count_as_nothing():
 def test_what_was_forwarded_is_not_its_senders():
     table = messages(("Juli", "hola"), ("Juli", "LEER ESTO YA", "forwarded"), ("Cami", "¿qué?"))
     left = measures.with_words(table)
-    result = measures.of_messages(left, measures.numbered(left, JULI, 10), cutter())
+    result = measures.of_messages(left, measures.numbered(left, JULI, 10), counter())
     words_of = {name: group["words"] for name, group in result.items()}
     assert words_of == {"all": 2, "author": 1, "person_1": 1}
 
@@ -165,7 +190,7 @@ def test_what_was_forwarded_is_not_its_senders():
 def test_each_app_is_measured_by_itself():
     table = messages(("Juli", "hola"), ("Cami", "hola hola"), ("Juli", "chau ya"), ("Juli", "si"))
     table["app"] = ["telegram", "telegram", "whatsapp", "whatsapp"]
-    result = measures.of_apps(table, "Juli", cutter())
+    result = measures.of_apps(table, "Juli", counter())
     words_of = {
         app: {name: group["words"] for name, group in of.items()} for app, of in result.items()
     }
@@ -175,10 +200,10 @@ def test_each_app_is_measured_by_itself():
 
 def test_examples_are_measured_with_and_without_their_context():
     table = examples(("train", ["vas?"], ["voy", "ya"]), ("test", [], ["voy ya"]))
-    result = measures.of_examples(table, cutter())
+    result = measures.of_examples([table], counter())
     assert (result["all"]["samples"], result["all"]["words"]) == (2, 5)
     assert (result["author"]["words"], result["author"]["duplicates"]) == (4, 1)
-    nothing = measures.of_examples(examples(), cutter())
+    nothing = measures.of_examples([examples()], counter())
     assert nothing == {"all": {"samples": 0}, "author": {"samples": 0}}
 
 
@@ -273,10 +298,20 @@ def test_without_times_there_are_no_periods_and_no_hours():
         assert frame.empty
 
 
+def test_messages_and_words_of_turns_are_counted():
+    turns = pd.DataFrame({"author": ["Juli", "Cami"], "messages": [["hola", "che, vos"], ["😀"]]})
+    result = activity.counted(turns)
+    assert result.to_dict("list") == {
+        "author": ["Juli", "Cami"],
+        "num_messages": [2, 1],
+        "num_words": [3, 0],
+    }
+
+
 def test_lengths_of_the_author_alone_leave_the_others_at_0():
     table = messages(("Juli", "😀"), ("Juli", "uno"), ("Juli", "a b c d"), ("Juli", "x " * 40))
     turns = pd.DataFrame({"author": ["Juli"], "messages": [list(table["text"])]})
-    result = activity.lengths(table, turns, "Juli").set_index("words_from")
+    result = activity.lengths(table, activity.counted(turns), "Juli").set_index("words_from")
     assert result["author_messages"].to_dict() == {
         0: 25.0, 1: 25.0, 2: 0.0, 3: 25.0, 5: 0.0, 9: 0.0, 17: 0.0, 33: 25.0
     }  # fmt: skip
