@@ -35,7 +35,7 @@ _RUN = "python -m benchmarks.ablations --only"
 QUESTIONS = (
     Question(
         "Does the similarity filter help?",
-        "The notebooks dropped training replies whose meaning is far from what was outcomes before "
+        "The notebooks dropped training replies whose meaning is far from what was said before "
         "them: a cosine of sentence embeddings of 0.3 or less.",
         {"similarity filter": "dvc exp run -S 'filter.similarity={encoder:bundled,least:0.3}'"},
     ),
@@ -123,7 +123,7 @@ _WORDS = {
     "lower": "it predicts the replies better",
     "higher": "it predicts them worse",
     "alike": f"it makes no difference of {USEFUL} bits or more",
-    "unclear": "whether it helps cannot be outcomes",
+    "unclear": "whether it helps cannot be said",
 }
 
 
