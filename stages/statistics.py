@@ -7,7 +7,7 @@ A side branch: nothing depends on it.
 """
 
 from functools import partial
-from itertools import chain
+from itertools import chain, compress
 from pathlib import Path
 
 import pandas as pd
@@ -48,6 +48,7 @@ def main(data: Path, raw: Path, metrics_json: Path, plots_dir: Path, statistics_
     columns += ["app", "timestamp"]
     cleaned = measures.with_words(tables.read(data / "clean.parquet", tables.CLEAN, columns))
     steps["clean"] = measures.of_messages(cleaned, later, counter)
+    by_app = measures.of_apps(cleaned, author, counter)
     columns = ["split", "context", "reply"]
     for step in ("examples", "filtered"):
         parts = tables.read_parts(data / f"{step}.parquet", tables.EXAMPLES, columns)
@@ -65,7 +66,6 @@ def main(data: Path, raw: Path, metrics_json: Path, plots_dir: Path, statistics_
     if pause is not None:
         summary["pause_seconds"] = pause
     verdict = measures.verdict(summary["replies"]["train"], kind)
-    by_app = measures.of_apps(cleaned, author, counter)
     numbers = {"verdict": verdict, "whole": summary, **steps, "apps": by_app}
     if kind == "chats" and len(by_app) > 1:  # elsewhere no person writes
         chats = tables.read(data / "clean.parquet", tables.CLEAN, ["chat", "app"])
@@ -83,11 +83,11 @@ def main(data: Path, raw: Path, metrics_json: Path, plots_dir: Path, statistics_
 
     learnt, others = PHRASES[kind].learnt, PHRASES[kind].others
     texts_of = {
-        f"{learnt}, clean": cleaned.loc[mine, "text"],
+        f"{learnt}, clean": compress(cleaned["text"], mine),
         f"{learnt}, after the filter": chain.from_iterable(
             chain(*part["reply"]) for part in final(["reply"])
         ),
-        f"{others}, clean": cleaned.loc[~mine, "text"],
+        f"{others}, clean": compress(cleaned["text"], ~mine),
     }
     ranked = {
         head: measures.counted(measures.written(texts, pattern)) for head, texts in texts_of.items()

@@ -3,10 +3,12 @@
 `author` is the person whose way of writing is learnt, `others` everybody else together.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 
-from espejo.core import fingerprints
+from espejo.core.text import words
 
 # Words in a message or turn: 0, 1, 2, 3-4, 5-8 … 33 and more, so that short ones are told apart.
 _BINS = (0, 1, 2, 3, 5, 9, 17, 33)
@@ -48,7 +50,7 @@ def hour_weekday(timestamps: pd.Series) -> pd.DataFrame:
 
 def counted(turns: pd.DataFrame) -> pd.DataFrame:
     """`turns` (table TURNS) with `num_messages` and `num_words` in place of the messages."""
-    num_words = fingerprints.of_words(map(" ".join, turns["messages"])).lengths
+    num_words = _num_words(map(" ".join, turns["messages"]))
     num_messages = turns["messages"].map(len).astype("int64")
     return turns.drop(columns="messages").assign(num_messages=num_messages, num_words=num_words)
 
@@ -72,8 +74,8 @@ def lengths(messages: pd.DataFrame, turns: pd.DataFrame, author: str) -> pd.Data
     others_messages, author_turns, others_turns, in percent; who wrote nothing has 0 everywhere.
     """
     edges = (*_BINS, np.inf)
-    num_words = fingerprints.of_words(messages["text"]).lengths
-    counts = {"messages": pd.Series(num_words, messages.index), "turns": turns["num_words"]}
+    num_words = pd.Series(_num_words(messages["text"]), messages.index)
+    counts = {"messages": num_words, "turns": turns["num_words"]}
     own = {"messages": messages["author"].eq(author), "turns": turns["author"].eq(author)}
     shares = {
         f"{writer}_{unit}": 100 * np.histogram(of, edges)[0] / max(1, len(of))
@@ -81,3 +83,8 @@ def lengths(messages: pd.DataFrame, turns: pd.DataFrame, author: str) -> pd.Data
         for writer, of in (("author", all_of[own[unit]]), ("others", all_of[~own[unit]]))
     }
     return pd.DataFrame({"words_from": _BINS, **shares}).round(3)
+
+
+def _num_words(texts: Iterable[str]) -> np.ndarray:
+    """int64[n]: how many words each text has."""
+    return np.fromiter((len(words(text)) for text in texts), np.int64)
