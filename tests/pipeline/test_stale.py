@@ -39,7 +39,7 @@ COSMETIC = [
 ]
 # No training, but the trained model runs again.
 NO_TRAINING = [
-    ("generate.temperature=0.9", "predict"),
+    ("generate.temperature=0.6", "predict"),
     ("generate.max_new_tokens=20", "predict"),
     ("predict.generated_replies=5", "predict"),
     ("predict.prompts=[Chau]", "predict"),
