@@ -119,11 +119,11 @@ QUESTIONS = (
     ),
 )
 NOTHING_YET = "Nothing is on record yet."
-_WORDS = {
-    "lower": "it predicts the replies better",
-    "higher": "it predicts them worse",
-    "alike": f"it makes no difference of {USEFUL} bits or more",
-    "unclear": "whether it helps cannot be said",
+_WORDS = {  # of the verdicts of an Effect: fewer bits are better
+    "lower": "better",
+    "higher": "worse",
+    "alike": f"no difference of {USEFUL} bits or more",
+    "unclear": "cannot be told from the defaults",
 }
 
 
@@ -205,45 +205,73 @@ def ablations() -> str:
         tried = [change for change in question.commands if record.pairs(change)]
         if not tried:
             continue
-        rows, outcomes = [], []
-        for change in tried:
-            for chats, model in record.pairs(change):
-                difference = record.effect(change, chats, model)
-                rows.append(
-                    (
-                        change,
-                        f"{chats}, {MODELS[model]}",
-                        _signed(difference),
-                        f"{difference.seeds}",
-                        f"{record.seconds(change, chats, model):.2f}",
-                    )
-                )
-                outcomes.append((change, chats, difference.verdict(USEFUL)))
+        effects = {
+            change: {pair: record.effect(change, *pair) for pair in record.pairs(change)}
+            for change in tried
+        }
+        rows = [
+            (
+                change,
+                f"{chats}, {MODELS[model]}",
+                _signed(difference),
+                f"{difference.seeds}",
+                f"{record.seconds(change, chats, model):.2f}",
+            )
+            for change, of_chats in effects.items()
+            for (chats, model), difference in of_chats.items()
+        ]
+        sentences = [
+            _sentence(change, {chats: value for (chats, _), value in of_chats.items()})
+            for change, of_chats in effects.items()
+        ]
         commands = list(dict.fromkeys(question.commands[change] for change in tried))
         heads = ("change", "chats, model", "bits per character", "trainings", "training time")
         parts += [
             f"### {question.title}",
-            f"{question.tried} {_sentence(outcomes)}",
+            f"{question.tried} **{' '.join(sentences)}**",
             table(heads, rows),
             "```bash\n" + "\n".join(commands) + "\n```",
         ]
     return "\n\n".join(parts) or NOTHING_YET
 
 
-def _sentence(outcomes: Sequence[tuple[str, str, str]]) -> str:
-    """What came out, in a sentence: the changes and chats of each verdict."""
-    several = len({change for change, _, _ in outcomes}) > 1
+def _sentence(change: str, effects: Mapping[str, Effect]) -> str:
+    """What a `change` did on which chats, in a sentence."""
     clauses = []
     for verdict, words in _WORDS.items():
-        where = [
-            f"{change}, {chats}" if several else chats
-            for change, chats, outcome in outcomes
-            if outcome == verdict
-        ]
-        if where:
-            clauses.append(f"{words} ({'; '.join(where)})")
-    sentence = "; ".join(clauses)
-    return f"**{sentence[0].upper()}{sentence[1:]}.**"
+        where = [chats for chats, each in effects.items() if each.verdict(USEFUL) == verdict]
+        if not where:
+            continue
+        clause = f"{words} {_places(where, len(effects))}"
+        if verdict in ("lower", "higher"):
+            ends = sorted({f"{effects[chats].value:+.3f}" for chats in where}, key=float)
+            clause += f" ({' to '.join(dict.fromkeys((ends[0], ends[-1])))} bits)"
+        clauses.append(clause)
+    return f"{change[0].upper()}{change[1:]}: {'; '.join(clauses)}."
+
+
+def _places(chats: Sequence[str], tried: int) -> str:
+    if len(chats) == tried > 1:
+        return "on both" if tried == 2 else f"on all {tried}"
+    return f"on {' and '.join(filter(None, (', '.join(chats[:-1]), chats[-1])))}"
+
+
+def ablations_summary() -> str:
+    """All changes beside each other: the difference on each of the chats, bold where it is sure."""
+    record = Record(runs())
+    everywhere = sorted({line["chats"] for line in record.lines})
+    rows = []
+    for change in (change for question in QUESTIONS for change in question.commands):
+        cells = dict.fromkeys(everywhere, "")
+        seconds = []
+        for chats, model in record.pairs(change):
+            difference = record.effect(change, chats, model)
+            sure = difference.verdict(USEFUL) in ("lower", "higher")
+            cells[chats] = f"**{difference.value:+.3f}**" if sure else f"{difference.value:+.3f}"
+            seconds.append(record.seconds(change, chats, model))
+        if seconds:
+            rows.append((change, *cells.values(), f"{sum(seconds) / len(seconds):.2f}"))
+    return table(("change", *everywhere, "training time"), rows)
 
 
 def _signed(difference: Effect) -> str:
@@ -364,5 +392,12 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 FILLS: tuple[Callable[[], str], ...] = (
-    *(ablations, ablations_examples, ablations_context, ablations_models, ablations_runs),
+    *(
+        ablations,
+        ablations_summary,
+        ablations_examples,
+        ablations_context,
+        ablations_models,
+        ablations_runs,
+    ),
 )

@@ -126,13 +126,18 @@ def test_a_change_is_compared_with_the_defaults_on_the_same_chats():
     assert record.training("demo") == (pytest.approx(0.005), 1)
 
 
-def test_the_sentence_says_which_change_did_what():
-    sentence = ablations._sentence(
-        [("rank 4", "demo", "higher"), ("rank 64", "demo", "alike"), ("rank 4", "x", "higher")]
+def test_the_sentence_says_what_a_change_did_where():
+    def effect(low, high):
+        return paired.Effect((low + high) / 2, low, high, seeds=3, sessions=20)
+
+    better, worse = effect(-0.3, -0.1), {"a": effect(0.1, 0.3), "b": effect(0.02, 0.04)}
+    assert ablations._sentence("rank 4", worse) == (
+        "Rank 4: worse on both (+0.030 to +0.200 bits)."
     )
-    assert sentence == (
-        "**It predicts them worse (rank 4, demo; rank 4, x); it makes no difference of 0.02 bits "
-        "or more (rank 64, demo).**"
+    mixed = {"a": better, "b": effect(-0.01, 0.01), "c": effect(-0.1, 0.1), "d": effect(-0.1, 0.2)}
+    assert ablations._sentence("2 epochs", mixed) == (
+        "2 epochs: better on a (-0.200 bits); no difference of 0.02 bits or more on b; "
+        "cannot be told from the defaults on c and d."
     )
 
 
