@@ -20,9 +20,10 @@ from espejo.whatsapp.text import decode as decode_text
 _BOM = b"\xef\xbb\xbf"
 _MAX_DEPTH = 4  # of a value that is cut off
 _JSON = json.JSONDecoder(strict=False)
-_KEY = re.compile(r"\s*,?\s*(?=\")")
-_COLON = re.compile(r"\s*:\s*")
-_ELEMENT = re.compile(r"\s*,?\s*(?=[^\s,\]])")
+# Possessive, or a long run of blanks would be divided between both parts in every possible way.
+_KEY = re.compile(r"\s*+,?\s*+(?=\")")
+_COLON = re.compile(r"\s*+:\s*+")
+_ELEMENT = re.compile(r"\s*+,?\s*+(?=[^\s,\]])")
 # All up to a string with a backslash or control character, such a string, or what is no number.
 # A string that is cut off ends with the data: or it would be searched again from each quote in it.
 _PIECES = re.compile(

@@ -1,4 +1,5 @@
 import json
+import time
 
 import msgspec
 import pytest
@@ -89,3 +90,12 @@ def test_lines_have_numbers_and_only_the_last_may_be_cut_off():
 )  # fmt: skip
 def test_the_beginning_of_a_file(text, value):
     assert beginning(text) == value
+
+
+@pytest.mark.parametrize("start", ['{"a": 1', '{"a"', "[1"])
+def test_a_long_run_of_blanks_is_read_once(start):
+    # Took eight seconds when a pattern tried every way to divide the blanks between those before
+    # and those after a comma.
+    began = time.process_time()
+    beginning(start + " " * 65_536)
+    assert time.process_time() - began < 1
