@@ -141,6 +141,30 @@ def test_the_sentence_says_what_a_change_did_where():
     )
 
 
+def test_the_page_says_what_follows_from_each_change_that_is_better_somewhere():
+    page = (ROOT / "docs" / "findings.md").read_text("utf-8")
+    told = page.split("## What follows for the defaults")[1].split("\n## ")[0].lower()
+    record = ablations.Record(ablations.runs())
+    better = {
+        change
+        for question in ablations.QUESTIONS
+        for change in question.commands
+        for pair in record.pairs(change)
+        if record.effect(change, *pair).verdict(ablations.USEFUL) == "lower"
+    }
+    assert better
+    assert not [change for change in better if change not in told]
+
+
+def test_the_default_model_is_the_better_one_on_all_chats():
+    # As the page and README say, who recommend it for English too.
+    for row in ablations.ablations_models().splitlines():
+        if "SmolLM2" in row and "minus" not in row:
+            difference = row.split("|")[5].strip()
+            low = float(difference.split("[")[1].split(",")[0])
+            assert low > 0, row
+
+
 def test_the_page_and_the_benchmark_ask_the_same():
     tried = {
         change
