@@ -48,6 +48,7 @@ RUNS: dict[str, tuple[str, ...]] = {
     "whole-texts": ("train.loss=text",),
     "three-epochs": ("train.epochs=3",),
     "triple-rate": ("train.learning_rate=3e-3",),
+    "all-linear": ("train.targets=[q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj]",),
     "overfitted": ("audit.set_aside=0.9", "train.epochs=10", "train.evals_per_run=1"),
 }
 TOKENS = "tokens.parquet"

@@ -93,10 +93,9 @@ trl sft --model_name_or_path MODEL --dataset_name chats --output_dir tuned \\
 # What who knows our settings can tell trl: whatever is left is not in the settings.
 OUR_SETTINGS = """
 trl sft --model_name_or_path MODEL --dataset_name chats --output_dir tuned \\
-    --use_peft --learning_rate RATE --lr_scheduler_type cosine --warmup_ratio 0.03 \\
-    --num_train_epochs 1 --per_device_train_batch_size 8 --dtype bfloat16 \\
-    --lora_dropout 0 --lora_target_modules q_proj k_proj v_proj o_proj \\
-    --gradient_checkpointing false --use_cpu
+    --use_peft --lora_target_modules TARGETS --lora_dropout 0 --learning_rate RATE \\
+    --lr_scheduler_type cosine --warmup_steps 0.03 --num_train_epochs 1 \\
+    --per_device_train_batch_size 8 --dtype bfloat16 --gradient_checkpointing false --use_cpu
 """
 OURS = "dvc exp run -S model=smollm2"
 ORIGINAL = f"{OURS} -S experiment=original"
@@ -132,6 +131,18 @@ def convert(folder: Path, share: float) -> None:
         exec(compile(CONVERT, "convert.py", "exec"), {})
 
 
+def flags(command: str, params: Mapping) -> list[str]:
+    """What stands after `trl sft` in one of the commands above, with what `params` say."""
+    told = {
+        "MODEL": str(bundled.folder("smollm2")),
+        "RATE": str(params["train"]["learning_rate"]),
+        "TARGETS": " ".join(params["train"]["targets"]),
+    }
+    for name, value in told.items():
+        command = command.replace(name, value)
+    return shlex.split(command.replace("\\\n", " "))[2:]
+
+
 def train_with_trl(command: str, share: float, test_share: float) -> dict:
     """Run a command `trl sft` in this process, and what it took."""
     import trl
@@ -147,9 +158,7 @@ def train_with_trl(command: str, share: float, test_share: float) -> dict:
     padded = Padded()
     seen = _Seen()
     listened = functools.partial(trl.SFTTrainer, callbacks=[clock, padded, seen])
-    rate = str(params["train"]["learning_rate"])
-    flags = command.replace("MODEL", str(bundled.folder("smollm2"))).replace("RATE", rate)
-    arguments = shlex.split(flags.replace("\\\n", " "))[2:]
+    arguments = flags(command, params)
     with tempfile.TemporaryDirectory() as scratch, contextlib.chdir(scratch):
         convert(Path(scratch), share)
         parsed = sft.make_parser().parse_args_and_config(arguments, fail_with_unknown_args=False)

@@ -1,7 +1,7 @@
 """How the stages that read chats grow: time and memory from 1 to 100 times the demo, and beyond.
 
     python -m benchmarks.scale                       # 1, 3, 10, 30 and 100 times the demo
-    python -m benchmarks.scale --sizes 500           # 1,500,000 messages: half an hour
+    python -m benchmarks.scale --sizes 570           # 1,500,000 messages: a quarter of an hour
 
 Each copy of the demo has its own chats, people, dates and words, so that no filter takes it for a
 duplicate. All are written to a scratch folder, and every stage runs there as `dvc repro` would run

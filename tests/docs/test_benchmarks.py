@@ -4,6 +4,7 @@ import json
 
 import pandas as pd
 import pytest
+from trl.scripts import sft
 
 from benchmarks import peers, scale
 from docs import fill
@@ -14,6 +15,21 @@ BASE = {"id": "s0t1", "chat": "Ana", "session": 0, "split": "train", "group": Tr
 
 def test_lines_are_counted_without_blank_ones():
     assert peers.lines("\na = 1\n\ntrl sft \\\n    --use_peft\n") == 3
+
+
+def test_trl_takes_our_settings():
+    params = peers.composed([peers.MODEL])
+    arguments = peers.flags(peers.OUR_SETTINGS.strip(), params)
+    # As train_with_trl calls it: a flag that this version of trl does not know is an error.
+    parsed = sft.make_parser().parse_args_and_config(arguments, fail_with_unknown_args=False)
+    trains, adapts = parsed[1:3]
+    train = params["train"]
+    assert trains.learning_rate == train["learning_rate"]
+    assert trains.warmup_steps == train["warmup_ratio"]
+    assert trains.lr_scheduler_type == train["scheduler"]
+    assert trains.num_train_epochs == train["epochs"]
+    assert adapts.lora_target_modules == train["targets"]
+    assert (adapts.lora_r, adapts.lora_alpha) == (train["rank"], train["alpha"])
 
 
 def test_what_trl_learns_from_has_the_form_of_our_texts(tmp_path, monkeypatch):
