@@ -6,7 +6,7 @@ from pathlib import Path
 
 RESULTS = Path(__file__).resolve().parent / "results" / "audit"
 # In the order of what they should remember.
-RUNS = ("default", "whole-texts", "three-epochs", "triple-rate", "overfitted")
+RUNS = ("default", "whole-texts", "three-epochs", "triple-rate", "all-linear", "overfitted")
 NOTHING = "*No run is recorded yet: `python -m benchmarks.memory_audit default`.*"
 ATTACKS = {
     "base_alone": "the base model's loss alone, which cannot know",
