@@ -54,11 +54,20 @@ def test_a_likelihood_that_differs(change, name):
 def test_a_value_outside_the_interval_of_either(around):
     """The wide interval of one does not excuse a value outside the narrow one of the other."""
     other = scores()
-    other["style"]["told_apart"]["tuned"] = reported.interval(0.86, around)
+    other["memory"]["membership"] = reported.interval(0.71, around)
     assert [text.split(":")[0] for text in processors.disagreements(scores(), other)] == [
-        "told_apart"
+        "membership"
     ]
     assert list(processors.disagreements(other, scores()))
+
+
+@pytest.mark.parametrize(("value", "agrees"), [(0.86, True), (0.88, False)])
+def test_two_draws_may_differ_by_what_both_leave_open(value, agrees):
+    # 0.8 ± 0.05 and value ± 0.05: apart by at most the root of 0.05² + 0.05², which is 0.0707.
+    other = scores()
+    other["style"]["told_apart"]["tuned"] = reported.interval(value)
+    for pair in ((scores(), other), (other, scores())):
+        assert (list(processors.disagreements(*pair)) == []) is agrees
 
 
 def test_what_only_one_of_them_measured_disagrees():
@@ -88,5 +97,6 @@ def test_a_doctored_copy_of_the_recorded_numbers_is_noticed(name):
     place = doctored
     for key in HEADLINES[name]:
         place = place[key]
-    place["value"] = place["high"] + (place["high"] - place["low"])
+    width = place["high"] - place["low"]
+    place |= {end: place[end] + 2 * width for end in ("value", "low", "high")}
     assert any(text.startswith(name) for text in processors.disagreements(first, doctored))
