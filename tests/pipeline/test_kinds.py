@@ -28,6 +28,8 @@ from stages import (
 from tests.helpers.workshop import ROOT
 
 pytestmark = pytest.mark.model
+# What replies say is not looked at, nor how much examples in the prompt help.
+SHORT = "generate.max_new_tokens=12", "predict.shots=1"
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +43,8 @@ def run(tmp_path_factory, composed):
             with pytest.MonkeyPatch.context() as patched:
                 patched.chdir(folder)
                 through_all_stages(
-                    folder, composed(f"data={choice}", "model=smollm2", "experiment=smoke")
+                    folder,
+                    composed(f"data={choice}", "model=smollm2", "experiment=smoke", *SHORT),
                 )
             folders[choice] = folder
         return folders[choice]
