@@ -158,11 +158,11 @@ def test_the_page_says_what_follows_from_each_change_that_is_better_somewhere():
 
 def test_the_default_model_is_the_better_one_on_all_chats():
     # As the page and README say, who recommend it for English too.
-    for row in ablations.ablations_models().splitlines():
-        if "SmolLM2" in row and "minus" not in row:
-            difference = row.split("|")[5].strip()
-            low = float(difference.split("[")[1].split(",")[0])
-            assert low > 0, row
+    rows = [row.split("|") for row in ablations.ablations_models().splitlines()]
+    differences = {row[1].strip(): row[5] for row in rows if "SmolLM2" in row[2]}
+    assert set(differences) == {"demo", "ActionParsnip", "Seveas"}
+    for chats, difference in differences.items():
+        assert float(difference.split("[")[1].split(",")[0]) > 0, chats
 
 
 def test_the_page_and_the_benchmark_ask_the_same():
