@@ -16,7 +16,7 @@ test has not chosen them. Nothing else is chosen on validation: each training ru
 
 # Import before torch: espejo sets how torch's threads wait, as in the pipeline.
 from espejo.core import runtime, tables
-from espejo.model import hardware, loading
+from espejo.model import hardware, loading, tokenizers
 from espejo.training import sft
 
 # isort: split
@@ -163,7 +163,7 @@ def settings(run: Run, folder: Path) -> list[str]:
             *("clean.pseudonyms=null", "clean.pii=keep"),
         ]
     defaults = typed(composed(overrides))
-    layers = AutoConfig.from_pretrained(loading.locate(defaults.model)[0]).num_hidden_layers
+    layers = AutoConfig.from_pretrained(tokenizers.locate(defaults.model)[0]).num_hidden_layers
     rate = defaults.train.learning_rate
     values = {"layers/2": layers // 2, "rate/3": rate / 3, "rate*3": rate * 3}
     for setting in change_of(run.change).settings:
@@ -257,7 +257,7 @@ def measure(run: Run, folder: Path) -> dict:
             recipe = typed(composed(["clean=original"])).clean
             train = stripped(train, recipe.characters)
         table = pd.concat([train, tested], ignore_index=True)
-        tokenizer = loading.load_tokenizer(config.model)
+        tokenizer = tokenizers.load_tokenizer(config.model)
         prompter = prompts.prompter(tokenizer, config.model, config.format)
         masked = leaks.unlearnt(table, author, leaks.hashed(tested))
         several = config.format.replies_per_text

@@ -12,7 +12,7 @@ demo and scores its test replies, in processor seconds; prints a Markdown table.
 """
 
 # Import before torch: espejo sets how torch's threads wait, as in the pipeline.
-from espejo.model import hardware, loading
+from espejo.model import hardware, loading, tokenizers
 from espejo.training import sft
 
 # isort: split
@@ -102,7 +102,7 @@ def measure(overrides: Sequence[str], steps: int) -> dict[str, dict[str, float]]
     params = composed(overrides)
     config = typed(params)
     parts = texts(params, share=1.0)
-    tokenizer = loading.load_tokenizer(config.model)
+    tokenizer = tokenizers.load_tokenizer(config.model)
     base = loading.load_base(config.model)
     here = hardware.resolve(config.model, config.train.attention, base.config)
     base.set_attn_implementation(here["attention"])

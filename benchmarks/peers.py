@@ -16,7 +16,7 @@ that process.
 
 # Import before torch: espejo sets how torch's threads wait, as in the pipeline.
 from espejo.core import metrics, tables
-from espejo.model import bundled, hardware, loading
+from espejo.model import bundled, hardware, tokenizers
 
 # isort: split
 import argparse
@@ -153,7 +153,7 @@ def train_with_trl(command: str, share: float, test_share: float) -> dict:
     params = composed([MODEL])
     model = typed(params).model
     test = texts(params, share, test_share)["test"]
-    rows = encode_table(loading.load_tokenizer(model), test)
+    rows = encode_table(tokenizers.load_tokenizer(model), test)
     clock = Clock(lambda trained: bits(trained, rows, test), LOOKS, time.process_time)
     padded = Padded()
     seen = _Seen()

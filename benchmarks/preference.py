@@ -15,7 +15,7 @@ from it, the test has not chosen it.
 
 # Import before torch: espejo sets how torch's threads wait, as in the pipeline.
 from espejo.core import metrics, runtime, tables
-from espejo.model import hardware, loading
+from espejo.model import hardware, loading, tokenizers
 from espejo.training import preference
 
 # isort: split
@@ -123,7 +123,7 @@ def measure(params: Mapping, data: Data, variant: str, seed: int, work: Path, sh
     The folder `shared` holds the supervised model and the pairs of the seed, for all its variants.
     """
     config = typed(params)
-    tokenizer = loading.load_tokenizer(config.model)
+    tokenizer = tokenizers.load_tokenizer(config.model)
     prompter = prompts.prompter(tokenizer, config.model, config.format)
     training = data.examples["split"].eq("train")
     train = data.examples[training].reset_index(drop=True)

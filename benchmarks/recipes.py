@@ -6,7 +6,7 @@ trains with trl as it is.
 
 # Import before torch: espejo sets how torch's threads wait, as in the pipeline.
 from espejo.core import tables
-from espejo.model import loading
+from espejo.model import tokenizers
 
 # isort: split
 import re
@@ -64,7 +64,9 @@ def texts(
     config = typed(params)
     people = tables.read(ROOT / "data" / "people.parquet", tables.PEOPLE)
     author, read_only = tables.author_of(people), tables.names_with(people, "context")
-    prompter = prompts.prompter(loading.load_tokenizer(config.model), config.model, config.format)
+    prompter = prompts.prompter(
+        tokenizers.load_tokenizer(config.model), config.model, config.format
+    )
     several = config.format.replies_per_text
     return {
         split: training_texts(

@@ -12,7 +12,7 @@ docs/training-cost.md. Times on shared machines are noisy: compare within one ru
 
 # Import before torch: espejo sets how torch's threads wait, as in the pipeline.
 from espejo.core import metrics
-from espejo.model import hardware, loading
+from espejo.model import hardware, loading, tokenizers
 from espejo.training import sft
 
 # isort: split
@@ -100,7 +100,7 @@ def train(
     params = composed([MODEL, *overrides])
     config, model = typed(params).train, typed(params).model
     parts = texts(params, share, test_share)
-    tokenizer = loading.load_tokenizer(model)
+    tokenizer = tokenizers.load_tokenizer(model)
     sets = {
         name: encode_table(tokenizer, part, config.loss)
         for name, part in parts.items()
@@ -203,7 +203,7 @@ def scoring(share: float) -> dict:
     params = composed([MODEL])
     config = typed(params)
     test = texts(params, share)["test"].iloc[:SCORED]
-    tokenizer = loading.load_tokenizer(config.model)
+    tokenizer = tokenizers.load_tokenizer(config.model)
     result: dict[str, dict] = {"replies": {}, "texts": {}}
     for precision in ("bfloat16", "float32"):
         base = loading.load_base(config.model, precision)

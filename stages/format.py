@@ -20,7 +20,7 @@ from espejo.formatting import prompts
 from espejo.formatting.config import FormatConfig
 from espejo.formatting.training_texts import texts_in_parts
 from espejo.model.config import ModelConfig
-from espejo.model.loading import load_tokenizer
+from espejo.model.tokenizers import load_tokenizer
 
 
 def main(filtered: Path, people: Path, formatted: Path, metrics_json: Path) -> None:

@@ -18,7 +18,7 @@ from espejo.core.stage import params, run
 from espejo.evaluation import apps
 from espejo.evaluation.config import EvaluateConfig
 from espejo.model.config import ModelConfig
-from espejo.model.loading import load_tokenizer
+from espejo.model.tokenizers import load_tokenizer
 from espejo.privacy.cleaning import CleanConfig
 from espejo.privacy.people import people_of
 from espejo.statistics import activity, measures

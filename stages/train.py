@@ -16,7 +16,7 @@ from espejo.core.config import DataConfig, GroupConfig
 from espejo.core.stage import params, run
 from espejo.formatting import labels, prompts
 from espejo.formatting.config import FormatConfig
-from espejo.model import bundled, hardware, loading
+from espejo.model import bundled, hardware, loading, tokenizers
 from espejo.model.config import ModelConfig
 from espejo.training import checkpoints, distributed, preference, sft
 from espejo.training.config import TrainConfig
@@ -39,7 +39,7 @@ def main(
     data, group = params(DataConfig), params(GroupConfig)
     first, sharded = distributed.state().is_main_process, distributed.sharded()
     table = tables.read(formatted, tables.FORMATTED)
-    tokenizer = loading.load_tokenizer(model)
+    tokenizer = tokenizers.load_tokenizer(model)
     sets = {
         name: labels.encode_table(tokenizer, part, config.loss)
         for name, part in table.groupby("split")
@@ -51,7 +51,7 @@ def main(
         "data": data.raw,
         "kind": data.kind,
         "model": model.model_dump(),
-        "resolved_revision": loading.locate(model)[1],
+        "resolved_revision": tokenizers.locate(model)[1],
         "format": form.model_dump(),
         "history": group.history,
         # What the chat needs to know besides: which turns belong together, and which context.

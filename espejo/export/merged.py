@@ -20,7 +20,7 @@ from transformers import (
 from espejo.core.errors import UserError
 from espejo.export.template import exported
 from espejo.formatting.prompts import Prompter, trained_prompter
-from espejo.model import bundled, generation, hardware, loading, pair
+from espejo.model import bundled, generation, hardware, loading, pair, tokenizers
 from espejo.model import manifest as manifests
 from espejo.model.config import GenerateConfig, ModelConfig
 
@@ -109,7 +109,7 @@ def _base(manifest: Mapping[str, Any]) -> ModelConfig:
 
 def shape(trained: Trained) -> PreTrainedConfig:
     """The architecture's numbers, without loading weights."""
-    place = str(trained.folder) if not trained.has_adapter else loading.locate(trained.base)[0]
+    place = str(trained.folder) if not trained.has_adapter else tokenizers.locate(trained.base)[0]
     revision = (
         trained.base.revision if trained.has_adapter and trained.base.source == "hub" else None
     )

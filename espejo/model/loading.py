@@ -1,4 +1,4 @@
-"""Loading base models and tokenizers, bundled or from the Hugging Face hub, and saving."""
+"""Loading base models, and saving trained ones."""
 
 import ctypes
 import shutil
@@ -9,25 +9,16 @@ from typing import Any
 
 import peft.peft_model
 import torch
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import (
-    GatedRepoError,
-    LocalEntryNotFoundError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
 from peft import LoraConfig, PeftModel
 from transformers import (
     AutoModelForCausalLM,
-    AutoTokenizer,
     BitsAndBytesConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 
 from espejo.core import faults
-from espejo.core.errors import UserError
-from espejo.model import attention, bundled, hardware
+from espejo.model import attention, hardware, tokenizers
 from espejo.model.config import ModelConfig, Precision
 from espejo.model.manifest import write as write_manifest
 
@@ -58,52 +49,6 @@ def needs_float32_adapters(model: PreTrainedModel) -> bool:
     return model.dtype == torch.float16 or getattr(model, "is_loaded_in_4bit", False)
 
 
-def locate(config: ModelConfig) -> tuple[str, str | None]:
-    """The folder or hub id that `from_pretrained` takes, and the resolved revision (a commit).
-
-    Raises UserError when the model is not on this machine and cannot be downloaded.
-    """
-    if config.source == "bundled":
-        return str(bundled.folder(config.id)), config.revision
-    name, revision = config.id, config.revision
-    try:
-        snapshot = snapshot_download(name, revision=revision, allow_patterns="config.json")
-    except GatedRepoError as error:
-        raise UserError(
-            f"The model {name} asks you to accept its licence: do so on its page on the hub, run "
-            "`hf auth login`, and try again."
-        ) from error
-    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
-        raise UserError(
-            f"The hub has no model {name} at revision {revision}: fix id and revision in "
-            f"conf/model/{config.name}.yaml."
-        ) from error
-    except LocalEntryNotFoundError as error:
-        raise UserError(
-            f"The model {name} is not on this machine and the Hugging Face hub does not answer: "
-            f"run `hf download {name} --revision {revision}` where there is a network and copy its "
-            "cache folder here (HF_HOME), or use the bundled model with `-S model=smollm2`."
-        ) from error
-    return name, Path(snapshot).name  # a snapshot's folder is named after its commit
-
-
-def load_tokenizer(config: ModelConfig) -> PreTrainedTokenizerBase:
-    """The tokenizer of the model in `config`, with its `added_tokens`.
-
-    Raises UserError when it cannot be downloaded, or gives no character offsets of its tokens.
-    """
-    name, revision = locate(config)
-    pinned = {} if config.source == "bundled" else {"revision": revision}
-    tokenizer = AutoTokenizer.from_pretrained(name, **pinned)
-    if not tokenizer.is_fast:
-        raise UserError(f"The tokenizer of {config.id} gives no character offsets: choose another.")
-    if config.added_tokens:
-        tokenizer.add_special_tokens({"additional_special_tokens": config.added_tokens})
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.unk_token or tokenizer.eos_token
-    return tokenizer
-
-
 def load_base(
     config: ModelConfig, precision: Precision | None = None, sharded: bool = False
 ) -> PreTrainedModel:
@@ -113,7 +58,7 @@ def load_base(
     be `sharded` over several GPUs (FSDP) stays in CPU memory until then, except in 4 bits:
     quantizing needs a GPU.
     """
-    name, revision = locate(config)
+    name, revision = tokenizers.locate(config)
     options: dict[str, Any] = {} if config.source == "bundled" else {"revision": revision}
     if config.quantization == "nf4":
         compute = hardware.dtype_of(config.precision)
@@ -134,7 +79,7 @@ def load_base(
         **options,
     )
     if config.added_tokens:  # only then: a tokenizer takes seconds to load
-        size, embeddings = len(load_tokenizer(config)), model.get_input_embeddings()
+        size, embeddings = len(tokenizers.load_tokenizer(config)), model.get_input_embeddings()
         assert isinstance(embeddings, torch.nn.Embedding)
         if size > embeddings.num_embeddings:
             torch.manual_seed(0)  # the new rows are random

@@ -12,7 +12,7 @@ import yaml
 
 from espejo.bot import access
 from espejo.core.errors import UserError
-from espejo.model import loading
+from espejo.model import loading, tokenizers
 from espejo.training.sft import add_lora
 from tests.bot.fake_telegram import TOKEN, FakeTelegram
 from tests.bot.scripted import MANIFEST
@@ -567,7 +567,7 @@ def test_the_trained_model_answers(server, composed, tmp_path):
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), "utf-8")
     loading.save(
         add_lora(loading.load_base(configs.model), configs.train),
-        loading.load_tokenizer(configs.model),
+        tokenizers.load_tokenizer(configs.model),
         tmp_path / "model",
         {
             **{key: params[key] for key in ("model", "format", "train")},

@@ -12,7 +12,7 @@ import yaml
 
 from espejo.chat.local import LocalEngine
 from espejo.core.errors import UserError
-from espejo.model import loading
+from espejo.model import loading, tokenizers
 from espejo.training.sft import add_lora
 from tests.helpers.configs import typed
 from tests.helpers.workshop import run
@@ -38,7 +38,7 @@ def model(params, tmp_path_factory):
     configs = typed(params)
     loading.save(
         add_lora(loading.load_base(configs.model), configs.train),
-        loading.load_tokenizer(configs.model),
+        tokenizers.load_tokenizer(configs.model),
         folder,
         {
             **{key: params[key] for key in ("model", "format", "train")},

@@ -16,7 +16,7 @@ from transformers import RepetitionPenaltyLogitsProcessor
 from espejo.chat.engine import Waiting
 from espejo.chat.llama_server import LlamaServer
 from espejo.chat.stream import messages
-from espejo.model import loading
+from espejo.model import loading, tokenizers
 from espejo.model.config import GenerateConfig
 from espejo.model.manifest import model_config
 from espejo.model.pair import ModelPair
@@ -65,7 +65,7 @@ def model(composed, tmp_path_factory):
     for name, weights in tuned.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(weights, std=0.2)
-    tokenizer = loading.load_tokenizer(configs.model)
+    tokenizer = tokenizers.load_tokenizer(configs.model)
     manifest = {key: params[key] for key in ("model", "format", "train")}
     manifest |= {"data": configs.data.raw, "history": configs.group.history}
     loading.save(tuned, tokenizer, folder / "model", manifest)

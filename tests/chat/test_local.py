@@ -7,7 +7,7 @@ from transformers import Gemma3ForCausalLM, Gemma3TextConfig
 from espejo.chat.conversation import BOT, Conversation
 from espejo.chat.decline import Blocklist
 from espejo.chat.local import MAX_CACHES, LocalEngine
-from espejo.model import loading
+from espejo.model import loading, tokenizers
 from espejo.training.sft import add_lora
 from tests.helpers.configs import typed
 
@@ -32,7 +32,7 @@ def folder(ready, tmp_path_factory):
             torch.nn.init.normal_(weight, std=0.02)
     manifest = {"data": "x", "history": ready.group.history}
     manifest |= {name: getattr(ready, name).model_dump() for name in ("model", "format", "train")}
-    loading.save(tuned, loading.load_tokenizer(ready.model), folder, manifest)
+    loading.save(tuned, tokenizers.load_tokenizer(ready.model), folder, manifest)
     return folder
 
 

@@ -195,7 +195,7 @@ MEASURED = """\
 import json, re, resource, sys
 from pathlib import Path
 from espejo.commands import estimate
-from espejo.model import loading
+from espejo.model import loading, tokenizers
 from espejo.model.config import ModelConfig
 from espejo.training import sft
 from espejo.training.config import TrainConfig
@@ -208,7 +208,7 @@ def resident():
 params = json.loads(sys.argv[1])
 model, train = ModelConfig(**params["model"]), TrainConfig(**params["train"])
 tokens, learnt = estimate.lengths(params)
-tokenizer = loading.load_tokenizer(model)
+tokenizer = tokenizers.load_tokenizer(model)
 ids = [(7 * at) % 40_000 + 100 for at in range(tokens)]
 row = {"input_ids": ids, "labels": [-100] * (tokens - learnt) + ids[-learnt:], "kinds": []}
 before = resident()

@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 from espejo.core import metrics, tables
 from espejo.core.errors import UserError
 from espejo.evaluation import two_sample
-from espejo.model import loading
+from espejo.model import loading, tokenizers
 from espejo.report.wording import Wording
 from espejo.training import sft
 from tests.core.test_faults import RAW, arguments
@@ -127,7 +127,7 @@ def trained(params, tmp_path_factory):
     base = folder / "base"
     tiny_base(params, base)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loading, "locate", lambda model: (str(base), "main"))
+        patch.setattr(tokenizers, "locate", lambda model: (str(base), "main"))
         sections = typed(params)
         tuned = sft.add_lora(loading.load_base(sections.model), sections.train)
         torch.manual_seed(1)
@@ -136,7 +136,7 @@ def trained(params, tmp_path_factory):
                 torch.nn.init.normal_(weights, std=0.05)
         manifest = {"data": RAW, "history": params["group"]["history"]}
         manifest |= {name: params[name] for name in ("model", "format", "train")}
-        tokenizer = loading.load_tokenizer(sections.model)
+        tokenizer = tokenizers.load_tokenizer(sections.model)
         loading.save(tuned, tokenizer, folder / "model", manifest)
     return folder
 
@@ -149,7 +149,7 @@ def through(params, trained, tmp_path, monkeypatch):
     """
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(two_sample, "REPEATS", 1)  # five give the same kind of result
-    monkeypatch.setattr(loading, "locate", lambda model: (str(trained / "base"), "main"))
+    monkeypatch.setattr(tokenizers, "locate", lambda model: (str(trained / "base"), "main"))
 
     def run(*chats):
         raw = tmp_path / RAW

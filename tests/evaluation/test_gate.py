@@ -8,7 +8,7 @@ from espejo.dataset.turns import examples, turns
 from espejo.evaluation import membership, questions
 from espejo.formatting import prompts
 from espejo.formatting.labels import encode
-from espejo.model import loading
+from espejo.model import loading, tokenizers
 from espejo.model.pair import ModelPair
 from espejo.prediction.predictor import Predictor, learnt_texts
 from espejo.privacy.cleaning import CleanConfig, clean
@@ -41,7 +41,7 @@ def demo():
 def test_thirty_epochs_on_twenty_replies_fail_the_gate(demo, composed, tmp_path):
     sections = typed(composed("model=smollm2"))
     model = sections.model
-    tokenizer, base = loading.load_tokenizer(model), loading.load_base(model)
+    tokenizer, base = tokenizers.load_tokenizer(model), loading.load_base(model)
     prompter = prompts.prompter(tokenizer, model, sections.format)
     sets = {
         name: [

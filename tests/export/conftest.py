@@ -8,7 +8,7 @@ import torch
 import yaml
 
 from espejo.core import tables
-from espejo.model import bundled, loading
+from espejo.model import bundled, loading, tokenizers
 from espejo.training.sft import add_lora
 from stages import clean, parse
 from tests.helpers import tiny
@@ -68,7 +68,7 @@ def train(params, folder, noise=0.2, **more):
         for weights in model.parameters():
             if weights.requires_grad:
                 weights += noise * torch.randn_like(weights)
-    tokenizer = loading.load_tokenizer(configs.model)
+    tokenizer = tokenizers.load_tokenizer(configs.model)
     loading.save(model, tokenizer, folder, manifest_of(params, **more))
     return folder
 

@@ -13,7 +13,7 @@ import yaml
 
 from espejo.chat.decline import Blocklist
 from espejo.export import space
-from espejo.model import bundled, loading
+from espejo.model import bundled, loading, tokenizers
 from espejo.model import manifest as manifests
 from espejo.training.sft import add_lora
 from tests.helpers.configs import typed
@@ -29,7 +29,7 @@ def folder(composed, tmp_path_factory):
     model = tmp_path_factory.mktemp("trained") / "model"
     loading.save(
         add_lora(loading.load_base(configs.model), configs.train),
-        loading.load_tokenizer(configs.model),
+        tokenizers.load_tokenizer(configs.model),
         model,
         {
             **{key: params[key] for key in ("model", "format", "train")},

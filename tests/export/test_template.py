@@ -18,7 +18,7 @@ from tokenizers.pre_tokenizers import ByteLevel
 from espejo.core.errors import UserError
 from espejo.export.template import exported
 from espejo.formatting import prompts
-from espejo.model import loading
+from espejo.model import tokenizers
 from tests.helpers import tiny
 from tests.helpers.configs import changed, typed
 from tests.model.test_every_model import FAMILIES, MODELS, ROOT
@@ -68,10 +68,10 @@ def prompter_of(params, folder, monkeypatch):
     tiny.trained_tokenizer(
         family.specials, family.end, family.template, family.begin, family.pad, family.pieces
     ).save_pretrained(folder)
-    monkeypatch.setattr(loading, "locate", lambda model: (str(folder), "main"))
+    monkeypatch.setattr(tokenizers, "locate", lambda model: (str(folder), "main"))
     config = typed(params)
     form = changed(config.format, max_context_chars=10**6)  # trimming is the client's
-    return prompts.prompter(loading.load_tokenizer(config.model), config.model, form)
+    return prompts.prompter(tokenizers.load_tokenizer(config.model), config.model, form)
 
 
 def text(draw, tags):
@@ -316,7 +316,7 @@ def test_what_a_client_sends_besides_the_conversation_changes_nothing(
 def test_every_tag_of_a_bundled_tokenizer_is_written_as_words(name, composed):
     params = composed(f"model={name}")
     config = typed(params)
-    tokenizer = loading.load_tokenizer(config.model)
+    tokenizer = tokenizers.load_tokenizer(config.model)
     form = changed(config.format, max_context_chars=10**9)
     prompter = prompts.prompter(tokenizer, config.model, form)
     template = exported(prompter)

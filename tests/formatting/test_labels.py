@@ -8,7 +8,7 @@ import pytest
 from espejo.dataset.turns import examples
 from espejo.formatting.labels import encode
 from espejo.formatting.prompts import Prompter, Tags
-from espejo.model.loading import load_tokenizer
+from espejo.model.tokenizers import load_tokenizer
 from tests.helpers import tiny
 
 CONTEXT = [{"author": "Flor", "messages": ["hola"]}]

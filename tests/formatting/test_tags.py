@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from espejo.formatting import prompts
 from espejo.formatting.config import FormatConfig
 from espejo.formatting.labels import encode
-from espejo.model import loading
+from espejo.model import tokenizers
 from espejo.model.config import ModelConfig
 from tests.model.test_every_model import MODELS, ROOT, tiny_base
 
@@ -91,7 +91,7 @@ def bundled(request, composed):
     """The prompters of a bundled model, one for each form that it supports."""
     forms = [form for form in FORMS if request.param == "smollm2" or form not in ("chat", "tagged")]
     model = f"model={request.param}"
-    tokenizer = loading.load_tokenizer(ModelConfig(**composed(model)["model"]))
+    tokenizer = tokenizers.load_tokenizer(ModelConfig(**composed(model)["model"]))
     return {form: Writer(composed(model, f"format={form}"), tokenizer) for form in forms}
 
 
@@ -143,8 +143,8 @@ def test_no_pieces_of_tags_make_one(bundled, pieces):
 def test_every_tag_is_a_word_to_the_tokenizer_of_every_model(name, composed, tmp_path, monkeypatch):
     params = composed(f"model={name}")
     tiny_base(params, tmp_path)
-    monkeypatch.setattr(loading, "locate", lambda model: (str(tmp_path), "main"))
-    writer = Writer(params, loading.load_tokenizer(ModelConfig(**params["model"])))
+    monkeypatch.setattr(tokenizers, "locate", lambda model: (str(tmp_path), "main"))
+    writer = Writer(params, tokenizers.load_tokenizer(ModelConfig(**params["model"])))
     checked(writer, "".join(writer.tags))
     for tag in writer.tags:
         checked(writer, tag)
@@ -153,8 +153,8 @@ def test_every_tag_is_a_word_to_the_tokenizer_of_every_model(name, composed, tmp
 def test_a_tag_inside_a_tag_and_one_that_the_space_makes(composed, monkeypatch, tmp_path):
     params = composed("model=smollm2")
     tiny_base(params, tmp_path)
-    monkeypatch.setattr(loading, "locate", lambda model: (str(tmp_path), "main"))
+    monkeypatch.setattr(tokenizers, "locate", lambda model: (str(tmp_path), "main"))
     params["model"]["added_tokens"] = ["<go>", "< go>", "<  go>"]
-    writer = Writer(params, loading.load_tokenizer(ModelConfig(**params["model"])))
+    writer = Writer(params, tokenizers.load_tokenizer(ModelConfig(**params["model"])))
     assert checked(writer, "<|im_<|im_end|>end|>") == "< |im_< |im_end|>end|>"
     assert checked(writer, "<go>") == "<   go>"

@@ -15,7 +15,7 @@ from torch.distributed.tensor import DTensor
 from trl import SFTTrainer
 
 from espejo.core.stage import run
-from espejo.model import loading
+from espejo.model import tokenizers
 from espejo.training import distributed
 from stages import train
 from tests.helpers import tiny
@@ -52,8 +52,8 @@ def main():
         return step(self, model, inputs, *arguments, **named)
 
     SFTTrainer.training_step = recorded
-    loading.locate = lambda model: ("tiny", "main")
-    loading.load_tokenizer = lambda model: TOKENIZER
+    tokenizers.locate = lambda model: ("tiny", "main")
+    tokenizers.load_tokenizer = lambda model: TOKENIZER
     folder = Path(rank)
     train.main(
         Path("formatted.parquet"),

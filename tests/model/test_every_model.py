@@ -25,7 +25,7 @@ from espejo.chat.decline import Blocklist
 from espejo.chat.local import LocalEngine
 from espejo.commands import estimate
 from espejo.formatting import labels, prompts
-from espejo.model import generation, hardware, loading
+from espejo.model import generation, hardware, loading, tokenizers
 from espejo.model.config import GenerateConfig
 from espejo.model.generation import generation_config
 from espejo.prediction import losses
@@ -203,7 +203,7 @@ def ready(request, composed, tmp_path, monkeypatch):
     params = composed(*request.param)
     base = tmp_path / "base"
     tiny_base(params, base)
-    monkeypatch.setattr(loading, "locate", lambda model: (str(base), "main"))
+    monkeypatch.setattr(tokenizers, "locate", lambda model: (str(base), "main"))
     params["generate"] |= {
         "temperature": 0,
         "repetition_penalty": 1.0,
@@ -240,7 +240,7 @@ def encode(tokenizer, prompter, loss):
 
 def test_a_config_goes_all_the_way(ready, tmp_path):
     model, train = ready.model, ready.train
-    tokenizer = loading.load_tokenizer(model)
+    tokenizer = tokenizers.load_tokenizer(model)
     prompter = prompts.prompter(tokenizer, model, ready.format)
     greedy = generation_config(tokenizer, prompter.end, ready.generate)
     texts, rows, spans = encode(tokenizer, prompter, train.loss)
@@ -353,7 +353,7 @@ def test_of_a_model_that_also_sees_what_reads_text_is_loaded(configs, tmp_path, 
         )
     ).eval()
     whole.save_pretrained(tmp_path)
-    monkeypatch.setattr(loading, "locate", lambda model: (str(tmp_path), "main"))
+    monkeypatch.setattr(tokenizers, "locate", lambda model: (str(tmp_path), "main"))
     text = loading.load_base(configs("model=qwen3.5-2b").model, "float32")
     assert text.num_parameters() < whole.num_parameters()
     ids = torch.arange(3, 40)[None]
@@ -427,7 +427,7 @@ def test_replies_together_are_those_of_each_prompt_alone(tiny_pair):
 def test_the_formatted_text_is_the_same_on_another_day(composed, name, tmp_path, monkeypatch):
     params = composed(f"model={name}")
     tiny_base(params, tmp_path)
-    monkeypatch.setattr(loading, "locate", lambda model: (str(tmp_path), "main"))
+    monkeypatch.setattr(tokenizers, "locate", lambda model: (str(tmp_path), "main"))
     texts, config = [], typed(params)
     for day in (1, 2):
 
@@ -437,7 +437,7 @@ def test_the_formatted_text_is_the_same_on_another_day(composed, name, tmp_path,
                 return cls(2031, 3, day)
 
         monkeypatch.setattr("transformers.utils.chat_template_utils.datetime", Clock)
-        tokenizer = loading.load_tokenizer(config.model)
+        tokenizer = tokenizers.load_tokenizer(config.model)
         prompter = prompts.prompter(tokenizer, config.model, config.format)
         texts.append(prompter.example(*EXAMPLES[0], "Juli")[0])
     assert texts[0] == texts[1]

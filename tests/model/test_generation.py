@@ -11,7 +11,7 @@ from transformers import (
 )
 
 from espejo.model import generation
-from espejo.model.loading import load_tokenizer
+from espejo.model.tokenizers import load_tokenizer
 from tests.helpers import tiny
 from tests.helpers.configs import changed
 

@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from espejo.core.errors import UserError
-from espejo.model import bundled, hardware, loading
+from espejo.model import bundled, hardware, loading, tokenizers
 from espejo.training import sft
 from tests.helpers import tiny
 
 
 def test_the_bundled_model_is_the_pretrained_one(smollm2):
-    tokenizer, model = loading.load_tokenizer(smollm2), loading.load_base(smollm2)
+    tokenizer, model = tokenizers.load_tokenizer(smollm2), loading.load_base(smollm2)
     assert model.num_parameters() == 134_515_008
     assert model.dtype == hardware.dtype_of("auto")
     # A model of random weights gives every token about ln 49,152 = 10.8 nats.
@@ -155,7 +155,7 @@ def test_a_hub_model_without_a_network_stops_with_one_sentence(configs, name, mo
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", "/nonexistent")
     model = configs(f"model={name}").model
     with pytest.raises(UserError) as error:
-        loading.load_tokenizer(model)
+        tokenizers.load_tokenizer(model)
     text = str(error.value)
     assert text.startswith(f"The model {model.id} is not on this machine")
     assert f"hf download {model.id}" in text

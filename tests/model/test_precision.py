@@ -9,7 +9,7 @@ import yaml
 
 from espejo.core import tables
 from espejo.formatting import prompts
-from espejo.model import hardware, loading
+from espejo.model import hardware, loading, tokenizers
 from espejo.model.pair import ModelPair
 from espejo.prediction import losses
 from espejo.training import checkpoints, sft
@@ -35,7 +35,7 @@ def params(composed, tmp_path, monkeypatch):
     """The default params on a tiny model of the default's architecture."""
     params = composed()
     tiny_base(params, tmp_path / "base")
-    monkeypatch.setattr(loading, "locate", lambda model: (str(tmp_path / "base"), "main"))
+    monkeypatch.setattr(tokenizers, "locate", lambda model: (str(tmp_path / "base"), "main"))
     params["train"] |= {"epochs": 10, "evals_per_run": 1, "learning_rate": 0.02}
     return params
 
@@ -50,7 +50,7 @@ def test_what_one_processor_trained_another_loads_and_scores(
     model, train = config.model, config.train
     assert (model.precision, train.attention, model.threads) == ("wide", "auto", "auto")
     processor(first)
-    tokenizer = loading.load_tokenizer(model)
+    tokenizer = tokenizers.load_tokenizer(model)
     prompter = prompts.prompter(tokenizer, model, config.format)
     _, rows, spans = encode(tokenizer, prompter, train.loss)
     base = loading.load_base(model)
@@ -78,7 +78,7 @@ def test_the_chosen_precision_is_in_the_checkpoints_key(params, processor, tmp_p
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), "utf-8")
     config = typed(params)
-    tokenizer = loading.load_tokenizer(config.model)
+    tokenizer = tokenizers.load_tokenizer(config.model)
     prompter = prompts.prompter(tokenizer, config.model, config.format)
     examples = [prompter.example(context, reply, "Juli") for context, reply in EXAMPLES]
     table = pd.DataFrame(

@@ -22,9 +22,21 @@ def test_a_stage_is_a_small_script(stage):
 
 @pytest.mark.parametrize("stage", ["parse", "clean", "group", "filter", "evaluate", "report"])
 def test_a_stage_without_a_model_imports_neither_torch_nor_transformers(stage):
-    code = f"import sys, stages.{stage}; print({{'torch', 'transformers'}} & sys.modules.keys())"
+    assert imported(stage, {"torch", "transformers"}) == set()
+
+
+@pytest.mark.parametrize("stage", ["format", "statistics"])
+def test_a_stage_that_only_counts_tokens_does_not_import_what_trains(stage):
+    # They would take twice as long: PEFT imports bitsandbytes, and it compilers for GPUs.
+    assert imported(stage, {"transformers", "peft", "bitsandbytes"}) == {"transformers"}
+
+
+def imported(stage: str, libraries: set[str]) -> set[str]:
+    """Those of `libraries` that importing a stage imports."""
+    code = f"import sys, stages.{stage}; print(*sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert ran.stdout == "set()\n", ran.stderr
+    assert ran.returncode == 0, ran.stderr
+    return libraries & set(ran.stdout.split())
 
 
 def test_what_quotes_messages_is_cached_and_what_goes_in_git_is_not():

@@ -8,7 +8,7 @@ import yaml
 
 from espejo.core import tables
 from espejo.core.errors import UserError
-from espejo.model import bundled, loading
+from espejo.model import bundled, tokenizers
 from espejo.prediction.predictor import Predictor
 from stages import clean, filter, format, group, parse
 from tests.helpers import tiny, workshop
@@ -88,7 +88,7 @@ def scored(workplace, composed):
         table = tables.read(data / "formatted.parquet", tables.FORMATTED)
         test = table[table["split"] == "test"].reset_index(drop=True)
         sections = typed(params)
-        pair = Both(loading.load_tokenizer(sections.model), params)
+        pair = Both(tokenizers.load_tokenizer(sections.model), params)
         examples = tables.read(data / "filtered.parquet", tables.EXAMPLES)
         config = changed(sections.predict, membership_replies=2)
         predictor = Predictor(pair, examples, workshop.AUTHOR, config, sections.generate)

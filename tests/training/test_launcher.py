@@ -23,7 +23,7 @@ from torch.distributed.run import get_args_parser
 
 from espejo.core import tables
 from espejo.core.errors import UserError
-from espejo.model import hardware, loading
+from espejo.model import hardware, loading, tokenizers
 from espejo.training import distributed
 from tests.helpers import tiny
 from tests.helpers.launched import TOKENIZER
@@ -349,7 +349,7 @@ def test_sharded_4_bit_weights_are_stored_in_the_dtype_they_compute_in(
 ):
     # PEFT's guide to FSDP with QLoRA wants both dtypes equal.
     options = {}
-    monkeypatch.setattr(loading, "locate", lambda model: ("nowhere", "0"))
+    monkeypatch.setattr(tokenizers, "locate", lambda model: ("nowhere", "0"))
 
     def stop(name, **named):
         options.update(named)

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from espejo.core.errors import UserError
-from espejo.model import loading
+from espejo.model import loading, tokenizers
 from espejo.training.sft import add_lora
 from espejo.web import server, start
 from tests.helpers.configs import typed
@@ -102,7 +102,7 @@ def project(composed, tmp_path):
     configs = typed(params)
     loading.save(
         add_lora(loading.load_base(configs.model), configs.train),
-        loading.load_tokenizer(configs.model),
+        tokenizers.load_tokenizer(configs.model),
         tmp_path / "model",
         {
             **{key: params[key] for key in ("model", "format", "train")},

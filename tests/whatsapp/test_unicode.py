@@ -15,7 +15,7 @@ from espejo.dataset.filters import FilterConfig, reasons
 from espejo.formatting import prompts
 from espejo.formatting.labels import IGNORED, encode
 from espejo.formatting.training_texts import training_texts
-from espejo.model import loading
+from espejo.model import tokenizers
 from espejo.privacy.cleaning import CleanConfig, clean
 from tests.helpers.configs import split, typed
 
@@ -68,7 +68,7 @@ def params_and_prompter(request, composed):
     """The params of a bundled model and its prompter."""
     params = composed(f"model={request.param}")
     configs = typed(params)
-    tokenizer = loading.load_tokenizer(configs.model)
+    tokenizer = tokenizers.load_tokenizer(configs.model)
     return params, prompts.prompter(tokenizer, configs.model, configs.format)
 
 
