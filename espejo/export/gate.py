@@ -17,8 +17,8 @@ from espejo.privacy import people
 from espejo.privacy.cleaning import CleanConfig
 from espejo.report import verdicts
 
-NONE, TRIAL = "none", "trial"  # verdicts of `measured`, beside those in metrics/eval.json
-REFUSED = ("fail", NONE, TRIAL)
+NONE, TRIAL, AUDIT = "none", "trial", "audit"  # of `measured`, beside those in metrics/eval.json
+REFUSED = ("fail", NONE, TRIAL, AUDIT)
 _EVAL, _TRAIN = Path("metrics/eval.json"), Path("metrics/train.json")
 _FORMATTED, _PEOPLE = Path("data/formatted.parquet"), Path("data/people.parquet")
 
@@ -71,9 +71,10 @@ def check(model: Path, manifest: Mapping, despite: str | None = None) -> Verdict
             f"Whether {model}/ may be shared is not known: {reason}. `dvc repro` measures it; to "
             f"export it all the same, add `--despite {NONE}`."
         )
-    way = "a whole run (`dvc exp run` without experiment=smoke) gives one"
-    if name != TRIAL:
-        way = "the report says why (reports/report.html)"
+    way = {
+        TRIAL: "a whole run (`dvc exp run` without experiment=smoke) gives one",
+        AUDIT: "`dvc repro` without experiment=audit trains the model to keep",
+    }.get(name, "the report says why (reports/report.html)")
     raise UserError(
         f"{model}/ is not exported: its verdict on sharing is {verdict.answer}; {way}. To export "
         f"it all the same, add `--despite {name}`."
@@ -101,7 +102,8 @@ def measured(model: Path) -> tuple[str, str]:
         return NONE, f"{_EVAL} is older than what the model wrote (data/replies.parquet)"
     if verdicts.is_trial(metrics.read(_TRAIN)):
         return TRIAL, ""
-    return metrics.read(_EVAL)["memory"]["verdict"], ""
+    memory = metrics.read(_EVAL)["memory"]
+    return (AUDIT if "canaries" in memory else memory["verdict"]), ""
 
 
 def _hashes() -> dict[tuple[str, str], dict[str, str]]:

@@ -20,6 +20,7 @@ VERDICTS = {
     "fail": "better not: a measure is above its limit",
     "none": "nobody knows: whether it repeats its training text was not measured",
     "trial": "nobody knows: training was stopped after some steps, to try things out",
+    "audit": "it learned invented codes, planted to see whether they can be got out again",
 }
 TRIAL = "a trial, which says nothing yet"
 REPEATS = "only where its table may be read, which it is meant to repeat"

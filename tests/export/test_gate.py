@@ -42,7 +42,15 @@ def trial(folder):
     lock(folder)
 
 
+def audit(folder):
+    """It passes every limit, and says invented codes."""
+    scores = {"memory": {"verdict": "pass", "canaries": {"author": {"1": {}}}}}
+    (folder / "metrics" / "eval.json").write_text(json.dumps(scores), "utf-8")
+    lock(folder)
+
+
 REFUSED = {
+    "audit": audit,
     "fail": lambda folder: say(folder, "fail"),
     "trial": trial,
     "none": lambda folder: (folder / "metrics" / "eval.json").unlink(),
