@@ -36,7 +36,7 @@ from benchmarks.chats import prepared
 from benchmarks.recipes import composed
 from espejo.core.text import ngrams, words
 from espejo.dataset import leaks
-from espejo.evaluation import habits, intervals, memorization, style, two_sample
+from espejo.evaluation import habits, intervals, membership, style, two_sample
 from espejo.evaluation.config import EvaluateConfig
 from espejo.formatting import prompts
 from espejo.formatting.labels import encode, encode_table
@@ -270,7 +270,7 @@ def summary(data: Data, place: Path, seeds: Sequence[int], config: EvaluateConfi
             "repeated_trigrams": intervals.share(repeats, places, config),
             "characters": intervals.mean(lengths, places, config),
             "endless": intervals.share((~replies["finished"]).tolist(), places, config),
-            "membership": memorization.membership(both, config)[1],
+            "membership": membership.evaluate(both, config)["membership"],
             "processor_seconds": sum(about["processor_seconds"] for about in run.about)
             / len(seeds),
             "preference": _mean_of([about["training"].get("preference") for about in run.about]),

@@ -4,7 +4,10 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import yaml
+
 RESULTS = Path(__file__).resolve().parent / "results" / "audit"
+DEFAULTS = RESULTS.parents[2] / "conf" / "evaluate" / "default.yaml"
 # In the order of what they should remember.
 RUNS = ("default", "whole-texts", "three-epochs", "triple-rate", "all-linear", "overfitted")
 NOTHING = "*No run is recorded yet: `python -m benchmarks.memory_audit default`.*"
@@ -51,22 +54,36 @@ def audit_power() -> str:
     return table_of_sizes(recorded())
 
 
+def audit_limits() -> str:
+    """What somebody can learn from each run, and on which side of the limit of membership it is."""
+    evaluate = yaml.safe_load(DEFAULTS.read_text("utf-8"))["evaluate"]
+    return table_of_limits(recorded(), evaluate["sharing_limits"]["membership"])
+
+
 def table_of_runs(runs: Mapping[str, Mapping]) -> str:
     """One line a run: `runs` are results of benchmarks/memory_audit.py, by name."""
     heads = ("run", "set beside `experiment=audit`", "bits per own character")
     heads += ("AUC, against replies set aside", "AUC, against the test")
-    heads += ("AUC of the base model alone, test", "recognized at 5 % false alarms")
-    heads += ("whole replies copied", "verdict", "processor minutes")
+    heads += ("… of fewer learnt replies, as in the verdict", "AUC of the base model alone, test")
+    heads += (
+        "recognized at 5 % false alarms",
+        "whole replies copied",
+        "verdict",
+        "processor minutes",
+    )
     rows = []
     for name, run in runs.items():
         memory = run["memory"]
         test = memory["membership_against"]["test"]
-        attack = run["attacks"]["difference"]["set_aside"]
+        against = run["attacks"]["difference"]
+        attack = against["set_aside"]
         rows.append(
             (
                 *(f"`{name}`", ", ".join(f"`{choice}`" for choice in run["choices"][3:]) or "–"),
                 _measure(run["own_bits_per_character"]["tuned"]),
-                *(_measure(attack["auc"]), _measure(test["auc"]), _measure(test["base_auc"])),
+                *(_measure(attack["auc"]), _measure(against["test"]["auc"])),
+                f"{_measure(test['auc'])}, {memory['members']}",
+                _measure(test["base_auc"]),
                 _measure(attack["recognized"]["0.05"]),
                 _measure(memory["overlap"]["tuned"]["whole"]),
                 memory["verdict"],
@@ -138,6 +155,54 @@ def table_of_sizes(runs: Mapping[str, Mapping]) -> str:
     return _table((*heads, f"against {others['test']} of the test"), rows)
 
 
+def table_of_limits(runs: Mapping[str, Mapping], limit: float) -> str:
+    """One line a run, by its AUC of membership, and what those below and above `limit` give away.
+
+    Of all attacks that which recognizes most counts, so what it recognizes is rather too high.
+    """
+    if not runs:
+        return NOTHING
+    rows, sides = [], {"below": [], "above": []}
+    for name, run in sorted(runs.items(), key=lambda item: _auc(item[1])["value"]):
+        recognized = max(
+            run["attacks"][key]["set_aside"]["recognized"]["0.05"].get("value", 0.0)
+            for key in ATTACKS
+            if key != "base_alone"
+        )
+        side = "above" if _auc(run)["value"] > limit else "below"
+        codes = run["memory"]["canaries"]["author"]
+        sides[side].append((recognized, *(each["tuned"]["mean"] for each in codes.values())))
+        copies = (run["memory"]["overlap"]["tuned"][kind] for kind in ("copied", "whole"))
+        exposed = (f"{codes[times]['tuned']['mean']:.1f}" for times in ("1", "4") if times in codes)
+        rows.append(
+            (
+                *(f"`{name}`", _measure(_auc(run)), side, f"{recognized:.0%}", *exposed),
+                *map(_measure, copies),
+            )
+        )
+    heads = ("run", "AUC, against replies set aside", f"limit of {limit}")
+    heads += ("recognized by the best attack", "exposure of a code written once", "four times")
+    heads += ("eight words copied", "whole replies copied")
+    sentences = [
+        f"{side.capitalize()} the limit the best attack recognizes {_range(shares, '.0%')} of the "
+        f"learnt replies, and a code that was written once is exposed by {_range(once, '.1f')} bits"
+        for side, of_runs in sides.items()
+        if of_runs
+        for shares, once in [list(zip(*of_runs, strict=True))[:2]]
+    ]
+    return f"{_table(heads, rows)}\n\n{'. '.join(sentences)}."
+
+
+def _auc(run: Mapping) -> Mapping:
+    """The AUC of espejo's membership against replies that were set aside at random."""
+    return run["attacks"]["difference"]["set_aside"]["auc"]
+
+
+def _range(values: Sequence[float], form: str) -> str:
+    lowest, highest = (format(end(values), form) for end in (min, max))
+    return lowest if lowest == highest else f"{lowest} to {highest}"
+
+
 def _measure(measure: Mapping) -> str:
     if "low" not in measure:
         why = measure["interval"]
@@ -152,5 +217,6 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 FILLS: dict[str, Callable[[], str]] = {
-    fill.__name__: fill for fill in (audit_runs, audit_exposure, audit_attacks, audit_power)
+    fill.__name__: fill
+    for fill in (audit_runs, audit_exposure, audit_attacks, audit_power, audit_limits)
 }

@@ -12,6 +12,7 @@ _COLUMNS = {
     "characters": "characters a reply",
     "membership": "membership",
 }
+_FORMS = {"characters": ".0f"}  # of all others: three digits
 _PAIRED = ("told_apart", "author_score", "own_bits_per_character", "characters")
 _NAMES = {"demo": "The demo (Gemma 3 270M)", "actionparsnip": "Public English chats (SmolLM2)"}
 
@@ -32,7 +33,7 @@ def _of_chats(name: str, result: Mapping) -> str:
     heads = ["", *_COLUMNS.values(), "habits off", "processor time"]
     rows = [heads, ["---"] * len(heads)]
     for variant, numbers in variants.items():
-        cells = [_measure(numbers[key]) for key in _COLUMNS]
+        cells = [_measure(numbers[key], _FORMS.get(key, ".3f")) for key in _COLUMNS]
         off = f"{numbers['habits_off']:.1f} of {numbers['habits']:.0f}"
         rows.append([variant, *cells, off, f"{numbers['processor_seconds'] / 60:.0f} min"])
     differences = [["against the supervised model", *(_COLUMNS[key] for key in _PAIRED)]]
@@ -40,12 +41,13 @@ def _of_chats(name: str, result: Mapping) -> str:
     for variant, numbers in variants.items():
         against = numbers["against_supervised"]
         if against:
-            differences.append([variant, *(_measure(against[key], "+.3f") for key in _PAIRED)])
+            signed = (_measure(against[key], "+" + _FORMS.get(key, ".3f")) for key in _PAIRED)
+            differences.append([variant, *signed])
     seeds = "1 seed" if result["seeds"] == 1 else f"{result['seeds']} seeds"
     about = (
         f"{name}: {seeds}, {result['contexts']} contexts in {result['sessions']} sessions answered "
         f"by each, {result['scored']} replies scored. The author's own replies: author score "
-        f"{_measure(result['author_ceiling'])}, {result['real_characters']:.0f} characters, "
+        f"{_measure(result['author_ceiling'], '.3f')}, {result['real_characters']:.0f} characters, "
         f"{result['real_repeated_trigrams']:.3f} of them repeat three words."
     )
     return "\n\n".join([about, _markdown(rows), _markdown(differences), verdict(variants)])
@@ -72,7 +74,7 @@ def verdict(variants: Mapping[str, Mapping]) -> str:
     )
 
 
-def _measure(measure: Mapping, form: str = ".3f") -> str:
+def _measure(measure: Mapping, form: str) -> str:
     if "value" not in measure:
         return str(measure["interval"])
     value = format(measure["value"], form)

@@ -5,13 +5,12 @@ enters neither the history of a shell nor a file that git could keep.
 """
 
 import re
-import subprocess
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from espejo.core import faults
+from espejo.core import faults, files
 from espejo.core.errors import UserError
 
 TOKEN = "ESPEJO_TELEGRAM_TOKEN"
@@ -101,14 +100,11 @@ def private_folder(folder: Path) -> Path:
     Raises UserError when git would take its files into a repository.
     """
     folder = folder.expanduser().resolve()
-    inside = next((path for path in folder.parents if (path / ".git").exists()), None)
-    if inside is not None:
-        ignored = ["git", "-C", str(inside), "check-ignore", "-q", str(folder / "chat.txt")]
-        if subprocess.run(ignored, capture_output=True).returncode:
-            raise UserError(
-                f"{folder} lies in the git repository {inside}, which does not ignore it, and what "
-                "people write to the bot must not get into git: choose a folder elsewhere."
-            )
+    if (repository := files.repository_taking(folder)) is not None:
+        raise UserError(
+            f"{folder} lies in the git repository {repository}, which does not ignore it, and what "
+            "people write to the bot must not get into git: choose a folder elsewhere."
+        )
     with faults.about(folder):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder

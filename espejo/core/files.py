@@ -1,6 +1,7 @@
 """Files that espejo writes: written atomically, and read with clear errors when broken."""
 
 import os
+import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,18 @@ def write(text: str, path: Path) -> None:
     """Write `text` to the file `path` atomically; raises UserError as `written` does."""
     with written(path) as draft:
         draft.write_text(text, "utf-8", newline="\n")
+
+
+def repository_taking(folder: Path) -> Path | None:
+    """The git repository into which `git add` would take the files of `folder`.
+
+    None where `folder` lies in no repository, or in one that ignores it.
+    """
+    inside = next((path for path in folder.resolve().parents if (path / ".git").exists()), None)
+    if inside is None:
+        return None
+    command = ["git", "-C", str(inside), "check-ignore", "-q", str(folder.resolve() / "a file")]
+    return inside if subprocess.run(command, capture_output=True).returncode else None
 
 
 def mapping(path: Path, parse: Callable[[str], object]) -> dict:

@@ -13,7 +13,13 @@ MARK = "espejo-export.json"  # only a folder that holds it is ever replaced
 
 
 def check(folder: Path) -> None:
-    """Raise UserError if `folder` holds anything but an earlier export."""
+    """Raise UserError if `folder` holds anything but an earlier export, or git would take it."""
+    if (repository := files.repository_taking(folder)) is not None:
+        raise UserError(
+            f"{folder} lies in the git repository {repository}, which does not ignore it, and a "
+            "model may repeat what it learned: name a folder elsewhere with `--out`, or leave it "
+            "out."
+        )
     if not folder.exists() or (folder / MARK).is_file():
         return
     if not folder.is_dir() or any(folder.iterdir()):

@@ -1,6 +1,10 @@
 """What the benchmarks of peers and of scale count, by hand."""
 
+import ast
+import importlib
 import json
+from pathlib import Path
+from types import ModuleType
 
 import pandas as pd
 import pytest
@@ -11,6 +15,34 @@ from docs import fill
 from espejo.core import tables
 
 BASE = {"id": "s0t1", "chat": "Ana", "session": 0, "split": "train", "group": True}
+
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPTS = sorted([*(ROOT / "benchmarks").glob("*.py"), *(ROOT / "docs").glob("*.py")])
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_what_a_script_takes_from_our_modules_is_there(script):
+    # Some measure for hours before their last function: it must not name what has moved since.
+    tree = ast.parse(script.read_text("utf-8"))
+    modules = {}
+    for node in ast.walk(tree):
+        ours = isinstance(node, ast.ImportFrom) and (node.module or "").startswith("espejo")
+        for alias in node.names if ours else ():
+            package = importlib.import_module(node.module)
+            if not hasattr(package, alias.name):
+                importlib.import_module(f"{node.module}.{alias.name}")
+            if isinstance(module := getattr(package, alias.name), ModuleType):
+                modules[alias.asname or alias.name] = module
+    missing = [
+        f"line {node.lineno}: {node.value.id}.{node.attr}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id in modules
+        and not hasattr(modules[node.value.id], node.attr)
+    ]
+    assert missing == []
 
 
 def test_lines_are_counted_without_blank_ones():

@@ -79,8 +79,9 @@ def recorded(tmp_path):
         bits["tuned"] = {"mean": 3.25, "max": 9.0, "possible": 10.0, "n": 4}
         memory_section = {
             "membership_against": {"test": {"auc": measure, "base_auc": measure}},
-            "overlap": {"tuned": {"whole": measure}},
+            "overlap": {"tuned": {"whole": measure, "copied": measure}},
             "canaries": {"chance": 1.44, "author": {"1": bits}, "partner": {"1": bits}},
+            "members": 100,
             "verdict": "pass",
         }
         scores = {name: {"own_bits_per_character": measure} for name in ("base", "tuned")}
@@ -125,6 +126,44 @@ def test_the_tables_hold_a_run(recorded):
     assert "nan" not in tables.table_of_runs(runs) + exposures
 
 
+def with_numbers(run, auc, once, recognized):
+    """`run` with that AUC, exposure of a code written once, and share that "ratio" recognizes."""
+    run = json.loads(json.dumps(run))
+    for key, attack in run["attacks"].items():
+        hits = {"value": recognized if key == "ratio" else recognized / 2}
+        attack["set_aside"]["recognized"]["0.05"] = hits
+    run["attacks"]["base_alone"]["set_aside"]["recognized"]["0.05"] = {"value": 0.99}
+    run["attacks"]["difference"]["set_aside"]["auc"] = {"value": auc, "low": 0.1, "high": 0.9}
+    run["memory"]["canaries"]["author"]["1"]["tuned"]["mean"] = once
+    return run
+
+
+def test_the_limit_stands_between_what_each_run_gives_away(recorded):
+    run = recorded(0)
+    runs = {
+        "overfitted": with_numbers(run, 0.9, 5.0, 0.6),
+        "default": with_numbers(run, 0.6, 1.0, 0.1),
+        "all-linear": with_numbers(run, 0.8, 1.25, 0.3),
+    }
+    got = tables.table_of_limits(runs, 0.7).splitlines()
+    assert [line.split(" | ")[0] for line in got[2:5]] == [
+        "| `default`",
+        "| `all-linear`",
+        "| `overfitted`",
+    ]
+    assert [line.split(" | ")[2:5] for line in got[2:5]] == [
+        ["below", "10%", "1.0"],
+        ["above", "30%", "1.2"],
+        ["above", "60%", "5.0"],
+    ]
+    # What the base model alone recognizes (99 %) is no memory.
+    assert got[-1] == (
+        "Below the limit the best attack recognizes 10% of the learnt replies, and a code that was "
+        "written once is exposed by 1.0 bits. Above the limit the best attack recognizes 30% to "
+        "60% of the learnt replies, and a code that was written once is exposed by 1.2 to 5.0 bits."
+    )
+
+
 def test_without_a_run_the_tables_say_so():
     for table in (
         tables.table_of_runs,
@@ -133,6 +172,7 @@ def test_without_a_run_the_tables_say_so():
         tables.table_of_sizes,
     ):
         assert table({}) == tables.NOTHING
+    assert tables.table_of_limits({}, 0.7) == tables.NOTHING
 
 
 def test_every_run_is_in_the_tables():

@@ -7,6 +7,7 @@ import pytest
 
 from espejo.core.errors import UserError
 from espejo.export import folders
+from tests.helpers.workshop import run
 
 
 def write(folder, text):
@@ -33,6 +34,16 @@ def test_what_is_no_export_stays(tmp_path, name):
     with pytest.raises(UserError, match="is no earlier export, so it stays"):
         write(tmp_path / name, "weights")
     assert (tmp_path / name).read_text("utf-8") == "mine"
+
+
+def test_no_export_goes_where_git_would_take_it(tmp_path):
+    run("git", "init", "-q", cwd=tmp_path)
+    (tmp_path / ".gitignore").write_text("/exports/\n", "utf-8")
+    with pytest.raises(UserError, match="which does not ignore it, and a model may repeat"):
+        write(tmp_path / "shared" / "gguf", "weights")
+    assert not (tmp_path / "shared").exists()
+    write(tmp_path / "exports" / "gguf", "weights")
+    assert run("git", "status", "--porcelain", cwd=tmp_path).stdout == "?? .gitignore\n"
 
 
 def test_an_empty_folder_may_be_named(tmp_path):
