@@ -42,10 +42,10 @@ def session_areas(
     folds = min(FOLDS, len(names))
     won, pairs = np.zeros((len(names), len(names))), np.zeros((len(names), len(names)))
     for repeat in range(REPEATS):
-        fold_of = [two_sample._folds(side, folds, config.seed + repeat) for side in groups]
+        fold_of = [two_sample.fold_of_each(side, folds, config.seed + repeat) for side in groups]
         for fold in range(folds):
             tested = [side == fold for side in fold_of]
-            classifier = two_sample._fitted(
+            classifier = two_sample.fitted(
                 *(list(compress(side, ~of)) for side, of in zip(texts, tested, strict=True))
             )
             low, high = (

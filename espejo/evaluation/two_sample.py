@@ -50,7 +50,7 @@ def told_apart(
         return {"n": fewer, "interval": "too few"}
     scores = [np.empty((REPEATS, len(side))) for side in groups]
     fold_of = [
-        np.stack([_folds(side, folds, config.seed + repeat) for repeat in range(REPEATS)])
+        np.stack([fold_of_each(side, folds, config.seed + repeat) for repeat in range(REPEATS)])
         for side in groups
     ]
     for repeat in range(REPEATS):
@@ -60,7 +60,7 @@ def told_apart(
                 [list(compress(side, chosen)) for side, chosen in zip(texts, places, strict=True)]
                 for places in ([~side for side in inside], inside)
             )
-            classifier = _fitted(*train)
+            classifier = fitted(*train)
             for side, places, tested in zip(scores, inside, test, strict=True):
                 side[repeat, places] = classifier.decision_function(tested)
     return intervals.cross_validated_auc(
@@ -68,7 +68,7 @@ def told_apart(
     )
 
 
-def _folds(groups: np.ndarray, folds: int, seed: int) -> np.ndarray:
+def fold_of_each(groups: np.ndarray, folds: int, seed: int) -> np.ndarray:
     """The fold [n] of each reply, whose session is in `groups` [n]."""
     fold_of = np.empty(len(groups), dtype=int)
     splits = GroupKFold(folds, shuffle=True, random_state=seed).split(groups, groups=groups)
@@ -86,7 +86,7 @@ def giveaways(real: Sequence[Sequence[str]], generated: Sequence[Sequence[str]])
     real_texts, generated_texts = _joined(real), _joined(generated)
     if not any(real_texts) and not any(generated_texts):
         return pd.DataFrame([], columns=tables.GIVEAWAYS.names)
-    vectorizer, regression = (step for _, step in _fitted(real_texts, generated_texts).steps)
+    vectorizer, regression = (step for _, step in fitted(real_texts, generated_texts).steps)
     means = [vectorizer.transform(texts).mean(axis=0) for texts in (generated_texts, real_texts)]
     weights = regression.coef_[0] * np.asarray(means[0] - means[1]).ravel()
     ngrams = vectorizer.get_feature_names_out()
@@ -109,7 +109,8 @@ def _joined(replies: Sequence[Sequence[str]]) -> list[str]:
     return [" ".join(" ".join(messages).split()) for messages in replies]
 
 
-def _fitted(real: Sequence[str], generated: Sequence[str]) -> Pipeline:
+def fitted(real: Sequence[str], generated: Sequence[str]) -> Pipeline:
+    """The classifier that tells `generated` texts (1) from `real` ones (0)."""
     classifier = make_pipeline(
         TfidfVectorizer(analyzer="char_wb", ngram_range=(1, 4), lowercase=False, sublinear_tf=True),
         # A small tolerance, so that it converges: with the default one, a score of 0.034 was 0.030.
