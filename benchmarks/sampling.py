@@ -54,7 +54,7 @@ class Setting(NamedTuple):
     examples: int = 0
 
 
-# The first is what conf/model/smollm2.yaml sets, and set for Gemma 3 as well.
+# The first is what both bundled models had until the others were tried.
 SETTINGS = (
     Setting(0.7, 40, 1.0, 1.1),
     Setting(0.7, 0, 0.95, 1.0),

@@ -183,7 +183,7 @@ def test_commands_of_the_chat(model, project):
     assert "Nothing was said yet." in out
     assert out.count("base › ") == 1  # below the first reply, by --base
     assert out.count("bot › ") >= 2
-    assert "temperature 0.2 · top_k 40" in out
+    assert "temperature 0.2 · top_k 0 · top_p 0.95" in out
     assert "top_k cannot be 'x': it has to be a valid integer." in out
     assert "nada is no setting of replies" in out
     assert "/save [FILE]  write this conversation" in out
