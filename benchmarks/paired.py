@@ -8,12 +8,14 @@ in each. Its degrees of freedom are Satterthwaite's (1946).
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from scipy import stats
 
+Name = TypeVar("Name", bound=Hashable)
 Sums = Mapping[str, float]  # session -> a sum over its replies
 
 
@@ -55,18 +57,45 @@ def training_variance(groups: Sequence[Sequence[float]]) -> tuple[float, int]:
     return squares / freedom, freedom
 
 
+def unstable(groups: Mapping[Name, Sequence[float]], error: float = 0.05) -> set[Name]:
+    """The settings whose trainings vary surely more than those of the others.
+
+    `groups` holds the figures of each setting, one a seed. The largest variance is compared with
+    the pooled others by an F test, at `error` divided by their number, and left out while it is
+    too large ('t Lam 2010: Cochran's test for groups of any size). Such a setting must not widen
+    the intervals of all others.
+    """
+    several = {name: np.asarray(group) for name, group in groups.items() if len(group) > 1}
+    outliers: set[Name] = set()
+    while len(several) > 2:
+        variances = {name: float(group.var(ddof=1)) for name, group in several.items()}
+        largest = max(variances, key=lambda name: variances[name])
+        others = [group.tolist() for name, group in several.items() if name != largest]
+        pooled, freedom = training_variance(others)
+        if not pooled:
+            break
+        ratio = variances[largest] / pooled
+        if stats.f.sf(ratio, len(several[largest]) - 1, freedom) >= error / len(several):
+            break
+        outliers.add(largest)
+        del several[largest]
+    return outliers
+
+
 def effect(
     changed: Sequence[Sums],
     default: Sequence[Sums],
     chars: Sums,
     training: tuple[float, int],
     confidence: float,
+    unstable_training: tuple[float, int] | None = None,
 ) -> Effect:
     """The mean difference in bits per character, changed - default, with its interval.
 
     `changed` and `default` hold the nats of each session, one mapping a seed; `chars` are the
     characters of each session. `training` is what `training_variance` gives for the bits per
-    character of one training. `confidence` is that of this one interval: of m that are to hold
+    character of one training; `unstable_training` the same for trainings of a changed setting that
+    is `unstable`. `confidence` is that of this one interval: of m that are to hold
     together, 1 - (1 - 0.95) / m (Bonferroni).
     """
     sessions = sorted(chars)
@@ -79,10 +108,15 @@ def effect(
     value = float(nats.sum() / size.sum())
     n = len(sessions)
     by_session = float(((nats - value * size) ** 2).sum() * n / (n - 1) / size.sum() ** 2)
-    by_training = training[0] * (1 / len(changed) + 1 / len(default))
-    variance = by_session + by_training
+    parts = [(by_session, n - 1)]
+    if unstable_training is None:
+        parts.append((training[0] * (1 / len(changed) + 1 / len(default)), training[1]))
+    else:
+        parts.append((unstable_training[0] / len(changed), unstable_training[1]))
+        parts.append((training[0] / len(default), training[1]))
+    variance = sum(part for part, _ in parts)
     if not variance:  # exactly the same model
         return Effect(value, value, value, len(changed), n)
-    freedom = variance**2 / (by_session**2 / (n - 1) + by_training**2 / training[1])
+    freedom = variance**2 / sum(part**2 / of_part for part, of_part in parts)
     half = float(stats.t.ppf((1 + confidence) / 2, freedom)) * math.sqrt(variance)
     return Effect(value, value - half, value + half, len(changed), n)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from benchmarks.paired import Effect, bits, effect, training_variance
+from benchmarks.paired import Effect, bits, effect, training_variance, unstable
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNS = ROOT / "docs" / "results" / "ablations.jsonl"
@@ -170,19 +170,31 @@ class Record:
         tried = {(row["chats"], row["model"]) for row in self.lines if row["change"] == change}
         return sorted(pair for pair in tried if self.of(*pair, *DEFAULTS))
 
-    def training(self, chats: str, name: str = "tuned") -> tuple[float, int]:
-        """How much trainings on `chats` vary by the seed alone, all settings pooled."""
+    def trainings(self, chats: str) -> dict[tuple[str, str], list[float]]:
+        """The bits of the trainings on `chats` by model and change, one a seed."""
 
         def key(line: Mapping) -> tuple[str, str]:
             return line["model"], line["change"]
 
-        lines = [row for row in self.lines if row["chats"] == chats and name in row["own_nats"]]
-        return training_variance(
-            [
-                [bits(line["own_nats"][name], line["own_chars"]) for line in group]
-                for _, group in groupby(sorted(lines, key=key), key)
-            ]
-        )
+        lines = sorted((row for row in self.lines if row["chats"] == chats), key=key)
+        return {
+            name: [bits(line["own_nats"]["tuned"], line["own_chars"]) for line in group]
+            for name, group in groupby(lines, key)
+        }
+
+    def training(self, chats: str) -> tuple[float, int]:
+        """How much trainings on `chats` vary by the seed alone, all settings but `unstable`."""
+        groups = self.trainings(chats)
+        outliers = unstable(groups)
+        return training_variance([of for name, of in groups.items() if name not in outliers])
+
+    def unstable(self) -> dict[str, list[str]]:
+        """Change -> the chats on which its trainings vary more than all others."""
+        chats_of: dict[str, list[str]] = {}
+        for chats in sorted({line["chats"] for line in self.lines}):
+            for _, change in sorted(unstable(self.trainings(chats))):
+                chats_of.setdefault(change, []).append(chats)
+        return chats_of
 
     def comparisons(self) -> int:
         """How many differences the page shows: so many intervals hold together."""
@@ -191,12 +203,15 @@ class Record:
 
     def effect(self, change: str, chats: str, model: str) -> Effect:
         """What a `change` does to the bits per character of the replies' own characters."""
+        groups = self.trainings(chats)
+        own = (model, change) in unstable(groups)
         return effect(
             [line["own_nats"]["tuned"] for line in self.of(chats, model, change)],
             [line["own_nats"]["tuned"] for line in self.of(chats, model, *DEFAULTS)],
             self.of(chats, model, *DEFAULTS)[0]["own_chars"],
             self.training(chats),
             1 - (1 - CONFIDENCE) / self.comparisons(),
+            training_variance([groups[model, change]]) if own else None,
         )
 
     def seconds(self, change: str, chats: str, model: str) -> float:
@@ -428,10 +443,16 @@ def ablations_runs() -> str:
     hours = sum(line["processor_seconds"] for line in record.lines) / 3600
     processors = " and ".join(sorted({line["processor"] for line in record.lines}))
     heads = ("chats", "replies learnt", "sessions scored", "spread between trainings, bits")
+    apart = "".join(
+        f" Trainings with *{change}* differ on {' and '.join(chats)} by more than all others do: "
+        "their spread counts for them alone."
+        for change, chats in record.unstable().items()
+    )
     return (
         f"{len(record.lines)} trainings, {hours:.1f} hours of processor time for training alone, "
         f"on {processors}. The {record.comparisons()} differences below hold together: each has an "
-        f"interval of {1 - (1 - CONFIDENCE) / record.comparisons():.2%}.\n\n{table(heads, rows)}"
+        f"interval of {1 - (1 - CONFIDENCE) / record.comparisons():.2%}.{apart}\n\n"
+        f"{table(heads, rows)}"
     )
 
 

@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from benchmarks import ablations as benchmark
 from benchmarks import paired
@@ -26,6 +27,19 @@ def test_trainings_vary_around_the_mean_of_their_own_setting():
     assert paired.training_variance([(1, 3), (10, 10, 13), (7,)]) == (8 / 3, 3)
 
 
+@pytest.mark.parametrize(("last", "outliers"), [(5.0, {"c"}), (4.0, set())])
+def test_a_setting_whose_trainings_vary_far_more_counts_for_itself(last, outliers):
+    # Variances 0.02, 0.02, and 2 or 0.5: F of 100 or 25 with 1 and 2 degrees of freedom, which is
+    # the square of t = 10 or 5 with two: by the tables, chances of 0.0099 and 0.038. The limit is
+    # 0.05 / 3.
+    groups = {"a": (1.0, 1.2), "b": (2.0, 2.2), "c": (3.0, last), "once": (9.0,)}
+    assert paired.unstable(groups) == outliers
+
+
+def test_settings_that_are_alike_to_the_digit_are_no_reason_to_divide():
+    assert paired.unstable({"a": (1.0, 1.0), "b": (2.0, 2.0), "c": (3.0, 4.0)}) == set()
+
+
 def test_trainings_without_a_second_seed_have_no_spread():
     with pytest.raises(ValueError, match="two seeds"):
         paired.training_variance([(1.0,), (2.0,)])
@@ -44,6 +58,17 @@ def test_an_effect_by_hand():
     assert effect.value == pytest.approx(0.3)
     assert (effect.low, effect.high) == pytest.approx((0.3 - half, 0.3 + half), rel=1e-5)
     assert (effect.seeds, effect.sessions) == (1, 2)
+
+
+def test_an_unstable_setting_has_its_own_part():
+    # The sessions as above, 0.01; the change's one training 0.03, the default's one 0.005.
+    chars = {"a": 10.0, "b": 10.0}
+    default, changed = [{"a": 5 * BIT, "b": 7 * BIT}], [{"a": 7 * BIT, "b": 11 * BIT}]
+    effect = paired.effect(changed, default, chars, (0.005, 1), 0.95, (0.03, 1))
+    freedom = 0.045**2 / (0.01**2 + 0.03**2 + 0.005**2)
+    assert effect.value == pytest.approx(0.3)
+    half = stats.t.ppf(0.975, freedom) * math.sqrt(0.045)
+    assert (effect.low, effect.high) == pytest.approx((0.3 - half, 0.3 + half))
 
 
 def test_more_seeds_make_the_training_s_part_smaller():
