@@ -13,13 +13,14 @@ to its language is left out. espejo itself does not need Babel.
 
 import json
 from pathlib import Path
+from typing import Any
 
 CALENDAR_JSON = Path(__file__).resolve().parent.parent / "espejo" / "whatsapp" / "calendar.json"
 _WIDTHS = ("abbreviated", "wide")
 HALVES = [[0, 12], [12, 24]]
 
 
-def months(locale) -> list[list[str]]:  # noqa: ANN001  Babel is not installed where types are checked
+def months(locale: Any) -> list[list[str]]:  # noqa: ANN401  no Babel where types are checked
     """Return the forms of the names of the twelve months; [] if a month has none."""
     forms_of_months = []
     for number in range(1, 13):
@@ -32,7 +33,7 @@ def months(locale) -> list[list[str]]:  # noqa: ANN001  Babel is not installed w
     return forms_of_months if all(forms_of_months) else []
 
 
-def hours(locale) -> list[list]:  # noqa: ANN001
+def hours(locale: Any) -> list[list]:  # noqa: ANN401
     """Return the words for parts of the day: [word, first hour, end]. AM is from 0 to 12."""
     rules = locale._data.get("day_period_rules", {})  # Babel has no public method for the hours
     hours_of_part = {"am": (0, 12), "pm": (12, 24)}

@@ -14,6 +14,7 @@ with a sentence that contains these words.
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -39,7 +40,7 @@ def files_of(case: Path) -> list[Path]:
     return sorted(export.iterdir()) if export.is_dir() else [export]
 
 
-def expected_of(case: Path) -> list[dict] | dict[str, str]:
+def expected_of(case: Path) -> list[dict[str, Any]] | dict[str, str]:
     """Return the expected rows, or {"error": words} if the export must be refused."""
     return json.loads((case / "expected.json").read_text("utf-8"))
 
@@ -47,7 +48,7 @@ def expected_of(case: Path) -> list[dict] | dict[str, str]:
 def first_difference(case: Path) -> str | None:
     """Describe the first row of a case that is read wrongly; None if all are right."""
     expected = expected_of(case)
-    refusal = expected["error"] if isinstance(expected, dict) else None
+    refusal, right = (expected["error"], []) if isinstance(expected, dict) else (None, expected)
     try:
         table = whatsapp.read(export_of(case))
     except whatsapp.ExportError as error:
@@ -56,7 +57,7 @@ def first_difference(case: Path) -> str | None:
         return f"read {len(table)} rows, expected a sentence with {refusal!r}"
     table = _in_order_of_chats(table.astype({"author": object}).where(table.notna(), None))
     labels = set()
-    for row, right_row in zip(table.itertuples(), expected, strict=False):
+    for row, right_row in zip(table.itertuples(), right, strict=False):
         texts = [right_row["text"], *right_row.get("text_alts", [])]
         time = None if right_row["timestamp"] is None else pd.Timestamp(right_row["timestamp"])
         is_right = (
@@ -69,8 +70,8 @@ def first_difference(case: Path) -> str | None:
         if not is_right:
             return f"row {row.Index}: read {tuple(row)[3:]}, expected {tuple(right_row.values())}"
         labels.add((row.chat, right_row.get("chat", row.chat)))
-    if len(table) != len(expected):
-        return f"read {len(table)} rows, expected {len(expected)}"
+    if len(table) != len(right):
+        return f"read {len(table)} rows, expected {len(right)}"
     if not len(labels) == len(dict(labels)) == len({label for _, label in labels}):
         return f"chats read as {sorted(map(str, labels))}"
     return None

@@ -78,7 +78,9 @@ def bare(engine: LocalEngine, prompt: str) -> tuple[float, float, float]:
 
         def generate() -> None:
             with engine.pair.tuned() as model:
-                model.generate(**inputs, generation_config=config, streamer=streamer)
+                model.generate(  # type: ignore[operator]  # each architecture mixes it in
+                    **inputs, generation_config=config, streamer=streamer
+                )
 
         thread = threading.Thread(target=generate)
         thread.start()

@@ -23,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -52,8 +52,12 @@ def tokens(rows: Sequence[Encoded]) -> int:
     return sum(len(row["input_ids"]) for row in rows)
 
 
-def seconds_per_row(rows: int, outputs: int, inputs: int, dtype: torch.dtype, back: bool) -> float:
-    """Seconds for one row of [rows, inputs] · [outputs, inputs]ᵀ, forward and backward."""
+def seconds_per_row(rows: int, shape: Sequence[int], dtype: torch.dtype, back: bool) -> float:
+    """Seconds for one row of [rows, inputs] · [outputs, inputs]ᵀ, there and back.
+
+    `shape` is (outputs, inputs).
+    """
+    outputs, inputs = shape
     weight = torch.randn(outputs, inputs).to(dtype)
     forth = torch.randn(rows, inputs).to(dtype)
     spent, _ = best_of(lambda: (forth @ weight.T)[0, 0].item(), ROUNDS)
@@ -73,11 +77,11 @@ def floor(model: PreTrainedModel, batches: Sequence[Sequence[Encoded]], back: bo
     )
     at_once = round(median(map(tokens, batches)))
     of_token = sum(
-        number * seconds_per_row(at_once, *shape, model.dtype, back)
+        number * seconds_per_row(at_once, shape, model.dtype, back)
         for shape, number in shapes.items()
     )
     scored = round(median(map(labels, batches)))
-    of_label = seconds_per_row(scored, *head.weight.shape, model.dtype, back)
+    of_label = seconds_per_row(scored, head.weight.shape, model.dtype, back)
     rows = [row for batch in batches for row in batch]
     return (tokens(rows) * of_token + labels(rows) * of_label) * torch.get_num_threads()
 
@@ -97,7 +101,7 @@ class Steps(TrainerCallback):
         self.spent.append(time.process_time() - self._began)
 
 
-def measure(overrides: Sequence[str], steps: int) -> dict[str, dict[str, float]]:
+def measure(overrides: Sequence[str], steps: int) -> dict[str, Mapping]:
     """Both kinds of work with the settings `overrides`, and with what was chosen here."""
     params = composed(overrides)
     config = typed(params)

@@ -37,6 +37,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
+from typing import Any, cast
 from unittest import mock
 
 import numpy as np
@@ -55,6 +56,7 @@ from transformers import (
 from benchmarks.training import ROOT, composed, flops
 from espejo.core.errors import UserError
 from espejo.formatting.labels import IGNORED, Encoded, encode
+from espejo.model.config import Precision
 from espejo.model.generation import generation_config, reply_all
 from espejo.model.pair import ModelPair
 from espejo.prediction.losses import per_example, token_losses
@@ -70,7 +72,7 @@ REPLIES = 200
 _COMPOSING = Lock()  # Hydra's state is global: one composition at a time
 NO_COMMIT = "0" * 40  # the revision of a model that was never on the hub
 TURN_END = "<|im_end|>"  # of the tokenizer of tests/helpers/launched.py
-Row = dict[str, object]
+Row = dict[str, Any]
 
 
 class Clock(TrainerCallback):
@@ -159,15 +161,15 @@ def base(params: Mapping, share: float = 1.0) -> PreTrainedModel:
     It may take a `share` of the card.
     """
     model = typed(params).model
-    precision = "float32" if params["train"]["method"] == "full" else None
+    precision: Precision | None = "float32" if params["train"]["method"] == "full" else None
     fresh()
     if ON_GPU and model.source == "bundled":
         fresh(share)
         return loading.load_base(model, precision)
     config = shape(params)
-    kind = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
+    kind = cast(type[PreTrainedModel], MODEL_FOR_CAUSAL_LM_MAPPING[type(config)])
 
-    def load(name: None, revision: str | None = None, **how: object) -> PreTrainedModel:
+    def load(name: None, revision: str | None = None, **how: Any) -> PreTrainedModel:  # noqa: ANN401
         weights = drawn(config, hardware.dtype_of(model.precision))
         fresh(share)  # the memory of the random draw
         return kind.from_pretrained(name, config=config, state_dict=weights, **how)
@@ -215,7 +217,7 @@ def trained(
             untrained,
             TOKENIZER,
             rows,
-            rows[:1] * 4 * size,  # a whole validation batch, which takes memory as well
+            [rows[0]] * 4 * size,  # a whole validation batch, which takes memory as well
             changed(train, epochs=steps, max_steps=steps, evals_per_run=1, log_steps=1),
             Path(scratch),
             precision=params["model"]["precision"],
@@ -330,7 +332,7 @@ def head(kind: str) -> Row:
         "milliseconds": 1e3 * min(spent),
         "peak_gb": peak() - held,
         "loss": value.item(),
-        "gradient": states.grad.float().norm().item(),
+        "gradient": cast(torch.Tensor, states.grad).float().norm().item(),
     }
 
 
@@ -400,14 +402,20 @@ def ran(
     return done.stdout, time.perf_counter() - began
 
 
-FORMAT = ("-m", "stages.format", "data/filtered.parquet", "data/people.parquet")
-FORMAT += ("data/formatted.parquet", "metrics/format.json")
-TRAIN = ("-m", "stages.train", "data/formatted.parquet", "model", "metrics/train.json")
-TRAIN += ("plots/loss.csv", "reports/epochs.md")
-PREDICT = ("-m", "stages.predict", "data/formatted.parquet", "data/filtered.parquet")
-PREDICT += ("data/people.parquet", "data/probes.parquet", "model")
-PREDICT += tuple(f"data/{name}.parquet" for name in ("learnt", "losses", "ranks", "canaries"))
-PREDICT += ("data/replies.parquet",)
+FORMAT = (
+    *("-m", "stages.format", "data/filtered.parquet", "data/people.parquet"),
+    *("data/formatted.parquet", "metrics/format.json"),
+)
+TRAIN = (
+    *("-m", "stages.train", "data/formatted.parquet", "model", "metrics/train.json"),
+    *("plots/loss.csv", "reports/epochs.md"),
+)
+PREDICT = (
+    *("-m", "stages.predict", "data/formatted.parquet", "data/filtered.parquet"),
+    *("data/people.parquet", "data/probes.parquet", "model"),
+    *(f"data/{name}.parquet" for name in ("learnt", "losses", "ranks", "canaries")),
+    "data/replies.parquet",
+)
 EVALUATE = ("-m", "stages.evaluate", "data", "metrics/eval.json", "plots")
 SCORE = "from benchmarks.gpu import bits; print(bits('model', 'data/formatted.parquet'))"
 
@@ -525,8 +533,10 @@ class Check:
     together: bool = False  # starts processes of its own, and its timing is not critical
 
 
-MODELS = ("phi3", "llama2", "smollm3", "llama3", "mistral", "gemma3", "qwen3", "smollm2")
-MODELS += ("deepseek-qwen", "smollm2-qlora", "smollm2-clm", "gpt2-spanish")
+MODELS = (
+    *("phi3", "llama2", "smollm3", "llama3", "mistral", "gemma3", "qwen3", "smollm2"),
+    *("deepseek-qwen", "smollm2-qlora", "smollm2-clm", "gpt2-spanish"),
+)
 CHECKS = {
     "pipeline": Check(pipeline, ("smollm2", "gemma3", "phi3"), 240, together=True),
     "memory": Check(memory, MODELS, 420),

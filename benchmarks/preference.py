@@ -151,8 +151,8 @@ def measure(params: Mapping, data: Data, variant: str, seed: int, work: Path, sh
         trained = preference.train(texts, prompter, *arguments, precision=config.model.precision)
     seconds = time.process_time() - began
     shared.mkdir(parents=True, exist_ok=True)
-    for file in checkpoints.glob("*.*"):
-        shutil.copy(file, shared)
+    for kept in checkpoints.glob("*.*"):
+        shutil.copy(kept, shared)
     learner = cast(PeftModel, trained.model).eval()
     model = cast(PreTrainedModel, learner)
 
@@ -237,7 +237,7 @@ def summary(data: Data, place: Path, seeds: Sequence[int], config: EvaluateConfi
     scores = style.author_score(data.turns, data.author, sources, config)
     own = data.turns[data.turns["author"].eq(data.author) & data.turns["split"].eq("train")]
     base = first.losses[first.losses["model"].eq("base")]
-    result = {}
+    result: dict[str, dict] = {}
     for name, run in runs.items():
         replies, tuned = run.replies, run.losses[run.losses["model"].eq("tuned")]
         held_out = tuned[tuned["split"].eq("validation")].reset_index(drop=True)

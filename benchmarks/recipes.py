@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -113,22 +114,20 @@ class Clock(TrainerCallback):
         self.seconds = 0.0
         self.curve: dict[float, float] = {}
 
-    def on_train_begin(self, *_: object, model: PreTrainedModel, **__: object) -> None:
+    def on_train_begin(self, *_: object, **around: Any) -> None:  # noqa: ANN401
         """Look before anything is learnt."""
-        self._note(model)
+        self._note(around["model"])
 
     def on_step_begin(self, *_: object, **__: object) -> None:
         """Start the clock."""
         self._began = self._now()
 
-    def on_step_end(
-        self, _: object, state: TrainerState, *__: object, model: PreTrainedModel, **___: object
-    ) -> None:
+    def on_step_end(self, args: object, state: TrainerState, *_: object, **around: Any) -> None:  # noqa: ANN401
         """Stop the clock, and look where a look is due."""
         self.seconds += self._now() - self._began
         due = {round(state.max_steps * look / self._looks) for look in range(1, self._looks + 1)}
         if state.global_step in due:
-            self._note(model)
+            self._note(around["model"])
 
     def _note(self, model: PreTrainedModel) -> None:
         model.eval()
@@ -152,9 +151,9 @@ class Padded(TrainerCallback):
     def __init__(self) -> None:
         self.tokens = 0
 
-    def on_train_begin(self, *_: object, model: PreTrainedModel, **__: object) -> None:
+    def on_train_begin(self, *_: object, **around: Any) -> None:  # noqa: ANN401
         """Listen to what goes into the model."""
-        model.get_input_embeddings().register_forward_hook(self._count)
+        around["model"].get_input_embeddings().register_forward_hook(self._count)
 
     def _count(self, _: torch.nn.Module, inputs: tuple[torch.Tensor], __: torch.Tensor) -> None:
         self.tokens += inputs[0].numel() if torch.is_grad_enabled() else 0
@@ -163,8 +162,8 @@ class Padded(TrainerCallback):
 def peak_memory() -> int:
     """Peak memory of this process, in bytes."""
     try:  # getrusage would include the parent's memory from before the fork
-        match = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text("utf-8"))
-        return int(match[1]) * 1024
+        status = Path("/proc/self/status").read_text("utf-8")
+        return int(re.findall(r"VmHWM:\s+(\d+)", status)[0]) * 1024
     except OSError:
         used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return used if sys.platform == "darwin" else used * 1024

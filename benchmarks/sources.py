@@ -95,8 +95,14 @@ def _read(path: Path) -> int:
 
 def _group(path: Path) -> int:
     config = GroupConfig(
-        **{"turn_gap": "1h", "session_gap": "3h", "history": 6, "validation": 0.1, "test": 0.1},
-        **{"min_replies": 1, "near_duplicates": 0.7, "seed": 7},
+        turn_gap="1h",
+        session_gap="3h",
+        history=6,
+        validation=0.1,
+        test=0.1,
+        min_replies=1,
+        near_duplicates=0.7,
+        seed=7,
     )
     grouped = turns(sources.read(path), config.turn_gap, config.session_gap)
     with_splits = splits.split(grouped.drop(columns="withheld"), frozenset({"B"}), config)

@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
@@ -66,8 +67,8 @@ def resolved(python: str, platforms: Sequence[str], pins: Sequence[str]) -> list
 def missing(packages: Sequence[Mapping], python: str, system: Mapping[str, str]) -> Iterator[str]:
     """The requirements that the lock does not satisfy there, in words."""
     versions = {canonicalize_name(entry["name"]): entry["version"] for entry in packages}
-    there = {
-        **default_environment(),
+    there: dict[str, str] = {
+        **cast(dict[str, str], default_environment()),
         **system,
         "python_version": python,
         "python_full_version": f"{python}.0",

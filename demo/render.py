@@ -47,10 +47,11 @@ def play(screenplay: str, cast: dict[str, str], clock: random.Random) -> Iterato
                 now += timedelta(minutes=int(line[1:]))
             elif line.startswith("* "):
                 spoken = Line(now, None, text[2:])
+            elif message := MESSAGE.fullmatch(text):
+                spoken = Line(now, cast[message[1]], message[2])
             else:
-                speaker, words = MESSAGE.fullmatch(text).groups()
-                spoken = Line(now, cast[speaker], words)
-        except (ValueError, KeyError, AttributeError) as error:
+                raise ValueError("neither a time, nor a notice, nor a message")
+        except (ValueError, KeyError) as error:
             raise ValueError(f"line {number} is no line of a screenplay: {line!r}") from error
         if spoken:
             yield spoken

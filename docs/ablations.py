@@ -377,9 +377,12 @@ def ablations_models() -> str:
             )
             difference = ""
             if lines is not first:
-                nats = ([line["own_nats"]["tuned"] for line in each] for each in (lines, first))
+                nats, reference = (
+                    [line["own_nats"]["tuned"] for line in each] for each in (lines, first)
+                )
                 confidence = 1 - (1 - CONFIDENCE) / compared
-                difference = _signed(effect(*nats, chars, record.training(chats), confidence))
+                spread = record.training(chats)
+                difference = _signed(effect(nats, reference, chars, spread, confidence))
             rows.append(
                 (
                     *(chats, MODELS[model]),

@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import networkx as nx
 import yaml
@@ -21,6 +22,7 @@ from benchmarks.scale import growth
 from docs import ablations, better_mirror, memory_audit, preference_table
 from espejo.evaluation import repeated as repeats
 from espejo.report import trainings
+from espejo.report.blocks import Text
 from espejo.report.wording import Wording
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -101,7 +103,7 @@ def answers(language: str) -> str:
         "en": ("question", "measure", "tuned model", "to compare with"),
         "es": ("pregunta", "medida", "modelo entrenado", "para comparar"),
     }
-    words = {
+    words: dict[str, Any] = {
         "en": {
             "sound": ("Does it sound like you?", "author score, 0 to 1"),
             "answer": ("Does it answer what was said?", "MRR of the true reply, 0 to 1"),
@@ -467,7 +469,7 @@ def training() -> str:
 def card_memory() -> str:
     """Each preset's training on a graphics card, from the recorded runs of `benchmarks.gpu`."""
     run = json.loads((ROOT / "docs" / "results" / "gpu.json").read_text("utf-8"))
-    head = (
+    head: tuple[str, ...] = (
         "model",
         "tokens of a text",
         "estimate, GB",
@@ -629,8 +631,8 @@ def repeated() -> str:
         for name in ("eval", "train")
     )
     sections = trainings.section(scores, trained, ROOT / "metrics" / repeats.FILE, wording)
-    verdict = sections[0].blocks[-1].text if sections else ""
-    return f"{trainings.table(result, scores, wording)}\n\n{verdict}".rstrip()
+    verdicts = [block.text for each in sections for block in each.blocks if isinstance(block, Text)]
+    return f"{trainings.table(result, scores, wording)}\n\n{''.join(verdicts[-1:])}".rstrip()
 
 
 def two_processors() -> str:
@@ -671,12 +673,9 @@ def peers() -> str:
 
 def peer_costs(run: Mapping) -> str:
     """The table of one run of benchmarks/peers.py."""
-    heads = ("recipe", "lines to write", "epochs, steps", "precision", "processor seconds")
-    heads += (
-        "bits per own character at its end",
-        "ours takes to that",
-        "times less",
-        "peak memory",
+    heads = (
+        *("recipe", "lines to write", "epochs, steps", "precision", "processor seconds"),
+        *("bits per own character at its end", "ours takes to that", "times less", "peak memory"),
     )
     rows = []
     for name, recipe in run["recipes"].items():

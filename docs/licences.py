@@ -64,20 +64,20 @@ def models() -> Iterator[str]:
 def pins() -> dict[str, str]:
     """{package: version} of requirements.lock, and torch of the Makefile."""
     texts = [(ROOT / name).read_text("utf-8") for name in ("requirements.lock", "Makefile")]
-    torch = re.search(r"torch==[\w.]+", texts[1])[0]
+    torch = re.findall(r"torch==[\w.]+", texts[1])[0]
     return dict(PIN.findall(f"{texts[0]}\n{torch}"))
 
 
 def licence(package: str) -> str:
     """What a package says its licence is, as an SPDX expression where it says so."""
-    about = metadata(package)
-    stated = about.get("License-Expression") or about.get("License") or ""
+    about = metadata(package).json
+    stated = str(about.get("license_expression") or about.get("license") or "")
     try:
         return canonicalize_license_expression(stated)
     except InvalidLicenseExpression:
         kinds = [
             text.rpartition(" :: ")[2]
-            for text in about.get_all("Classifier", [])
+            for text in about.get("classifier", [])
             if text.startswith("License ::") and text != "License :: OSI Approved"
         ]
         return "; ".join(kinds) or stated.strip().splitlines()[0]

@@ -62,7 +62,7 @@ def audit_limits() -> str:
 
 def table_of_runs(runs: Mapping[str, Mapping]) -> str:
     """One line a run: `runs` are results of benchmarks/memory_audit.py, by name."""
-    heads = ("run", "set beside `experiment=audit`", "bits per own character")
+    heads: tuple[str, ...] = ("run", "set beside `experiment=audit`", "bits per own character")
     heads += ("AUC, against replies set aside", "AUC, against the test")
     heads += ("… of fewer learnt replies, as in the verdict", "AUC of the base model alone, test")
     heads += (
@@ -162,7 +162,8 @@ def table_of_limits(runs: Mapping[str, Mapping], limit: float) -> str:
     """
     if not runs:
         return NOTHING
-    rows, sides = [], {"below": [], "above": []}
+    rows = []
+    sides: dict[str, list[tuple[float, ...]]] = {"below": [], "above": []}
     for name, run in sorted(runs.items(), key=lambda item: _auc(item[1])["value"]):
         recognized = max(
             run["attacks"][key]["set_aside"]["recognized"]["0.05"].get("value", 0.0)
@@ -180,7 +181,7 @@ def table_of_limits(runs: Mapping[str, Mapping], limit: float) -> str:
                 *map(_measure, copies),
             )
         )
-    heads = ("run", "AUC, against replies set aside", f"limit of {limit}")
+    heads: tuple[str, ...] = ("run", "AUC, against replies set aside", f"limit of {limit}")
     heads += ("recognized by the best attack", "exposure of a code written once", "four times")
     heads += ("eight words copied", "whole replies copied")
     sentences = [

@@ -15,6 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from playwright.sync_api import sync_playwright
 from rich.console import Console
@@ -77,8 +78,11 @@ def chat(page: Path) -> tuple[int, int]:
         return line
 
     lines = iter(TYPED)
-    terminal.Console, builtins.input = lambda **_: console, ask
-    cli.chat(ROOT / "model", SEED)
+    with (
+        mock.patch.object(terminal, "Console", return_value=console),
+        mock.patch.object(builtins, "input", ask),
+    ):
+        cli.chat(ROOT / "model", SEED)
     svg = console.export_svg(title="espejo chat", font_aspect_ratio=0.61)
     size = svg.split('viewBox="0 0 ', 1)[1].split('"', 1)[0]
     width, height = (round(float(number)) for number in size.split())
@@ -132,7 +136,7 @@ def main() -> None:
         screenshot(page, FOLDER / "chat.png", *chat(page))
     web()
     report = ROOT / "reports" / "report.html"
-    language = re.search(r'<html lang="(\w+)"', report.read_text("utf-8"))[1]
+    language = re.findall(r'<html lang="(\w+)"', report.read_text("utf-8"))[0]
     screenshot(report, FOLDER / REPORTS[language], 900, 850)
 
 
