@@ -151,8 +151,8 @@ LEFT += ("dvc_plots/index.html", ".dvc/tmp/exps/printed.txt")
 
 
 def withdrawal():
-    """The commands of docs/privacy.md: remove, repeat the run, collect what the cache still has, drop
-    the experiments, whose tables are gone.
+    """The commands of docs/privacy.md: remove, repeat the run, collect what the cache still has,
+    drop the experiments, whose tables are gone.
     """
     page = (workshop.ROOT / "docs" / "privacy.md").read_text("utf-8")
     line = next(line for line in page.splitlines() if line.startswith("rm -rf"))
