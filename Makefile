@@ -72,11 +72,7 @@ mine: setup  ## prepare your own chats or other data, none of which goes in git:
 forget:  ## remove all that was made from chats (tables, model, reports, numbers, cache, experiments), after a yes; the exports stay
 	@python -m espejo.commands.cli forget $(if $(YES),--yes)
 
-# Two at a time halves the time; the tests of one file run in one process, which share what it prepares. One thread each: with two,
-# those of both wait for each other on two cores (a test of 8 seconds took 44).
-test: export OMP_NUM_THREADS = 1
-test: export OPENBLAS_NUM_THREADS = 1
-test: export LOKY_MAX_CPU_COUNT = 1
+# Two at a time halves the time; the tests of one file run in one process, which share what it prepares.
 test: setup  ## every test that takes under a minute, and how much of each room they reach
 	@pytest -q -m "not slow" -n 2 --dist loadfile --cov --cov-report=
 	@python -m tests.helpers.branches

@@ -84,9 +84,10 @@ def main(data: Path, metrics_json: Path, plots_dir: Path) -> None:
     tables.write(suspects, data / "second_names.parquet", tables.SECOND_NAMES)
     bits = [likelihoods[name]["own_bits_per_character"] for name in ("base", "tuned")]
     base, tuned = (f"{b['value']:.3f}" if "value" in b else "not measured" for b in bits)
+    share = "" if kind == "questions" else f"; to share: {memory['verdict']}"
     print(
         f"evaluate: {tested['replies']} test replies, bits per character of the messages' "
-        f"own characters {base} (base) -> {tuned} (tuned)"
+        f"own characters {base} (base) -> {tuned} (tuned){share}"
     )
 
 

@@ -60,8 +60,7 @@ def sound(
     }
     base, ceiling, floor = relations.values()
     if base in ("few", "missing"):
-        # A number without one to compare it with was measured all the same.
-        verdict = "few" if base == "few" or "value" in score["tuned"] else "unmeasured"
+        verdict = "few" if base == "few" else "unmeasured"
     elif ceiling == "above":
         verdict = "copied"
     elif base != "above":

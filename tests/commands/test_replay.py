@@ -59,8 +59,8 @@ def write(folder, author=AUTHOR, contexts=CONTEXTS, times=True):
         replies.append({**row, "model": "tuned", "messages": generated})
         replies.append({**row, "model": "base", "messages": [f"untrained {session}"]})
     people = pd.DataFrame(
-        [(author, True, "", "0"), (FRIEND, False, "train", "1"), (MOTHER, False, "context", "2")],
-        columns=["name", "is_author", "consent", "mark"],
+        [(author, True, ""), (FRIEND, False, "train"), (MOTHER, False, "context")],
+        columns=["name", "is_author", "consent"],
     )
     for name, rows, schema in (
         ("examples", examples, tables.EXAMPLES),
