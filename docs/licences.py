@@ -8,8 +8,10 @@ A package's licence is what it says itself, in the metadata that was installed w
 import re
 import sys
 from collections.abc import Iterator
+from email.message import Message
 from importlib.metadata import metadata
 from pathlib import Path
+from typing import cast
 
 from hydra import compose, initialize_config_dir
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
@@ -70,14 +72,14 @@ def pins() -> dict[str, str]:
 
 def licence(package: str) -> str:
     """What a package says its licence is, as an SPDX expression where it says so."""
-    about = metadata(package).json
-    stated = str(about.get("license_expression") or about.get("license") or "")
+    about = cast(Message, metadata(package))
+    stated = about.get("License-Expression") or about.get("License") or ""
     try:
         return canonicalize_license_expression(stated)
     except InvalidLicenseExpression:
         kinds = [
             text.rpartition(" :: ")[2]
-            for text in about.get("classifier", [])
+            for text in about.get_all("Classifier", [])
             if text.startswith("License ::") and text != "License :: OSI Approved"
         ]
         return "; ".join(kinds) or stated.strip().splitlines()[0]
