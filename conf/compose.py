@@ -14,9 +14,15 @@ import sys
 import tempfile
 from pathlib import Path
 
-import yaml
-from dvc.utils.hydra import compose_and_dump
-from hydra.errors import HydraException, MissingConfigException
+try:
+    import yaml
+    from dvc.utils.hydra import compose_and_dump
+    from hydra.errors import HydraException, MissingConfigException
+except ModuleNotFoundError as error:
+    sys.exit(
+        f"This Python has no {error.name}: `source .venv/bin/activate`, and then the same command "
+        "(.venv is made by `make setup`)."
+    )
 
 ROOT = Path(__file__).resolve().parent.parent
 

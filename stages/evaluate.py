@@ -26,6 +26,8 @@ from espejo.evaluation import (
     two_sample,
 )
 from espejo.evaluation.config import EvaluateConfig
+from espejo.prediction.candidates import rankable
+from espejo.prediction.config import PredictConfig
 
 
 def main(data: Path, metrics_json: Path, plots_dir: Path) -> None:
@@ -74,7 +76,8 @@ def main(data: Path, metrics_json: Path, plots_dir: Path) -> None:
         scores["correctness"] = correctness.evaluate(rows, config)
         scores["outside"] = correctness.outcomes(probes, correctness.domain(train["reply"]))
     held = {name: int(examples["split"].eq(name).sum()) for name in ("test", "validation")}
-    scores["power"] = power.needs(scores, {**held, "train": len(learnt)}, config)
+    held |= {"train": len(learnt), "ranked": len(rankable(examples, params(PredictConfig))[1])}
+    scores["power"] = power.needs(scores, held, config)
     metrics.write(scores, metrics_json)
 
     tables.write_csv(likelihood.sliced(losses, examples), plots_dir / "likelihood.csv")
@@ -84,10 +87,9 @@ def main(data: Path, metrics_json: Path, plots_dir: Path) -> None:
     tables.write(suspects, data / "second_names.parquet", tables.SECOND_NAMES)
     bits = [likelihoods[name]["own_bits_per_character"] for name in ("base", "tuned")]
     base, tuned = (f"{b['value']:.3f}" if "value" in b else "not measured" for b in bits)
-    share = "" if kind == "questions" else f"; to share: {memory['verdict']}"
     print(
         f"evaluate: {tested['replies']} test replies, bits per character of the messages' "
-        f"own characters {base} (base) -> {tuned} (tuned){share}"
+        f"own characters {base} (base) -> {tuned} (tuned)"
     )
 
 

@@ -21,9 +21,10 @@ def main(raw: Path, messages: Path, probes: Path, metrics_json: Path) -> None:
     if data.kind == "chats":
         table = consents.apply_consents(raw, folder.messages, folder.bots)
         writers = consents.count_people(raw, folder.messages, folder.bots)
+        absent = consents.absent_in_words(raw, folder.messages)
     else:
         table = consents.name_speakers(folder.messages, data.kind)
-        writers = table["author"].nunique()
+        writers, absent = table["author"].nunique(), ""
 
     tables.write(table.drop(columns="origin"), messages, tables.MESSAGES)
     tables.write(folder.probes, probes, tables.PROBES)
@@ -46,6 +47,7 @@ def main(raw: Path, messages: Path, probes: Path, metrics_json: Path) -> None:
     print(
         f"parse: {len(table)} messages by {writers} people in {folder.files} files"
         + consents.withheld_in_words(table)
+        + absent
     )
 
 

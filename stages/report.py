@@ -38,6 +38,7 @@ def main(data: Path, metrics_dir: Path, plots_dir: Path, reports_dir: Path) -> N
     examples = tables.read(data / "examples.parquet", tables.EXAMPLES)
     giveaways = tables.read(data / "giveaways.parquet", tables.GIVEAWAYS)
     second_names = tables.read(data / "second_names.parquet", tables.SECOND_NAMES)
+    words = tables.read(data / "words.parquet", tables.WORDS)
     answered = questions.answered_examples(replies, examples)
     # With a small test some questions of validation are answered too, and may be quoted.
     quoted = answered["split"].eq("test") | (kind == "questions")
@@ -62,7 +63,6 @@ def main(data: Path, metrics_dir: Path, plots_dir: Path, reports_dir: Path) -> N
     }
     for name, figure in figures.items():
         save(figure, plots_dir / f"{name}.png")
-    words = tables.read(data / "words.parquet", tables.WORDS)
     wordcloud(words, reports_dir / "wordcloud.png")
 
     lead = wording.text(

@@ -97,6 +97,9 @@ PEOPLE = pa.schema(
         _column("name", pa.string()),  # as in table CLEAN
         _column("is_author", pa.bool_()),  # true for one person: the one to imitate
         _column("consent", pa.string()),  # train, context; "" for the author
+        # The salted hash of the name in people.yaml, by which the export knows who has since taken
+        # something back; "" for words of nobody who is in the file.
+        _column("mark", pa.string()),
     ]
 )
 TURNS = pa.schema(

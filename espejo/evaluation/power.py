@@ -25,7 +25,8 @@ _MOST_REPLIES = 10**7  # nobody has more
 def needs(scores: Mapping, held_out: Mapping[str, int], config: EvaluateConfig) -> dict[str, dict]:
     """For each measure of `scores` (metrics/eval.json) how many replies it has and would take.
 
-    `held_out` are the numbers of replies in each split: test, validation and train (learnt ones).
+    `held_out` are the numbers of replies in each split: test, validation and train (learnt ones),
+    and of the test replies that can be `ranked` among others.
     A row has the `half_width` of the interval and the `useful` one, how many replies were `used`
     and are `needed`, in how many `sessions` (not of shares, which are over answers), how many the
     data have (`available`), and how many of them each of the `choices` of conf/evaluate/ uses. A
@@ -37,7 +38,7 @@ def needs(scores: Mapping, held_out: Mapping[str, int], config: EvaluateConfig) 
         generated = {ALL: generated["thorough"]}
     tested = dict.fromkeys(CHOICES, held_out["test"])
     gain, ranks = scores["gain"][BITS], scores["relevance"]
-    mrr, ranked = ranks["tuned"]["mrr"], _of_choices("ranked_contexts", held_out["test"])
+    mrr, ranked = ranks["tuned"]["mrr"], _of_choices("ranked_contexts", held_out["ranked"])
     rows = {
         "gain": (gain, useful.bits_per_character, held_out["test"], tested, gain["n"]),
         "mrr": (mrr, useful.mrr, ranks["contexts"], ranked, mrr["n"]),

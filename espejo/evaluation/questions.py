@@ -21,7 +21,13 @@ _REFUSAL = re.compile(
     r"|\bni en pedo\b|\bi (?:can(?:no|')?t|won'?t|will not)\b|\bsorry\b|\bperdón\b|\blo siento\b",
     re.IGNORECASE,
 )
-_TAG = re.compile(r"\[(?:OTRO|YO|author|/?INST)\]|<\|?[a-z_]+\|?>|###|<<SYS>>", re.IGNORECASE)
+# Whole tags, and pieces of them: a model that spells a tag out in tokens misspells it now and then,
+# as in </|msg_sep|>.
+_TAG = re.compile(
+    r"\[(?:OTRO|YO|author|/?INST)\]|<[/|]*[a-z_]+[/|]*>|</?\|[a-z]|\|[a-z_]{3,}\||###|<<SYS>>"
+    r"|(?:msg_sep|(?:start|end)_of_turn|im_(?:start|end)|eot_id|(?:start|end)_header_id|endoftext)",
+    re.IGNORECASE,
+)
 
 
 def messages_of(replies: pd.DataFrame, model: str, ids: Iterable[str]) -> list[list[str]]:
@@ -160,10 +166,13 @@ def evaluate_memorization(
 
 
 def count_out_of_scope(replies: pd.DataFrame) -> dict[str, dict]:
-    """Counts of what the base and tuned model replied, for each kind of out-of-scope prompt."""
-    out_of_scope = replies[~replies["kind"].isin(("held_out", "prompt"))]
+    """Counts of what each model replied, for each kind of out-of-scope prompt.
+
+    Those of the replies to held-out contexts stand beside them, as kind `held_out`, to compare.
+    """
     table: dict[str, dict] = {}
-    for (kind, name), rows in out_of_scope.groupby(["kind", "model"], sort=False):
+    counted = replies[replies["kind"].ne("prompt")]
+    for (kind, name), rows in counted.groupby(["kind", "model"], sort=False):
         texts = [" ".join(messages) for messages in rows["messages"]]
         table.setdefault(kind, {})[name] = {
             "replies": len(texts),

@@ -6,15 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 import yaml
 
-from espejo.core import files, metrics, names, tables
+from espejo.core import files, metrics, tables
 from espejo.core.errors import UserError, not_made_yet
-from espejo.core.stage import params
 from espejo.export import model_card
 from espejo.model import manifest as manifests
 from espejo.privacy import people
-from espejo.privacy.cleaning import CleanConfig
 from espejo.report import verdicts
 
 NONE, TRIAL, AUDIT = "none", "trial", "audit"  # of `measured`, beside those in metrics/eval.json
@@ -113,7 +112,7 @@ def _hashes() -> dict[tuple[str, str], dict[str, str]]:
         (stage, part): {
             entry["path"]: entry.get("md5", "") for entry in stages.get(stage, {}).get(part, ())
         }
-        for stage in ("train", "predict", "evaluate")
+        for stage in ("format", "train", "predict", "evaluate")
         for part in ("deps", "outs")
     }
 
@@ -147,32 +146,52 @@ def check_consents(model: Path, manifest: Mapping) -> None:
             f"{model}/ learnt other texts than those in {_FORMATTED}, so it is not known what the "
             "people in them allow: run `dvc repro`, or `dvc exp apply` the experiment it is of."
         )
-    trained = tables.read(_PEOPLE, tables.PEOPLE)
-    others = trained[~trained["is_author"]].set_index("name")["consent"].to_dict()
     folder = Path(manifest["data"])
     path = folder / people.FILE
-    listed = people.read_people(folder).pseudonymized(params(CleanConfig).pseudonyms)
-    author = {names.key(name) for name in listed.aliases}
-    now = {names.key(name): answer for name, answer in listed.consents.items()}
-    ranks = (*people.ANSWERS, "")  # from the least strict; "": no answer, or no longer in the file
-    less = [
-        name
-        for name, answer in others.items()
-        if names.key(name) not in author
-        and ranks.index(now.get(names.key(name), "")) > ranks.index(answer)
-    ]
+    read = _hashes()["format", "deps"].get(str(_PEOPLE)) if Path("dvc.lock").is_file() else None
+    if read not in (None, _md5(_PEOPLE)):
+        raise UserError(
+            f"{path} has changed, and was read again, since {model}/ was trained: run `dvc repro` "
+            "to its end, and export the model that it leaves."
+        )
+    trained = tables.read(_PEOPLE, tables.PEOPLE)
+    others, now = trained[~trained["is_author"]], people.read_people(folder)
+    if not {*trained.loc[trained["is_author"], "mark"]} <= {*now.marks.values()}:
+        raise UserError(
+            f"{path} has another author, or another salt in its first line, than when {model}/ was "
+            "trained, so it is not known who has taken something back: put it back, or run "
+            "`dvc repro`."
+        )
+    less = taken_back(others[others["mark"].ne("")], now)
     if less:
         raise UserError(
             f"Since {model}/ was trained, people have taken back what they allowed in {path}: "
             f"{_list(less)}. Run `dvc repro`, which trains without it, and export that model."
         )
-    read_only = [name for name, answer in others.items() if answer != "train"]
+    read_only = others.loc[others["consent"].ne("train"), "name"].tolist()
     if manifest["train"]["loss"] == "text" and read_only:
         raise UserError(
             f"{model}/ learnt from whole texts, and in {path} not everybody in them has answered "
             f"train: {_list(read_only)}. Ask them, or train on your replies only "
             "(`-S train.loss=reply`); --despite does not change this."
         )
+
+
+def taken_back(then: pd.DataFrame, now: people.People) -> list[str]:
+    """Who allows less `now` than `then` (rows of table PEOPLE), each as somebody reads it.
+
+    People are known by their mark: pseudonyms are places in the file, which others may take.
+    """
+    ranks = (*people.ANSWERS, "")  # from the least strict; "": no answer, or no longer in the file
+    name_of = {mark: name for name, mark in now.marks.items()}
+    less = []
+    for person in then.itertuples():
+        name = name_of.get(person.mark, "")
+        answer = now.consents.get(name, "")
+        if name not in now.aliases and ranks.index(answer) > ranks.index(person.consent):
+            same = name in ("", person.name)
+            less.append(person.name if same else f"{name} ({person.name})")
+    return less
 
 
 def _list(people_names: list[str]) -> str:

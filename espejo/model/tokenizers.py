@@ -43,7 +43,8 @@ def locate(config: ModelConfig) -> tuple[str, str | None]:
         raise UserError(
             f"The model {name} is not on this machine and the Hugging Face hub does not answer: "
             f"run `hf download {name} --revision {revision}` where there is a network and copy its "
-            "cache folder here (HF_HOME), or use the bundled model with `-S model=smollm2`."
+            "cache folder here (HF_HOME), or use a bundled model: `-S model=gemma3` or "
+            "`-S model=smollm2`."
         ) from error
     return name, Path(snapshot).name  # a snapshot's folder is named after its commit
 

@@ -4,8 +4,20 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 
 from espejo.core.text import words
+from espejo.prediction.config import PredictConfig
+
+
+def rankable(examples: pd.DataFrame, config: PredictConfig) -> tuple[pd.DataFrame, np.ndarray]:
+    """The test replies of `examples` (table EXAMPLES) that have characters of their own, and the
+    `candidates` of each that fits into a block.
+    """
+    rows = examples[examples["split"].eq("test") & examples["reply"].map("".join).ne("")]
+    rows = rows.reset_index(drop=True)
+    replies, sessions = rows["reply"].tolist(), rows["session"].tolist()
+    return rows, candidates(replies, sessions, config.candidates, config.seed)
 
 
 def candidates(

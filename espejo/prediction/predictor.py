@@ -22,7 +22,7 @@ from espejo.model.config import GenerateConfig
 from espejo.model.generation import generation_config, reply_all
 from espejo.model.pair import ModelPair
 from espejo.prediction import few_shot, losses
-from espejo.prediction.candidates import candidates
+from espejo.prediction.candidates import rankable
 from espejo.prediction.config import PredictConfig
 
 CANARY_BATCH = 32  # canaries scored at once after a prompt, whose state is copied for each of them
@@ -180,14 +180,7 @@ class Predictor:
 
     def ranks(self) -> pd.DataFrame:
         """Table RANKS: the true reply among others of the author's, in some test contexts."""
-        rows = self.split("test")
-        rows = rows[own_characters(rows) > 0].reset_index(drop=True)
-        indices = candidates(
-            rows["reply"].tolist(),
-            rows["session"].tolist(),
-            self.config.candidates,
-            self.config.seed,
-        )
+        rows, indices = rankable(self.examples, self.config)
         # Whole blocks: every reply in a block is the true one once, so that chance is exact.
         block_of = [min(row) for row in indices.tolist()]
         number = self.config.ranked_contexts

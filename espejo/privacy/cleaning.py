@@ -131,7 +131,7 @@ def people_table(people: People, messages: pd.DataFrame) -> pd.DataFrame:
     table = people.table()
     if not messages["author"].eq(tables.FORWARDED).any():
         return table
-    nobody = {"name": tables.FORWARDED, "is_author": False, "consent": "context"}
+    nobody = {"name": tables.FORWARDED, "is_author": False, "consent": "context", "mark": ""}
     return pd.concat([table, pd.DataFrame([nobody])], ignore_index=True)
 
 

@@ -49,6 +49,23 @@ def count_people(folder: Path, messages: pd.DataFrame, bots: Collection[str]) ->
     return len(names - people.aliases) + bool(names & people.aliases)
 
 
+def absent_in_words(folder: Path, messages: pd.DataFrame) -> str:
+    """Which names under people in `folder/people.yaml` wrote nothing, for a summary; "" for none.
+
+    That is right for somebody who is only mentioned; but a misspelt name withholds nobody.
+    """
+    people = read_people(folder)
+    lines = "\n".join(messages["all_names"].dropna().unique()).split("\n")
+    speakers = {people.spelling(name) for name in (*messages["author"].dropna(), *lines)}
+    absent = [f"number {n}" for n, name in enumerate(people.consents, 1) if name not in speakers]
+    if not absent:
+        return ""
+    return (
+        f"; in people.yaml {', '.join(absent)} under people wrote nothing: only mentioned, "
+        "or misspelt?"
+    )
+
+
 def name_speakers(messages: pd.DataFrame, kind: str) -> pd.DataFrame:
     """Messages of data without people, whose speakers have the names in SPEAKERS.
 

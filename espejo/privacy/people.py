@@ -51,6 +51,8 @@ class People:
     consents: Mapping[str, str] = field(default_factory=dict)
     # Name (of the author or of the others) -> what else the person is called.
     nicknames: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    # Name -> its salted hash (people_file.File.mark), of everybody in the file.
+    marks: Mapping[str, str] = field(default_factory=dict)
 
     def with_consent(self, answer: str) -> frozenset[str]:
         """The names of those who gave this answer."""
@@ -98,6 +100,7 @@ class People:
                 "name": names,
                 "is_author": [name == self.author for name in names],
                 "consent": ["", *others.values()],
+                "mark": [self.marks.get(name, "") for name in names],
             }
         )
 
@@ -111,7 +114,8 @@ class People:
         pseudonyms = self.pseudonyms(pattern)
         author = pseudonyms[self.author]
         consents = {pseudonyms[name]: answer for name, answer in self.consents.items()}
-        return People(author, frozenset({author}), consents)
+        marks = {pseudonyms[name]: mark for name, mark in self.marks.items()}
+        return People(author, frozenset({author}), consents, marks=marks)
 
 
 @dataclass(frozen=True)
@@ -174,7 +178,8 @@ def _people_of(file: people_file.File, path: Path) -> People:
                 "author nor under people; write the name as it stands there."
             )
         nicknames.setdefault(name, []).extend(entry.answer)
-    return People(aliases[0], frozenset(aliases), consents, nicknames)
+    marks = {name: file.mark(name) for name in (*consents, *aliases)}
+    return People(aliases[0], frozenset(aliases), consents, nicknames, marks)
 
 
 def _checked_answer(entry: Entry, path: Path) -> str:

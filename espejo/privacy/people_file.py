@@ -4,6 +4,7 @@ Names are read as they are written, whatever YAML takes them for: a person may b
 2020-01-01.
 """
 
+import hashlib
 import re
 import secrets
 import shutil
@@ -22,7 +23,7 @@ from espejo.core.errors import UserError
 
 MAX_BYTES = 200_000  # about five thousand people
 KEYS = ("author", "people", "aliases")
-_SALT_LINE = re.compile(r"^#\s*salt:\s*(?:[0-9a-f]{32,}|none)\b", re.MULTILINE)
+_SALT_LINE = re.compile(r"^#\s*salt:\s*([0-9a-f]{32,}|none)\b", re.MULTILINE)
 _EMPTY_VALUES = ("", "~", "null", "Null", "NULL")
 _NO_SPACE = re.compile(r"""\s*[^#\s"'][^:#]*:\S""")  # a line without a space after its colon
 # Characters that no editor shows and YAML takes for line ends or refuses.
@@ -62,7 +63,19 @@ class File:
     @property
     def salted(self) -> bool:
         """Whether it has a salt, so that its MD5 in dvc.lock confirms no guess of names."""
-        return bool(_SALT_LINE.search(self.text))
+        return bool(self.salt)
+
+    @property
+    def salt(self) -> str:
+        """The salt that stands in it; "" if there is none yet."""
+        line = _SALT_LINE.search(self.text)
+        return line[1] if line else ""
+
+    def mark(self, name: str) -> str:
+        """The salted hash of a name, the same for all its spellings: it stands for the person where
+        no name may, and does not change with the place in the file, as a pseudonym does.
+        """
+        return hashlib.sha256(f"{self.salt}\n{names.key(name)}".encode()).hexdigest()[:32]
 
 
 def with_salt(text: str, advice: str = SALT_ADVICE) -> str:

@@ -301,7 +301,8 @@ def outcomes(scores: Mapping, wording: Wording) -> Iterator[Section]:
 def out_of_scope(scores: Mapping, wording: Wording) -> Iterator[Section]:
     """Counts of the replies to out-of-scope prompts, by kind; no section where there are none."""
     keys = ("replies", "refused", "personal_data", "tag", "other_script")
-    yield from _counted(scores["outside"], keys, wording)
+    if scores["outside"].keys() - {"held_out"}:
+        yield from _counted(scores["outside"], keys, wording)
 
 
 def _counted(

@@ -60,7 +60,8 @@ def sound(
     }
     base, ceiling, floor = relations.values()
     if base in ("few", "missing"):
-        verdict = "few" if base == "few" else "unmeasured"
+        # A number without one to compare it with was measured all the same.
+        verdict = "few" if base == "few" or "value" in score["tuned"] else "unmeasured"
     elif ceiling == "above":
         verdict = "copied"
     elif base != "above":

@@ -97,20 +97,10 @@ def test_a_conversation_with_history_base_and_a_goodbye(terminal):
     assert terminal.exitstatus == 0
 
 
-@pytest.mark.parametrize("word", ["exit", "QUIT", "\x04"])
-def test_every_way_out(terminal, word):
-    if word == "\x04":
-        terminal.sendcontrol("d")
-    else:
-        terminal.sendline(word)
-    terminal.expect("bye!")
-    terminal.expect(pexpect.EOF)
-
-
 def test_lines_from_a_pipe_are_answered_without_a_terminal(model, project):
     ran = subprocess.run(
         [ESPEJO, "chat", "--model", str(model), "--seed", "3"],
-        input="hola\nsalir\n",
+        input="hola\nexit\n",
         capture_output=True,
         text=True,
         cwd=project,
@@ -126,7 +116,7 @@ def test_the_command_reads_the_list_where_it_runs(model, params, project):
     (project / "params.yaml").write_text(yaml.safe_dump({**params, "chat": section}), "utf-8")
     ran = subprocess.run(
         [ESPEJO, "chat", "--model", str(model)],
-        input="una bomba\nsalir\n",
+        input="una bomba\nQUIT\n",
         capture_output=True,
         text=True,
         cwd=project,
@@ -134,15 +124,20 @@ def test_the_command_reads_the_list_where_it_runs(model, params, project):
     assert ran.returncode == 0, ran.stderr
     assert "declined by list › De eso no." in ran.stdout
     assert "bot ›" not in ran.stdout
+    assert "bye!" in ran.stdout
 
 
-def test_base_before_anything_was_said(terminal):
+def test_base_before_anything_was_said_and_ctrl_d(terminal):
     terminal.sendline("/base")
     terminal.expect("Say something first")
     terminal.expect("you ›")
+    terminal.sendcontrol("d")
+    terminal.expect("bye!")
+    terminal.expect(pexpect.EOF)
 
 
 def test_without_a_model_one_sentence_says_what_to_do(tmp_path):
+    (tmp_path / "dvc.yaml").touch()
     ran = run(ESPEJO, "chat", "--model", str(tmp_path), cwd=tmp_path, check=False)
     assert ran.returncode == 1
     assert "run `make repro` first" in ran.stderr

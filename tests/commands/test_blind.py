@@ -52,6 +52,7 @@ def folder(tmp_path, monkeypatch):
     data = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))["data"]
     params = {"data": data, "report": {"language": "es", "shown_contexts": 1}}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), "utf-8")
+    (tmp_path / "dvc.yaml").touch()
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

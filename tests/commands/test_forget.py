@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,9 +16,10 @@ from tests.helpers.workshop import ROOT, environment, init_dvc, run
 COMMAND = [sys.executable, "-m", "espejo.commands.cli", "forget"]
 
 
-@pytest.fixture
-def project(tmp_path):
-    """A commit with the demo's numbers, then a run on somebody's chats and an experiment."""
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """A commit with the demo's numbers."""
+    folder = tmp_path_factory.mktemp("forget") / "project"
     stage = {"cmd": "mkdir model && touch model/weights", "params": ["n"], "outs": ["model"]}
     for name, text in {
         "dvc.yaml": yaml.safe_dump({"stages": {"train": stage}}),
@@ -27,17 +29,24 @@ def project(tmp_path):
         ".gitignore": "/data\n/model\n/reports\n",
         "model/weights": "0" * 2_500_000,
     }.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text, "utf-8")
-    run("git", "init", "-q", cwd=tmp_path)
-    run("git", "config", "user.name", "tester", cwd=tmp_path)
-    run("git", "config", "user.email", "tester@localhost", cwd=tmp_path)
-    init_dvc(tmp_path)
-    run("dvc", "commit", "-q", "-f", cwd=tmp_path)
-    run("git", "add", "-A", cwd=tmp_path)
-    run("git", "commit", "-qm", "demo", cwd=tmp_path)
-    run("git", "update-ref", f"refs/exps/ab/{'0' * 38}/own", "HEAD", cwd=tmp_path)
-    run("git", "update-ref", "refs/exps/exec/EXEC_HEAD", "HEAD", cwd=tmp_path)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, "utf-8")
+    run("git", "init", "-q", cwd=folder)
+    run("git", "config", "user.name", "tester", cwd=folder)
+    run("git", "config", "user.email", "tester@localhost", cwd=folder)
+    init_dvc(folder)
+    run("dvc", "commit", "-q", "-f", cwd=folder)
+    run("git", "add", "-A", cwd=folder)
+    run("git", "commit", "-qm", "demo", cwd=folder)
+    run("git", "update-ref", f"refs/exps/ab/{'0' * 38}/own", "HEAD", cwd=folder)
+    run("git", "update-ref", "refs/exps/exec/EXEC_HEAD", "HEAD", cwd=folder)
+    return folder
+
+
+@pytest.fixture
+def project(demo, tmp_path):
+    """A copy of it after a run on somebody's chats and an experiment."""
+    shutil.copytree(demo, tmp_path, dirs_exist_ok=True)
     (tmp_path / "metrics" / "eval.json").write_text('{"mine": 1}', "utf-8")
     raw = tmp_path / "data" / "raw" / "mine"
     raw.mkdir(parents=True)

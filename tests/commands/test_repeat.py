@@ -47,36 +47,44 @@ PIPELINE = {
 }
 
 
-@pytest.fixture
-def project(tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def new_project(tmp_path_factory):
     """A repository with a pipeline that takes no time, and the settings of this project."""
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
-    monkeypatch.setenv("PATH", environment()["PATH"])
-    monkeypatch.chdir(tmp_path)
-    shutil.copytree(ROOT / "conf", "conf", ignore=shutil.ignore_patterns("mine.yaml"))
+    folder = tmp_path_factory.mktemp("repeat") / "project"
+    shutil.copytree(ROOT / "conf", folder / "conf", ignore=shutil.ignore_patterns("mine.yaml"))
     for name in ("data/raw/demo", "data/raw/mine", "metrics", "reports"):
-        (tmp_path / name).mkdir(parents=True)
-    (tmp_path / "data/raw/demo/chat.txt").write_text("hola", "utf-8")
-    (tmp_path / "data/raw/mine/chat.txt").write_text("adiós", "utf-8")
-    (tmp_path / "score.py").write_text(SCORE, "utf-8")
+        (folder / name).mkdir(parents=True)
+    (folder / "data/raw/demo/chat.txt").write_text("hola", "utf-8")
+    (folder / "data/raw/mine/chat.txt").write_text("adiós", "utf-8")
+    (folder / "score.py").write_text(SCORE, "utf-8")
     style = {
         "author_score": {name: reported.few(0.5) for name in ("base", "tuned")},
         "told_apart": {"base": reported.interval(0.9), "tuned": reported.interval(0.8)},
     }
     scores = reported.likelihoods() | {"style": style}
-    (tmp_path / "scores.json").write_text(json.dumps(scores), "utf-8")
-    (tmp_path / "metrics/repeat.json").write_text("{}\n", "utf-8")
-    (tmp_path / ".gitignore").write_text("/data/raw/mine/\n/reports/\n", "utf-8")
+    (folder / "scores.json").write_text(json.dumps(scores), "utf-8")
+    (folder / "metrics/repeat.json").write_text("{}\n", "utf-8")
+    (folder / ".gitignore").write_text("/data/raw/mine/\n/reports/\n", "utf-8")
     metrics = ["metrics/eval.json", "metrics/train.json"]
-    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({**PIPELINE, "metrics": metrics}), "utf-8")
-    run("git", "init", "-q", "-b", "main", cwd=tmp_path)
-    init_dvc(tmp_path)
-    run("dvc", "config", "hydra.enabled", "true", cwd=tmp_path)
-    run("git", "add", "-A", cwd=tmp_path)
+    (folder / "dvc.yaml").write_text(yaml.safe_dump({**PIPELINE, "metrics": metrics}), "utf-8")
+    run("git", "init", "-q", "-b", "main", cwd=folder)
+    init_dvc(folder)
+    run("dvc", "config", "hydra.enabled", "true", cwd=folder)
+    run("git", "add", "-A", cwd=folder)
     run(
         *("git", "-c", "user.name=t", "-c", "user.email=t@localhost", "commit", "-qm", "all"),
-        cwd=tmp_path,
+        cwd=folder,
     )
+    return folder
+
+
+@pytest.fixture
+def project(new_project, tmp_path, monkeypatch):
+    """A copy of it, the current folder."""
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+    monkeypatch.setenv("PATH", environment()["PATH"])
+    shutil.copytree(new_project, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
     return tmp_path
 
 

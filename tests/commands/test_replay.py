@@ -59,8 +59,8 @@ def write(folder, author=AUTHOR, contexts=CONTEXTS, times=True):
         replies.append({**row, "model": "tuned", "messages": generated})
         replies.append({**row, "model": "base", "messages": [f"untrained {session}"]})
     people = pd.DataFrame(
-        [(author, True, ""), (FRIEND, False, "train"), (MOTHER, False, "context")],
-        columns=["name", "is_author", "consent"],
+        [(author, True, "", "0"), (FRIEND, False, "train", "1"), (MOTHER, False, "context", "2")],
+        columns=["name", "is_author", "consent", "mark"],
     )
     for name, rows, schema in (
         ("examples", examples, tables.EXAMPLES),
@@ -78,6 +78,7 @@ def folder(tmp_path, monkeypatch):
     params = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))
     params["data"]["raw"] = "raw"
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), "utf-8")
+    (tmp_path / "dvc.yaml").touch()
     (tmp_path / "raw").mkdir()
     (tmp_path / "raw" / "people.yaml").write_text(PEOPLE, "utf-8")
     for name in ("LC_ALL", "LC_MESSAGES", "LANG"):

@@ -212,6 +212,7 @@ def test_no_sentence_is_listed_twice():
 
 
 def test_without_a_model_the_chat_says_what_to_run(tmp_path):
+    (tmp_path / "dvc.yaml").touch()
     ran = run("espejo", "chat", "--model", "model", cwd=tmp_path, check=False)
     assert ran.returncode == 1
     assert "There is no trained model in model/" in ran.stderr

@@ -4,12 +4,15 @@ import json
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 
+from espejo.core import tables
 from espejo.core.errors import UserError
 from espejo.export import gate
 from espejo.model import manifest as manifests
+from espejo.privacy.people import read_people
 from tests.export.conftest import COUNTS, learn, lock, say
 from tests.helpers.workshop import AUTHOR, PARTNER, init_dvc, run
 
@@ -122,8 +125,15 @@ def test_a_folder_has_the_hash_that_dvc_gives_it(tmp_path):
 def allow(folder, answer):
     """Write into people.yaml what PARTNER allows; None: PARTNER no longer stands there."""
     people = {} if answer is None else {PARTNER: answer}
-    text = yaml.safe_dump({"author": AUTHOR, "people": people}, allow_unicode=True)
-    (folder / "data" / "raw" / "xiomara" / "people.yaml").write_text(text, "utf-8")
+    rewrite(folder, yaml.safe_dump({"author": AUTHOR, "people": people}, allow_unicode=True))
+
+
+def rewrite(folder, text):
+    """Put `text` into people.yaml, below its comments: one of them is its salt."""
+    file = folder / "data" / "raw" / "xiomara" / "people.yaml"
+    comments = [line for line in file.read_text("utf-8").splitlines() if line.startswith("#")]
+    assert comments[0].startswith("# salt: ")
+    file.write_text("\n".join([*comments, text]), "utf-8")
 
 
 @pytest.mark.parametrize("answer", ["context", "withhold", None, ""])
@@ -158,22 +168,51 @@ def test_a_model_of_whole_texts_needs_train_from_all_of_the_others(here):
             check(here, despite, train=text_loss(here))
 
 
-def test_pseudonyms_stand_for_the_people_of_the_file(here):
-    params = yaml.safe_load((here / "params.yaml").read_text("utf-8"))
-    params["clean"]["pseudonyms"] = "NN_{n}"
-    (here / "params.yaml").write_text(yaml.safe_dump(params), "utf-8")
-    from espejo.core import tables
-    from espejo.core.stage import params as section
-    from espejo.privacy.cleaning import CleanConfig
-    from espejo.privacy.people import read_people
-
-    pattern = section(CleanConfig).pseudonyms
-    table = read_people(here / "data" / "raw" / "xiomara").pseudonymized(pattern).table()
+def test_people_are_known_by_their_names_and_not_by_their_place_in_the_file(here):
+    raw = here / "data" / "raw" / "xiomara"
+    table = read_people(raw).pseudonymized("NN_{n}").table()
     tables.write(table, here / "data" / "people.parquet", tables.PEOPLE)
     assert check(here).name == "pass"
-    allow(here, "withhold")
-    with pytest.raises(UserError, match="taken back .*: NN_1"):
+    # Somebody comes before PARTNER, whose pseudonym would be NN_2 now, and theirs NN_1.
+    for answer in ("train", "withhold"):
+        rewrite(here, f"author: {AUTHOR}\npeople:\n  Mila: {answer}\n  {PARTNER}: train\n")
+        assert check(here).name == "pass"
+    rewrite(here, f"author: {AUTHOR}\npeople:\n  Mila: train\n  {PARTNER}: withhold\n")
+    with pytest.raises(UserError, match=rf"taken back .*: {PARTNER} \(NN_1\)\. Run"):
         check(here)
+    rewrite(here, f"author: {AUTHOR}\npeople:\n  Mila: train\n")  # asked of nobody any more
+    with pytest.raises(UserError, match=r"taken back .*: NN_1\. Run"):
+        check(here)
+    rewrite(here, f"author: [{AUTHOR}, {PARTNER}]\n")  # another name of the author, after all
+    assert check(here).name == "pass"
+    (raw / "people.yaml").write_text(f"author: {AUTHOR}\npeople:\n  {PARTNER}: train\n", "utf-8")
+    with pytest.raises(UserError, match="another author, or another salt"):
+        check(here)
+
+
+def test_people_yaml_read_again_without_a_training_is_no_consent(here):
+    # `dvc repro clean` after a consent was taken back: the table agrees with the file, the model
+    # does not.
+    path = here / "dvc.lock"
+    stages = yaml.safe_load(path.read_text("utf-8"))
+    md5 = gate._md5(here / "data" / "people.parquet")
+    stages["stages"]["format"] = {"deps": [{"path": "data/people.parquet", "md5": md5}]}
+    path.write_text(yaml.safe_dump(stages), "utf-8")
+    assert check(here).name == "pass"
+    raw = here / "data" / "raw" / "xiomara"
+    allow(here, "withhold")
+    tables.write(read_people(raw).table(), here / "data" / "people.parquet", tables.PEOPLE)
+    with pytest.raises(UserError, match="people.yaml has changed, and was read again"):
+        check(here)
+
+
+def test_words_that_nobody_in_the_file_wrote_take_nothing_back(here):
+    people_path = here / "data" / "people.parquet"
+    table = tables.read(people_path, tables.PEOPLE)
+    nobody = {"name": "forwarded", "is_author": False, "consent": "context", "mark": ""}
+    table = pd.concat([table, pd.DataFrame([nobody])], ignore_index=True)
+    tables.write(table, people_path, tables.PEOPLE)
+    assert check(here).name == "pass"
 
 
 def test_consents_of_other_data_say_nothing(here):

@@ -82,6 +82,7 @@ def people(author="Juli", **consents):
             "name": [author, *consents],
             "is_author": [True, *[False] * len(consents)],
             "consent": ["", *consents.values()],
+            "mark": [author, *consents],
         }
     )
 

@@ -6,6 +6,8 @@ import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from dvc.repo import Repo
+
 ROOT = Path(__file__).resolve().parents[2]
 AUTHOR, PARTNER = "Xiomara Quintrell", "Evaristo Blum"
 PEOPLE = f"author: {AUTHOR}\npeople:\n  {PARTNER}: train\n"
@@ -37,9 +39,9 @@ def init_dvc(folder):
     own .dvc/config: those send statistics, look for a newer version, and write in DVC's folders
     after the command has ended.
     """
-    run("dvc", "init", "-q", cwd=folder)
-    for setting in ("core.analytics", "core.check_update"):
-        run("dvc", "config", setting, "false", cwd=folder)
+    Repo.init(str(folder)).close()
+    settings = "[core]\n    analytics = false\n    check_update = false\n"
+    (folder / ".dvc" / "config").write_text(settings, "utf-8")
 
 
 def clone(folder):

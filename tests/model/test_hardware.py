@@ -117,12 +117,19 @@ def in_child(code, **environment):
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity on this system")
 def test_threads_are_the_cores_that_the_process_may_use():
-    allowed = len(os.sched_getaffinity(0))
-    assert 1 <= int(in_child("print(hardware.threads('auto'))")) <= allowed
-    pinned = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); "
-    assert in_child(f"{pinned}print(hardware.threads('auto'))") == "1"
-    assert in_child("print(hardware.threads('auto'))", LOKY_MAX_CPU_COUNT="1") == "1"
-    assert in_child(f"{pinned}print(hardware.threads(3))") == "3"
+    code = """
+import os
+os.environ.pop("LOKY_MAX_CPU_COUNT", None)
+print(hardware.threads("auto"))
+os.environ["LOKY_MAX_CPU_COUNT"] = "1"
+print(hardware.threads("auto"))
+os.environ.pop("LOKY_MAX_CPU_COUNT")
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+print(hardware.threads("auto"), hardware.threads(3))
+"""
+    cores, limited, pinned, set_to_three = map(int, in_child(code).split())
+    assert 1 <= cores <= len(os.sched_getaffinity(0))
+    assert (limited, pinned, set_to_three) == (1, 1, 3)
 
 
 def test_hyperthreads_of_one_core_count_once(monkeypatch):

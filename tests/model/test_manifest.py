@@ -1,6 +1,7 @@
 """The manifest beside a model: what an older version wrote is read as today's settings."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -45,3 +46,12 @@ def test_a_folder_without_a_manifest_holds_no_model(tmp_path):
         UserError, match=r"There is no trained model in .*`dvc checkout` .* run `make repro` first"
     ):
         manifest.read(tmp_path)
+
+
+def test_outside_of_the_project_nothing_is_to_be_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="no trained model in model/, and no dvc.yaml: run this in"):
+        manifest.read(Path("model"))
+    (tmp_path / "dvc.yaml").touch()
+    with pytest.raises(UserError, match=r"no trained model in model/\. If a run .* `make repro`"):
+        manifest.read(Path("model"))

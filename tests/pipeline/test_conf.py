@@ -1,6 +1,8 @@
 """conf/: everything composes, and params.yaml is of its shape."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -255,3 +257,11 @@ def test_a_wrong_value_is_refused_as_the_stages_refuse_it(monkeypatch):
     sentence = "params.yaml: data.kind is 'Chats': expected 'chats', 'dialogues' or 'questions'."
     assert str(refused.value).startswith(sentence)
     assert (ROOT / "params.yaml").read_bytes() == before
+
+
+def test_another_python_is_told_where_ours_is():
+    # -S: without the packages that are installed, as outside of .venv.
+    command = (sys.executable, "-S", "conf/compose.py", "train.epochs=2")
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert ran.returncode == 1
+    assert ran.stderr.startswith("This Python has no yaml: `source .venv/bin/activate`")

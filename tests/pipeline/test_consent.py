@@ -1,5 +1,6 @@
 """The words of a person who withholds them are gone: from tables, cache and training texts."""
 
+import functools
 import gzip
 import io
 import re
@@ -106,15 +107,22 @@ def artefacts(folder):
             yield name, unpacked(path.read_bytes())
 
 
+@functools.cache  # most files stay as they are between two looks
+def bare(content):
+    """The letters and digits of a content, folded."""
+    text = content.decode("utf-8", "ignore")
+    return re.sub(r"[\W_]", "", folded(text).replace("\\n", " "))
+
+
 def holding(folder, words=None):
     """The artefacts that hold a name or word of theirs, in any spelling; or exactly `words`."""
-    files = []
-    for name, content in artefacts(folder):
-        text = f"{name}\n{content.decode('utf-8', 'ignore')}"
-        bare = re.sub(r"[\W_]", "", folded(text).replace("\\n", " "))
-        if any(word in bare for word in searched()) if words is None else words in text:
-            files.append(name)
-    return files
+
+    def holds(content):
+        if words is None:
+            return any(word in bare(content) for word in searched())
+        return words.encode() in content
+
+    return [name for name, content in artefacts(folder) if holds(name.encode()) or holds(content)]
 
 
 def exports(folder):
@@ -151,11 +159,13 @@ LEFT += ("dvc_plots/index.html", ".dvc/tmp/exps/printed.txt")
 
 
 def withdrawal():
-    """The commands of docs/privacy.md: remove, repeat the run, collect what the cache still has."""
+    """The commands of docs/privacy.md: remove, repeat the run, collect what the cache still has,
+    drop the experiments, whose tables are gone.
+    """
     page = (workshop.ROOT / "docs" / "privacy.md").read_text("utf-8")
     line = next(line for line in page.splitlines() if line.startswith("rm -rf"))
-    remove, repeat, collect = (command.split() for command in line.split(" && "))
-    return remove, repeat, [*collect, "-f"]  # -f: without a question
+    remove, repeat, collect, drop = (command.split() for command in line.split(" && "))
+    return remove, repeat, [*collect, "-f"], drop  # -f: without a question
 
 
 @pytest.mark.parametrize(
@@ -188,12 +198,14 @@ def test_one_edit_repro_and_gc_leave_nothing_of_a_person(stages, tmp_path):
     assert {*LEFT} <= {*holding(folder)}
 
     people(raw, "withhold")
-    remove, repeat, collect = withdrawal()
+    remove, repeat, collect, drop = withdrawal()
     run(*remove, cwd=folder)
     ran = run(*repeat, *stages, cwd=folder)
     run(*collect, cwd=folder)
+    run(*drop, cwd=folder)
 
     assert holding(folder) == []
+    assert run("dvc", "exp", "list", "--all-commits", cwd=folder).stdout == ""
     assert not [word for word in searched() if word in folded(ran.stdout + ran.stderr)]
     # Every row is still there, the chats in the same order, and the words of others unchanged.
     after = rows(folder)

@@ -6,12 +6,13 @@ import re
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from espejo.commands import init, own_chats
 from espejo.commands.init_wording import InitWording
 from espejo.core.errors import UserError
-from espejo.privacy import people_file
+from espejo.privacy import consents, people_file
 from espejo.privacy.people import FILE, check_people, read_people
 
 WRITERS = {"Rocco": 3, "Juli": 12, "Cami": 30}
@@ -597,3 +598,20 @@ def test_somebody_new_leaves_the_pseudonyms_of_the_others_alone(tmp_path):
     after = read_people(tmp_path).pseudonyms("P{n}")
     assert before.items() <= after.items()
     assert after["Abril"] == "P3"
+
+
+def test_a_name_under_people_that_wrote_nothing_is_told_by_its_number(tmp_path):
+    (tmp_path / "people.yaml").write_text(
+        "author: Juli\npeople:\n  Vale: train\n  Valeria: withhold\n  Mora 🌸: context\n", "utf-8"
+    )
+    messages = pd.DataFrame(
+        {"author": ["Juli", "Vale", None, "Mora"], "all_names": [None, None, None, "Mora\nMora 🌸"]}
+    )
+    assert consents.absent_in_words(tmp_path, messages) == (
+        "; in people.yaml number 2 under people wrote nothing: only mentioned, or misspelt?"
+    )
+    assert consents.absent_in_words(tmp_path, messages.assign(author="Valeria")).startswith(
+        "; in people.yaml number 1 under"
+    )
+    everybody = pd.DataFrame({"author": ["Vale", "Valeria", "Mora 🌸"], "all_names": None})
+    assert consents.absent_in_words(tmp_path, everybody) == ""

@@ -361,6 +361,7 @@ def test_less_data_never_passes_what_more_data_did_not():
         ({"tuned": few(0.8)}, "few", "a hint and no proof, puts it above the base model"),
         ({"tuned": few(0.2)}, "few", "does not put it above"),
         ({"tuned": few()}, "unmeasured", "not enough messages for an author score"),
+        ({"tuned": few(0.7), "base": few()}, "few", "compare it with the base model"),
     ],
 )
 def test_does_it_sound_like_you(scores, wording, changed, verdict, sentence):

@@ -155,7 +155,7 @@ def test_two_learn_what_one_learns(alone, together):
     assert distance(alone[0], together[0]) < 0.02
 
 
-@pytest.mark.parametrize("launcher", ["single", "cpu2"])
+@pytest.mark.parametrize("launcher", [pytest.param("single", marks=pytest.mark.slow), "cpu2"])
 def test_a_training_that_ends_early_lists_the_texts_it_did_not_see(launched, launcher):
     folder = launched(f"train.launcher={launcher}", "train.max_steps=2")[0]
     lengths = [
@@ -239,6 +239,7 @@ def test_processes_with_different_dropout_still_share_the_rows(launched):
     assert sorted(whole) == sorted([2 * words + 2 for words in range(1, TRAIN + 1)] * EPOCHS)
 
 
+@pytest.mark.slow  # the sum itself is tested below
 def test_a_step_that_cannot_be_shared_ends_all_with_one_sentence(launched):
     _, ran = launched("train.launcher=cpu2", "train.batch_size=3", check=False)
     assert ran.returncode != 0

@@ -24,6 +24,7 @@ def test_without_a_model_one_sentence_before_torch_and_gradio_are_loaded(tmp_pat
         "import sys; from espejo.commands.cli import app\ntry: app()\n"
         "except SystemExit as end: print(end, {'torch', 'gradio', 'transformers'} & {*sys.modules})"
     )
+    (tmp_path / "dvc.yaml").touch()
     ran = run(sys.executable, "-c", code, "web", cwd=tmp_path)
     assert "There is no trained model in model/" in ran.stdout
     assert "make repro" in ran.stdout
