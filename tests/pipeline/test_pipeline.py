@@ -98,6 +98,7 @@ def test_every_account_adds_up(ran):
         assert account["in"] == account["out"] + sum(account["dropped"].values())
 
 
+@pytest.mark.slow
 def test_a_queued_experiment_on_own_chats_reads_those_chats(tmp_path):
     folder = workshop.clone(tmp_path)
     workshop.mine(folder)
