@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -174,21 +175,31 @@ def _ollama(job: Job) -> None:
     folder = exports.folder("ollama", job.model)
     port = job.port or OLLAMA_PORT
     environment = {**os.environ, "OLLAMA_HOST": f"{ports.HOST}:{port}"}
-    server = None
-    if not _is_ollama(port):
-        ports.choose(port)
-        server = subprocess.Popen(["ollama", "serve"], env=environment)
+    if _is_ollama(port):
+        _add_to_ollama(folder, port, environment)
+        return
+    ports.choose(port)
+    # Whether Ctrl-C, `kill` or a failure ends espejo: the server that it started ends with it.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    server = subprocess.Popen(["ollama", "serve"], env=environment)
+    try:
         while not _is_ollama(port):
             if server.poll() is not None:
                 raise UserError("`ollama serve` ended at once; it says why above.")
             time.sleep(0.1)
+        _add_to_ollama(folder, port, environment)
+        server.wait()
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _add_to_ollama(folder: Path, port: int, environment: Mapping[str, str]) -> None:
     create = ["ollama", "create", NAME, "-f", "Modelfile"]
     created = subprocess.run(create, cwd=folder, env=environment)
     if created.returncode:
         raise UserError("`ollama create` failed; it says why above.")
     _say(f"Ollama serves {folder}", port, "ollama")
-    if server:
-        server.wait()
 
 
 def _is_ollama(port: int) -> bool:

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -181,8 +182,12 @@ def test_vllm_gets_the_merged_weights_where_it_could_not_load_the_adapter(projec
 def test_ollama_is_started_and_given_the_model(project):
     port = ports.choose()
     arguments = ("--engine", "ollama", "--port", str(port))
-    with served(*arguments, programs=[("ollama", OLLAMA)]) as (_, client):
+    with served(*arguments, programs=[("ollama", OLLAMA)]) as (process, client):
         [[serve, env], [create, other]] = calls("ollama", 2)
+        process.terminate()
+        assert process.wait(20) == 128 + signal.SIGTERM
+        with pytest.raises(ConnectionError):  # the server that it started has ended as well
+            socket.create_connection(("127.0.0.1", port), timeout=5)
     assert serve == ["serve"]
     assert create == ["create", "espejo", "-f", "Modelfile"]
     assert Path(other["PWD_OF_CALL"]) == project / "exports" / "ollama"
