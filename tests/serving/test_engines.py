@@ -79,16 +79,21 @@ def job(params):
     return engines.Job(Path("model"), typed(params).generate)
 
 
-@contextmanager
-def served(*arguments, programs=(), **more):
-    """`espejo serve` with fake programs first on the PATH: the process and what it printed."""
+def on_path(programs):
+    """Write fake programs; returns their folder, for the PATH."""
     for name, text in programs:
         program = Path("bin", name)
         program.parent.mkdir(exist_ok=True)
         program.write_text(text)
         program.chmod(0o755)
+    return Path("bin").resolve()
+
+
+@contextmanager
+def served(*arguments, programs=(), **more):
+    """`espejo serve` with fake programs first on the PATH: the process and what it printed."""
     env = environment(**more)
-    env["PATH"] = f"{Path('bin').resolve()}{os.pathsep}{env['PATH']}"
+    env["PATH"] = f"{on_path(programs)}{os.pathsep}{env['PATH']}"
     command = [sys.executable, "-m", "espejo", "serve", *arguments]
     with subprocess.Popen(
         command, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
@@ -193,6 +198,21 @@ def test_ollama_is_started_and_given_the_model(project):
     assert Path(other["PWD_OF_CALL"]) == project / "exports" / "ollama"
     assert env["OLLAMA_HOST"] == other["OLLAMA_HOST"] == f"127.0.0.1:{port}"
     assert client["base_url"] == f'"http://127.0.0.1:{port}/v1"'
+
+
+def test_an_ollama_that_takes_no_model_is_ended(project):
+    port = ports.choose()
+    folder = on_path([("ollama", OLLAMA + "else:\n    sys.exit('no space left')\n")])
+    env = environment()
+    env["PATH"] = f"{folder}{os.pathsep}{env['PATH']}"
+    command = [sys.executable, "-m", "espejo", "serve", "--engine", "ollama", "--port", str(port)]
+    ran = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 1
+    assert "no space left" in ran.stderr
+    assert "`ollama create` failed; it says why above." in ran.stderr
+    assert "Traceback" not in ran.stderr
+    with pytest.raises(ConnectionError):
+        socket.create_connection(("127.0.0.1", port), timeout=5)
 
 
 def test_an_ollama_that_runs_is_only_given_the_model(project):
