@@ -10,15 +10,17 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from transformers.utils import is_torch_mps_available
 
 from espejo.model import bundled
 from tests.helpers.configs import typed
 
-# The same examples every time: what passed here passes elsewhere. To look further:
-# pytest --hypothesis-profile=default
-settings.register_profile("same", derandomize=True)
+# The same examples every time, however slow the machine: what passed here passes elsewhere. To look
+# further: pytest --hypothesis-profile=default
+settings.register_profile(
+    "same", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("same")
 
 ROOT = Path(__file__).resolve().parents[1]

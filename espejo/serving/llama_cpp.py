@@ -133,14 +133,14 @@ class Server:
                 if answer.status != http.client.OK:
                     raise _refused(answer.read())
                 for line in answer:
-                    if line.startswith(b"data: {"):
+                    if line.startswith(b"data: {") and line.endswith(b"\n"):
                         part = json.loads(line.removeprefix(b"data: "))
                         if "error" in part:
                             raise _refused(line.removeprefix(b"data: "))
                         yield part
                         if part.get("stop"):
                             return
-                # http.client takes a connection that broke off for the end of the lines.
+                # http.client takes a connection that breaks off for the end of a line and of all.
                 raise self._ended()
         except (OSError, http.client.HTTPException) as error:
             raise self._ended() from error

@@ -137,7 +137,7 @@ class FakeTelegram:
             calls = [values for method, values, _ in self.calls if method == "sendMessage"]
         return [values["text"] for values in calls if int(values["chat_id"]) == chat]
 
-    def wait(self, condition, seconds=30):
+    def wait(self, condition, seconds=60):
         """Wait until `condition()`; returns its value."""
         end = time.monotonic() + seconds
         while not (value := condition()):

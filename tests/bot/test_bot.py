@@ -82,7 +82,7 @@ def running(server, project, *options, **more):
         process.communicate()
 
 
-def end(process, seconds=30):
+def end(process, seconds=60):
     """Wait for the end; returns status, stdout and stderr, in which the token never stands."""
     out, err = process.communicate(timeout=seconds)
     for secret in (TOKEN, TOKEN.split(":")[1]):

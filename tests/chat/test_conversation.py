@@ -261,7 +261,7 @@ def test_tags_that_a_person_types_reach_the_model_as_words(start):
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     # (seconds of pause, message, what the bot replies)
     steps=st.lists(

@@ -323,7 +323,7 @@ def test_the_first_line_calls_a_trial_one(steps, unlearnt, text):
 def test_a_letter_with_many_marks_does_not_take_its_square_in_time():
     """Normalizing sorts the marks: 100,000 of them took from half a minute on."""
     message = "bo" + "\u0301\u0323" * 50_000
-    start = time.perf_counter()
+    start = time.process_time()
     assert blocklist("bomba").matches(message + "mba")
     assert not blocklist("bomba").matches(message + "mbo")
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10

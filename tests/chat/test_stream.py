@@ -62,13 +62,13 @@ def joined(pieces):
 
 
 @given(cut_up())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_the_same_messages_however_the_text_is_cut(pieces):
     assert joined(messages(pieces, SEPARATOR, STOPS)) == certain("".join(pieces))
 
 
 @given(cut_up())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_after_each_piece_all_that_is_certain_is_shown_and_nothing_else(pieces):
     pieces_shown, came = [], ""
 

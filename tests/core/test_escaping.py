@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from rich.console import Console
@@ -133,7 +133,6 @@ def test_hostile_texts_are_shown_as_they_were_written(text):
     checked(text)
 
 
-@settings(deadline=None)
 @given(TEXTS)
 def test_any_text_is_shown_as_it_was_written(text):
     checked(text)
@@ -266,7 +265,6 @@ def test_the_texts_of_the_report_keep_their_own_marks():
     assert ("em", []) in read.tags
 
 
-@settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=())))
 def test_nothing_in_a_terminal_acts_on_it(text):
     for lines in (False, True):

@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -222,8 +221,8 @@ def interrupted(*command, folder, after):
         "class Slow:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
         f"        if name == {after!r}:\n"
-        "            print('now', flush=True)\n"
         "            try:\n"
+        "                print('now', flush=True)\n"
         "                time.sleep(60)\n"
         "            except KeyboardInterrupt:\n"
         "                raise ImportError('as some libraries make of it') from None\n"
@@ -247,7 +246,6 @@ def interrupted(*command, folder, after):
         text=True,
     ) as running:
         assert running.stdout.readline() == "now\n"
-        time.sleep(0.05)
         running.send_signal(signal.SIGINT)
         told = running.communicate(timeout=30)[1].strip()
     return running.returncode, told

@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from espejo.core.text import ngrams, words
@@ -117,7 +117,6 @@ def in_common(left, right, size=8):
     )
 
 
-@settings(deadline=None)
 @given(left=few_words, right=few_words)
 def test_leaks_are_the_same_both_ways(left, right):
     assert leaked([left], held_out(right))[0] == leaked([right], held_out(left))[0]
@@ -146,7 +145,6 @@ def leaks_by_sets(text, replies, turns):
     )
 
 
-@settings(deadline=None)
 @given(
     texts=st.lists(few_words, max_size=6),
     replies=st.lists(few_words, max_size=4),
@@ -161,7 +159,6 @@ def test_hashes_leak_as_the_words_do(texts, replies, turns):
     assert leaks.leaked(texts, in_parts).tolist() == expected
 
 
-@settings(deadline=None)
 @given(text=few_words, data=st.data())
 def test_a_word_changed_added_or_left_out_leaks_at_any_length(text, data):
     words = text.split()
@@ -172,7 +169,6 @@ def test_a_word_changed_added_or_left_out_leaks_at_any_length(text, data):
     assert leaked([" ".join(changed)], held_out(text))[0] >= (same >= 5)
 
 
-@settings(deadline=None)
 @given(st.lists(few_words, min_size=1, max_size=6), st.lists(few_words, min_size=1, max_size=6))
 def test_what_the_filter_keeps_shares_no_eight_words_with_what_is_held_out(trained, held):
     train, others = held_out(*trained), held_out(*held[:3], context=held[3:])

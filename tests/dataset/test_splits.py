@@ -98,7 +98,7 @@ def test_a_dialogue_without_a_split_follows_one_that_says_the_same():
 
 
 @given(st.permutations(WORDS), st.integers(0, 30))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_near_duplicates_are_on_one_side(words, seed):
     # Copies of one dialogue that differ in their last word: 15 of 17 3-grams in common.
     copies = [f"{' '.join(words)} {number}" for number in range(6)]

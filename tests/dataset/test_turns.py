@@ -24,7 +24,6 @@ GAPS = [
 SHARES = [Fraction(1, 10), Fraction(1, 5), Fraction(1, 4)]
 generated = settings(
     max_examples=25,
-    deadline=None,
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
 )
 

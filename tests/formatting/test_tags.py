@@ -7,7 +7,7 @@ from collections import Counter
 from functools import cached_property
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from espejo.formatting import prompts
@@ -107,7 +107,6 @@ def test_every_tag_of_the_bundled_models_is_a_word_in_every_form(bundled):
             checked(writer, tag)
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.sampled_from(

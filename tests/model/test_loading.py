@@ -126,7 +126,7 @@ def test_two_processes_that_convert_at_once_end_with_one_model(monkeypatch, tmp_
     digest = hashlib.sha256(b"weights").hexdigest()
     entry = package(("fine_model_package",), digest)
     monkeypatch.setattr(bundled, "PACKAGES", {"smollm2": entry})
-    both_convert = threading.Barrier(2, timeout=20)
+    both_convert = threading.Barrier(2, timeout=60)
 
     def convert(gguf, target):
         target.mkdir()

@@ -141,9 +141,9 @@ def test_a_file_of_a_gigabyte_is_refused_unread(tmp_path, monkeypatch):
 def test_a_line_without_end(start, tmp_path):
     path = tmp_path / "a.txt"
     path.write_text(start + "a" * 20_000_000, "utf-8")
-    began = time.perf_counter()
+    began = time.process_time()
     sentence = refusal(path)
-    assert time.perf_counter() - began < 20
+    assert time.process_time() - began < 20
     number = start.count("\n") + 1
     expected = f"a.txt: line {number} holds 20,000,000 bytes, far beyond any message; {AGAIN}"
     assert sentence == expected
@@ -162,9 +162,9 @@ def test_a_monotonous_text_takes_no_longer(words, tmp_path):
     path = tmp_path / "a.txt"
     for start in ("17/5/2024, 10:00 - Vera: ", "[17/05/24, 10:00:00] Vera: \u200e"):
         path.write_text(start + words * (300_000 // len(words)), "utf-8")
-        began = time.perf_counter()
+        began = time.process_time()
         whatsapp.read(path)
-        assert time.perf_counter() - began < 2
+        assert time.process_time() - began < 2
 
 
 @pytest.mark.parametrize("start", ["", "[", "5 mar", "17/5/2024", "17/5/2024, 10:00", "10:00 am"])
@@ -172,9 +172,9 @@ def test_a_monotonous_text_takes_no_longer(words, tmp_path):
 def test_what_begins_like_a_header_takes_no_longer(start, signs, tmp_path):
     path = tmp_path / "a.txt"
     path.write_text(CHAT + "\n" + start + signs * 100_000 + "\n" + CHAT, "utf-8")
-    began = time.perf_counter()
+    began = time.process_time()
     whatsapp.read(path)
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
@@ -271,7 +271,7 @@ BITS = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(BITS, min_size=1, max_size=40).map("".join))
 def test_no_line_and_no_character_is_lost(tmp_path_factory, text):
     path = tmp_path_factory.getbasetemp() / "account.txt"
@@ -395,7 +395,7 @@ def outcome(path: Path) -> list:
     return [export.messages.to_csv(), export.lookalikes, export.lost, export.account]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(BITS, min_size=1, max_size=40).map("".join), st.sampled_from([1, 9, 64]))
 def test_the_size_of_chunks(tmp_path_factory, text, size):
     path = tmp_path_factory.getbasetemp() / "chunks.txt"
@@ -407,7 +407,7 @@ def test_the_size_of_chunks(tmp_path_factory, text, size):
         assert outcome(path) == whole
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(BITS, min_size=1, max_size=40).map("".join), st.integers(1, 3))
 def test_the_quick_pattern_finds_what_the_general_one_finds(tmp_path_factory, text, glance):
     path = tmp_path_factory.getbasetemp() / "patterns.txt"

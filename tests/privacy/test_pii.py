@@ -412,7 +412,7 @@ messages = st.builds(
     st.lists(pieces, max_size=5),
     st.sampled_from(["", " ", ", ", "\n"]),
 )
-generated = settings(max_examples=300, deadline=None)
+generated = settings(max_examples=300)
 
 
 @generated
@@ -444,7 +444,7 @@ def test_the_filter_in_front_changes_nothing_but_the_time(text):
         assert pii.find(text) == filtered
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(st.text("ABKXZÑ&0123456789 .-/\u0661\u017f\u212a", max_size=22))
 def test_no_validator_stumbles(candidate):  # over part of a number, or the digits of other scripts
     for identifier in (*identifiers.ACCOUNTS, *identifiers.IDS):

@@ -11,7 +11,7 @@ from itertools import pairwise, product
 import numpy as np
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from espejo.commands.inputs import CONFIGS
@@ -195,7 +195,6 @@ def test_an_interval_of_a_share_is_never_written_as_one_of_width_zero(
     assert wording.shares({"value": value, "low": low, "high": high, "n": 32}) == written
 
 
-@settings(deadline=None)
 @given(st.tuples(*[st.floats(0, 1)] * 2).map(sorted).filter(lambda ends: ends[1] - ends[0] > 1e-4))
 def test_the_ends_of_an_interval_look_different(ends):
     low, high = ends

@@ -108,7 +108,7 @@ def served(*arguments, programs=(), **more):
 def calls(name, count=1):
     """The first calls of a fake program: arguments and environment."""
     file = Path("bin", f"{name}.calls")
-    for _ in range(200):
+    for _ in range(1200):
         if file.is_file() and len(lines := file.read_text().splitlines()) >= count:
             return [json.loads(line) for line in lines]
         time.sleep(0.05)

@@ -165,11 +165,51 @@ def test_a_kind_of_model_that_llama_cpp_does_not_know(tmp_path):
 
 @installed
 def test_a_server_that_was_killed_is_a_sentence(gguf):
-    with closing(llama_cpp.Server(gguf, 256)) as server:
-        parts = server.stream("/completion", {"prompt": [1], "n_predict": 250, "ignore_eos": True})
-        next(parts)
-        for child in psutil.Process(server._process.pid).children():
-            child.kill()
+    with closing(llama_cpp.Server(gguf, 256)) as server, ThreadPoolExecutor(1) as person:
+        (child,) = psutil.Process(server._process.pid).children()
+        child.suspend()  # or it might have written all before it is killed
+        reply = person.submit(list, server.stream("/completion", {"prompt": [1], "n_predict": 9}))
+        child.kill()
+        with pytest.raises(UserError, match=r"ended by signal 9.*close other programs"):
+            reply.result(60)
+
+
+BREAKS_OFF = """\
+import http.server, os, signal, sys
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{{}}")
+
+    def do_POST(self):
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        self.wfile.write({sent!r})
+        os.kill(os.getpid(), signal.SIGKILL)
+
+port = int(sys.argv[sys.argv.index("--port") + 1])
+http.server.HTTPServer(("127.0.0.1", port), Handler).serve_forever()
+"""
+PART = b'15\r\ndata: {"content": 1}\n\r\n'
+CUT = b'd\r\ndata: {"conte\r\n'
+
+
+@pytest.mark.parametrize("sent", [PART, PART + PART[:12], PART + PART[:-2], PART + CUT])
+def test_a_server_that_was_killed_in_the_middle_of_a_reply_is_a_sentence(sent, tmp_path):
+    """Between two parts, within one, at the end of one, and within one that comes in two."""
+    program = tmp_path / "build" / "bin" / "llama-server"
+    program.parent.mkdir(parents=True)
+    program.write_text(f"#!{sys.executable}\n{BREAKS_OFF.format(sent=sent)}")
+    program.chmod(0o755)
+    with closing(llama_cpp.Server(tmp_path / "model.gguf", 256, checkout=tmp_path)) as server:
+        parts = server.stream("/completion", {"prompt": [1]})
+        assert next(parts) == {"content": 1}
         with pytest.raises(UserError, match=r"ended by signal 9.*close other programs"):
             list(parts)
 

@@ -92,7 +92,7 @@ def test_names_of_columns_by_preference_case_and_accents():
     assert find_column(header, ["x"]) is None
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     st.lists(
         st.tuples(*[st.text('ab ";,|\t\n', max_size=8)] * 2).filter(

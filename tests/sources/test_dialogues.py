@@ -269,7 +269,7 @@ def test_spaces_of_a_tokenizer_are_kept_and_told():
     assert "spaces before punctuation kept" in export.decisions
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.lists(st.lists(st.text(), min_size=1), min_size=1))
 def test_any_text_survives(talks):
     texts = [text.strip() for talk in talks for text in talk if text.strip()]
@@ -285,7 +285,7 @@ def test_any_text_survives(talks):
                 read_content(dialogues, content)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.lists(st.text().filter(lambda text: "__eou__" not in text), min_size=1))
 def test_any_text_in_a_cell_that_python_wrote_survives(talk):
     cell = repr(["x", *talk]).replace('"', '""')

@@ -202,7 +202,7 @@ def test_messages_without_an_id_are_never_taken_for_one():
     st.lists(st.integers(0, 9), max_size=12),
     st.lists(st.lists(st.integers(0, 9), max_size=12), min_size=1, max_size=4),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_overlapping_exports_give_the_union(first, others):
     ids = [sorted(set(part)) for part in (first, *others)]
     parts = [

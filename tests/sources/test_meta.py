@@ -70,7 +70,7 @@ def test_right_and_garbled_texts_in_one_file():
 
 
 @given(st.text().filter(lambda text: text.strip() and not text.endswith(")")))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_any_text_survives_being_garbled(text):
     records = read(thread(message("Lucía Roca", 0, text), garbled=True)).records
     assert [record.text for record in records] == [text]

@@ -236,7 +236,7 @@ def test_questions_with_kinds_and_answers_are_pairs():
     assert questions.probes([pairs], CORDOBA) == []
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     st.lists(st.tuples(st.text(), st.text()), min_size=1),
     st.sampled_from([",", ";", "\t", "|"]),

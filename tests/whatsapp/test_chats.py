@@ -80,7 +80,7 @@ def exports(draw):
     return chat[pieces[0][0] : reached], [chat[start:end] for start, end in pieces], names
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(exports())
 def test_overlapping_exports_give_the_table_of_the_union(tmp_path_factory, drawn):
     union, pieces, names = drawn
@@ -95,7 +95,7 @@ def test_overlapping_exports_give_the_table_of_the_union(tmp_path_factory, drawn
 GREETING = (-1, "Ana", "¡feliz año!")
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(exports(), chats())
 def test_another_chat_beside_them_stays_another(tmp_path_factory, drawn, other):
     """It has the same name and time, one person in common, and the same greeting to both."""

@@ -48,7 +48,7 @@ def without_unknown(prompter, text):
     return words("".join(known_characters)).replace("\ufffd", "")
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(TEXT, min_size=30, max_size=30))
 def test_what_is_written_is_read_but_for_marks_of_direction(tmp_path_factory, texts):
     # A letter at each end: the edges of a message are not tested here.
@@ -86,7 +86,7 @@ def messages(texts, people, chat):
     return pd.DataFrame(rows, columns=tables.MESSAGES.names)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.lists(TEXT, min_size=3 * SESSIONS, max_size=3 * SESSIONS),
     st.lists(TEXT.filter(str.strip), min_size=3, max_size=3, unique=True),

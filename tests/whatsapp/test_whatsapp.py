@@ -1044,7 +1044,7 @@ def written(style: str, time: datetime) -> str:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.sampled_from(sorted(STYLES)),
     st.lists(st.tuples(st.integers(0, 3000), NAMES, TYPED), min_size=1, max_size=12),
@@ -1062,7 +1062,7 @@ def test_what_is_written_is_read(tmp_path_factory, style, chat, crlf):
     assert rows(data, tmp_path_factory.getbasetemp()) == messages
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(
         st.tuples(st.sampled_from([*sorted(STYLES), "", "", ""]), LINES), min_size=1, max_size=30
@@ -1093,7 +1093,7 @@ def test_every_line_belongs_to_one_message(tmp_path_factory, parts, end):
         assert own.split("\n")[0].endswith(text.split("\n")[0])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.binary(max_size=300), st.sampled_from(["a.txt", "a.zip"]), st.booleans())
 def test_no_other_exception(tmp_path_factory, data, name, chat):
     path = tmp_path_factory.getbasetemp() / name
