@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from coverage import Coverage
 from hypothesis import HealthCheck, settings
 from transformers.utils import is_torch_mps_available
 
 from espejo.model import bundled
+from tests.helpers import branches
 from tests.helpers.configs import typed
 
 # The same examples every time, however slow the machine: what passed here passes elsewhere. To look
@@ -42,6 +44,19 @@ def _without_model(pytestconfig):
         if "not model" in pytestconfig.option.markexpr:
             patch.setattr(bundled, "folder", none)
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _counted_where_it_matters(request):
+    """Stop counting lines where no limit holds: counting doubles the time that a test takes."""
+    stopped = []
+    if not branches.counts(request.path):
+        while coverage := Coverage.current():  # pytest-cov has one upon another in each worker
+            coverage.stop()
+            stopped.append(coverage)
+    yield
+    for coverage in reversed(stopped):
+        coverage.start()
 
 
 @pytest.fixture(scope="session")
