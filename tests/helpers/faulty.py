@@ -30,6 +30,7 @@ COMMANDS = (
     "commands.replay",
     "export.model_card",
     "chat.terminal",
+    "web.server",
 )
 
 
