@@ -377,7 +377,7 @@ def test_a_first_name_will_do_where_one_person_has_it(project, downloads):
         ({"exports": []}, "--exports is missing: a file, a .zip or a folder"),
         ({"me": []}, r"--me is missing, one name of Bruno \(9\), Ana \(8\)"),
         ({"others": None}, r"--others \(or --consent for each\) is missing: .*Dario \(2\)"),
-        ({"me": ["Anna"]}, r"Nobody called 'Anna' writes in these chats. There are Ana \(8\)"),
+        ({"me": ["Anna"]}, r"Nobody called 'Anna' writes in these chats. These do: Ana \(8\)"),
         ({"consents": ["Carlo=train"]}, "Nobody called 'Carlo'"),
         ({"consents": ["Carla"]}, "expected NAME=ANSWER, such as 'Cami=context'"),
         ({"consents": ["Carla=yes"]}, "'yes' is no answer: type train, context or withhold"),
