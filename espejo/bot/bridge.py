@@ -419,6 +419,8 @@ class Bridge:
             bubbles = await self._while_typing(message, writing)
             if bubbles is None:
                 continue
+            if chat.transcript:  # now: a /stop or /reset may come between two bubbles
+                transcripts.save(chat.conversation.turns, chat.wording, chat.transcript)
             for index, bubble in enumerate(bubbles or [chat.wording.text("chat.nothing")]):
                 if index:
                     await self._while_typing(message, asyncio.sleep(self._pause))
@@ -427,8 +429,6 @@ class Bridge:
             if number := chat.conversation.left_out:
                 left_out = chat.wording.text("chat.left_out", number=chat.wording.number(number))
                 await self._send(chat, message, left_out)
-            if chat.transcript:
-                transcripts.save(chat.conversation.turns, chat.wording, chat.transcript)
 
     async def _while_typing(self, message: Message, work: Awaitable) -> Any:  # noqa: ANN401
         """The result of `work`; until it is there the chat shows that the bot is typing."""

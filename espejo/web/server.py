@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import secrets
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -127,6 +128,13 @@ def preferred(accepted: str | None, languages: Sequence[str]) -> str:
     return languages[0]
 
 
+class _Server(uvicorn.Server):
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # It cuts the connections that open pages hold, and would report each as an error.
+        logging.getLogger("uvicorn.error").disabled = True
+        await super().shutdown(sockets)
+
+
 def run(site: FastAPI, listening: socket.socket) -> None:
     """Serve until Ctrl-C."""
     config = uvicorn.Config(
@@ -137,7 +145,7 @@ def run(site: FastAPI, listening: socket.socket) -> None:
         timeout_graceful_shutdown=1,  # open pages hold a connection each
     )
     with contextlib.suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run(sockets=[listening])
+        _Server(config).run(sockets=[listening])
 
 
 def _checked(password: str) -> Callable[[str, str], Any]:

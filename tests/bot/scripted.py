@@ -12,7 +12,8 @@ from types import ModuleType
 
 from espejo.commands import cli
 
-SLOW = "despacio"  # a word that makes the reply take a second
+SLOW = "despacio"  # a word that makes the reply take five seconds
+ENDLESS = "sinfin"  # a word that makes it go on until it is stopped, or a test has failed
 MANIFEST = {
     "model": {"name": "scripted"},
     "data": "data/raw/demo",
@@ -57,10 +58,13 @@ class ScriptedEngine:
         last = prompt.rsplit("<|im_start|>user\n", 1)[1].split("<|im_end|>")[0]
         if "falla" in last:
             raise MemoryError
-        if SLOW in last:
-            for _ in range(20):
+        if ENDLESS in last:
+            for _ in range(2400):
                 time.sleep(0.05)
-                yield "e" if _ == 0 else ""
+                yield "e"  # after each piece the engine's reader looks whether it is to stop
+        if SLOW in last:
+            yield "e"
+            time.sleep(5)
             yield "co"
         else:
             yield "eco"

@@ -68,7 +68,9 @@ def left(folder):
 
 def answered(folder, line):
     env = {**environment(), "PYTHONPATH": str(ROOT)}
-    child = pexpect.spawn(COMMAND[0], COMMAND[1:], cwd=folder, env=env, encoding="utf-8")
+    child = pexpect.spawn(
+        COMMAND[0], COMMAND[1:], cwd=folder, env=env, encoding="utf-8", timeout=180
+    )
     child.expect_exact("Remove all of it?")
     told = child.before
     child.sendline(line)

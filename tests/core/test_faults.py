@@ -16,6 +16,7 @@ import yaml
 
 from espejo.commands.cli import commands
 from espejo.model.bundled import PACKAGES
+from espejo.serving import ports
 from tests.helpers import workshop
 from tests.helpers.faulty import ROOT, STAGES
 from tests.model.test_every_model import tiny_base
@@ -369,7 +370,8 @@ def test_every_command_is_tried():
 )
 def test_a_command_whose_input_is_missing_or_broken(command, path, fault, place, run):
     faults_of(path)[fault](place / path)
-    told(run(place, "espejo", command), os.path.basename(path), "conf")
+    options = ("--port", str(ports.choose())) if command == "web" else ()
+    told(run(place, "espejo", command, *options), os.path.basename(path), "conf")
 
 
 @pytest.mark.parametrize("command", ["chat", "novelty", "blind", "replay"])

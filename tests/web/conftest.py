@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 import uvicorn
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import TimeoutError, expect, sync_playwright
 
 from espejo.chat.decline import Blocklist
 from espejo.chat.line import Line
@@ -20,6 +20,7 @@ from tests.helpers.configs import typed
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 SLOW = "·"
+expect.set_options(timeout=60_000)
 BLOCKED = Blocklist(("bomba",), "de eso no")
 REPORT = (
     "<!doctype html><title>informe</title><h1>el informe</h1>"
@@ -135,6 +136,18 @@ def chromium():
     asyncio.set_event_loop(None)
 
 
+def send(page):
+    """Press Enter until the box is empty: Gradio drops one that comes right after a reply."""
+    for _ in range(30):
+        page.press("#box textarea", "Enter")
+        with contextlib.suppress(TimeoutError):
+            page.wait_for_function(
+                "() => !document.querySelector('#box textarea').value", timeout=2_000
+            )
+            return
+    pytest.fail("no Enter was taken")
+
+
 class Phone:
     """A page in a browser of its own, as a person uses it."""
 
@@ -151,7 +164,7 @@ class Phone:
 
     def write(self, text):
         self.page.fill("#box textarea", text)
-        self.page.press("#box textarea", "Enter")
+        send(self.page)
 
     def say(self, text):
         """Write, and wait until the reply is there."""

@@ -177,7 +177,7 @@ def test_nobody_joins_or_reads_the_session_of_another(web, client, index):
         assert other.get("/en/gradio_api/heartbeat/mine").status_code == 403
         cancel = {"session_hash": "mine", "fn_index": index, "event_id": "x"}
         assert other.post("/en/gradio_api/cancel", json=cancel).status_code == 403
-    with httpx.Client(base_url=web.address) as nobody:
+    with httpx.Client(base_url=web.address, timeout=60) as nobody:
         assert nobody.post(JOIN, json=body(index, "new")).status_code == 403
         nobody.cookies.set(gate.COOKIE, "short")
         assert nobody.post(JOIN, json=body(index, "new")).status_code == 403
@@ -187,7 +187,7 @@ def test_nobody_joins_or_reads_the_session_of_another(web, client, index):
 def test_the_cookie_cannot_be_guessed_or_read_by_scripts(web):
     cookies = set()
     for _ in range(3):
-        answer = httpx.get(f"{web.address}/en/")
+        answer = httpx.get(f"{web.address}/en/", timeout=60)
         cookie = answer.headers["set-cookie"]
         assert "HttpOnly" in cookie
         assert "SameSite=Lax" in cookie
@@ -329,11 +329,13 @@ def test_in_a_frame_of_the_hub_only_as_a_space(site_of):
         "sec-fetch-dest": "iframe",
     }
     with serving(framed.site) as address:
-        answer = httpx.get(f"{address}/en/", headers=frame)
+        answer = httpx.get(f"{address}/en/", headers=frame, timeout=60)
         assert answer.status_code == 200
         assert "frame-ancestors https://huggingface.co" in answer.headers["content-security-policy"]
         assert "SameSite=None; Secure" in answer.headers["set-cookie"]
-        foreign = httpx.post(f"{address}{JOIN}", headers={"origin": "http://evil.example"})
+        foreign = httpx.post(
+            f"{address}{JOIN}", headers={"origin": "http://evil.example"}, timeout=60
+        )
         assert foreign.status_code == 403
 
 

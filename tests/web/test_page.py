@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from espejo.chat.conversation import BOT, PERSON
-from tests.web.conftest import SLOW, serving
+from tests.web.conftest import SLOW, send, serving
 
 ATTACKS = [
     "<img src=x onerror=\"document.title='hacked'\">",
@@ -88,7 +88,7 @@ def test_what_is_typed_while_a_reply_comes_stays_and_can_be_sent_then(person, we
     web.engine.go.set()
     phone.ready()
     expect(phone.page.locator("#box textarea")).to_have_value("y el finde?")
-    phone.page.press("#box textarea", "Enter")
+    send(phone.page)
     phone.see("eco de y el finde?")
     phone.ready()
     expect(phone.page.locator("#box textarea")).to_have_value("")

@@ -17,6 +17,7 @@ from espejo.training.sft import add_lora
 from espejo.web import server, start
 from tests.helpers.configs import typed
 from tests.helpers.workshop import ROOT, run
+from tests.web.conftest import send
 
 
 def test_without_a_model_one_sentence_before_torch_and_gradio_are_loaded(tmp_path):
@@ -140,10 +141,14 @@ def test_the_command_serves_a_real_model_until_ctrl_c(project, chromium):
         page.locator("#chat .group.bot .bubble").first.wait_for()
         page.wait_for_selector("#box .submit-button")
         assert page.locator("#chat .group.bot .text").first.inner_text().strip()
-        page.close()
-        assert httpx.get(address, headers={"host": "evil.example"}).status_code == 400
-        process.send_signal(signal.SIGINT)
+        refused = httpx.get(address, headers={"host": "evil.example"}, timeout=60)
+        assert refused.status_code == 400
+        page.fill("#box textarea", "contame algo largo")
+        send(page)
+        page.wait_for_selector("#box .stop-button")
+        process.send_signal(signal.SIGINT)  # while a page is open, and a reply is being written
         output, errors = process.communicate(timeout=60)
+        page.close()
         assert process.returncode == 0, errors
         assert "Traceback" not in output + errors
     finally:
