@@ -28,6 +28,8 @@ from espejo.serving import ports
 FOLDER = Path(sys.prefix) / "llama.cpp"
 _HERE = Path(__file__).parent
 _PROGRAM = "llama-server"
+# A process has ended a moment after its connections have.
+_END_SECONDS = 5
 # What memory (MB) conversations that wait for their turn may take.
 _CACHE_MB = 1024
 _MEMORY = re.compile(r"alloc|out of memory|bad_alloc|ended by signal 9", re.IGNORECASE)
@@ -186,10 +188,14 @@ class Server:
             connection.close()
 
     def _ended(self) -> UserError:
-        """Why the server has ended, from its log; it ends now if it only does not answer."""
-        assert self._process.stdin
-        self._process.stdin.close()
-        self._process.wait()
+        """Why the server has ended, from its log; it ends now if it only broke off."""
+        try:
+            self._process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            assert self._process.stdin
+            self._process.stdin.close()
+            self._process.wait()
+            return UserError("llama.cpp broke off a reply: run the same command again.")
         self._log.seek(0)
         log = self._log.read()
         lines = log.strip().splitlines() or ["it wrote nothing"]

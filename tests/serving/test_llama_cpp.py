@@ -191,7 +191,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         self.wfile.write({sent!r})
-        os.kill(os.getpid(), signal.SIGKILL)
+        {end}
 
 port = int(sys.argv[sys.argv.index("--port") + 1])
 http.server.HTTPServer(("127.0.0.1", port), Handler).serve_forever()
@@ -201,16 +201,25 @@ CUT = b'd\r\ndata: {"conte\r\n'
 
 
 @pytest.mark.parametrize("sent", [PART, PART + PART[:12], PART + PART[:-2], PART + CUT])
-def test_a_server_that_was_killed_in_the_middle_of_a_reply_is_a_sentence(sent, tmp_path):
+@pytest.mark.parametrize(
+    ("end", "sentence"),
+    [
+        ("os.kill(os.getpid(), signal.SIGKILL)", r"ended by signal 9.*close other programs"),
+        ("self.connection.shutdown(2)", r"llama\.cpp broke off a reply: run the same command"),
+    ],
+    ids=["killed", "broken off"],
+)
+def test_a_reply_that_ends_in_the_middle_is_a_sentence(sent, end, sentence, tmp_path, monkeypatch):
     """Between two parts, within one, at the end of one, and within one that comes in two."""
+    monkeypatch.setattr(llama_cpp, "_END_SECONDS", 20 if "kill" in end else 0.1)
     program = tmp_path / "build" / "bin" / "llama-server"
     program.parent.mkdir(parents=True)
-    program.write_text(f"#!{sys.executable}\n{BREAKS_OFF.format(sent=sent)}")
+    program.write_text(f"#!{sys.executable}\n{BREAKS_OFF.format(sent=sent, end=end)}")
     program.chmod(0o755)
     with closing(llama_cpp.Server(tmp_path / "model.gguf", 256, checkout=tmp_path)) as server:
         parts = server.stream("/completion", {"prompt": [1]})
         assert next(parts) == {"content": 1}
-        with pytest.raises(UserError, match=r"ended by signal 9.*close other programs"):
+        with pytest.raises(UserError, match=sentence):
             list(parts)
 
 
