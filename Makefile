@@ -73,7 +73,7 @@ forget:  ## remove all that was made from chats (tables, model, reports, numbers
 	@python -m espejo.commands.cli forget $(if $(YES),--yes)
 
 # Two at a time halves the time; the tests of one file run in one process, which share what it prepares.
-test: setup  ## every test that takes under a minute, and how much of each room they reach
+test: setup  ## every test that takes under a minute, and how much of the rooms of data and evaluation they reach
 	@pytest -q -m "not slow" -n 2 --dist loadfile --cov --cov-report=
 	@python -m tests.helpers.branches
 
